@@ -1,0 +1,17 @@
+//! Where the control socket is when nobody says.
+
+use std::path::PathBuf;
+
+/// `given`, else in the runtime directory, else in the user's own state directory; never where others may write.
+pub(crate) fn control(given: Option<PathBuf>) -> Result<PathBuf, String> {
+    let directory = |name| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    given
+        .or_else(|| directory("XDG_RUNTIME_DIR").map(|runtime| runtime.join("wasim.sock")))
+        .or_else(|| directory("XDG_STATE_HOME").map(|state| state.join("wasim/wasim.sock")))
+        .or_else(|| directory("HOME").map(|home| home.join(".local/state/wasim/wasim.sock")))
+        .ok_or_else(|| "no place for the control socket: give one with --control".to_owned())
+}

@@ -1,0 +1,50 @@
+//! Answers, as people or programs read them.
+
+use std::io::{ErrorKind, Write as _};
+
+use wasim::Answer;
+
+/// Prints an answer. A reader that has gone away is no error.
+pub(crate) fn print(answer: &Answer, json: bool) -> Result<(), String> {
+    let text = if json {
+        serde_json::to_string(answer).map_err(|error| error.to_string())?
+    } else {
+        text(answer)
+    };
+    if text.is_empty() {
+        return Ok(());
+    }
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+fn text(answer: &Answer) -> String {
+    match answer {
+        Answer::Linked { device } => device.clone(),
+        Answer::Devices { devices } => lines(devices.iter().map(|device| {
+            let state = match device.connection {
+                Some(connection) => format!("online on #{connection}"),
+                None => "offline".to_owned(),
+            };
+            format!("{}  {state}  {:?}", device.jid, device.name)
+        })),
+        Answer::Groups { groups } => lines(
+            groups
+                .iter()
+                .map(|group| format!("{}  {:>4}  {}", group.jid, group.size, group.subject)),
+        ),
+        Answer::Faults { rules } => lines(rules.iter().map(|rule| format!("{rule:?}"))),
+        Answer::Logins { connections } => lines(connections.iter().map(|connection| {
+            let jid = connection.jid.as_deref().unwrap_or("-");
+            format!("#{}  {}  {jid}", connection.connection, connection.stage)
+        })),
+        Answer::Info { url, root_key } => format!("url      {url}\nroot key {root_key}"),
+        _ => String::new(),
+    }
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.collect::<Vec<String>>().join("\n")
+}

@@ -1,0 +1,192 @@
+//! What a client says it is after the handshake: a device that logs in, or one that wants to be linked.
+
+use buffa::Message as _;
+use wacore_binary::builder::NodeBuilder;
+use waproto::whatsapp::ClientPayload;
+
+use super::key_share::Shares;
+use super::pairing::stream_error;
+use super::registration::Registration;
+use super::{Connection, Mode, Phase, Step};
+use crate::account::Account;
+use crate::crypto::{Bytes, Key};
+use crate::ending::{Failure, StreamError};
+use crate::fault::{Fault, Stage, Who};
+use crate::observation::Observation;
+use crate::order::{Order, Then, Work};
+use crate::shared::now;
+use crate::wire::Goodbye;
+
+/// A device that is logged in.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    pub phone: String,
+    pub device: u16,
+    pub jid: String,
+    /// Whether it has asked for active delivery.
+    pub active: bool,
+    /// What the phone has sent it on this connection.
+    pub(super) shares: Shares,
+}
+
+/// Whom a payload claims to come from.
+pub(super) fn who(payload: &[u8]) -> Who {
+    let payload = ClientPayload::decode_from_slice(payload).unwrap_or_default();
+    let Some(phone) = payload.username.map(|phone| phone.to_string()) else {
+        return Who::default();
+    };
+    let device = payload.device.unwrap_or_default();
+    Who {
+        device: Some(format!("{phone}:{device}@s.whatsapp.net")),
+        phone: Some(phone),
+    }
+}
+
+impl Connection {
+    /// Reads the payload of a client that has proved to own the key `client`.
+    pub(super) async fn introduce(&mut self, client: Key, payload: &[u8]) -> Step {
+        let Ok(payload) = ClientPayload::decode_from_slice(payload) else {
+            return self.refuse(&Failure::reason(400), String::new()).await;
+        };
+        self.who = who(&payload.encode_to_vec());
+        if self.is_told(&Fault::CloseAfterHandshake) {
+            return Step::Break(Goodbye::Fin);
+        }
+        if let Some(registration) = payload.device_pairing_data.as_option() {
+            return match Registration::read(client, registration).filter(Registration::is_signed) {
+                Some(registration) => self.register(registration).await,
+                None => self.refuse(&Failure::reason(400), String::new()).await,
+            };
+        }
+        let device = u16::try_from(payload.device.unwrap_or_default()).unwrap_or(u16::MAX);
+        let phone = payload.username.unwrap_or_default().to_string();
+        self.log_in(client, phone, device, payload.passive.unwrap_or_default())
+            .await
+    }
+
+    async fn log_in(&mut self, client: Key, phone: String, device: u16, passive: bool) -> Step {
+        self.set_stage("login");
+        self.dawdle(Stage::Login).await;
+        let jid = self.who.device.clone().unwrap_or_default();
+        if let Some(failure) = self.login_failure(&client, &phone, device, &jid) {
+            return self.refuse(&failure, jid).await;
+        }
+        if self.is_told(&Fault::NoSuccess) {
+            self.shared.see(Observation::LoginIgnored {
+                connection: self.id,
+                jid,
+            });
+            self.mode = Mode::Hanging;
+            return Step::Continue(());
+        }
+        let session = Session {
+            phone,
+            device,
+            jid: jid.clone(),
+            active: false,
+            shares: Shares::default(),
+        };
+        let Some(account) = self.enter(&session) else {
+            return self.refuse(&Failure::reason(401), jid).await;
+        };
+        self.phase = Phase::LoggedIn(session);
+        let success = NodeBuilder::new("success")
+            .attr("t", now())
+            .attr("props", "27")
+            .attr(
+                "companion_enc_static",
+                Key(account.identity.public()).base64(),
+            )
+            .attr("lid", account.lid(device))
+            .attr("display_name", account.push_name.as_str())
+            .attr("location", "odn")
+            .attr("abprops", "0")
+            .attr("group_abprops", "0")
+            .attr("creation", account.sync_key.created)
+            .build();
+        self.send(&success).await?;
+        self.shared.see(Observation::Login {
+            connection: self.id,
+            jid,
+            passive,
+        });
+        if self.is_told(&Fault::NoAnswers) {
+            self.mode = Mode::Hanging;
+        }
+        Step::Continue(())
+    }
+
+    /// Why this login is refused, if it is.
+    fn login_failure(&self, client: &Key, phone: &str, device: u16, jid: &str) -> Option<Failure> {
+        let fault = self.fault(|fault| match fault {
+            Fault::FailLogin(failure) => Some(failure.clone()),
+            _ => None,
+        });
+        let mut world = self.shared.world();
+        if let Some(failure) = world.failures.remove(jid).or(fault) {
+            return Some(failure);
+        }
+        let known = world
+            .device(phone, device)
+            .is_some_and(|known| known.noise_key == *client);
+        (!known).then(|| Failure::reason(401))
+    }
+
+    /// Takes the device's place, and throws out whoever had it.
+    fn enter(&self, session: &Session) -> Option<Account> {
+        let mut world = self.shared.world();
+        let account = world.state.accounts.get(&session.phone)?.clone();
+        let link = world.links.get_mut(&self.id)?;
+        link.stage = "online";
+        link.jid = Some(session.jid.clone());
+        let before = world.logins.insert(session.jid.clone(), self.id);
+        if let Some(before) = before.and_then(|before| world.links.get(&before)) {
+            let work = Work::Send {
+                nodes: vec![stream_error(&StreamError::replaced())],
+                then: Then::End(Goodbye::Close),
+            };
+            // When its inbox is full it is being ended already.
+            let _ = before.orders.try_send(Order {
+                work,
+                done: tokio::sync::oneshot::channel().0,
+            });
+        }
+        Some(account)
+    }
+
+    async fn refuse(&mut self, failure: &Failure, jid: String) -> Step {
+        self.shared.see(Observation::LoginRefused {
+            connection: self.id,
+            jid,
+            reason: failure.reason,
+        });
+        let stanza = failure.stanza().to_node();
+        let stanza = stanza.unwrap_or_else(|_| NodeBuilder::new("failure").build());
+        self.send(&stanza).await?;
+        Step::Break(Goodbye::Close)
+    }
+
+    /// The device this connection is logged in as, with the account it belongs to.
+    pub(super) fn session(&self) -> Option<(Session, Account)> {
+        let Phase::LoggedIn(session) = &self.phase else {
+            return None;
+        };
+        let account = self
+            .shared
+            .world()
+            .state
+            .accounts
+            .get(&session.phone)?
+            .clone();
+        Some((session.clone(), account))
+    }
+
+    /// The last signature of the device's identity, for those who ask for its keys.
+    pub(super) fn signed_identity(account: &Account, device: u16) -> Bytes {
+        account
+            .devices
+            .get(&device)
+            .map(|device| device.signed_identity.clone())
+            .unwrap_or_default()
+    }
+}

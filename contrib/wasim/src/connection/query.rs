@@ -1,0 +1,230 @@
+//! What a logged-in device asks and says, and the least the server answers.
+
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
+
+use super::login::Session;
+use super::pairing::stream_error;
+use super::{Connection, Mode, Phase, Step};
+use crate::ending::{StreamError, UnlinkAnswer};
+use crate::fault::{Fault, Stage};
+use crate::observation::Observation;
+use crate::shared::now;
+use crate::stanza::{attr, error_of, result_of, server_jid};
+use crate::wire::Goodbye;
+
+impl Connection {
+    pub(super) async fn answer_device(&mut self, stanza: &Node) -> Step {
+        let Phase::LoggedIn(session) = &self.phase else {
+            return Step::Continue(());
+        };
+        let session = session.clone();
+        match stanza.tag.as_ref() {
+            "iq" => self.answer_query(stanza, &session).await,
+            "message" => {
+                self.send(&ack(stanza, "message")).await?;
+                self.take_message(stanza, &session).await
+            }
+            "receipt" => {
+                self.send(&ack(stanza, "receipt")).await?;
+                if attr(stanza, "type").as_deref() == Some("retry") {
+                    return self.share_keys_again(&session).await;
+                }
+                self.delivered(stanza, &session).await;
+                Step::Continue(())
+            }
+            "ack" => {
+                self.delivered(stanza, &session).await;
+                Step::Continue(())
+            }
+            // Presence, typing and the like are taken note of by nobody.
+            _ => Step::Continue(()),
+        }
+    }
+
+    /// Messages go nowhere. But what a device asks its own phone in private is, as a rule, to be sent the keys of the
+    /// app state: so they are sent, unread as the request may be.
+    async fn take_message(&mut self, stanza: &Node, session: &Session) -> Step {
+        let to = attr(stanza, "to").unwrap_or_default();
+        let to_phone = to.split(['@', ':']).next() == Some(session.phone.as_str());
+        if to_phone && attr(stanza, "category").as_deref() == Some("peer") {
+            return self.share_keys_again(session).await;
+        }
+        Step::Continue(())
+    }
+
+    async fn answer_query(&mut self, stanza: &Node, session: &Session) -> Step {
+        let kind = attr(stanza, "type").unwrap_or_default();
+        if kind == "result" || kind == "error" {
+            return Step::Continue(());
+        }
+        let namespace = attr(stanza, "xmlns").unwrap_or_default();
+        tracing::debug!("#{} asks {kind} {namespace}", self.id);
+        self.dawdle(Stage::Query).await;
+        match namespace.as_str() {
+            "w:p" | "urn:xmpp:ping" => {
+                let (connection, jid) = (self.id, session.jid.clone());
+                self.shared.see(Observation::Ping { connection, jid });
+                self.send(&result_of(stanza).build()).await
+            }
+            "passive" => self.set_delivery(stanza, session).await,
+            "encrypt" => self.answer_keys(stanza, session).await,
+            "w:sync:app:state" => self.answer_app_state(stanza, session).await,
+            "w:g2" => self.answer_groups(stanza, session).await,
+            "usync" => self.answer_users(stanza).await,
+            "md" => self.answer_unlink(stanza, session).await,
+            "abt" => {
+                let props = NodeBuilder::new("props")
+                    .attr("protocol", "1")
+                    .attr("ab_key", "wasim")
+                    .attr("hash", "wasim")
+                    .attr("refresh", "86400")
+                    .attr("refresh_id", "1")
+                    .build();
+                self.send(&result_of(stanza).children([props]).build())
+                    .await
+            }
+            "blocklist" if kind == "get" => {
+                let list = NodeBuilder::new("list").build();
+                self.send(&result_of(stanza).children([list]).build()).await
+            }
+            "privacy" if kind == "get" => {
+                self.send(&result_of(stanza).children([privacy()]).build())
+                    .await
+            }
+            "w:m" => {
+                self.send(&result_of(stanza).children([media()]).build())
+                    .await
+            }
+            _ => self.send(&result_of(stanza).build()).await,
+        }
+    }
+
+    /// `<active/>`: from now on what arrives is delivered; nothing has.
+    async fn set_delivery(&mut self, stanza: &Node, session: &Session) -> Step {
+        self.send(&result_of(stanza).build()).await?;
+        if stanza.get_optional_child("active").is_none() {
+            return Step::Continue(());
+        }
+        if let Phase::LoggedIn(session) = &mut self.phase {
+            session.active = true;
+        }
+        self.share_keys(session).await?;
+        self.dawdle(Stage::Offline).await;
+        if self.is_told(&Fault::NoOffline) {
+            return Step::Continue(());
+        }
+        let offline = NodeBuilder::new("offline").attr("count", "0").build();
+        let notice = NodeBuilder::new("ib")
+            .attr("from", server_jid())
+            .children([offline])
+            .build();
+        self.send(&notice).await?;
+        self.shared.see(Observation::Online {
+            connection: self.id,
+            jid: session.jid.clone(),
+        });
+        Step::Continue(())
+    }
+
+    /// The device asks to be unlinked.
+    async fn answer_unlink(&mut self, stanza: &Node, session: &Session) -> Step {
+        let Some(request) = stanza.get_optional_child("remove-companion-device") else {
+            return self.send(&result_of(stanza).build()).await;
+        };
+        self.shared.see(Observation::UnlinkRequested {
+            connection: self.id,
+            jid: session.jid.clone(),
+        });
+        if attr(request, "jid").as_ref() != Some(&session.jid) {
+            return self.send(&error_of(stanza, 400, "bad-request")).await;
+        }
+        let answer = self
+            .shared
+            .world()
+            .unlink_answer(&session.phone, &session.jid);
+        let removed = || stream_error(&StreamError::device_removed());
+        match answer {
+            UnlinkAnswer::Refuse(code) => self.send(&error_of(stanza, code, "refused")).await,
+            UnlinkAnswer::Ignore => Step::Continue(()),
+            UnlinkAnswer::CloseSocket => Step::Break(Goodbye::Fin),
+            UnlinkAnswer::Result => {
+                self.unlink(session).await;
+                self.send(&result_of(stanza).build()).await?;
+                self.mode = Mode::Hanging;
+                Step::Continue(())
+            }
+            UnlinkAnswer::ConflictOnly => {
+                self.unlink(session).await;
+                self.send(&removed()).await?;
+                Step::Break(Goodbye::Close)
+            }
+            UnlinkAnswer::ResultThenConflict => {
+                self.unlink(session).await;
+                self.send(&result_of(stanza).build()).await?;
+                self.send(&removed()).await?;
+                Step::Break(Goodbye::Close)
+            }
+        }
+    }
+
+    async fn unlink(&self, session: &Session) {
+        let removed = self.shared.world().remove(&session.phone, session.device);
+        if let Some(jid) = removed {
+            self.shared.persist().await;
+            self.shared.see(Observation::Unlinked { jid });
+        }
+    }
+}
+
+/// The acknowledgement of a message or receipt.
+fn ack(stanza: &Node, class: &'static str) -> Node {
+    let mut ack = NodeBuilder::new("ack")
+        .attr("class", class)
+        .attr("t", now());
+    for (theirs, ours) in [
+        ("id", "id"),
+        ("to", "from"),
+        ("type", "type"),
+        ("participant", "participant"),
+    ] {
+        if let Some(value) = stanza.attrs.get(theirs) {
+            ack = ack.attr(ours, value.clone());
+        }
+    }
+    ack.build()
+}
+
+fn privacy() -> Node {
+    let categories = [
+        ("last", "all"),
+        ("online", "all"),
+        ("profile", "all"),
+        ("status", "contacts"),
+        ("readreceipts", "all"),
+        ("groupadd", "all"),
+        ("calladd", "all"),
+        ("messages", "all"),
+        ("defense", "off"),
+    ];
+    let children = categories.map(|(name, value)| {
+        NodeBuilder::new("category")
+            .attr("name", name)
+            .attr("value", value)
+            .build()
+    });
+    NodeBuilder::new("privacy").children(children).build()
+}
+
+/// Where media would go: nowhere.
+fn media() -> Node {
+    NodeBuilder::new("media_conn")
+        .attr("auth", "none")
+        .attr("auth_ttl", "3600")
+        .attr("ttl", "3600")
+        .attr("max_buckets", "12")
+        .children([NodeBuilder::new("host")
+            .attr("hostname", "localhost")
+            .build()])
+        .build()
+}

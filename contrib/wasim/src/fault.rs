@@ -1,0 +1,234 @@
+//! What the server can be told to do wrong, to whom, and how often.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::ending::Failure;
+
+/// A point in the life of a connection at which the server can dawdle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Before the HTTP upgrade is answered.
+    Upgrade,
+    /// Before the server hello.
+    Handshake,
+    /// Before `<success>` (or the `<failure>`).
+    Login,
+    /// Before the QR references are sent.
+    Refs,
+    /// Before `<pair-success>`.
+    PairSuccess,
+    /// Between the client's signature and 515.
+    Restart,
+    /// Before the end of offline delivery is announced.
+    Offline,
+    /// Before any other request is answered.
+    Query,
+}
+
+/// One thing to do wrong.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are a handful of them, and callers should not have to box"
+)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Answer the HTTP upgrade with this status.
+    HttpStatus(u16),
+    /// Accept the TCP connection and never answer the upgrade.
+    NoUpgrade,
+    /// Accept the TCP connection and close it at once.
+    CloseOnAccept,
+    /// Never send a server hello.
+    NoServerHello,
+    /// Send a server hello that is not one.
+    GarbageServerHello,
+    /// Close when the client hello arrives.
+    CloseOnHello,
+    /// Close when an IK client hello arrives; XX goes on working.
+    CloseOnIk,
+    /// Refuse IK: the client has to fall back to XX.
+    RefuseIk,
+    /// Close after the handshake, before anything is said.
+    CloseAfterHandshake,
+    /// Give out this many references instead of the usual six. Zero: none, and silence.
+    Refs(usize),
+    /// Spoil the HMAC in `<pair-success>`.
+    CorruptHmac,
+    /// Spoil the account signature in `<pair-success>`.
+    CorruptAccountSignature,
+    /// Pair, but never send 515 nor close.
+    NoRestart,
+    /// Refuse a pair code with this error code, such as 429.
+    RefusePairCode(u16),
+    /// Refuse the login.
+    FailLogin(Failure),
+    /// Never answer the login.
+    NoSuccess,
+    /// Never announce the end of offline delivery.
+    NoOffline,
+    /// Do not send the app-state keys to a new device.
+    NoKeyShare,
+    /// Answer nothing after the login, pings included.
+    NoAnswers,
+    /// Wait this many milliseconds at a stage.
+    Delay {
+        /// Where.
+        stage: Stage,
+        /// How long.
+        milliseconds: u64,
+    },
+}
+
+/// Whom a fault is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Every connection.
+    #[default]
+    Everyone,
+    /// One device (its JID), or every device of one phone (its number). It applies from the moment
+    /// the server knows who is there: with IK that is the client hello, with XX the end of the
+    /// handshake, while pairing the scan or the pair code request.
+    Only(String),
+}
+
+/// A fault, for whom, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRule {
+    /// What to do.
+    pub fault: Fault,
+    /// To whom.
+    #[serde(default)]
+    pub target: Target,
+    /// How often. None: until cleared.
+    #[serde(default)]
+    pub times: Option<u32>,
+}
+
+impl FaultRule {
+    /// Only for this device (JID) or phone (number).
+    #[must_use]
+    pub fn only(mut self, who: &str) -> Self {
+        self.target = Target::Only(who.to_owned());
+        self
+    }
+
+    /// Only the next `times` times.
+    #[must_use]
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = Some(times);
+        self
+    }
+}
+
+impl From<Fault> for FaultRule {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault,
+            target: Target::Everyone,
+            times: None,
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = Error;
+
+    /// Reads `no-success`, `http-status=503`, `delay=login:500`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when there is no such fault or its value does not fit.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let invalid = || {
+            Error::Invalid(format!(
+                "{text:?} is not a fault (see `wasim fault --help`)"
+            ))
+        };
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (text, None),
+        };
+        let json = match (name, value) {
+            ("delay", Some(value)) => {
+                let (stage, milliseconds) = value.split_once(':').ok_or_else(invalid)?;
+                let milliseconds: u64 = milliseconds.parse().map_err(|_| invalid())?;
+                serde_json::json!({"delay": {"stage": stage.replace('-', "_"), "milliseconds": milliseconds}})
+            }
+            ("fail-login", Some(value)) => {
+                let reason: u16 = value.parse().map_err(|_| invalid())?;
+                return Ok(Self::FailLogin(Failure::reason(reason)));
+            }
+            (name, Some(value)) => {
+                let number: u64 = value.parse().map_err(|_| invalid())?;
+                serde_json::json!({ name.replace('-', "_"): number })
+            }
+            (name, None) => serde_json::Value::String(name.replace('-', "_")),
+        };
+        serde_json::from_value(json).map_err(|_| invalid())
+    }
+}
+
+/// The rules in force, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    rules: Vec<FaultRule>,
+}
+
+/// Who a connection is known to be, for the choice of faults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Who {
+    /// The phone number, once known.
+    pub phone: Option<String>,
+    /// The device's JID, once known.
+    pub device: Option<String>,
+}
+
+impl Faults {
+    pub(crate) fn add(&mut self, rule: FaultRule) {
+        self.rules.push(rule);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.rules.clear();
+    }
+
+    pub(crate) fn rules(&self) -> &[FaultRule] {
+        &self.rules
+    }
+
+    /// The first fault in force that `wanted` maps to something, counted as used.
+    pub(crate) fn take<T>(&mut self, who: &Who, wanted: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+        let found = self
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.applies_to(who))
+            .find_map(|(index, rule)| wanted(&rule.fault).map(|value| (index, value)));
+        let (index, value) = found?;
+        if let Some(times) = &mut self.rules[index].times {
+            *times = times.saturating_sub(1);
+            if *times == 0 {
+                self.rules.remove(index);
+            }
+        }
+        Some(value)
+    }
+}
+
+impl FaultRule {
+    fn applies_to(&self, who: &Who) -> bool {
+        match &self.target {
+            Target::Everyone => self.times != Some(0),
+            Target::Only(name) => {
+                self.times != Some(0)
+                    && (who.device.as_ref() == Some(name) || who.phone.as_ref() == Some(name))
+            }
+        }
+    }
+}

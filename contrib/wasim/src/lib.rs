@@ -1,0 +1,79 @@
+//! A WhatsApp Web server on loopback, to rehearse against: no phone, no account at risk.
+//!
+//! It speaks the protocol that WhatsApp's own server speaks to linked devices: WebSocket, Noise (XX, IK
+//! and the fallback) under a certificate chain of its own, binary stanzas, pairing by QR code and by
+//! pair code with a simulated phone, the requests a client makes to get online, groups, and every
+//! way WhatsApp has of ending a session, on demand.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), wasim::Error> {
+//! use std::time::Duration;
+//! use wasim::{Observation, Options, Server};
+//!
+//! let server = Server::start(Options::default()).await?;
+//! // Point a client at server.url(), take the text of the QR code it shows, and:
+//! # let qr = "";
+//! let device = server.scan(qr, "15550001001").await?;
+//! let up = |seen: &Observation| matches!(seen, Observation::Online { jid, .. } if *jid == device);
+//! server.wait_for(up, Duration::from_secs(10)).await?;
+//! server.unlink(&device).await?;
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A client has to be told to trust [`Server::root_key`], or not to check the server's certificate.
+//!
+//! # The control socket
+//!
+//! The program `wasim serve` takes the same [`Command`]s over a Unix socket, one JSON object a line,
+//! and answers each with one line: an [`Answer`], or `{"error": ".."}`.
+//!
+//! ```text
+//! > {"command":"devices"}
+//! < {"answer":"devices","devices":[]}
+//! > {"command":"scan","qr":"2@..,..","phone":"15550001001"}
+//! < {"answer":"linked","device":"15550001001:1@s.whatsapp.net"}
+//! > {"command":"unlink","device":"15550001001"}
+//! < {"answer":"done"}
+//! ```
+
+mod account;
+mod app_state;
+mod certificate;
+mod command;
+mod connection;
+mod control;
+mod crypto;
+mod ending;
+mod error;
+mod execute;
+mod fault;
+mod frame;
+mod handshake;
+mod listener;
+mod noise;
+mod observation;
+mod options;
+mod order;
+mod qr;
+mod server;
+mod shared;
+mod shorthand;
+mod signal;
+mod stanza;
+mod state;
+mod store;
+mod upgrade;
+mod wire;
+mod world;
+
+pub use command::{Answer, Command, Connection, Device, Group};
+pub use control::Control;
+pub use ending::{Failure, StreamError, UnlinkAnswer};
+pub use error::Error;
+pub use fault::{Fault, FaultRule, Stage, Target};
+pub use observation::Observation;
+pub use options::Options;
+pub use server::Server;
+pub use stanza::Stanza;

@@ -1,0 +1,183 @@
+//! What the tasks of one server hold in common.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::fault::{Fault, Stage, Who};
+use crate::observation::{Journal, Observation};
+use crate::order::{Order, Work};
+use crate::store::Store;
+use crate::world::World;
+use crate::{Error, Options};
+
+/// The one thing every task has a reference to.
+pub(crate) struct Shared {
+    pub options: Options,
+    pub address: SocketAddr,
+    pub journal: Journal,
+    pub store: Store,
+    pub stop: CancellationToken,
+    pub tasks: TaskTracker,
+    /// Starts and stops accepting connections.
+    pub listening: mpsc::Sender<(bool, oneshot::Sender<Result<(), Error>>)>,
+    world: Mutex<World>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        options: Options,
+        address: SocketAddr,
+        world: World,
+        listening: mpsc::Sender<(bool, oneshot::Sender<Result<(), Error>>)>,
+    ) -> Self {
+        Self {
+            journal: Journal::new(options.journal),
+            store: Store::new(options.state.clone()),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            world: Mutex::new(world),
+            options,
+            address,
+            listening,
+        }
+    }
+
+    /// The shared state. A panic elsewhere leaves it whole: nothing between taking and giving back the lock can fail.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn see(&self, observation: Observation) {
+        tracing::info!("{}", describe(&observation));
+        self.journal.record(observation);
+    }
+
+    /// The first fault in force for a client that `wanted` maps to something.
+    pub(crate) fn fault<T>(&self, who: &Who, wanted: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+        self.world().faults.take(who, wanted)
+    }
+
+    /// Waits if a fault says so.
+    pub(crate) async fn dawdle(&self, who: &Who, at: Stage) {
+        let delay = self.fault(who, |fault| match fault {
+            Fault::Delay {
+                stage,
+                milliseconds,
+            } if *stage == at => Some(Duration::from_millis(*milliseconds)),
+            _ => None,
+        });
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Gives a connection some work, and waits until it is done.
+    pub(crate) async fn order(&self, connection: u64, work: Work) -> Result<(), Error> {
+        let orders = self
+            .world()
+            .links
+            .get(&connection)
+            .map(|link| link.orders.clone());
+        let orders = orders.ok_or(Error::ClientGone)?;
+        let (done, finished) = oneshot::channel();
+        orders
+            .send(Order { work, done })
+            .await
+            .map_err(|_| Error::ClientGone)?;
+        finished.await.map_err(|_| Error::ClientGone)
+    }
+
+    /// Starts to keep the state file up to date.
+    pub(crate) fn keep_state(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let keep = shared.store.run(|| shared.encode());
+            shared.stop.run_until_cancelled(keep).await;
+        });
+    }
+
+    /// Returns once what has changed is in the state file, if there is one, or the server stops.
+    pub(crate) async fn persist(&self) {
+        self.stop.run_until_cancelled(self.store.persist()).await;
+    }
+
+    /// The text of the state file.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        self.world().state.encode()
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// One line for the log. References and codes stay out of it.
+fn describe(observation: &Observation) -> String {
+    let connection = observation
+        .connection()
+        .map(|id| format!("#{id} "))
+        .unwrap_or_default();
+    let jid = observation
+        .jid()
+        .map(|jid| format!("{jid} "))
+        .unwrap_or_default();
+    let what = match observation {
+        Observation::ClientConnected { .. } => "connected".to_owned(),
+        Observation::UpgradeRefused { status: 0 } => "turned away without an answer".to_owned(),
+        Observation::UpgradeRefused { status } => format!("turned away with HTTP {status}"),
+        Observation::HandshakeXx { .. } => "shook hands (XX)".to_owned(),
+        Observation::HandshakeIk { .. } => "shook hands (IK)".to_owned(),
+        Observation::HandshakeFallback { .. } => "shook hands (IK refused, then XX)".to_owned(),
+        Observation::HandshakeFailed { error, .. } => {
+            format!("did not get through the handshake: {error}")
+        }
+        Observation::Pairing { refs, .. } => {
+            format!("wants to be paired: {} references given out", refs.len())
+        }
+        Observation::PairingAcknowledged { .. } => "shows a QR code".to_owned(),
+        Observation::PairCodeRequested {
+            phone,
+            refused: None,
+            ..
+        } => format!("shows a pair code for {phone}"),
+        Observation::PairCodeRequested {
+            phone,
+            refused: Some(code),
+            ..
+        } => {
+            format!("was refused a pair code for {phone}: {code}")
+        }
+        Observation::Paired { .. } => "is linked".to_owned(),
+        Observation::PairingFailed { phone, error, .. } => {
+            format!("was not linked to {phone}: {error}")
+        }
+        Observation::Login { passive, .. } => {
+            format!("logged in{}", if *passive { " (passive)" } else { "" })
+        }
+        Observation::LoginRefused {
+            reason: Some(reason),
+            ..
+        } => format!("was refused at login: {reason}"),
+        Observation::LoginRefused { reason: None, .. } => {
+            "was refused at login without a reason".to_owned()
+        }
+        Observation::LoginIgnored { .. } => "waits for an answer to its login".to_owned(),
+        Observation::PreKeysUploaded { count, .. } => format!("uploaded {count} prekeys"),
+        Observation::KeysShared { .. } => "was sent the app-state keys".to_owned(),
+        Observation::Online { .. } => "is online".to_owned(),
+        Observation::GroupsRequested { .. } => "asked for its groups".to_owned(),
+        Observation::Ping { .. } => "pinged".to_owned(),
+        Observation::UnlinkRequested { .. } => "asks to be unlinked".to_owned(),
+        Observation::Unlinked { .. } => "is not linked any more".to_owned(),
+        Observation::Disconnected { .. } => "is gone".to_owned(),
+    };
+    format!("{connection}{jid}{what}")
+}

@@ -1,0 +1,170 @@
+//! A client's connection, as stanzas: WebSocket, frames, encryption and the binary form of stanzas.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_websockets::{Message, WebSocketStream};
+use wacore_binary::{Node, OwnedNodeRef};
+
+use crate::frame::{FrameError, Frames, frame};
+use crate::noise::{Cipher, NoiseError};
+
+/// How long a client may take to read what it is sent before it is given up.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a closed socket is still read from, so that closing it does not reset it.
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// Likewise, when the whole server stops.
+pub(crate) const SHORT_LINGER: Duration = Duration::from_millis(100);
+
+/// What ends a connection from the client's side.
+#[derive(Debug, Error)]
+pub(crate) enum WireError {
+    #[error(transparent)]
+    WebSocket(#[from] tokio_websockets::Error),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
+    #[error("not a stanza: {0}")]
+    Stanza(String),
+    #[error("the client does not read")]
+    Stuck,
+}
+
+/// How a connection is ended from this side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goodbye {
+    /// A WebSocket close, then the end of the TCP connection.
+    Close,
+    /// The end of the TCP connection (FIN).
+    Fin,
+    /// A reset (RST).
+    Reset,
+    /// It is gone already.
+    Gone,
+}
+
+/// A connection. Reading is cancel-safe; writing is not.
+pub(crate) struct Wire {
+    socket: WebSocketStream<TcpStream>,
+    frames: Frames,
+    ciphers: Option<(Cipher, Cipher)>,
+}
+
+impl Wire {
+    pub(crate) fn new(socket: WebSocketStream<TcpStream>) -> Self {
+        Self {
+            socket,
+            frames: Frames::default(),
+            ciphers: None,
+        }
+    }
+
+    /// `W A 6 version`, once the first frame has been read.
+    pub(crate) fn prologue(&self) -> [u8; 4] {
+        self.frames.prologue().unwrap_or(*b"WA\x06\x03")
+    }
+
+    /// Encrypts from now on.
+    pub(crate) fn encrypt(&mut self, read: Cipher, write: Cipher) {
+        self.ciphers = Some((read, write));
+    }
+
+    /// The next frame; None when the client has closed.
+    pub(crate) async fn next_frame(&mut self) -> Result<Option<Vec<u8>>, WireError> {
+        loop {
+            if let Some(frame) = self.frames.next()? {
+                return Ok(Some(frame));
+            }
+            // Clients that leave Nagle's algorithm on wait for an acknowledgement between two
+            // stanzas; delayed as usual, it costs them 40 ms each time.
+            let _ = self.socket.get_ref().set_quickack(true);
+            let Some(message) = self.socket.next().await else {
+                return Ok(None);
+            };
+            let message = message?;
+            if message.is_binary() {
+                self.frames.push(message.as_payload());
+            } else if message.is_close() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The next stanza, or what is none before encryption. None when the client has closed.
+    pub(crate) async fn next(&mut self) -> Result<Option<Option<Node>>, WireError> {
+        let Some(mut frame) = self.next_frame().await? else {
+            return Ok(None);
+        };
+        let Some((read, _)) = &mut self.ciphers else {
+            return Ok(Some(None));
+        };
+        read.open(&mut frame)?;
+        decode(&frame).map(|node| Some(Some(node)))
+    }
+
+    /// Sends a frame as it is.
+    pub(crate) async fn send_frame(&mut self, payload: &[u8]) -> Result<(), WireError> {
+        let message = Message::binary(frame(payload)?);
+        tokio::time::timeout(WRITE_DEADLINE, self.socket.send(message))
+            .await
+            .map_err(|_| WireError::Stuck)??;
+        Ok(())
+    }
+
+    /// Sends a stanza.
+    pub(crate) async fn send(&mut self, node: &Node) -> Result<(), WireError> {
+        let mut payload =
+            wacore_binary::marshal(node).map_err(|error| WireError::Stanza(error.to_string()))?;
+        if let Some((_, write)) = &mut self.ciphers {
+            write.seal(&mut payload);
+        }
+        self.send_frame(&payload).await
+    }
+
+    /// Ends the connection, and waits no longer than `linger` for the client to end it too.
+    pub(crate) async fn end(mut self, goodbye: Goodbye, linger: Duration) {
+        match goodbye {
+            Goodbye::Gone => {}
+            Goodbye::Reset => {
+                // Without it the socket is closed in order, which is better than nothing.
+                let _ = self.socket.get_ref().set_zero_linger();
+            }
+            Goodbye::Close => {
+                let farewell = async {
+                    self.socket.close().await?;
+                    while let Some(Ok(_)) = self.socket.next().await {}
+                    Ok::<(), tokio_websockets::Error>(())
+                };
+                let _ = tokio::time::timeout(linger, farewell).await;
+                drain(self.socket.into_inner(), linger).await;
+            }
+            Goodbye::Fin => drain(self.socket.into_inner(), linger).await,
+        }
+    }
+}
+
+/// Says FIN and reads on: a socket closed with unread data would say RST instead.
+pub(crate) async fn drain(mut stream: TcpStream, linger: Duration) {
+    let rest = async {
+        stream.shutdown().await?;
+        let mut buffer = [0; 4096];
+        while stream.read(&mut buffer).await? > 0 {}
+        Ok::<(), io::Error>(())
+    };
+    let _ = tokio::time::timeout(linger, rest).await;
+}
+
+/// Reads a decrypted frame: a flag byte, then the stanza, compressed if the flag says so.
+fn decode(frame: &[u8]) -> Result<Node, WireError> {
+    let invalid = |error: wacore_binary::BinaryError| WireError::Stanza(error.to_string());
+    let plain = wacore_binary::util::unpack(frame).map_err(invalid)?;
+    let node = OwnedNodeRef::new(plain.into_owned()).map_err(invalid)?;
+    Ok(node.to_owned_node())
+}

@@ -1,0 +1,261 @@
+//! Everything the connections share: accounts, who is connected, and what to do wrong.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tokio::sync::mpsc;
+use wacore_binary::{Jid, Server};
+
+use crate::Error;
+use crate::account::{Account, Device, phone_number};
+use crate::crypto::Key;
+use crate::ending::{Failure, UnlinkAnswer};
+use crate::fault::Faults;
+use crate::order::Order;
+use crate::state::State;
+
+/// The shared state of a server. Held under a lock for moments only, never across an await.
+pub(crate) struct World {
+    pub state: State,
+    pub links: BTreeMap<u64, Link>,
+    /// The connection each device is logged in on, by JID.
+    pub logins: HashMap<String, u64>,
+    pub faults: Faults,
+    /// How the next login of a device is refused, by JID.
+    pub failures: HashMap<String, Failure>,
+    pub unlink: UnlinkAnswer,
+    /// Exceptions to `unlink`, by JID or phone number.
+    pub unlink_for: HashMap<String, UnlinkAnswer>,
+    pub secrets: BTreeSet<String>,
+    next_connection: u64,
+}
+
+/// A connection, seen from outside.
+pub(crate) struct Link {
+    pub orders: mpsc::Sender<Order>,
+    pub stage: &'static str,
+    pub jid: Option<String>,
+    pub showing: Option<Showing>,
+}
+
+/// What an unpaired client can be paired by.
+#[derive(Clone, Debug)]
+pub(crate) struct Showing {
+    pub refs: Vec<String>,
+    pub noise_key: Key,
+    pub identity: Key,
+    /// The phone it asked to be linked to by code, and its key for that, encrypted with the code.
+    pub code: Option<(String, Vec<u8>)>,
+}
+
+/// What a name given in a command stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// Phone and number of a linked device.
+    pub device: Option<(String, u16)>,
+    pub jid: Option<String>,
+    pub connection: Option<u64>,
+}
+
+impl World {
+    pub(crate) fn new(state: State) -> Self {
+        Self {
+            state,
+            links: BTreeMap::new(),
+            logins: HashMap::new(),
+            faults: Faults::default(),
+            failures: HashMap::new(),
+            unlink: UnlinkAnswer::default(),
+            unlink_for: HashMap::new(),
+            secrets: BTreeSet::new(),
+            next_connection: 1,
+        }
+    }
+
+    /// Enters a connection, and gives it its number.
+    pub(crate) fn enter(&mut self, orders: mpsc::Sender<Order>) -> u64 {
+        let id = self.next_connection;
+        self.next_connection += 1;
+        let link = Link {
+            orders,
+            stage: "handshake",
+            jid: None,
+            showing: None,
+        };
+        self.links.insert(id, link);
+        id
+    }
+
+    /// Forgets a connection. Returns the device that was logged in on it.
+    pub(crate) fn leave(&mut self, id: u64) -> Option<String> {
+        let jid = self.links.remove(&id)?.jid?;
+        if self.logins.get(&jid) == Some(&id) {
+            self.logins.remove(&jid);
+        }
+        Some(jid)
+    }
+
+    /// The account of a phone, made if there is none. `now` in seconds since 1970.
+    pub(crate) fn account(&mut self, phone: &str, now: u64) -> &mut Account {
+        let accounts = &mut self.state.accounts;
+        if !accounts.contains_key(phone) {
+            let account = Account::new(phone, now);
+            self.secrets.insert(account.identity_secret());
+            accounts.insert(phone.to_owned(), account);
+        }
+        accounts
+            .get_mut(phone)
+            .expect("invariant: it was there or has just been inserted")
+    }
+
+    pub(crate) fn device(&self, phone: &str, id: u16) -> Option<&Device> {
+        self.state.accounts.get(phone)?.devices.get(&id)
+    }
+
+    pub(crate) fn device_mut(&mut self, phone: &str, id: u16) -> Option<&mut Device> {
+        self.state.accounts.get_mut(phone)?.devices.get_mut(&id)
+    }
+
+    /// Unlinks a device. Returns its JID, if it was linked.
+    pub(crate) fn remove(&mut self, phone: &str, id: u16) -> Option<String> {
+        let account = self.state.accounts.get_mut(phone)?;
+        account.devices.remove(&id)?;
+        let jid = account.jid(id).to_string();
+        self.failures.remove(&jid);
+        self.unlink_for.remove(&jid);
+        Some(jid)
+    }
+
+    /// How a device's request to be unlinked is answered.
+    pub(crate) fn unlink_answer(&self, phone: &str, jid: &str) -> UnlinkAnswer {
+        let single = self
+            .unlink_for
+            .get(jid)
+            .or_else(|| self.unlink_for.get(phone));
+        single.copied().unwrap_or(self.unlink)
+    }
+
+    /// What `name` stands for: a JID, a phone with one device, or `#7`.
+    pub(crate) fn find(&self, name: &str) -> Result<Named, Error> {
+        let unknown = || Error::NoSuchDevice(name.to_owned());
+        if let Some(number) = name.strip_prefix('#') {
+            let connection: u64 = number.parse().map_err(|_| unknown())?;
+            let link = self.links.get(&connection).ok_or_else(unknown)?;
+            let device = link.jid.as_deref().and_then(|jid| self.parse(jid));
+            return Ok(Named {
+                device,
+                jid: link.jid.clone(),
+                connection: Some(connection),
+            });
+        }
+        let (phone, id) = self.parse(name).ok_or_else(unknown)?;
+        let account = self.state.accounts.get(&phone).ok_or_else(unknown)?;
+        let id = match id {
+            0 => only_device(account)?,
+            id if account.devices.contains_key(&id) => id,
+            _ => return Err(unknown()),
+        };
+        let jid = account.jid(id).to_string();
+        Ok(Named {
+            connection: self.logins.get(&jid).copied(),
+            device: Some((phone, id)),
+            jid: Some(jid),
+        })
+    }
+
+    /// Phone and device number of a JID or a phone number; 0 is the phone itself.
+    fn parse(&self, name: &str) -> Option<(String, u16)> {
+        if let Ok(phone) = phone_number(name) {
+            return Some((phone, 0));
+        }
+        let jid: Jid = name.parse().ok()?;
+        match jid.server {
+            Server::Pn => Some((jid.user.to_string(), jid.device)),
+            Server::Lid => {
+                let account = self
+                    .state
+                    .accounts
+                    .values()
+                    .find(|account| account.lid == jid.user.as_str())?;
+                Some((account.phone.clone(), jid.device))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn only_device(account: &Account) -> Result<u16, Error> {
+    let mut ids = account.devices.keys();
+    match (ids.next(), ids.next()) {
+        (Some(id), None) => Ok(*id),
+        _ => Err(Error::Ambiguous {
+            phone: account.phone.clone(),
+            count: account.devices.len(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(devices: &[(&str, u16)]) -> World {
+        let mut world = World::new(State::new(0));
+        for (phone, id) in devices {
+            let account = world.account(phone, 0);
+            let device = Device::for_test(*id);
+            account.devices.insert(*id, device);
+        }
+        world
+    }
+
+    #[test]
+    fn devices_go_by_jid_hidden_jid_and_lone_phone() {
+        let world = world(&[("15550001001", 3), ("15550001002", 1), ("15550001002", 2)]);
+        let jid = "15550001001:3@s.whatsapp.net";
+        for name in [
+            jid,
+            "15550001001",
+            "+15550001001",
+            "100015550001001:3@lid",
+            "15550001001@s.whatsapp.net",
+        ] {
+            let named = world.find(name).unwrap();
+            assert_eq!(named.jid.as_deref(), Some(jid), "{name}");
+            assert_eq!(named.device, Some(("15550001001".to_owned(), 3)));
+        }
+        assert!(matches!(
+            world.find("15550001002"),
+            Err(Error::Ambiguous { count: 2, .. })
+        ));
+        assert!(world.find("15550001002:2@s.whatsapp.net").is_ok());
+        for name in [
+            "",
+            "#1",
+            "#x",
+            "15550001009",
+            "15550001001:4@s.whatsapp.net",
+            "x@g.us",
+        ] {
+            assert!(
+                matches!(world.find(name), Err(Error::NoSuchDevice(_))),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_connection_that_was_replaced_does_not_log_its_successor_out() {
+        let mut world = world(&[("15550001001", 1)]);
+        let (orders, _inbox) = mpsc::channel(1);
+        let jid = "15550001001:1@s.whatsapp.net".to_owned();
+        let (old, new) = (world.enter(orders.clone()), world.enter(orders));
+        for id in [old, new] {
+            world.links.get_mut(&id).unwrap().jid = Some(jid.clone());
+            world.logins.insert(jid.clone(), id);
+        }
+        assert_eq!(world.leave(old), Some(jid.clone()));
+        assert_eq!(world.logins.get(&jid), Some(&new));
+        assert_eq!(world.leave(new), Some(jid.clone()));
+        assert!(world.logins.is_empty());
+    }
+}

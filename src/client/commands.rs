@@ -1,0 +1,152 @@
+//! The commands, each with the type of its answer.
+
+use crate::protocol::{
+    Answer, Command, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded, Status,
+    TargetEdit,
+};
+
+use super::{Client, ClientError};
+
+/// What [`Client::disconnect`] did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Disconnected {
+    /// The session is closed; its credentials are kept.
+    Kept(Box<Status>),
+    /// It was still pairing and had nothing to keep: it is removed.
+    Removed(Box<LogoutReport>),
+}
+
+/// The error for an answer that belongs to another command.
+pub(super) fn unexpected(command: &str) -> ClientError {
+    ClientError::Protocol(format!("an answer that does not belong to {command}"))
+}
+
+/// Asks, and takes the one answer that belongs to the command.
+macro_rules! ask {
+    ($client:ident, $name:literal, $command:expr, $($answer:pat => $value:expr),+) => {
+        match $client.request($command).await? {
+            $($answer => Ok($value),)+
+            _ => Err(unexpected($name)),
+        }
+    };
+}
+
+impl Client {
+    /// Is the daemon there?
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn ping(&self) -> Result<(), ClientError> {
+        ask!(self, "ping", Command::Ping, Answer::Pong => ())
+    }
+
+    /// About the daemon.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn info(&self) -> Result<Info, ClientError> {
+        ask!(self, "info", Command::Info, Answer::Info(info) => info)
+    }
+
+    /// Lets the daemon read its configuration again. Admins only.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        ask!(self, "reload", Command::Reload, Answer::Reloaded(reloaded) => reloaded)
+    }
+
+    /// Brings a session up; with a phone number it pairs by code instead of by QR code. The answer
+    /// comes as soon as the session runs: watch it to follow.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn connect_session(
+        &self,
+        user: &str,
+        phone: Option<&str>,
+    ) -> Result<Status, ClientError> {
+        let command = Command::Connect {
+            user: user.to_owned(),
+            phone: phone.map(str::to_owned),
+        };
+        ask!(self, "connect", command, Answer::Status(status) => *status)
+    }
+
+    /// Closes a session and keeps its credentials.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn disconnect(&self, user: &str) -> Result<Disconnected, ClientError> {
+        let user = user.to_owned();
+        ask!(self, "disconnect", Command::Disconnect { user },
+            Answer::Status(status) => Disconnected::Kept(status),
+            Answer::LoggedOut(report) => Disconnected::Removed(report))
+    }
+
+    /// Unlinks the device at WhatsApp if it can be reached, and removes everything of the session. It
+    /// is gone when the answer comes.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn force_logout(&self, user: &str) -> Result<LogoutReport, ClientError> {
+        let user = user.to_owned();
+        ask!(self, "force_logout", Command::ForceLogout { user },
+            Answer::LoggedOut(report) => *report)
+    }
+
+    /// One session.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn status(&self, user: &str) -> Result<Status, ClientError> {
+        let user = user.to_owned();
+        ask!(self, "status", Command::Status { user }, Answer::Status(status) => *status)
+    }
+
+    /// Every session the caller may see, without secrets.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn list(&self) -> Result<Vec<Status>, ClientError> {
+        ask!(self, "list", Command::List, Answer::Sessions(sessions) => sessions)
+    }
+
+    /// Sessions that ended, newest first: of one user or of all, at most so many.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn history(
+        &self,
+        user: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<Vec<HistoryEntry>, ClientError> {
+        let command = Command::History {
+            user: user.map(str::to_owned),
+            limit,
+        };
+        ask!(self, "history", command, Answer::History(entries) => entries)
+    }
+
+    /// The groups of the account, asked from WhatsApp.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn groups(&self, user: &str) -> Result<Vec<Group>, ClientError> {
+        let user = user.to_owned();
+        ask!(self, "groups", Command::Groups { user }, Answer::Groups(groups) => groups)
+    }
+
+    /// Shows or changes the target groups, and returns them as they are then.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn targets(
+        &self,
+        user: &str,
+        edit: TargetEdit,
+    ) -> Result<Vec<GroupJid>, ClientError> {
+        let user = user.to_owned();
+        ask!(self, "targets", Command::Targets { user, edit }, Answer::Targets(targets) => targets)
+    }
+}

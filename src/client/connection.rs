@@ -1,0 +1,210 @@
+//! One connection: the preface, and requests with their replies.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::net::UnixStream;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+use tokio_util::bytes::Bytes;
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::protocol::codec::Encoding;
+use crate::protocol::preface::{Hello, MAX_LEN, PrefaceError, Welcome};
+use crate::protocol::{Answer, Command, MAX_FRAME, Request};
+
+use super::feed::Feed;
+use super::router::Router;
+use super::{ClientError, Options};
+
+/// A connection to the daemon. Clones share it; it closes with the last of them and of its watches.
+#[derive(Clone)]
+pub struct Client {
+    connection: Arc<Connection>,
+}
+
+type Writer = FramedWrite<Box<dyn AsyncWrite + Send + Unpin>, LengthDelimitedCodec>;
+
+struct Connection {
+    server: String,
+    options: Options,
+    router: Arc<Router>,
+    /// Written by whoever asks: a daemon that does not read makes its askers wait, and nobody else.
+    writer: Mutex<Writer>,
+    _reader: AbortOnDropHandle<()>,
+}
+
+impl Client {
+    /// Connects to the daemon at this socket; see [`socket_path`](super::socket_path).
+    ///
+    /// # Errors
+    /// [`ClientError::NoDaemon`], and what [`Client::over`] says.
+    pub async fn connect(path: &Path, options: Options) -> Result<Self, ClientError> {
+        let deadline = options.connect_timeout;
+        let connecting = async {
+            let stream = UnixStream::connect(path).await;
+            let stream = stream.map_err(|source| ClientError::NoDaemon {
+                path: path.to_owned(),
+                source,
+            })?;
+            Self::over(stream, options).await
+        };
+        match timeout(deadline, connecting).await {
+            Ok(result) => result,
+            Err(_) => Err(ClientError::Timeout(deadline)),
+        }
+    }
+
+    /// Talks to a daemon over a stream that is already there.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`], [`ClientError::VersionMismatch`], [`ClientError::Protocol`] by what
+    /// the other end says first; [`ClientError::Closed`], [`ClientError::Timeout`] when it says
+    /// nothing.
+    pub async fn over<S>(stream: S, options: Options) -> Result<Self, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (reader, writer) = tokio::io::split(stream);
+        let mut frames = FramedRead::new(reader, codec());
+        let mut writer = FramedWrite::new(boxed(writer), codec());
+
+        let preface = preface(&mut frames, &mut writer, &options);
+        let server = match timeout(options.connect_timeout, preface).await {
+            Ok(server) => server?,
+            Err(_) => return Err(ClientError::Timeout(options.connect_timeout)),
+        };
+
+        let router = Arc::new(Router::default());
+        let encoding = options.encoding;
+        let reader = tokio::spawn({
+            let router = Arc::clone(&router);
+            async move { router.run(frames, encoding).await }
+        });
+        Ok(Self {
+            connection: Arc::new(Connection {
+                server,
+                options,
+                router,
+                writer: Mutex::new(writer),
+                _reader: AbortOnDropHandle::new(reader),
+            }),
+        })
+    }
+
+    /// What the daemon calls itself: `wasessiond/<version>`.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.connection.server
+    }
+
+    /// Sends a command and waits for its answer. There is a method for each command; a watch must be
+    /// begun with [`Client::watch`], or its events are thrown away.
+    ///
+    /// # Errors
+    /// [`ClientError::Failure`] when the daemon says no; otherwise what is wrong with the connection.
+    pub async fn request(&self, command: Command) -> Result<Answer, ClientError> {
+        self.ask(command, None).await
+    }
+
+    pub(super) async fn ask(
+        &self,
+        command: Command,
+        feed: Option<Arc<Feed>>,
+    ) -> Result<Answer, ClientError> {
+        let Connection {
+            options,
+            router,
+            writer,
+            ..
+        } = &*self.connection;
+        let mut ticket = router.register(feed)?;
+        let request = Request {
+            id: ticket.id,
+            command,
+        };
+        let frame = encode(options.encoding, &request)?;
+        let exchange = async {
+            // When writing fails, the daemon is gone: the reader finds its last words and the end.
+            let _ = writer.lock().await.send(frame).await;
+            ticket.reply().await
+        };
+        match timeout(options.request_timeout, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(ClientError::Timeout(options.request_timeout)),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("server", &self.connection.server)
+            .finish_non_exhaustive()
+    }
+}
+
+fn codec() -> LengthDelimitedCodec {
+    // The default is eight times as much.
+    LengthDelimitedCodec::builder()
+        .max_frame_length(MAX_FRAME)
+        .new_codec()
+}
+
+fn boxed<S>(writer: WriteHalf<S>) -> Box<dyn AsyncWrite + Send + Unpin>
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    Box::new(writer)
+}
+
+fn encode(encoding: Encoding, request: &Request) -> Result<Bytes, ClientError> {
+    encoding
+        .encode(request)
+        .map(Bytes::from)
+        .map_err(|error| ClientError::Protocol(error.to_string()))
+}
+
+async fn preface<S: AsyncRead>(
+    frames: &mut FramedRead<ReadHalf<S>, LengthDelimitedCodec>,
+    writer: &mut Writer,
+    options: &Options,
+) -> Result<String, ClientError> {
+    let hello = Hello {
+        encoding: options.encoding,
+        client: short(&options.name),
+    };
+    // As for a request: the answer tells more than a failed write.
+    let _ = writer.send(Bytes::from(hello.to_string())).await;
+    let frame = match frames.next().await {
+        Some(Ok(frame)) => frame,
+        Some(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            return Err(ClientError::Protocol(error.to_string()));
+        }
+        Some(Err(_)) | None => return Err(ClientError::Closed(None)),
+    };
+    match Welcome::parse(&frame) {
+        Ok(Welcome::Ok(server)) => Ok(server),
+        Ok(Welcome::Error(why)) => Err(ClientError::Refused(why)),
+        Err(PrefaceError::Version(version)) => Err(ClientError::VersionMismatch(version)),
+        Err(_) => Err(ClientError::Protocol(
+            "this is not the control socket of a wasessiond".to_owned(),
+        )),
+    }
+}
+
+/// A name that fits into the preface, on one line.
+fn short(name: &str) -> String {
+    let mut short = String::new();
+    for c in name.chars().filter(|c| !c.is_control()) {
+        if short.len() + c.len_utf8() > MAX_LEN / 2 {
+            break;
+        }
+        short.push(c);
+    }
+    short
+}

@@ -1,0 +1,194 @@
+//! For tests: the daemon's end of a connection, following a script, and things for it to say.
+
+use futures_util::{SinkExt, StreamExt};
+use jiff::{SignedDuration, Timestamp};
+use tokio::io::{DuplexStream, duplex};
+use tokio_util::bytes::Bytes;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+
+use crate::protocol::codec::Encoding;
+use crate::protocol::preface::{Hello, Welcome};
+use crate::protocol::{
+    Account, Answer, Cause, Command, Event, EventKind, Failure, HistoryEntry, Message, Phase, Qr,
+    Redacted, Removed, Reply, Request, Status, Unlink, Watching,
+};
+
+use super::{Client, Options};
+
+/// The daemon's end.
+pub(crate) struct Daemon {
+    frames: Framed<DuplexStream, LengthDelimitedCodec>,
+    encoding: Encoding,
+}
+
+/// A client that is connected to a scripted daemon.
+pub(crate) async fn connected(options: Options) -> (Client, Daemon) {
+    let (ours, theirs) = duplex(1 << 16);
+    let (client, daemon) = tokio::join!(Client::over(ours, options), Daemon::accept(theirs));
+    (client.expect("the preface was answered"), daemon)
+}
+
+impl Daemon {
+    pub(crate) async fn accept(stream: DuplexStream) -> Self {
+        let mut frames = Framed::new(stream, LengthDelimitedCodec::new());
+        let hello = frames.next().await.expect("a preface").expect("a frame");
+        let hello = Hello::parse(&hello).expect("a good preface");
+        let welcome = Welcome::Ok("wasessiond/9.9".to_owned()).to_string();
+        frames.send(Bytes::from(welcome)).await.expect("sent");
+        Self {
+            frames,
+            encoding: hello.encoding,
+        }
+    }
+
+    /// The next request; `None`: the client is gone.
+    pub(crate) async fn request(&mut self) -> Option<Request> {
+        let frame = self.frames.next().await?.expect("a frame");
+        Some(self.encoding.decode(&frame).expect("a request"))
+    }
+
+    /// Waits for this command, and returns its number.
+    pub(crate) async fn expect(&mut self, command: &Command) -> u64 {
+        let request = self.request().await.expect("a request");
+        assert_eq!(&request.command, command);
+        request.id
+    }
+
+    pub(crate) async fn reply(&mut self, id: u64, result: Result<Answer, Failure>) {
+        self.send(&Message::Reply(Reply { id, result })).await;
+    }
+
+    pub(crate) async fn event(&mut self, event: Event) {
+        self.send(&Message::Event(event)).await;
+    }
+
+    pub(crate) async fn send(&mut self, message: &Message) {
+        let frame = self.encoding.encode(message).expect("a message");
+        self.raw(frame).await;
+    }
+
+    /// Sends a frame with anything in it. Nobody minds when the client has gone.
+    pub(crate) async fn raw(&mut self, frame: Vec<u8>) {
+        let _ = self.frames.send(Bytes::from(frame)).await;
+    }
+
+    /// Takes the framing off: for what is no frame at all.
+    pub(crate) fn into_stream(self) -> DuplexStream {
+        self.frames.into_inner()
+    }
+}
+
+/// The time at which every script begins: 2026-11-24 09:12:03 UTC.
+pub(crate) fn morning() -> Timestamp {
+    "2026-11-24T09:12:03Z".parse().expect("a time")
+}
+
+pub(crate) fn after(seconds: i64) -> Timestamp {
+    morning() + SignedDuration::from_secs(seconds)
+}
+
+pub(crate) fn status(user: &str, phase: Phase) -> Status {
+    Status {
+        user: user.parse().expect("a user id"),
+        phase,
+        since: morning(),
+        next_action: "Nothing to do.".to_owned(),
+        owner: 1000,
+        account: None,
+        connecting: None,
+        qr: None,
+        pair_code: None,
+        retry_at: None,
+        held_until: None,
+        reason: None,
+        error: None,
+        targets: Vec::new(),
+        last_activity: None,
+    }
+}
+
+pub(crate) fn account() -> Account {
+    Account {
+        jid: "15550100999:4@s.whatsapp.net".to_owned(),
+        phone: "+15550100999".to_owned(),
+        name: Some("Alice".to_owned()),
+    }
+}
+
+pub(crate) fn online(user: &str) -> Status {
+    Status {
+        account: Some(account()),
+        ..status(user, Phase::Online)
+    }
+}
+
+/// A session with its QR code of this number, of six.
+pub(crate) fn with_qr(user: &str, number: u32) -> Status {
+    Status {
+        qr: Some(Qr {
+            code: Some(Redacted::from(format!("2@code-{number},key,key,key"))),
+            number,
+            remaining: 6 - number,
+            expires_at: after(if number == 1 {
+                60
+            } else {
+                40 + 20 * i64::from(number)
+            }),
+        }),
+        next_action: "Scan the QR code.".to_owned(),
+        ..status(user, Phase::AwaitingScan)
+    }
+}
+
+pub(crate) fn entry(user: &str, cause: Cause) -> HistoryEntry {
+    HistoryEntry {
+        at: morning(),
+        user: user.parse().expect("a user id"),
+        cause,
+        account: Some(account()),
+        owner: 1000,
+        requested_by: None,
+        unlink: Unlink::NotLinked,
+        removed: Removed {
+            files: 4,
+            bytes: 311_296,
+            targets: 2,
+        },
+        text: None,
+        appeal_token: None,
+    }
+}
+
+pub(crate) fn event(seq: u64, kind: EventKind, status: Status) -> Event {
+    Event {
+        seq,
+        at: morning(),
+        user: status.user.clone(),
+        kind,
+        status: Some(status),
+    }
+}
+
+/// The end of a session.
+pub(crate) fn ended(seq: u64, entry: HistoryEntry) -> Event {
+    Event {
+        seq,
+        at: morning(),
+        user: entry.user.clone(),
+        kind: match entry.cause {
+            Cause::PairingExpired => EventKind::PairingExpired(Box::new(entry)),
+            _ => EventKind::LoggedOut(Box::new(entry)),
+        },
+        status: None,
+    }
+}
+
+pub(crate) fn watching(seq: u64, sessions: Vec<Status>) -> Watching {
+    Watching {
+        epoch: 5,
+        seq,
+        sessions,
+        replayed: Vec::new(),
+        gap: false,
+    }
+}

@@ -1,0 +1,340 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::protocol::{GroupJid, PhoneNumber, Since, TargetEdit, UserId};
+
+/// Controls wasessiond, which owns the WhatsApp sessions of this machine's users.
+#[derive(Debug, Parser)]
+#[command(name = "wactl", version, arg_required_else_help = true, after_long_help = AFTER)]
+pub(super) struct Cli {
+    #[arg(long, global = true, value_name = "PATH", help = SOCKET)]
+    pub(super) socket: Option<PathBuf>,
+    /// Print objects for programs: one, or one a line where the command goes on
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const SOCKET: &str = "The daemon's socket [default: $WASESSIOND_SOCKET, then the user's own \
+                      daemon, then the system's]";
+
+const AFTER: &str = "\
+Exit status:
+    0  done
+    1  the daemon said no
+    2  the command line is wrong
+    3  the user has no session
+    4  logged out, or the pairing ended, while waiting
+   69  no daemon there, or it went away
+   76  the other end does not keep to the protocol
+   77  not allowed
+  130  interrupted
+
+Environment:
+  WASESSIOND_SOCKET  the daemon's socket
+  NO_COLOR           no colours";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Bring a session up: show QR codes until it is linked, and wait until it is online
+    Connect(Connect),
+    /// Close a session and keep its credentials
+    Disconnect(User),
+    /// Unlink a device at WhatsApp and remove everything of its session
+    ForceLogout(ForceLogout),
+    /// Show one session
+    Status(User),
+    /// Show all sessions
+    List,
+    /// Show what happens to sessions, as it happens
+    Watch(Watch),
+    /// Show sessions that ended
+    History(History),
+    /// Show the live QR code of a session, or write it to a file
+    Qr(Qr),
+    /// Show the groups of an account, asked from WhatsApp
+    Groups(User),
+    /// Show or change the target groups of a user
+    Targets(Targets),
+    /// About the daemon itself
+    #[command(subcommand)]
+    Daemon(Daemon),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct User {
+    /// The user's id
+    pub(super) user: UserId,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Connect {
+    /// The user's id
+    pub(super) user: UserId,
+    /// Pair by a code to type on the phone with this number, instead of a QR code
+    #[arg(long, value_name = "+E164")]
+    pub(super) phone: Option<PhoneNumber>,
+    /// Do not wait
+    #[arg(long)]
+    pub(super) detach: bool,
+    /// Wait no longer than this, like 90s or 5m; the session goes on
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "detach")]
+    pub(super) timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ForceLogout {
+    /// The user's id
+    pub(super) user: UserId,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(super) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// The users' ids; none: everyone's sessions
+    #[arg(value_name = "USER")]
+    pub(super) users: Vec<UserId>,
+    /// First what happened after this event, as far as the daemon remembers. EPOCH is the daemon's
+    /// run: with it, a restart in between is noticed
+    #[arg(long, value_name = "[EPOCH:]SEQ", value_parser = since)]
+    pub(super) since: Option<Since>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct History {
+    /// The user's id; none: everyone's
+    pub(super) user: Option<UserId>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Qr {
+    /// The user's id
+    pub(super) user: UserId,
+    /// How [default: by the name of the output file, else terminal]
+    #[arg(long, value_enum)]
+    pub(super) format: Option<QrFormat>,
+    /// Write it to this file, which only its owner may read: the code links a device
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+/// How a QR code is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum QrFormat {
+    /// Drawn with block characters
+    Terminal,
+    /// An SVG image
+    Svg,
+    /// A PNG image
+    Png,
+    /// The text in the code, for another program to draw
+    Text,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Targets {
+    /// The user's id
+    pub(super) user: UserId,
+    #[command(flatten)]
+    pub(super) edit: Edit,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct Edit {
+    /// Exactly these groups
+    #[arg(long, value_name = "JID", num_args = 1..)]
+    set: Option<Vec<GroupJid>>,
+    /// These groups too
+    #[arg(long, value_name = "JID", num_args = 1..)]
+    add: Option<Vec<GroupJid>>,
+    /// Not these groups
+    #[arg(long, value_name = "JID", num_args = 1..)]
+    remove: Option<Vec<GroupJid>>,
+    /// No groups
+    #[arg(long)]
+    clear: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(super) enum Daemon {
+    /// Show the daemon's version, state and counters
+    Info,
+    /// Ask whether the daemon answers
+    Ping,
+    /// Let the daemon read its configuration again
+    Reload,
+}
+
+impl From<Edit> for TargetEdit {
+    fn from(edit: Edit) -> Self {
+        let strings = |jids: Vec<GroupJid>| jids.into_iter().map(String::from).collect();
+        match edit {
+            Edit { clear: true, .. } => Self::Clear,
+            Edit {
+                set: Some(jids), ..
+            } => Self::Set(strings(jids)),
+            Edit {
+                add: Some(jids), ..
+            } => Self::Add(strings(jids)),
+            Edit {
+                remove: Some(jids), ..
+            } => Self::Remove(strings(jids)),
+            _ => Self::Show,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = "a duration looks like 90s, 5m or 1h30m";
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong.to_owned())?;
+    Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    let wrong =
+        |_| "give the number of an event, like 17, or with the daemon's run, like 5:17".to_owned();
+    let (epoch, seq) = match text.split_once(':') {
+        Some((epoch, seq)) => (Some(epoch.parse().map_err(wrong)?), seq),
+        None => (None, text),
+    };
+    let seq = seq.parse().map_err(wrong)?;
+    Ok(Since { epoch, seq })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        let words = std::iter::once("wactl").chain(line.split_whitespace());
+        Cli::try_parse_from(words).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn good_lines() {
+        for line in [
+            "connect alice",
+            "connect alice --phone +15550100999",
+            "connect alice --phone 15550100999 --timeout 5m",
+            "connect alice --detach",
+            "disconnect alice",
+            "force-logout alice",
+            "force-logout alice --yes",
+            "status alice --json",
+            "--json --socket /run/x status alice",
+            "list",
+            "watch",
+            "watch alice bob",
+            "watch --since 17",
+            "watch alice --since 5:17",
+            "history",
+            "history alice --limit 3",
+            "qr alice",
+            "qr alice --format svg --output code.svg",
+            "groups alice",
+            "targets alice",
+            "targets alice --set 1@g.us 2@g.us",
+            "targets alice --clear",
+            "daemon info",
+            "daemon ping",
+            "daemon reload",
+            "completions zsh",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));
+        }
+    }
+
+    #[test]
+    fn bad_lines_are_usage_errors() {
+        for line in [
+            "",
+            "conect alice",
+            "connect",
+            "connect ../alice",
+            "connect alice bob",
+            "connect alice --phone 0151",
+            "connect alice --timeout never",
+            "connect alice --timeout -5m",
+            "connect alice --detach --timeout 5m",
+            "status",
+            "watch --since x",
+            "watch --since 5:",
+            "watch --since :5",
+            "history alice --limit -1",
+            "qr alice --format gif",
+            "targets alice --set",
+            "targets alice --set bob",
+            "targets alice --clear --add 1@g.us",
+            "targets alice --set 1@g.us --add 2@g.us",
+            "daemon",
+            "daemon stop",
+            "completions tcsh",
+            "--socket",
+        ] {
+            let error = parse(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn values_arrive() {
+        let Ok(Command::Watch(watch)) = parse("watch alice --since 5:17") else {
+            panic!("not a watch");
+        };
+        assert_eq!(
+            watch.since,
+            Some(Since {
+                epoch: Some(5),
+                seq: 17
+            })
+        );
+        let Ok(Command::Connect(connect)) = parse("connect alice --timeout 1h30m") else {
+            panic!("not a connect");
+        };
+        assert_eq!(connect.timeout, Some(Duration::from_mins(90)));
+        for (line, edit) in [
+            ("targets a", TargetEdit::Show),
+            ("targets a --clear", TargetEdit::Clear),
+            (
+                "targets a --set 1@g.us 2@g.us",
+                TargetEdit::Set(vec!["1@g.us".into(), "2@g.us".into()]),
+            ),
+            (
+                "targets a --add 1@g.us",
+                TargetEdit::Add(vec!["1@g.us".into()]),
+            ),
+            (
+                "targets a --remove 1@g.us",
+                TargetEdit::Remove(vec!["1@g.us".into()]),
+            ),
+        ] {
+            let Ok(Command::Targets(targets)) = parse(line) else {
+                panic!("not targets: {line}");
+            };
+            assert_eq!(TargetEdit::from(targets.edit), edit);
+        }
+    }
+}

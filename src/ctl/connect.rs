@@ -1,0 +1,75 @@
+//! `wactl connect`
+
+mod waiting;
+
+use std::time::Duration;
+
+use crate::client::{Client, ClientError};
+
+use super::arguments::Connect;
+use super::error::{Error, Problem};
+use super::exit::Exit;
+use super::status;
+use super::terminal::Terminal;
+
+use waiting::Waiting;
+
+pub(super) async fn run(
+    client: &Client,
+    terminal: &mut Terminal,
+    arguments: &Connect,
+) -> Result<(), Error> {
+    let user = &arguments.user;
+    let phone = arguments.phone.as_ref().map(ToString::to_string);
+    if arguments.detach {
+        let connecting = client
+            .connect_session(user.as_str(), phone.as_deref())
+            .await?;
+        return status::show(terminal, &connecting);
+    }
+    let interrupted = terminal.interrupted();
+    let waiting = Waiting::new(client, terminal, user.as_str(), phone);
+    tokio::select! {
+        result = waiting.until_online() => result.map_err(|error| lost(error, user.as_str())),
+        () = interrupted => Err(Problem::new(
+            Exit::Interrupted,
+            "interrupted",
+            format!(
+                "the session of {user} goes on in the daemon. `wactl connect {user}` picks it up \
+                 again, `wactl disconnect {user}` ends it"
+            ),
+        )
+        .into()),
+        () = elapsed(arguments.timeout) => Err(Problem::new(
+            Exit::Refused,
+            "timeout",
+            format!(
+                "{user} is not online in time. The session goes on in the daemon: \
+                 `wactl status {user}` shows it"
+            ),
+        )
+        .into()),
+    }
+}
+
+async fn elapsed(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The daemon going away is to be expected in a long wait, and harms nobody: say so.
+fn lost(error: Error, user: &str) -> Error {
+    let Error::Client(error @ ClientError::Closed(_)) = error else {
+        return error;
+    };
+    let exit = Exit::of_client(&error);
+    let message = format!(
+        "{error}, while {user} was being connected. When it runs again, `wactl connect {user}` goes on"
+    );
+    Problem::new(exit, "closed", message).into()
+}
+
+#[cfg(test)]
+mod tests;

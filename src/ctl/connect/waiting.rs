@@ -1,0 +1,297 @@
+//! Waiting until a session is online.
+
+use std::time::Duration;
+
+use crate::client::{Client, ClientError, WatchItem};
+use crate::ctl::error::{Error, Problem};
+use crate::ctl::exit::Exit;
+use crate::ctl::render::live::Live;
+use crate::ctl::render::{self, screen};
+use crate::ctl::terminal::Terminal;
+use crate::ctl::{force_logout, watch};
+use crate::protocol::{EventKind, FailureCode, HistoryEntry, Phase, Status};
+
+/// Shows how a session gets online, and what can be done when it does not.
+pub(super) struct Waiting<'a> {
+    client: &'a Client,
+    terminal: &'a mut Terminal,
+    user: &'a str,
+    phone: Option<String>,
+    live: Live,
+    /// What was told last, where nothing can be drawn over.
+    told: Option<String>,
+}
+
+/// What a status means for the one who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Done,
+    /// It gets on by itself.
+    Wait,
+    /// It may get on by itself, but a person may have a better idea.
+    Offer,
+    /// It does not get on by itself.
+    Stuck,
+}
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(
+        client: &'a Client,
+        terminal: &'a mut Terminal,
+        user: &'a str,
+        phone: Option<String>,
+    ) -> Self {
+        Self {
+            client,
+            terminal,
+            user,
+            phone,
+            live: Live::default(),
+            told: None,
+        }
+    }
+
+    pub(super) async fn until_online(mut self) -> Result<(), Error> {
+        // The watch first, so that nothing is missed. What it brings may then be older than the answer
+        // to the command, so nothing ends the wait before the daemon was asked once more.
+        let mut watch = self.client.watch([self.user], None).await?;
+        let mut status = self.connect().await?;
+        if self.terminal.look().json {
+            self.terminal.object(&status)?;
+        }
+        loop {
+            let offering = match self.verdict(&status) {
+                Verdict::Done => return self.online(&status),
+                Verdict::Stuck => return Err(self.stuck(&status)),
+                Verdict::Offer => true,
+                Verdict::Wait => false,
+            };
+            self.show(&status, offering)?;
+            let ticking = self.terminal.look().live && !offering;
+            tokio::select! {
+                item = watch.next() => {
+                    let item = item?;
+                    self.tell(&item)?;
+                    let latest = watch.view().sessions().find(|s| s.user.as_str() == self.user);
+                    status = match latest {
+                        Some(latest) if goes_on(latest.phase) => latest.clone(),
+                        _ => self.ask_again(&item).await?,
+                    };
+                }
+                line = self.terminal.line(), if offering => {
+                    // The cursor stands below what was drawn.
+                    self.live.leave();
+                    self.told = None;
+                    status = self.answer(line, status).await?;
+                }
+                () = tokio::time::sleep(Duration::from_secs(1)), if ticking => {}
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Status, ClientError> {
+        self.client
+            .connect_session(self.user, self.phone.as_deref())
+            .await
+    }
+
+    fn verdict(&self, status: &Status) -> Verdict {
+        let interactive = self.terminal.look().interactive;
+        match status.phase {
+            Phase::Online => Verdict::Done,
+            Phase::Disconnected => Verdict::Stuck,
+            Phase::BackingOff if status.error.is_some() || status.reason.is_some() => {
+                if interactive {
+                    Verdict::Offer
+                } else {
+                    Verdict::Wait
+                }
+            }
+            Phase::Held | Phase::Parked | Phase::PurgeFailed | Phase::StoreCorrupt => {
+                if interactive {
+                    Verdict::Offer
+                } else {
+                    Verdict::Stuck
+                }
+            }
+            _ => Verdict::Wait,
+        }
+    }
+
+    /// The state, from the daemon itself: the item that seems to end the wait may be from before the
+    /// session was connected.
+    async fn ask_again(&mut self, item: &WatchItem) -> Result<Status, Error> {
+        let no = match self.client.status(self.user).await {
+            Ok(status) => return Ok(status),
+            Err(ClientError::Failure(no)) if no.code == FailureCode::NotFound => no,
+            Err(error) => return Err(error.into()),
+        };
+        self.live.clear(self.terminal)?;
+        let (code, entry) = match item {
+            WatchItem::Event(event) => (
+                event.kind.as_str(),
+                event.kind.ended().cloned().map(Box::new),
+            ),
+            WatchItem::Lagged { .. } => ("logged_out", None),
+        };
+        Err(match entry.or(no.last_logout) {
+            Some(entry) => Problem::ended(ended_code(code, &entry), entry).into(),
+            None => Problem::new(Exit::Ended, "logged_out", render::plain(&no.message)).into(),
+        })
+    }
+
+    /// Says what happened, where that is not seen from the state.
+    fn tell(&mut self, item: &WatchItem) -> Result<(), Error> {
+        if self.terminal.look().json {
+            return watch::show(self.terminal, item);
+        }
+        let WatchItem::Event(event) = item else {
+            return Ok(());
+        };
+        let what = match event.kind {
+            EventKind::Paired => "the phone accepted the device; logging in",
+            EventKind::AccountChanged => {
+                "another account than before: the target groups are cleared"
+            }
+            _ => return Ok(()),
+        };
+        self.live.clear(self.terminal)?;
+        self.terminal.say(&format!("{}: {what}", self.user));
+        Ok(())
+    }
+
+    fn show(&mut self, status: &Status, offering: bool) -> Result<(), Error> {
+        let (look, now) = (self.terminal.look(), self.terminal.now());
+        if look.json {
+            return Ok(());
+        }
+        if look.live {
+            let (body, foot) = if offering {
+                (screen::trouble(status, now), screen::OFFER.to_owned())
+            } else {
+                let size = self.terminal.size();
+                let screen = screen::waiting(status, now, look, size)?;
+                (screen.body, screen.foot)
+            };
+            return Ok(self.live.draw(self.terminal, body, &foot)?);
+        }
+        // What is told once is told when the phase changes, or the code, or the error.
+        let key = format!("{:?} {:?} {:?}", status.phase, status.qr, status.error);
+        if self.told.as_ref() == Some(&key) {
+            return Ok(());
+        }
+        self.told = Some(key);
+        if offering {
+            self.terminal
+                .say(&screen::trouble(status, now).lines.join("\n"));
+            self.terminal.ask(screen::OFFER);
+            return Ok(());
+        }
+        let screen = screen::waiting(status, now, look, None)?;
+        if !screen.body.lines.is_empty() {
+            self.terminal.print(&screen.body.lines.join("\n"))?;
+        }
+        self.terminal.say(&screen.foot);
+        Ok(())
+    }
+
+    fn online(&mut self, status: &Status) -> Result<(), Error> {
+        if self.terminal.look().json {
+            return Ok(());
+        }
+        self.live.clear(self.terminal)?;
+        let account = status.account.as_ref().map(render::status::account);
+        let account = account.unwrap_or_else(|| "an account not known yet".to_owned());
+        Ok(self
+            .terminal
+            .print(&format!("{}: online as {account}", self.user))?)
+    }
+
+    fn stuck(&mut self, status: &Status) -> Error {
+        if let Err(error) = self.live.clear(self.terminal) {
+            return error.into();
+        }
+        let message = match status.phase {
+            Phase::Disconnected => format!(
+                "{} was disconnected while it was being connected. `wactl connect {0}` tries again",
+                self.user
+            ),
+            _ => screen::trouble(status, self.terminal.now())
+                .lines
+                .join("\n"),
+        };
+        let problem = Problem {
+            cause: status.reason,
+            status: Some(Box::new(status.clone())),
+            ..Problem::new(Exit::Refused, status.phase.as_str(), message)
+        };
+        problem.into()
+    }
+
+    /// Does what a person chose.
+    async fn answer(&mut self, line: Option<String>, status: Status) -> Result<Status, Error> {
+        let choice = line.as_deref().map_or("q", str::trim).to_lowercase();
+        match choice.as_str() {
+            "r" | "retry" => self.retry(status).await,
+            "f" | "force-logout" => self.force_logout(status).await,
+            "q" | "quit" => {
+                let (user, phase) = (self.user, status.phase);
+                let message = format!("the session of {user} stays as it is: {phase}");
+                Err(Problem::new(Exit::Refused, "quit", message).into())
+            }
+            _ => Ok(status),
+        }
+    }
+
+    async fn retry(&mut self, status: Status) -> Result<Status, Error> {
+        match self.connect().await {
+            Ok(status) => Ok(status),
+            Err(ClientError::Failure(no)) => {
+                self.terminal.say(&render::plain(&no.message));
+                Ok(status)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes the session, and begins a new one: with a fresh code, on the same wait.
+    async fn force_logout(&mut self, status: Status) -> Result<Status, Error> {
+        let account = status.account.as_ref().map(render::status::account);
+        if !force_logout::confirmed(self.terminal, self.user, account).await {
+            return Ok(status);
+        }
+        match self.client.force_logout(self.user).await {
+            Ok(report) => {
+                self.terminal
+                    .say(render::logout::report(&report).trim_end());
+                Ok(self.connect().await?)
+            }
+            Err(ClientError::Failure(no)) => {
+                self.terminal.say(&render::plain(&no.message));
+                Ok(self.client.status(self.user).await?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Phases that a session leaves by itself, one way or the other.
+fn goes_on(phase: Phase) -> bool {
+    matches!(
+        phase,
+        Phase::Connecting
+            | Phase::AwaitingScan
+            | Phase::AwaitingCode
+            | Phase::BackingOff
+            | Phase::LoggingOut
+    )
+}
+
+/// The kind of the end, as an event of it is named.
+fn ended_code(event: &str, entry: &HistoryEntry) -> &'static str {
+    use crate::protocol::Cause;
+    match (event, entry.cause) {
+        ("pairing_expired", _) | (_, Cause::PairingExpired) => "pairing_expired",
+        _ => "logged_out",
+    }
+}

@@ -1,0 +1,56 @@
+//! `wactl daemon`
+
+use std::path::Path;
+
+use crate::client::Client;
+
+use super::arguments::Daemon;
+use super::error::Error;
+use super::terminal::Terminal;
+use super::{json, render};
+
+pub(super) async fn run(
+    client: &Client,
+    terminal: &mut Terminal,
+    verb: Daemon,
+    socket: &Path,
+) -> Result<(), Error> {
+    match verb {
+        Daemon::Info => info(client, terminal, socket).await,
+        Daemon::Ping => ping(client, terminal, socket).await,
+        Daemon::Reload => reload(client, terminal).await,
+    }
+}
+
+async fn info(client: &Client, terminal: &mut Terminal, socket: &Path) -> Result<(), Error> {
+    let info = client.info().await?;
+    if terminal.look().json {
+        terminal.object(&info)?;
+    } else {
+        let text = render::info::info(&info, socket, terminal.now());
+        terminal.print(&text)?;
+    }
+    Ok(())
+}
+
+async fn ping(client: &Client, terminal: &mut Terminal, socket: &Path) -> Result<(), Error> {
+    client.ping().await?;
+    let server = &render::plain(client.server());
+    let socket = socket.display().to_string();
+    if terminal.look().json {
+        terminal.object(json::Pong { server, socket })?;
+    } else {
+        terminal.print(&format!("{server} answers at {socket}"))?;
+    }
+    Ok(())
+}
+
+async fn reload(client: &Client, terminal: &mut Terminal) -> Result<(), Error> {
+    let reloaded = client.reload().await?;
+    if terminal.look().json {
+        terminal.object(&reloaded)?;
+    } else {
+        terminal.print(&render::info::reloaded(&reloaded))?;
+    }
+    Ok(())
+}

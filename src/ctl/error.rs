@@ -1,0 +1,150 @@
+//! What ends a command early, for people and for programs.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::client::ClientError;
+use crate::protocol::{Cause, Failure, HistoryEntry, Status};
+
+use super::exit::Exit;
+use super::render::{cause, plain};
+
+/// What ends a command early.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// Between here and the daemon, or by the daemon.
+    Client(ClientError),
+    /// Something else that is worth a sentence.
+    Problem(Box<Problem>),
+    /// What was to be written could not be. A closed pipe is not an error: the reader has enough.
+    Output(io::Error),
+}
+
+/// A sentence for people, a code for programs, and what belongs to it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Problem {
+    #[serde(skip)]
+    pub(crate) exit: Exit,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cause: Option<Cause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) entry: Option<Box<HistoryEntry>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_logout: Option<Box<HistoryEntry>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<Box<Status>>,
+}
+
+impl Problem {
+    pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            code,
+            message: message.into(),
+            retry_after: None,
+            cause: None,
+            entry: None,
+            last_logout: None,
+            status: None,
+        }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message)
+    }
+
+    /// The session ended while somebody waited for it.
+    pub(crate) fn ended(code: &'static str, entry: Box<HistoryEntry>) -> Self {
+        let user = &entry.user;
+        let words = cause::in_words(entry.cause);
+        let mut message = match code {
+            "pairing_expired" => format!("{user} is not linked: {words}."),
+            _ => format!("{user} was logged out ({}): {words}.", entry.cause),
+        };
+        if let Some(text) = &entry.text {
+            message = format!("{message} WhatsApp says: {}", plain(text));
+        }
+        if entry.unlink.device_may_remain() {
+            message.push_str(
+                " The device may still be in the phone's list of linked devices: remove it there.",
+            );
+        }
+        message = format!(
+            "{message}\nNothing of the session is left; `wactl connect {user}` begins a new one."
+        );
+        Self {
+            cause: Some(entry.cause),
+            entry: Some(entry),
+            ..Self::new(Exit::Ended, code, message)
+        }
+    }
+
+    fn of_failure(failure: Failure) -> Self {
+        let mut message = plain(&failure.message);
+        if let Some(seconds) = failure.retry_after {
+            message = format!("{message} (try again in {seconds} s)");
+        }
+        if let Some(last) = &failure.last_logout {
+            message = format!("{message}\n{}", cause::last_logout(last));
+        }
+        Self {
+            retry_after: failure.retry_after,
+            last_logout: failure.last_logout,
+            ..Self::new(
+                Exit::of_failure(failure.code),
+                failure.code.as_str(),
+                message,
+            )
+        }
+    }
+
+    /// What a person should know of an error of the connection.
+    pub(crate) fn of_client(error: ClientError, socket: &Path) -> Self {
+        let exit = Exit::of_client(&error);
+        let text = plain(&error.to_string());
+        let socket = socket.display();
+        let (code, message) = match error {
+            ClientError::Failure(failure) => return Self::of_failure(failure),
+            ClientError::NoDaemon { .. } if exit == Exit::NotAllowed => ("not_allowed", text),
+            ClientError::NoDaemon { .. } => ("no_daemon", format!("{text} (or with --socket)")),
+            ClientError::Closed(_) => (
+                "closed",
+                format!("{socket}: {text}. Its log says more; ask again when it runs"),
+            ),
+            ClientError::Timeout(_) => (
+                "timeout",
+                format!("{socket}: {text}. It may still do what was asked: look with `wactl list`"),
+            ),
+            ClientError::VersionMismatch(_) => ("version_mismatch", format!("{socket}: {text}")),
+            ClientError::Refused(_) => ("refused_connection", format!("{socket}: {text}")),
+            ClientError::Protocol(_) | ClientError::Replaced => {
+                ("protocol", format!("{socket}: {text}"))
+            }
+        };
+        Self::new(exit, code, message)
+    }
+}
+
+impl From<ClientError> for Error {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}

@@ -1,0 +1,25 @@
+//! `wactl history`
+
+use crate::client::Client;
+
+use super::arguments::History;
+use super::error::Error;
+use super::terminal::Terminal;
+use super::{json, render};
+
+pub(super) async fn run(
+    client: &Client,
+    terminal: &mut Terminal,
+    arguments: &History,
+) -> Result<(), Error> {
+    let user = arguments.user.as_ref().map(AsRef::as_ref);
+    let entries = client.history(user, arguments.limit).await?;
+    if terminal.look().json {
+        terminal.object(json::History { entries: &entries })?;
+    } else if entries.is_empty() {
+        terminal.say("No session has ended so far.");
+    } else {
+        terminal.print(&render::history::history(terminal, &entries))?;
+    }
+    Ok(())
+}

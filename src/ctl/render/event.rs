@@ -1,0 +1,37 @@
+//! Events, one a line.
+
+use jiff::Timestamp;
+
+use crate::protocol::{Event, HistoryEntry};
+
+use super::status::gist;
+use super::time::absolute;
+use super::{cause, plain};
+
+/// `2026-11-24 09:12:03Z  alice  online  +15550100999 Alice (..)`
+pub(crate) fn line(event: &Event, now: Timestamp) -> String {
+    let detail = match (event.kind.ended(), &event.status) {
+        (Some(entry), _) => end(entry),
+        (None, Some(status)) => gist(status, now),
+        (None, None) => String::new(),
+    };
+    row(event.at, event.user.as_str(), event.kind.as_str(), &detail)
+}
+
+/// One aligned line of a stream.
+pub(crate) fn row(at: Timestamp, user: &str, what: &str, detail: &str) -> String {
+    let line = format!("{}  {user:<16}  {what:<15}  {detail}", absolute(at));
+    line.trim_end().to_owned()
+}
+
+fn end(entry: &HistoryEntry) -> String {
+    let mut words = format!(
+        "{}; unlink {}",
+        cause::with_words(entry.cause),
+        entry.unlink
+    );
+    if let Some(text) = &entry.text {
+        words = format!("{words}; WhatsApp said: {}", plain(text));
+    }
+    words
+}

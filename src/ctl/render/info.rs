@@ -1,0 +1,61 @@
+//! The daemon itself.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::protocol::{Count, Info, Reloaded};
+
+use super::fields::Fields;
+use super::plain;
+use super::time::both;
+
+/// Everything the daemon says of itself.
+pub(crate) fn info(info: &Info, socket: &Path, now: Timestamp) -> String {
+    let mut fields = Fields::default();
+    fields.add("sessions", plain(&info.summary));
+    fields.add("socket", socket.display().to_string());
+    fields.add("state", plain(&info.state_directory));
+    let configuration = info.config_file.as_deref().map(plain);
+    fields.add(
+        "configuration",
+        configuration.unwrap_or("the defaults".into()),
+    );
+    fields.add("pid", info.pid.to_string());
+    fields.add("started", both(info.started_at, now));
+    fields.add("run", info.epoch.to_string());
+    fields.add("logouts", counts(&info.logouts));
+    fields.add("failed purges", info.purge_failures.to_string());
+    fields.add_some(
+        "median purge",
+        info.purge_median_ms.map(|ms| format!("{ms} ms")),
+    );
+    if info.simulator {
+        fields.add("simulator", "yes: this daemon reaches no WhatsApp");
+    }
+    format!("wasessiond {}\n{fields}", plain(&info.version))
+}
+
+/// What a reload changed.
+pub(crate) fn reloaded(reloaded: &Reloaded) -> String {
+    let keys = |keys: &[String]| match keys {
+        [] => "nothing".to_owned(),
+        keys => plain(&keys.join(", ")),
+    };
+    let mut text = format!("changed: {}", keys(&reloaded.changed));
+    if !reloaded.needs_restart.is_empty() {
+        text = format!(
+            "{text}\nneeds a restart of the daemon: {}",
+            keys(&reloaded.needs_restart)
+        );
+    }
+    text
+}
+
+fn counts(counts: &[Count]) -> String {
+    let each = |c: &Count| format!("{} {}", c.count, plain(&c.name));
+    match counts {
+        [] => "none".to_owned(),
+        counts => counts.iter().map(each).collect::<Vec<_>>().join(", "),
+    }
+}

@@ -1,0 +1,160 @@
+//! Sessions: one in full, all in a table, and the gist of one in a few words.
+
+use jiff::Timestamp;
+
+use crate::ctl::terminal::Terminal;
+use crate::protocol::{Account, Phase, Status};
+
+use super::fields::Fields;
+use super::table::table;
+use super::time::{absolute, both, left, relative};
+use super::{cause, plain};
+
+/// Everything about one session.
+pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
+    let user = &status.user;
+    let mut fields = Fields::default();
+    fields.add("since", both(status.since, now));
+    fields.add_some("account", status.account.as_ref().map(account));
+    fields.add_some(
+        "connecting",
+        status.connecting.map(|connecting| {
+            let waited = relative(connecting.stage_since, now);
+            let (attempt, stage) = (connecting.attempt, connecting.stage);
+            format!("attempt {attempt}, stage {stage} since {waited}")
+        }),
+    );
+    fields.add_some(
+        "QR code",
+        status.qr.as_ref().map(|qr| {
+            let (number, of) = (qr.number, qr.number + qr.remaining);
+            let expires = relative(qr.expires_at, now);
+            format!("{number} of {of}, expires {expires}: `wactl qr {user}` shows it")
+        }),
+    );
+    fields.add_some(
+        "pair code",
+        status.pair_code.as_ref().map(|pair| {
+            let code = pair
+                .code
+                .as_ref()
+                .map_or("hidden".into(), |c| dashed(c.reveal()));
+            let expires = relative(pair.expires_at, now);
+            format!("{code} for {}, expires {expires}", plain(&pair.phone))
+        }),
+    );
+    fields.add_some("reason", status.reason.map(cause::with_words));
+    fields.add_some("error", status.error.as_deref().map(plain));
+    fields.add_some("next try", status.retry_at.map(|at| both(at, now)));
+    fields.add_some("held until", status.held_until.map(|at| both(at, now)));
+    if !status.targets.is_empty() {
+        let jids: Vec<_> = status.targets.iter().map(ToString::to_string).collect();
+        fields.add("targets", jids.join(", "));
+    }
+    fields.add_some(
+        "last activity",
+        status.last_activity.map(|at| both(at, now)),
+    );
+    fields.add("owner", format!("uid {}", status.owner));
+    fields.add("next", plain(&status.next_action));
+    format!("{user}: {}\n{fields}", phase(status.phase, colour))
+}
+
+/// A line for each session.
+pub(crate) fn sessions(terminal: &Terminal, sessions: &[Status]) -> String {
+    let now = terminal.now();
+    let header = ["USER", "PHASE", "SINCE", "ACCOUNT", "TARGETS", "NOTE"];
+    let rows = sessions.iter().map(|status| {
+        [
+            status.user.to_string(),
+            status.phase.to_string(),
+            relative(status.since, now),
+            status
+                .account
+                .as_ref()
+                .map_or_else(none, |a| plain(&a.phone)),
+            status.targets.len().to_string(),
+            gist(status, now),
+        ]
+    });
+    table(terminal, header, rows)
+}
+
+fn none() -> String {
+    "-".to_owned()
+}
+
+/// What is worth knowing of the phase, in a few words, without secrets.
+pub(crate) fn gist(status: &Status, now: Timestamp) -> String {
+    let mut words = Vec::new();
+    match status.phase {
+        Phase::Online => words.extend(status.account.as_ref().map(account)),
+        Phase::Connecting => words.extend(status.connecting.map(|connecting| {
+            let (attempt, stage) = (connecting.attempt, connecting.stage);
+            format!("attempt {attempt}, {stage}")
+        })),
+        _ => {}
+    }
+    if let Some(qr) = &status.qr {
+        let (number, of) = (qr.number, qr.number + qr.remaining);
+        words.push(format!(
+            "QR code {number} of {of}, {} left",
+            left(qr.expires_at, now)
+        ));
+    }
+    if let Some(pair) = &status.pair_code {
+        words.push(format!(
+            "for {}, {} left",
+            plain(&pair.phone),
+            left(pair.expires_at, now)
+        ));
+    }
+    words.extend(status.reason.map(|reason| reason.to_string()));
+    words.extend(status.error.as_deref().map(plain));
+    words.extend(
+        status
+            .retry_at
+            .map(|at| format!("next try {}", relative(at, now))),
+    );
+    words.extend(
+        status
+            .held_until
+            .map(|at| format!("until {}", absolute(at))),
+    );
+    words.join("; ")
+}
+
+/// `+15550100999 Alice (15550100999:4@s.whatsapp.net)`
+pub(crate) fn account(account: &Account) -> String {
+    let name = account.name.as_deref().map(plain).unwrap_or_default();
+    let gap = if name.is_empty() { "" } else { " " };
+    format!(
+        "{}{gap}{name} ({})",
+        plain(&account.phone),
+        plain(&account.jid)
+    )
+}
+
+/// `ABCDEFGH` as WhatsApp shows it on the phone: `ABCD-EFGH`.
+pub(crate) fn dashed(code: &str) -> String {
+    let code = plain(code);
+    match code.char_indices().nth(4) {
+        Some((middle, _)) if code.chars().count() == 8 => {
+            format!("{}-{}", &code[..middle], &code[middle..])
+        }
+        _ => code,
+    }
+}
+
+fn phase(phase: Phase, colour: bool) -> String {
+    if !colour {
+        return phase.to_string();
+    }
+    let code = match phase {
+        Phase::Online => 32,
+        Phase::Parked | Phase::PurgeFailed | Phase::StoreCorrupt => 31,
+        Phase::Disconnected => 0,
+        _ => 33,
+    };
+    format!("\x1b[{code}m{phase}\x1b[0m")
+}

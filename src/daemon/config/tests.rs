@@ -1,0 +1,377 @@
+//! What a wrong file is told: exactly where, and what was meant.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Admin, Config, ConfigError};
+use crate::supervisor::OnConflict;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("c.toml"), true)
+}
+
+fn errors(text: &str) -> String {
+    let error = parse(text).expect_err(text);
+    error.to_string()
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    assert_eq!(parse(""), Ok(Config::default()));
+    assert_eq!(parse("# nothing\n[socket]\n[log]\n"), Ok(Config::default()));
+}
+
+#[test]
+fn the_defaults_hold_what_they_promise() {
+    let config = Config::default();
+    assert_eq!(config.socket.mode, 0o660);
+    assert_eq!(config.logout.unlink_timeout, Duration::from_secs(5));
+    assert_eq!(config.logout.deadline, Duration::from_secs(10));
+    assert_eq!(config.access.admins, [Admin::User("root".to_owned())]);
+    assert_eq!(config.whatsapp.endpoint, None);
+}
+
+/// Every key, none at its default.
+const FULL: &str = r#"
+[socket]
+path = "/run/x/control.sock"
+mode = "0600"
+group = "wasession"
+
+[state]
+directory = "/srv/\"quoted\" \\ state"
+
+[access]
+admins = ["root", "alice", "1001", "@wasession-admin"]
+max_sessions_per_uid = 3
+max_connections_per_uid = 4
+
+[whatsapp]
+endpoint = "ws://127.0.0.1:7667/ws/chat"
+version = "2.3000.1020000000"
+device_name = "A desk, Büro 3"
+proxy = "http://proxy.example.org:3128"
+
+[sessions]
+on_conflict = "park"
+restore_concurrency = 3
+idle_after = "30d"
+max = 77
+
+[logout]
+unlink_timeout = "1500ms"
+deadline = "20s"
+history_limit = 55
+
+[log]
+filter = "warn,wasessiond::session=debug"
+"#;
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(FULL).expect("a good file");
+    assert_eq!(
+        config.socket.path.as_deref(),
+        Some(Path::new("/run/x/control.sock"))
+    );
+    assert_eq!(config.socket.mode, 0o600);
+    assert_eq!(config.socket.group.as_deref(), Some("wasession"));
+    let state = config.state_directory.as_deref();
+    assert_eq!(state, Some(Path::new("/srv/\"quoted\" \\ state")));
+    assert_eq!(
+        config.access.admins,
+        [
+            Admin::User("root".to_owned()),
+            Admin::User("alice".to_owned()),
+            Admin::Uid(1001),
+            Admin::Group("wasession-admin".to_owned()),
+        ]
+    );
+    assert_eq!(config.access.max_connections_per_uid, 4);
+    assert_eq!(config.log_filter, "warn,wasessiond::session=debug");
+    let settings = config.settings();
+    assert_eq!(settings.on_conflict, OnConflict::Park);
+    assert_eq!(settings.restore_concurrency, 3);
+    assert_eq!(settings.idle_after, Some(Duration::from_hours(30 * 24)));
+    assert_eq!(settings.max_sessions, 77);
+    assert_eq!(settings.max_sessions_per_uid, 3);
+    assert_eq!(settings.unlink_timeout, Duration::from_millis(1500));
+    assert_eq!(settings.logout_deadline, Duration::from_secs(20));
+    assert_eq!(settings.history_limit, 55);
+    let gateway = config.gateway();
+    assert_eq!(
+        gateway.endpoint.as_deref(),
+        Some("ws://127.0.0.1:7667/ws/chat")
+    );
+    assert_eq!(gateway.version, Some((2, 3000, 1_020_000_000)));
+    assert_eq!(gateway.device_name, "A desk, Büro 3");
+    assert_eq!(
+        gateway.proxy.as_deref(),
+        Some("http://proxy.example.org:3128")
+    );
+}
+
+#[test]
+fn no_key_is_forgotten_when_it_is_printed_or_compared() {
+    let config = parse(FULL).expect("a good file");
+    assert_eq!(parse(&config.to_toml()), Ok(config.clone()));
+    let defaults = Config::default();
+    assert_eq!(parse(&defaults.to_toml()), Ok(defaults.clone()));
+    let keys: Vec<String> = super::KEYS
+        .iter()
+        .flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")))
+        .collect();
+    assert_eq!(config.differences(&defaults), keys);
+    assert!(config.differences(&config).is_empty());
+}
+
+#[test]
+fn a_proxys_password_is_not_printed() {
+    let text = "[whatsapp]\nproxy = \"http://me:pa@ss@proxy.example.org:3128\"\n";
+    let printed = parse(text).expect("a good file").to_toml();
+    assert!(
+        printed.contains("proxy = \"http://[redacted]@proxy.example.org:3128\""),
+        "{printed}"
+    );
+    assert!(
+        !printed.contains("me:") && !printed.contains("pa@ss"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn wrong_files_are_told_where_and_what() {
+    for (text, told) in [
+        (
+            "[sesions]\n",
+            "c.toml:1:2: there is no section [sesions]; did you mean [sessions]?",
+        ),
+        (
+            "[quux]\n",
+            "c.toml:1:2: there is no section [quux]; the sections are [socket], [state], [access], \
+             [whatsapp], [sessions], [logout], [log]",
+        ),
+        (
+            "[logout]\n\nunlink_timout = \"5s\"\n",
+            "c.toml:3:1: [logout] has no key `unlink_timout`; did you mean `unlink_timeout`?",
+        ),
+        (
+            "[log]\nlevel = \"info\"\n",
+            "c.toml:2:1: [log] has no key `level`; its keys are `filter`",
+        ),
+        (
+            "[socket]\ndevice_name = \"x\"\n",
+            "c.toml:2:1: [socket] has no key `device_name`; it belongs under [whatsapp]",
+        ),
+        (
+            "deadline = \"5s\"\n",
+            "c.toml:1:1: `deadline` stands outside its section: write it under [logout]",
+        ),
+        (
+            "log = \"info\"\n",
+            "c.toml:1:1: `log` is a section: write [log] above its keys",
+        ),
+        (
+            "[socket]\n  path = 5\n",
+            "c.toml:2:10: `socket.path`: this must be a string, not an integer",
+        ),
+        (
+            "[socket]\npath = \"control.sock\"\n",
+            "c.toml:2:8: `socket.path`: control.sock is not absolute: begin it with \"/\"",
+        ),
+        (
+            "[socket]\nmode = 0o660\n",
+            "c.toml:2:8: `socket.mode`: write the mode as a string of octal digits, like \"0660\"",
+        ),
+        (
+            "[socket]\nmode = \"0680\"\n",
+            "c.toml:2:8: `socket.mode`: \"0680\" is not a mode: write octal digits, like \"0660\"",
+        ),
+        (
+            "[socket]\nmode = \"4660\"\n",
+            "c.toml:2:8: `socket.mode`: \"4660\" is not a mode: write octal digits, like \"0660\"",
+        ),
+        (
+            "[socket]\nmode = \"0060\"\n",
+            "c.toml:2:8: `socket.mode`: \"0060\" keeps the socket's owner out: the mode must include 0600",
+        ),
+        (
+            "[socket]\ngroup = \"\"\n",
+            "c.toml:2:9: `socket.group`: this must not be empty; leave the key out for its default",
+        ),
+        (
+            "[access]\nadmins = \"root\"\n",
+            "c.toml:2:10: `access.admins`: this must be a list, not a string",
+        ),
+        (
+            "[access]\nmax_sessions_per_uid = -1\n",
+            "c.toml:2:24: `access.max_sessions_per_uid`: this must be between 1 and 100000",
+        ),
+        (
+            "[access]\nmax_connections_per_uid = 0\n",
+            "c.toml:2:27: `access.max_connections_per_uid`: this must be between 1 and 1024",
+        ),
+        (
+            "[sessions]\nmax = \"10\"\n",
+            "c.toml:2:7: `sessions.max`: this must be a whole number, not a string",
+        ),
+        (
+            "[sessions]\nmax = 99999999999999999999999\n",
+            "c.toml:2:7: `sessions.max`: this must be between 1 and 100000",
+        ),
+        (
+            "[logout]\ndeadline = 10\n",
+            "c.toml:2:12: `logout.deadline`: a duration needs a unit: write it as a string, like \"5s\" \
+             or \"10m\"",
+        ),
+        (
+            "[logout]\nunlink_timeout = \"0s\"\n",
+            "c.toml:2:18: `logout.unlink_timeout`: \"0s\" is no time at all: it must be longer than zero",
+        ),
+        (
+            "[logout]\nunlink_timeout = \"10s\"\n",
+            "c.toml:2:18: `logout.unlink_timeout` (10s) must be shorter than `logout.deadline` (10s): \
+             the removal needs time after the unlinking",
+        ),
+        (
+            "[logout]\ndeadline = \"1s\"\n",
+            "c.toml:2:12: `logout.unlink_timeout` (5s) must be shorter than `logout.deadline` (1s): \
+             the removal needs time after the unlinking",
+        ),
+        (
+            "[whatsapp]\nversion = [2, 3000, 1]\n",
+            "c.toml:2:11: `whatsapp.version`: write the version as a string of three numbers, like \
+             \"2.3000.1020000000\"",
+        ),
+        (
+            "[whatsapp]\nproxy = \"me:secret@proxy\"\n",
+            "c.toml:2:9: `whatsapp.proxy`: this is not a proxy's URL: write it like \
+             \"http://proxy.example.org:3128\"",
+        ),
+    ] {
+        assert_eq!(errors(text), told);
+    }
+}
+
+#[test]
+fn values_that_need_more_words_name_their_place_too() {
+    for (text, place, told) in [
+        (
+            "[sessions]\non_conflict = \"kick\"\n",
+            "c.toml:2:15: `sessions.on_conflict`: ",
+            "\"park\"",
+        ),
+        (
+            "[sessions]\nidle_after = \"0d\"\n",
+            "c.toml:2:14: `sessions.idle_after`: ",
+            "\"never\"",
+        ),
+        (
+            "[log]\nfilter = \"a=b=c\"\n",
+            "c.toml:2:10: `log.filter`: ",
+            "is not a filter",
+        ),
+        (
+            "[whatsapp]\nendpoint = \"wss://web.whatsapp.com\"\n",
+            "c.toml:2:12: `whatsapp.endpoint`: ",
+            "this machine",
+        ),
+        (
+            "[whatsapp]\ndevice_name = \" x\"\n",
+            "c.toml:2:15: `whatsapp.device_name`: ",
+            "no space around",
+        ),
+        (
+            "[whatsapp]\ndevice_name = \"a\\nb\"\n",
+            "c.toml:2:15: `whatsapp.device_name`: ",
+            "control characters",
+        ),
+    ] {
+        let error = errors(text);
+        assert!(error.starts_with(place) && error.contains(told), "{error}");
+    }
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_in_order() {
+    let text = "\
+[access]
+admins = [\"root\", \"\", \"@\", \"alice\", true, \"a b\", -1]
+
+[logot]
+deadline = \"5s\"
+
+[sessions]
+maximum = 3
+max = 0
+";
+    let error = errors(text);
+    let places: Vec<&str> = error
+        .lines()
+        .map(|line| line.split(": ").next().unwrap_or(""))
+        .collect();
+    let expected = [
+        "c.toml:2:19",
+        "c.toml:2:23",
+        "c.toml:2:37",
+        "c.toml:2:43",
+        "c.toml:2:50",
+        "c.toml:4:2",
+        "c.toml:8:1",
+        "c.toml:9:7",
+    ];
+    assert_eq!(places, expected, "{error}");
+}
+
+#[test]
+fn broken_syntax_has_its_place() {
+    for (text, place) in [
+        ("[socket\n", "c.toml:1:8: "),
+        ("[log]\nfilter = \n", "c.toml:2:10: "),
+        ("[log]\nfilter = \"a\"\nfilter = \"b\"\n", "c.toml:3:1: "),
+        ("[log]\n\u{1}\n", "c.toml:2:1: "),
+    ] {
+        let error = errors(text);
+        assert!(error.starts_with(place), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn a_build_for_whatsapp_itself_refuses_the_simulators_keys() {
+    let text = "[whatsapp]\nendpoint = \"ws://127.0.0.1:1/\"\nversion = \"nonsense\"\n";
+    let error = Config::parse(text, Path::new("c.toml"), false).expect_err("refused");
+    let error = error.to_string();
+    assert!(
+        error.starts_with("c.toml:2:12: `whatsapp.endpoint` is for simulator builds"),
+        "{error}"
+    );
+    assert!(
+        error.contains("\nc.toml:3:11: `whatsapp.version` is for simulator builds"),
+        "{error}"
+    );
+    assert_eq!(error.lines().count(), 2, "{error}");
+}
+
+#[test]
+fn files_that_cannot_be_read_say_why() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let missing = directory.path().join("missing.toml");
+    let error = Config::load(&missing).expect_err("missing").to_string();
+    assert!(
+        error.contains("missing.toml") && error.contains("make the file"),
+        "{error}"
+    );
+    let error = Config::load(directory.path())
+        .expect_err("a directory")
+        .to_string();
+    assert!(error.contains("not a regular file"), "{error}");
+    let binary = directory.path().join("binary.toml");
+    std::fs::write(&binary, b"\xff\xfe").expect("a file");
+    let error = Config::load(&binary).expect_err("binary").to_string();
+    assert!(error.contains("UTF-8"), "{error}");
+    let huge = directory.path().join("huge.toml");
+    let file = std::fs::File::create(&huge).expect("a file");
+    file.set_len(1 << 40).expect("a hole");
+    let error = Config::load(&huge).expect_err("huge").to_string();
+    assert!(error.contains("larger than 1 MiB"), "{error}");
+}

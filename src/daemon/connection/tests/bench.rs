@@ -1,0 +1,157 @@
+//! A daemon without a socket, and clients that reach it through memory.
+
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
+use jiff::Timestamp;
+use tempfile::TempDir;
+use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+use tokio_util::bytes::Bytes;
+use tokio_util::codec::{Framed, LengthDelimitedCodec};
+use tokio_util::sync::CancellationToken;
+
+use super::super::{codec, serve};
+use crate::daemon::access::Peer;
+use crate::daemon::environment::Environment;
+use crate::daemon::logging::FilterHandle;
+use crate::daemon::source::Source;
+use crate::daemon::state::{About, Daemon};
+use crate::daemon::systemd::Notifier;
+use crate::protocol::codec::Encoding;
+use crate::protocol::preface::Welcome;
+use crate::protocol::{Command, MAX_FRAME, Message, Reply, Request};
+use crate::store::Store;
+use crate::supervisor::Supervisor;
+use crate::whatsapp::{Gateway, GatewaySettings};
+
+/// A user like any other.
+pub(super) const SOMEBODY: u32 = 4711;
+
+pub(super) struct Bench {
+    pub(super) daemon: Daemon,
+    pub(super) stop: CancellationToken,
+    pub(super) config: std::path::PathBuf,
+    _directory: TempDir,
+}
+
+impl Bench {
+    /// Nothing in these tests may reach WhatsApp: where a session connects, the port is closed.
+    pub(super) async fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::open(&directory.path().join("state")).expect("a store");
+        let settings = GatewaySettings {
+            endpoint: cfg!(feature = "simulator").then(|| "ws://127.0.0.1:9/ws/chat".to_owned()),
+            version: cfg!(feature = "simulator").then_some((2, 3000, 1)),
+            ..GatewaySettings::default()
+        };
+        let gateway = Gateway::new(&settings).expect("a gateway");
+        let config = directory.path().join("config.toml");
+        std::fs::write(&config, "").expect("a configuration");
+        let source = Source::new(Some(&config), &Environment::default());
+        let (live, _) = source.load().expect("an empty configuration");
+        let supervisor = Supervisor::start(store, gateway, live.config.settings()).await;
+        let about = About {
+            started_at: Timestamp::now(),
+            state_directory: directory.path().to_owned(),
+        };
+        let daemon = Daemon::new(
+            supervisor.expect("a supervisor"),
+            live,
+            source,
+            about,
+            FilterHandle::detached(),
+            Arc::new(Notifier::default()),
+        );
+        Self {
+            daemon,
+            stop: CancellationToken::new(),
+            config,
+            _directory: directory,
+        }
+    }
+
+    /// A connection with so many bytes of room each way, before anything is said.
+    pub(super) fn connect(&self, uid: u32, room: usize) -> Client {
+        let (ours, theirs) = tokio::io::duplex(room);
+        let peer = Peer {
+            uid,
+            pid: Some(1),
+            groups: [uid].into(),
+        };
+        let served = serve(theirs, peer, self.daemon.clone(), self.stop.clone());
+        Client {
+            stream: Framed::new(ours, codec(MAX_FRAME)),
+            encoding: Encoding::Bincode,
+            served: tokio::spawn(served),
+        }
+    }
+
+    /// A connection that has said hello.
+    pub(super) async fn client(&self, uid: u32, encoding: Encoding) -> Client {
+        let mut client = self.connect(uid, 64 * 1024);
+        client.say_hello(encoding).await;
+        client
+    }
+}
+
+pub(super) struct Client {
+    pub(super) stream: Framed<DuplexStream, LengthDelimitedCodec>,
+    pub(super) encoding: Encoding,
+    pub(super) served: JoinHandle<()>,
+}
+
+impl Client {
+    pub(super) async fn say_hello(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
+        self.send_frame(format!("wasession/1 {encoding} test").as_bytes())
+            .await;
+        assert!(matches!(self.welcome().await, Welcome::Ok(_)));
+    }
+
+    pub(super) async fn send_frame(&mut self, frame: &[u8]) {
+        let frame = Bytes::copy_from_slice(frame);
+        self.stream.send(frame).await.expect("it is sent");
+    }
+
+    /// Bytes as they are, whatever they mean.
+    pub(super) async fn send_bytes(&mut self, bytes: &[u8]) {
+        let written = self.stream.get_mut().write_all(bytes).await;
+        written.expect("it is sent");
+    }
+
+    pub(super) async fn ask(&mut self, id: u64, command: Command) {
+        let request = Request { id, command };
+        let frame = self.encoding.encode(&request).expect("a request");
+        self.send_frame(&frame).await;
+    }
+
+    pub(super) async fn welcome(&mut self) -> Welcome {
+        let frame = self.stream.next().await.expect("a frame").expect("a frame");
+        Welcome::parse(&frame).expect("a preface")
+    }
+
+    /// The next message; `None`: the daemon closed.
+    pub(super) async fn message(&mut self) -> Option<Message> {
+        let frame = self.stream.next().await?.expect("a frame");
+        Some(self.encoding.decode(&frame).expect("a message"))
+    }
+
+    pub(super) async fn reply(&mut self) -> Reply {
+        match self.message().await {
+            Some(Message::Reply(reply)) => reply,
+            other => panic!("not a reply: {other:?}"),
+        }
+    }
+
+    /// What the daemon says last, when it closes for a reason.
+    pub(super) async fn closing(mut self) -> crate::protocol::Failure {
+        let failure = match self.message().await {
+            Some(Message::Closing(failure)) => failure,
+            other => panic!("not a goodbye: {other:?}"),
+        };
+        assert_eq!(self.message().await, None, "something after the goodbye");
+        self.served.await.expect("the connection ended well");
+        failure
+    }
+}

@@ -1,0 +1,263 @@
+//! Clients that keep the rules, and what they may expect.
+
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+
+use super::super::STOP_GRACE;
+use super::bench::{Bench, SOMEBODY};
+use crate::protocol::codec::Encoding;
+use crate::protocol::{Answer, Command, Failure, FailureCode, Message, Reply};
+
+#[tokio::test(start_paused = true)]
+async fn requests_may_be_pipelined() {
+    let bench = Bench::new().await;
+    for encoding in [Encoding::Bincode, Encoding::Json] {
+        let mut client = bench.client(SOMEBODY, encoding).await;
+        // The last is no larger number: ids are the client's business.
+        let ids: Vec<u64> = (0..100).chain([u64::MAX, 5, 5]).collect();
+        for id in &ids {
+            client.ask(*id, Command::Ping).await;
+        }
+        let mut answered = Vec::new();
+        for _ in &ids {
+            let Reply { id, result } = client.reply().await;
+            assert_eq!(result, Ok(Answer::Pong));
+            answered.push(id);
+        }
+        let mut expected = ids;
+        expected.sort_unstable();
+        answered.sort_unstable();
+        assert_eq!(answered, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_may_close_its_half_and_wait_for_the_answers() {
+    let bench = Bench::new().await;
+    let mut client = bench.client(0, Encoding::Json).await;
+    let turn = bench.daemon.shared.reloading.lock().await;
+    client.ask(1, Command::Reload).await;
+    client.ask(2, Command::Ping).await;
+    client
+        .stream
+        .get_mut()
+        .shutdown()
+        .await
+        .expect("it is closed");
+    assert_eq!(client.reply().await.id, 2);
+    drop(turn);
+    assert_eq!(client.reply().await.id, 1);
+    assert_eq!(client.message().await, None);
+    client.served.await.expect("the connection ended well");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_ends_when_the_client_closes_its_half() {
+    let bench = Bench::new().await;
+    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    client.ask(1, watch(&[])).await;
+    assert!(matches!(
+        client.reply().await.result,
+        Ok(Answer::Watching(_))
+    ));
+    client
+        .stream
+        .get_mut()
+        .shutdown()
+        .await
+        .expect("it is closed");
+    assert_eq!(client.message().await, None);
+    client.served.await.expect("the connection ended well");
+}
+
+fn watch(users: &[&str]) -> Command {
+    Command::Watch {
+        users: users.iter().map(|user| (*user).to_owned()).collect(),
+        since: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_watch_is_answered_and_a_wrong_one_ends_none() {
+    let bench = Bench::new().await;
+    let mut client = bench.client(SOMEBODY, Encoding::Bincode).await;
+    for (id, users) in [
+        (1, vec![]),
+        (2, vec!["alice"]),
+        (3, vec!["../alice"]),
+        (4, vec!["bob"]),
+    ] {
+        client.ask(id, watch(&users)).await;
+    }
+    for _ in 0..4 {
+        let Reply { id, result } = client.reply().await;
+        match (id, result) {
+            (3, Err(Failure { code, .. })) => assert_eq!(code, FailureCode::InvalidUser),
+            (_, Ok(Answer::Watching(state))) => {
+                assert_eq!(state.epoch, bench.daemon.supervisor().epoch());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    client.ask(5, Command::Ping).await;
+    assert_eq!(client.reply().await.result, Ok(Answer::Pong));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_stop_replies_get_a_short_grace_and_everybody_a_goodbye() {
+    let bench = Bench::new().await;
+    let idle = bench.client(SOMEBODY, Encoding::Json).await;
+    let mut quick = bench.client(0, Encoding::Bincode).await;
+    let mut stuck = bench.client(0, Encoding::Bincode).await;
+    let mut watcher = bench.client(SOMEBODY, Encoding::Bincode).await;
+    watcher.ask(1, watch(&[])).await;
+    watcher.reply().await;
+    let turn = bench.daemon.shared.reloading.lock().await;
+    quick.ask(1, Command::Reload).await;
+    stuck.ask(1, Command::Reload).await;
+    // The others are under way once this is answered.
+    for client in [&mut quick, &mut stuck] {
+        client.ask(2, Command::Ping).await;
+        assert_eq!(client.reply().await.id, 2);
+    }
+    let begin = Instant::now();
+    bench.stop.cancel();
+    for client in [idle, watcher] {
+        assert_eq!(client.closing().await.code, FailureCode::Stopping);
+    }
+    assert!(begin.elapsed() < STOP_GRACE);
+    drop(turn);
+    let turn = bench.daemon.shared.reloading.lock();
+    // One of the two had its turn; the other waits behind this one if it came first.
+    let (quick, stuck, _turn) = tokio::join!(goodbye(quick), goodbye(stuck), turn);
+    assert!(quick.contains(&FailureCode::Stopping) && stuck.contains(&FailureCode::Stopping));
+}
+
+async fn goodbye(mut client: super::bench::Client) -> Vec<FailureCode> {
+    let mut said = Vec::new();
+    while let Some(message) = client.message().await {
+        if let Message::Closing(failure) = message {
+            said.push(failure.code);
+        }
+    }
+    client.served.await.expect("the connection ended well");
+    said
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_comes_during_a_stop_is_told() {
+    let bench = Bench::new().await;
+    bench.stop.cancel();
+    let mut client = bench.connect(SOMEBODY, 1024);
+    let crate::protocol::preface::Welcome::Error(why) = client.welcome().await else {
+        panic!("welcomed");
+    };
+    assert!(why.contains("stopping"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reload_is_for_admins_and_tells_what_changed() {
+    let bench = Bench::new().await;
+    let mut somebody = bench.client(SOMEBODY, Encoding::Json).await;
+    somebody.ask(1, Command::Reload).await;
+    let refused = somebody.reply().await.result.expect_err("refused");
+    assert_eq!(refused.code, FailureCode::NotAllowed);
+    assert!(refused.message.contains("uid 4711"), "{refused}");
+
+    let mut admin = bench.client(0, Encoding::Json).await;
+    let write = |text: &str| std::fs::write(&bench.config, text).expect("a configuration");
+    write("[access]\nadmins = [4711]\n[sessions]\nmax = 5\n[socket]\nmode = \"0600\"\n");
+    for changed in [vec!["access.admins", "sessions.max"], vec![]] {
+        admin.ask(1, Command::Reload).await;
+        let Ok(Answer::Reloaded(reloaded)) = admin.reply().await.result else {
+            panic!("not reloaded");
+        };
+        assert_eq!(reloaded.changed, changed);
+        // Told each time, for as long as it is true.
+        assert_eq!(reloaded.needs_restart, ["socket.mode"]);
+    }
+    // On the connection that is open already.
+    somebody.ask(2, Command::Reload).await;
+    assert!(somebody.reply().await.result.is_ok(), "an admin now");
+
+    write("[sessions]\nmax = 0\nmin = 0\n");
+    admin.ask(2, Command::Reload).await;
+    let wrong = admin.reply().await.result.expect_err("a wrong file");
+    assert_eq!(wrong.code, FailureCode::ConfigInvalid);
+    assert!(
+        wrong.message.contains("config.toml:2:7: `sessions.max`"),
+        "{wrong}"
+    );
+    assert!(
+        wrong
+            .message
+            .contains("config.toml:3:1: [sessions] has no key `min`"),
+        "{wrong}"
+    );
+    assert_eq!(
+        bench.daemon.live().config.sessions.max,
+        5,
+        "the old one stays"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn info_says_what_runs() {
+    let bench = Bench::new().await;
+    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    client.ask(1, Command::Info).await;
+    let Ok(Answer::Info(info)) = client.reply().await.result else {
+        panic!("no information");
+    };
+    assert_eq!(info.pid, std::process::id());
+    assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
+    assert_eq!(info.config_file, Some(bench.config.display().to_string()));
+    assert_eq!(info.simulator, cfg!(feature = "simulator"));
+    assert_eq!(info.summary, "no sessions");
+}
+
+/// Only a simulator build can have a session that reaches nothing.
+#[cfg(feature = "simulator")]
+#[tokio::test]
+async fn a_client_that_vanishes_stops_no_logout() {
+    let bench = Bench::new().await;
+    let user = "alice".to_owned();
+    let mut client = bench.client(0, Encoding::Bincode).await;
+    client
+        .ask(
+            1,
+            Command::Connect {
+                user: user.clone(),
+                phone: None,
+            },
+        )
+        .await;
+    let begun = client.reply().await;
+    assert!(begun.result.is_ok(), "{begun:?}");
+    let mut watcher = bench.client(0, Encoding::Bincode).await;
+    watcher.ask(1, watch(&["alice"])).await;
+    watcher.reply().await;
+    client
+        .ask(2, Command::ForceLogout { user: user.clone() })
+        .await;
+    drop(client.stream);
+    let seen = async {
+        loop {
+            match watcher.message().await {
+                Some(Message::Event(event)) if event.kind.ended().is_some() => return event,
+                Some(_) => {}
+                None => panic!("the watch ended"),
+            }
+        }
+    };
+    let event = tokio::time::timeout(std::time::Duration::from_secs(30), seen).await;
+    assert_eq!(event.expect("it ends").status, None);
+    client.served.await.expect("the connection ended well");
+    watcher.ask(2, Command::Status { user }).await;
+    let gone = loop {
+        if let Some(Message::Reply(reply)) = watcher.message().await {
+            break reply.result.expect_err("it is gone");
+        }
+    };
+    assert_eq!(gone.code, FailureCode::NotFound);
+}

@@ -1,0 +1,40 @@
+//! What the daemon says of itself.
+
+use std::collections::BTreeMap;
+
+use super::state::Daemon;
+use crate::protocol::{Count, Info};
+
+impl Daemon {
+    /// What `info` answers.
+    #[must_use]
+    pub fn info(&self) -> Info {
+        let census = self.supervisor().census();
+        let about = &self.shared.about;
+        let live = self.live();
+        Info {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: about.started_at,
+            epoch: self.supervisor().epoch(),
+            state_directory: about.state_directory.display().to_string(),
+            config_file: live.file.as_ref().map(|file| file.display().to_string()),
+            simulator: cfg!(feature = "simulator"),
+            summary: census.summary(),
+            phases: counts(&census.phases),
+            logouts: counts(&census.logouts),
+            purge_failures: census.purge_failures,
+            purge_median_ms: census
+                .purge_median
+                .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+fn counts<N: ToString>(of: &BTreeMap<N, u64>) -> Vec<Count> {
+    let counts = of.iter().map(|(name, count)| Count {
+        name: name.to_string(),
+        count: *count,
+    });
+    counts.collect()
+}

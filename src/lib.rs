@@ -1,0 +1,36 @@
+//! `wasessiond` owns the WhatsApp linked-device sessions of many users on one machine, the way logind
+//! owns logins. It keeps each session up, and when WhatsApp ends one it cleans up completely, tells
+//! everyone who asked to know, and is ready for a new QR code, with no restart. `wactl` is its client.
+//!
+//! # The house
+//!
+//! A module may use what stands below it, nothing above.
+//!
+//! ```text
+//!   daemon               ctl        the two programs, without their few lines of main
+//!   supervisor           client     all sessions | a connection to the daemon
+//!   session                |        one session: the task, the pure state machine, the logout
+//!   whatsapp   store       |        the only place that knows WhatsApp | that touches the disk
+//!       protocol  ---------+        what travels over the socket; types and bytes, no I/O
+//! ```
+//!
+//! # Features
+//!
+//! `protocol` and [`client`] are always there and need only a handful of crates. `daemon` and `ctl`
+//! (both default) bring the two programs; `simulator` builds a daemon that talks to `contrib/wasim`
+//! over loopback, and to nothing else.
+
+pub mod client;
+#[cfg(feature = "ctl")]
+pub mod ctl;
+#[cfg(feature = "daemon")]
+pub mod daemon;
+pub mod protocol;
+#[cfg(feature = "daemon")]
+pub mod session;
+#[cfg(feature = "daemon")]
+pub mod store;
+#[cfg(feature = "daemon")]
+pub mod supervisor;
+#[cfg(feature = "daemon")]
+pub mod whatsapp;

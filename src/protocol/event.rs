@@ -1,0 +1,156 @@
+//! What happened to a session, and how a client stays in step.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{HistoryEntry, Status, UserId};
+
+/// Something that happened to one session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// The event's number. Numbers grow by one an event in a run of the daemon; a watcher that sees
+    /// only some users sees gaps.
+    pub seq: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// To whose session.
+    pub user: UserId,
+    /// What happened.
+    pub kind: EventKind,
+    /// The session after it; `None`: there is none any more.
+    pub status: Option<Status>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// It opens a link, or got a stage further.
+    Connecting,
+    /// A QR code is live.
+    Qr,
+    /// A pair code is live.
+    PairCode,
+    /// The phone accepted the device, and the credentials are on the disk.
+    Paired,
+    /// It is logged in.
+    Online,
+    /// It was lost or refused for now.
+    BackingOff,
+    /// WhatsApp holds it until a time.
+    Held,
+    /// It needs a person.
+    Parked,
+    /// It was closed on request.
+    Disconnected,
+    /// Its credentials are being removed.
+    LoggingOut,
+    /// It ended, and nothing of it is left. Never lost: it is in the history too.
+    LoggedOut(Box<HistoryEntry>),
+    /// Nobody finished its pairing; nothing of it is left.
+    PairingExpired(Box<HistoryEntry>),
+    /// Its removal could not finish.
+    PurgeFailed,
+    /// What is on the disk cannot be read.
+    StoreCorrupt,
+    /// Its target groups changed.
+    Targets,
+    /// Another account was paired on it: the target groups were cleared.
+    AccountChanged,
+    /// Something else in its status changed: an error in words, the account's name.
+    Updated,
+}
+
+impl EventKind {
+    /// The name as it stands in JSON.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Qr => "qr",
+            Self::PairCode => "pair_code",
+            Self::Paired => "paired",
+            Self::Online => "online",
+            Self::BackingOff => "backing_off",
+            Self::Held => "held",
+            Self::Parked => "parked",
+            Self::Disconnected => "disconnected",
+            Self::LoggingOut => "logging_out",
+            Self::LoggedOut(_) => "logged_out",
+            Self::PairingExpired(_) => "pairing_expired",
+            Self::PurgeFailed => "purge_failed",
+            Self::StoreCorrupt => "store_corrupt",
+            Self::Targets => "targets",
+            Self::AccountChanged => "account_changed",
+            Self::Updated => "updated",
+        }
+    }
+
+    /// The ended session, for the two kinds of end.
+    #[must_use]
+    pub fn ended(&self) -> Option<&HistoryEntry> {
+        match self {
+            Self::LoggedOut(entry) | Self::PairingExpired(entry) => Some(entry),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The sessions as the events tell them. Both ends use this one: the daemon's own picture is kept by
+/// the same `apply`, so a client that follows the stream cannot differ from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    sessions: BTreeMap<UserId, Status>,
+}
+
+impl View {
+    /// The picture a [`Watching`](super::Watching) answer paints.
+    #[must_use]
+    pub fn new(sessions: impl IntoIterator<Item = Status>) -> Self {
+        let keyed = sessions.into_iter().map(|s| (s.user.clone(), s));
+        Self {
+            sessions: keyed.collect(),
+        }
+    }
+
+    /// Takes an event in.
+    pub fn apply(&mut self, event: &Event) {
+        match &event.status {
+            Some(status) => self.sessions.insert(event.user.clone(), status.clone()),
+            None => self.sessions.remove(&event.user),
+        };
+    }
+
+    /// One session.
+    #[must_use]
+    pub fn get(&self, user: &UserId) -> Option<&Status> {
+        self.sessions.get(user)
+    }
+
+    /// Every session, by user.
+    pub fn sessions(&self) -> impl Iterator<Item = &Status> {
+        self.sessions.values()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+}

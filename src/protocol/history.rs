@@ -1,0 +1,51 @@
+//! Sessions that ended.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Account, Cause, Redacted, Unlink, UserId};
+
+/// One ended session: what the history keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// When it ended.
+    pub at: Timestamp,
+    /// Whose it was.
+    pub user: UserId,
+    /// Why it ended.
+    pub cause: Cause,
+    /// The account it was linked to, if it was ever paired.
+    pub account: Option<Account>,
+    /// The uid that had created it.
+    pub owner: u32,
+    /// The uid that asked for the end; `None`: WhatsApp or the daemon itself.
+    pub requested_by: Option<u32>,
+    /// How unlinking at WhatsApp went.
+    pub unlink: Unlink,
+    /// What was removed.
+    pub removed: Removed,
+    /// What WhatsApp said about it, in its own words.
+    pub text: Option<String>,
+    /// The token with which the person can appeal against a locked account. WhatsApp sends it once.
+    pub appeal_token: Option<Redacted>,
+}
+
+/// What a purge removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// How many files.
+    pub files: u64,
+    /// How many bytes they had.
+    pub bytes: u64,
+    /// How many target groups were cleared.
+    pub targets: u32,
+}
+
+/// The answer to a `force-logout`: the session is gone, and this is how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogoutReport {
+    /// The same as the line in the history.
+    pub entry: HistoryEntry,
+    /// What the person should do now, in one sentence.
+    pub next_action: String,
+}

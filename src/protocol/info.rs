@@ -1,0 +1,52 @@
+//! About the daemon.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the daemon says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    /// The version of the program.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// The number of this run: event numbers belong to it.
+    pub epoch: u64,
+    /// Where the sessions are kept.
+    pub state_directory: String,
+    /// The configuration file it read; `None`: the defaults.
+    pub config_file: Option<String>,
+    /// Whether it was built to talk to a simulator: such a build reaches no WhatsApp.
+    pub simulator: bool,
+    /// One line: how many sessions are in which phase.
+    pub summary: String,
+    /// Sessions by phase; phases with none are left out.
+    pub phases: Vec<Count>,
+    /// Logouts since the daemon started, by cause.
+    pub logouts: Vec<Count>,
+    /// Purges since the daemon started that failed at first.
+    pub purge_failures: u64,
+    /// How long the purges since the daemon started took from the decision to the announcement, in
+    /// milliseconds: the middle one of the last thousand.
+    pub purge_median_ms: Option<u64>,
+}
+
+/// How many of something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Of what.
+    pub name: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// What a reload of the configuration did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Keys that changed and are in force now.
+    pub changed: Vec<String>,
+    /// Keys that changed in the file but need a restart of the daemon.
+    pub needs_restart: Vec<String>,
+}

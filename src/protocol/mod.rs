@@ -1,0 +1,60 @@
+//! What travels over the control socket: the types, their bytes, and the rules of the conversation.
+//!
+//! This module does no I/O and knows no clock. Its documentation is the specification of the
+//! protocol, version 1; a program in any language can be written from it.
+//!
+//! # A conversation
+//!
+//! 1. **Frames.** Everything is framed: a big-endian `u32` length, then that many bytes, at most
+//!    [`MAX_FRAME`] (1 MiB). A longer claim is refused before anything is allocated.
+//! 2. **Preface.** The first frame in each direction is text, see [`preface`]. The client says
+//!    `wasession/1 bincode` or `wasession/1 json` (a name for the client may follow); the daemon
+//!    answers `wasession/1 ok wasessiond/<version>`, or `wasession/1 error <why>` and closes.
+//! 3. **Messages.** After it, one message a frame in the chosen encoding, see [`codec`]. The client
+//!    sends [`Request`]s; the daemon sends [`Message`]s: a [`Reply`] to each request, and
+//!    [`Event`]s while a watch is open.
+//!
+//! Requests may be pipelined. Replies carry the request's `id` and come in the order in which they
+//! are ready, so a slow one (a logout waits for the removal to be durable) blocks no other.
+//! **A reply comes after its effects**: `ok` to a force-logout means that the data is gone.
+//!
+//! # Staying in step
+//!
+//! [`Command::Watch`] is answered by [`Watching`]: the state of everything asked for. Each [`Event`]
+//! after it carries the whole [`Status`] that follows from it (`None`: the session is gone). A client
+//! that replaces its copy with each one, as [`View::apply`] does, always has the daemon's state.
+//!
+//! # JSON
+//!
+//! The JSON encoding is the same types. Enums are externally tagged, in snake case:
+//! `{"id":1,"command":{"connect":{"user":"alice","phone":null}}}`, `{"id":2,"command":"list"}`.
+//! Fields are never left out: what is not known is `null`. Times are RFC 3339 in UTC.
+
+mod account;
+mod cause;
+pub mod codec;
+mod command;
+mod event;
+mod failure;
+mod history;
+mod info;
+mod message;
+pub mod preface;
+mod redacted;
+mod status;
+mod user;
+
+pub use account::{Account, Group, GroupJid, InvalidGroupJid, InvalidPhone, PhoneNumber};
+pub use cause::{Cause, UnknownCause, Unlink};
+pub use command::{Command, Since, TargetEdit};
+pub use event::{Event, EventKind, View};
+pub use failure::{Failure, FailureCode};
+pub use history::{HistoryEntry, LogoutReport, Removed};
+pub use info::{Count, Info, Reloaded};
+pub use message::{Answer, Message, Reply, Request, Watching};
+pub use redacted::Redacted;
+pub use status::{Connecting, PairCode, Phase, Qr, Stage, Status};
+pub use user::{InvalidUserId, UserId};
+
+/// The largest frame either side may send, in bytes, without its length prefix: 1 MiB.
+pub const MAX_FRAME: usize = 1024 * 1024;

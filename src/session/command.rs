@@ -1,0 +1,59 @@
+//! What a session's task is asked, and how it answers.
+
+use tokio::sync::oneshot;
+
+use crate::protocol::{Failure, Group, GroupJid, LogoutReport, PhoneNumber, Status, TargetEdit};
+
+/// The reply to a logout: what became of it.
+pub type LogoutReply = oneshot::Sender<Result<LogoutReport, Failure>>;
+
+/// What a session's task is asked. Each carries the way back for its reply, which comes after the
+/// effects. A reply that nobody waits for any more is dropped; its effects stand.
+#[derive(Debug)]
+pub enum SessionCommand {
+    /// Bring it up.
+    Connect {
+        /// By pair code for this phone, where it must be paired.
+        phone: Option<PhoneNumber>,
+        /// The session as it is then; with a phone number, when there is a code.
+        reply: oneshot::Sender<Result<Status, Failure>>,
+    },
+    /// Close it and keep the credentials.
+    Disconnect {
+        /// Who asked.
+        by: u32,
+        /// The session as it is then; or, for a pairing, that it is gone.
+        reply: oneshot::Sender<Result<Stopped, Failure>>,
+    },
+    /// Unlink and remove everything.
+    ForceLogout {
+        /// Who asked.
+        by: u32,
+        /// That it is gone.
+        reply: LogoutReply,
+    },
+    /// Ask WhatsApp for the groups.
+    Groups {
+        /// The groups.
+        reply: oneshot::Sender<Result<Vec<Group>, Failure>>,
+    },
+    /// Show or change the target groups.
+    Targets {
+        /// The change.
+        edit: TargetEdit,
+        /// The target groups after it.
+        reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
+    },
+    /// Fail on purpose: how the tests see that a panic stays in its session.
+    #[doc(hidden)]
+    Panic,
+}
+
+/// What `disconnect` did.
+#[derive(Debug, Clone)]
+pub enum Stopped {
+    /// Closed; the credentials are kept.
+    Kept(Box<Status>),
+    /// It was never paired, so there was nothing to keep: it is gone.
+    Gone(Box<LogoutReport>),
+}

@@ -1,0 +1,174 @@
+//! The logout: unlink, close, wait until nothing can write, rename, write the history, erase.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::protocol::{Cause, HistoryEntry, LogoutReport, Unlink};
+use crate::store::{History, Intent, Purge, Store, open_below};
+use crate::whatsapp::{Gateway, Link, LinkEvent, Scope, Stored, look_into};
+
+/// How long a descriptor of this process may stay open below a directory whose link is closed.
+const LAST_DESCRIPTORS: Duration = Duration::from_secs(5);
+/// How often to look again. Closing takes milliseconds.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// What a session still holds when its logout begins, and what the logout needs.
+pub(super) struct Logout<'a> {
+    pub(super) store: &'a Store,
+    pub(super) gateway: &'a Gateway,
+    pub(super) history: &'a Arc<Mutex<History>>,
+    pub(super) auth_db: PathBuf,
+    pub(super) scope: Scope,
+}
+
+impl Logout<'_> {
+    /// Asks WhatsApp to remove the device: over the link that is up, or over one that is opened for
+    /// it, as far as there is time.
+    pub(super) async fn unlink(&self, link: &mut Option<Link>, within: Duration) -> Unlink {
+        let deadline = Instant::now() + within;
+        if let Some(up) = link.as_ref().filter(|link| link.is_logged_in()) {
+            return up.unlink(within).await;
+        }
+        close(link, false).await.ok();
+        match look_into(&self.auth_db).await {
+            Ok(Stored::Paired(_)) => {}
+            Ok(Stored::Nothing | Stored::Unpaired) => return Unlink::NotLinked,
+            // Perhaps it is linked; nobody can tell, and nobody can log in with it.
+            Err(_) => return Unlink::Unreachable,
+        }
+        let over_a_new_link = self.unlink_over_a_new_link(link, deadline);
+        timeout_at(deadline, over_a_new_link)
+            .await
+            .unwrap_or(Unlink::Unreachable)
+    }
+
+    async fn unlink_over_a_new_link(&self, link: &mut Option<Link>, deadline: Instant) -> Unlink {
+        let (events, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let opened = Link::open(
+            self.gateway,
+            &self.auth_db,
+            true,
+            self.scope.clone(),
+            events,
+        )
+        .await;
+        let Ok(opened) = opened else {
+            return Unlink::Unreachable;
+        };
+        // Kept where the caller closes it, whatever happens here.
+        let opened = link.insert(opened);
+        while let Some(event) = told.recv().await {
+            match event {
+                LinkEvent::Online(_) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    return opened.unlink(left).await;
+                }
+                LinkEvent::Ended(ending) => return ending.as_unlink(),
+                _ => {}
+            }
+        }
+        Unlink::Unreachable
+    }
+
+    /// The destructive half. The link must be closed.
+    ///
+    /// # Errors
+    /// What is left and why, in words. It can be called again.
+    pub(super) async fn purge(
+        &self,
+        purge: &mut Option<Purge>,
+        intent: &Intent,
+    ) -> Result<HistoryEntry, String> {
+        let dir = self.store.session_dir(&intent.user);
+        if purge.as_ref().is_none_or(|p| !p.is_committed()) {
+            nothing_open(&dir).await?;
+        }
+        let mut taken = purge
+            .take()
+            .unwrap_or_else(|| self.store.purge(&intent.user));
+        let intent = intent.clone();
+        let history = Arc::clone(self.history);
+        let work = tokio::task::spawn_blocking(move || {
+            let done = carry_out(&mut taken, &intent, &history);
+            (taken, done)
+        });
+        match work.await {
+            Ok((taken, done)) => {
+                *purge = Some(taken);
+                done
+            }
+            Err(e) => Err(format!("the removal broke off: {e}")),
+        }
+    }
+}
+
+fn carry_out(
+    purge: &mut Purge,
+    intent: &Intent,
+    history: &Mutex<History>,
+) -> Result<HistoryEntry, String> {
+    let removed = purge.commit(intent).map_err(|e| e.to_string())?;
+    let entry = intent.entry(removed);
+    let noted = {
+        let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.append(purge.id(), &entry)
+    };
+    // On a full disk the erasing makes the room that the line needs.
+    let erased = purge.erase().map_err(|e| e.to_string());
+    if noted.is_err() {
+        let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+        history
+            .append(purge.id(), &entry)
+            .map_err(|e| format!("the line in the history is missing: {e}"))?;
+    }
+    erased.map(|()| entry)
+}
+
+/// Closes a link, if there is one.
+pub(super) async fn close(link: &mut Option<Link>, flush: bool) -> Result<(), String> {
+    match link.take() {
+        Some(link) => link.close(flush).await.map_err(|e| e.to_string()),
+        None => Ok(()),
+    }
+}
+
+/// Waits until this process has nothing open below a directory.
+pub(super) async fn nothing_open(dir: &Path) -> Result<(), String> {
+    let deadline = Instant::now() + LAST_DESCRIPTORS;
+    loop {
+        let open = open_below(dir);
+        let Some(first) = open.first() else {
+            return Ok(());
+        };
+        if Instant::now() >= deadline {
+            return Err(format!(
+                "{} is left: this daemon still has {} file(s) open there ({}), a disk may be hanging",
+                dir.display(),
+                open.len(),
+                first.display()
+            ));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// The report of a logout, with what the person should do.
+#[must_use]
+pub fn report(entry: HistoryEntry) -> LogoutReport {
+    let user = &entry.user;
+    let again = format!("`wactl connect {user}` shows a fresh QR code.");
+    let next_action = if entry.unlink.device_may_remain() {
+        format!(
+            "WhatsApp did not confirm the unlink: remove the device on the phone under Settings, Linked devices. {again}"
+        )
+    } else if entry.cause == Cause::AccountLocked {
+        "WhatsApp locked the account: open WhatsApp on the phone; the history keeps what it said."
+            .to_owned()
+    } else {
+        again
+    };
+    LogoutReport { entry, next_action }
+}

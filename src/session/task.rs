@@ -1,0 +1,669 @@
+//! The task that runs one session.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::command::{LogoutReply, SessionCommand, Stopped};
+use super::logout::{Logout, close, report};
+use super::machine::{Effect, Input, Machine, Moment, Origin};
+use super::settings::Settings;
+use super::targets::{self, Change};
+use crate::protocol::{
+    EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, UserId,
+};
+use crate::store::{History, Purge, Record, Store};
+use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Scope};
+
+/// Tells what happened to a session, and its status after it.
+pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
+
+/// What a session's task is given.
+pub struct Seat {
+    /// Whose session it is.
+    pub user: UserId,
+    /// The disk.
+    pub store: Store,
+    /// The way to WhatsApp.
+    pub gateway: Gateway,
+    /// Where ended sessions are written.
+    pub history: Arc<Mutex<History>>,
+    /// The configuration, as it is now and as it changes.
+    pub settings: watch::Receiver<Settings>,
+    /// The time of day.
+    pub clock: Clock,
+    /// Where to tell what happens.
+    pub report: Report,
+    /// Where commands come from.
+    pub commands: mpsc::Receiver<SessionCommand>,
+    /// Fires when the daemon stops.
+    pub stop: CancellationToken,
+    /// After a start: whose turn it is to connect.
+    pub turn: Option<Arc<Semaphore>>,
+    /// The span that everything of this session logs in.
+    pub span: tracing::Span,
+}
+
+/// How a session's task ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How.
+    pub ended: Ended,
+    /// Commands that came too late to be done; they concern the user, not the session that is gone.
+    pub left: Vec<SessionCommand>,
+}
+
+/// How a session's task ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Nothing of the session is left. Whoever asked for it is told, once it has been published.
+    LoggedOut {
+        /// The line in the history.
+        entry: Box<HistoryEntry>,
+        /// Who waits for the reply to a force-logout.
+        waiters: Vec<LogoutReply>,
+        /// Who waits for the reply to a disconnect, which found nothing to keep.
+        stopped: Vec<oneshot::Sender<Result<Stopped, Failure>>>,
+    },
+    /// The daemon stops; everything is kept.
+    Stopped,
+}
+
+/// How long a restored session holds its turn at the most: a server that hangs must not hold up the
+/// others.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// The most a restored session waits before it asks for its turn.
+const RESTORE_SPREAD: Duration = Duration::from_millis(500);
+
+type Opening =
+    Pin<Box<dyn Future<Output = (Result<Link, AuthError>, Option<OwnedSemaphorePermit>)> + Send>>;
+
+/// Runs a session until it ends.
+pub async fn run(seat: Seat, record: Record, origin: Origin) -> Outcome {
+    let (machine, effects) = Machine::new(
+        seat.user.clone(),
+        record,
+        origin,
+        Moment {
+            now: seat.clock.now(),
+            dice: rand::random(),
+        },
+    );
+    let (checked, to_check) = mpsc::channel(8);
+    let mut task = Task {
+        seat,
+        machine,
+        link: None,
+        events: None,
+        opening: None,
+        scope: None,
+        turn: None,
+        purge: None,
+        logout_waiters: Vec::new(),
+        stop_waiters: Vec::new(),
+        code_waiters: Vec::new(),
+        checked,
+        to_check,
+        gone: None,
+    };
+    task.perform(effects).await;
+    task.live().await
+}
+
+/// A change of the target groups whose newcomers WhatsApp was asked about.
+struct Checked {
+    change: Change,
+    groups: Result<Vec<Group>, AskError>,
+    reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
+}
+
+struct Task {
+    seat: Seat,
+    machine: Machine,
+    link: Option<Link>,
+    events: Option<mpsc::UnboundedReceiver<LinkEvent>>,
+    opening: Option<Opening>,
+    /// The scope of the link, or of the one that is being opened.
+    scope: Option<Scope>,
+    turn: Option<(OwnedSemaphorePermit, Instant)>,
+    purge: Option<Purge>,
+    logout_waiters: Vec<LogoutReply>,
+    stop_waiters: Vec<oneshot::Sender<Result<Stopped, Failure>>>,
+    code_waiters: Vec<oneshot::Sender<Result<Status, Failure>>>,
+    checked: mpsc::Sender<Checked>,
+    to_check: mpsc::Receiver<Checked>,
+    /// The line in the history, once the session is gone.
+    gone: Option<HistoryEntry>,
+}
+
+enum Wake {
+    Stop,
+    Command(SessionCommand),
+    Opened(Result<Link, AuthError>, Option<OwnedSemaphorePermit>),
+    Link(LinkEvent),
+    Checked(Checked),
+    TurnOver,
+    Due,
+    Configured,
+}
+
+impl Task {
+    async fn live(mut self) -> Outcome {
+        loop {
+            if let Some(entry) = self.gone.take() {
+                return self.logged_out(entry);
+            }
+            match self.wake().await {
+                Wake::Stop => return self.stop().await,
+                Wake::Command(command) => self.command(command).await,
+                Wake::Opened(opened, turn) => self.opened(opened, turn).await,
+                Wake::Link(event) => self.take(Input::Link(event)).await,
+                Wake::Checked(checked) => self.targets_checked(checked).await,
+                Wake::TurnOver => self.turn = None,
+                Wake::Due => self.take(Input::Due).await,
+                Wake::Configured => {}
+            }
+            if self.machine.phase() != Phase::Connecting {
+                self.turn = None;
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let deadline = {
+            let settings = self.seat.settings.borrow_and_update();
+            self.machine.deadline(&settings)
+        };
+        tokio::select! {
+            () = self.seat.stop.cancelled() => Wake::Stop,
+            command = self.seat.commands.recv() => match command {
+                Some(command) => Wake::Command(command),
+                // The supervisor is gone, and so is everybody who could ask.
+                None => Wake::Stop,
+            },
+            (link, turn) = maybe(&mut self.opening) => {
+                self.opening = None;
+                Wake::Opened(link, turn)
+            }
+            Some(event) = next(&mut self.events) => Wake::Link(event),
+            Some(checked) = self.to_check.recv() => Wake::Checked(checked),
+            () = turn_over(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnOver,
+            () = self.seat.clock.until(deadline) => Wake::Due,
+            Ok(()) = self.seat.settings.changed() => Wake::Configured,
+        }
+    }
+
+    // ---- inputs ---------------------------------------------------------------------------------
+
+    /// Gives the machine an input, and performs what it asks for.
+    async fn take(&mut self, input: Input) {
+        let effects = self.step(input);
+        self.perform(effects).await;
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Effect> {
+        let at = Moment {
+            now: self.seat.clock.now(),
+            dice: rand::random(),
+        };
+        let settings = self.seat.settings.borrow().clone();
+        self.machine.step(input, at, &settings)
+    }
+
+    async fn command(&mut self, command: SessionCommand) {
+        match command {
+            SessionCommand::Connect { phone, reply } => {
+                // Whoever asks does not wait for a turn.
+                self.skip_the_queue();
+                let by_code = phone.is_some() && !self.machine.is_paired();
+                self.take(Input::Connect(phone)).await;
+                self.answer_connect(by_code, reply);
+            }
+            SessionCommand::Disconnect { by, reply } => {
+                self.stop_waiters.push(reply);
+                self.take(Input::Disconnect { by }).await;
+                if self.gone.is_none() {
+                    self.answer_disconnect();
+                }
+            }
+            SessionCommand::ForceLogout { by, reply } => {
+                self.logout_waiters.push(reply);
+                self.take(Input::ForceLogout { by }).await;
+            }
+            SessionCommand::Groups { reply } => self.groups(reply),
+            SessionCommand::Targets { edit, reply } => match Change::parse(edit) {
+                Ok(change) => self.change_targets(change, reply).await,
+                Err(failure) => drop(reply.send(Err(failure))),
+            },
+            SessionCommand::Panic => fail_on_purpose(),
+        }
+    }
+
+    fn answer_connect(&mut self, by_code: bool, reply: oneshot::Sender<Result<Status, Failure>>) {
+        let waits_for_code = by_code
+            && matches!(
+                self.machine.phase(),
+                Phase::Connecting | Phase::AwaitingScan | Phase::BackingOff
+            );
+        match self.machine.phase() {
+            _ if waits_for_code => self.code_waiters.push(reply),
+            Phase::PurgeFailed => drop(reply.send(Err(self.purge_failure()))),
+            _ => drop(reply.send(Ok(self.machine.status()))),
+        }
+    }
+
+    fn answer_disconnect(&mut self) {
+        let answer = match self.machine.phase() {
+            Phase::PurgeFailed => Err(self.purge_failure()),
+            _ => Ok(Stopped::Kept(Box::new(self.machine.status()))),
+        };
+        for waiter in self.stop_waiters.drain(..) {
+            let _ = waiter.send(answer.clone());
+        }
+    }
+
+    fn purge_failure(&self) -> Failure {
+        let status = self.machine.status();
+        let error = status
+            .error
+            .unwrap_or_else(|| "the removal did not finish".to_owned());
+        let message = format!(
+            "the session of {} could not be removed completely: {error}. {}",
+            self.seat.user, status.next_action
+        );
+        Failure::new(FailureCode::PurgeFailed, message)
+    }
+
+    fn groups(&self, reply: oneshot::Sender<Result<Vec<Group>, Failure>>) {
+        let Some(asked) = self.ask_groups() else {
+            let _ = reply.send(Err(self.not_online("its groups cannot be asked for")));
+            return;
+        };
+        let user = self.seat.user.clone();
+        tokio::spawn(async move {
+            let _ = reply.send(asked.await.map_err(|e| ask_failure(&user, &e)));
+        });
+    }
+
+    fn ask_groups(
+        &self,
+    ) -> Option<impl Future<Output = Result<Vec<Group>, AskError>> + Send + use<>> {
+        let online = self.machine.phase() == Phase::Online;
+        self.link.as_ref().filter(|_| online).map(Link::groups)
+    }
+
+    fn not_online(&self, therefore: &str) -> Failure {
+        let status = self.machine.status();
+        let message = format!(
+            "the session of {} is not online ({}), so {therefore}. {}",
+            self.seat.user, status.phase, status.next_action
+        );
+        Failure::new(FailureCode::NotOnline, message)
+    }
+
+    async fn change_targets(
+        &mut self,
+        change: Change,
+        reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
+    ) {
+        let newcomers = change.newcomers(&self.machine.record().targets);
+        if newcomers.is_empty() {
+            self.apply_targets(&change, reply).await;
+            return;
+        }
+        let Some(asked) = self.ask_groups() else {
+            let therefore = "whether the groups are its account's cannot be asked";
+            let _ = reply.send(Err(self.not_online(therefore)));
+            return;
+        };
+        let checked = self.checked.clone();
+        tokio::spawn(async move {
+            let groups = asked.await;
+            let _ = checked
+                .send(Checked {
+                    change,
+                    groups,
+                    reply,
+                })
+                .await;
+        });
+    }
+
+    async fn targets_checked(&mut self, checked: Checked) {
+        let Checked {
+            change,
+            groups,
+            reply,
+        } = checked;
+        let newcomers = change.newcomers(&self.machine.record().targets);
+        let allowed = groups
+            .map_err(|e| ask_failure(&self.seat.user, &e))
+            .and_then(|groups| targets::check(&newcomers, &groups));
+        match allowed {
+            Ok(()) => self.apply_targets(&change, reply).await,
+            Err(failure) => drop(reply.send(Err(failure))),
+        }
+    }
+
+    async fn apply_targets(
+        &mut self,
+        change: &Change,
+        reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
+    ) {
+        let present = &self.machine.record().targets;
+        let answer = match change.apply(present) {
+            Ok(targets) if targets == *present => Ok(targets),
+            Ok(targets) => self.save_targets(targets).await,
+            Err(failure) => Err(failure),
+        };
+        let _ = reply.send(answer);
+    }
+
+    /// The targets change on the disk first: what was answered survives a crash, and a refused write
+    /// changes nothing.
+    async fn save_targets(&mut self, targets: Vec<GroupJid>) -> Result<Vec<GroupJid>, Failure> {
+        let mut record = self.machine.record().clone();
+        record.targets.clone_from(&targets);
+        self.save(record).await?;
+        for effect in self.step(Input::Targets(targets.clone())) {
+            if let Effect::Publish(kind) = effect {
+                self.publish(kind);
+            }
+        }
+        Ok(targets)
+    }
+
+    // ---- effects --------------------------------------------------------------------------------
+
+    async fn perform(&mut self, effects: Vec<Effect>) {
+        let mut queue = VecDeque::from(effects);
+        while let Some(effect) = queue.pop_front() {
+            match effect {
+                Effect::OpenLink => self.open_link(),
+                Effect::CloseLink => self.close_link().await,
+                Effect::AskPairCode(phone) => {
+                    if let Some(link) = &self.link {
+                        link.ask_pair_code(&phone);
+                    }
+                }
+                Effect::Save => {
+                    let record = self.machine.record().clone();
+                    // What could not be written is written with the next change; a person sees it.
+                    if let Err(failure) = self.save(record).await {
+                        tracing::error!("{}", failure.message);
+                    }
+                }
+                Effect::Publish(kind) => self.publish(kind),
+                Effect::PairCodeRefused {
+                    rate_limited,
+                    retry_after,
+                    error,
+                } => {
+                    self.refuse_code(rate_limited, retry_after, &error);
+                }
+                Effect::Purge { unlink } => {
+                    if let Err(left) = self.log_out(unlink).await {
+                        queue.extend(self.step(Input::PurgeFailed(left)));
+                    }
+                }
+            }
+        }
+        if self.machine.phase() == Phase::PurgeFailed {
+            let failure = self.purge_failure();
+            for waiter in self.logout_waiters.drain(..) {
+                let _ = waiter.send(Err(failure.clone()));
+            }
+        }
+    }
+
+    fn publish(&mut self, kind: EventKind) {
+        let status = self.machine.status();
+        if matches!(kind, EventKind::PairCode) {
+            for waiter in self.code_waiters.drain(..) {
+                let _ = waiter.send(Ok(status.clone()));
+            }
+        }
+        (self.seat.report)(kind, status);
+    }
+
+    fn refuse_code(&mut self, rate_limited: bool, retry_after: Option<Duration>, error: &str) {
+        let (code, hint) = if rate_limited {
+            (
+                FailureCode::RateLimited,
+                "Wait before the next try, or pair by QR code",
+            )
+        } else {
+            (FailureCode::Refused, "Check the number, or pair by QR code")
+        };
+        let message = format!(
+            "WhatsApp gave no pair code for {}: {error}. {hint}",
+            self.seat.user
+        );
+        let mut failure = Failure::new(code, message);
+        failure.retry_after = retry_after.map(|wait| wait.as_secs().max(1));
+        for waiter in self.code_waiters.drain(..) {
+            let _ = waiter.send(Err(failure.clone()));
+        }
+    }
+
+    fn save(&self, record: Record) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
+        let (store, user) = (self.seat.store.clone(), self.seat.user.clone());
+        let name = user.clone();
+        async move {
+            let saved = tokio::task::spawn_blocking(move || store.save(&user, &record)).await;
+            let why = match saved {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(e)) => e.to_string(),
+                Err(e) => e.to_string(),
+            };
+            let message = format!("the session of {name} could not be written: {why}");
+            Err(Failure::new(FailureCode::StoreFailed, message))
+        }
+    }
+
+    /// Begins to open a link; it goes on beside everything else, so that commands are answered.
+    fn open_link(&mut self) {
+        let scope = Scope::new(self.seat.span.clone());
+        self.scope = Some(scope.clone());
+        let (events, told) = mpsc::unbounded_channel();
+        self.events = Some(told);
+        let gateway = self.seat.gateway.clone();
+        let auth_db = self.seat.store.auth_db(&self.seat.user);
+        let expect_paired = self.machine.record().account.is_some();
+        let turn = self.seat.turn.take();
+        self.opening = Some(Box::pin(async move {
+            let permit = match turn {
+                Some(turn) => {
+                    sleep(RESTORE_SPREAD.mul_f64(rand::random())).await;
+                    turn.acquire_owned().await.ok()
+                }
+                None => None,
+            };
+            let link = Link::open(&gateway, &auth_db, expect_paired, scope, events).await;
+            (link, permit)
+        }));
+    }
+
+    /// A session that waits for its turn and is asked for goes at once.
+    fn skip_the_queue(&mut self) {
+        self.seat.turn = None;
+        if self.opening.is_some() && self.link.is_none() {
+            self.open_link();
+        }
+    }
+
+    async fn opened(
+        &mut self,
+        opened: Result<Link, AuthError>,
+        turn: Option<OwnedSemaphorePermit>,
+    ) {
+        self.turn = turn.map(|permit| (permit, Instant::now() + LONGEST_TURN));
+        match opened {
+            Ok(link) => self.link = Some(link),
+            Err(AuthError::Corrupt { path, why }) => {
+                let why = format!("{}: {why}", path.display());
+                self.take(Input::Corrupt(why)).await;
+            }
+            Err(unavailable) => self.take(Input::Unavailable(unavailable.to_string())).await,
+        }
+    }
+
+    async fn close_link(&mut self) {
+        self.forget_link();
+        if let Err(why) = close(&mut self.link, true).await {
+            tracing::warn!("the old link did not end in time: {why}");
+        }
+    }
+
+    /// Nothing that the link still tells counts any more, and one that is being opened is given up.
+    fn forget_link(&mut self) {
+        self.events = None;
+        self.opening = None;
+        self.turn = None;
+        if let Some(scope) = self.scope.take()
+            && self.link.is_none()
+        {
+            scope.cancel();
+        }
+    }
+
+    /// The logout, all of it. `Ok`: nothing is left, and the history says so.
+    async fn log_out(&mut self, unlink: bool) -> Result<(), String> {
+        self.forget_link();
+        let within = self.seat.settings.borrow().unlink_timeout;
+        let Some(mut intent) = self.machine.intent().cloned() else {
+            return Err("no logout was decided".to_owned());
+        };
+        let logout = Logout {
+            store: &self.seat.store,
+            gateway: &self.seat.gateway,
+            history: &self.seat.history,
+            auth_db: self.seat.store.auth_db(&self.seat.user),
+            scope: Scope::new(self.seat.span.clone()),
+        };
+        if unlink {
+            intent.unlink = logout.unlink(&mut self.link, within).await;
+            self.machine.unlinked(intent.unlink);
+        }
+        close(&mut self.link, false).await?;
+        let entry = logout.purge(&mut self.purge, &intent).await?;
+        self.gone = Some(entry);
+        Ok(())
+    }
+
+    // ---- ends -----------------------------------------------------------------------------------
+
+    fn logged_out(mut self, entry: HistoryEntry) -> Outcome {
+        self.seat.commands.close();
+        let mut waiters = std::mem::take(&mut self.logout_waiters);
+        let mut left = Vec::new();
+        while let Ok(command) = self.seat.commands.try_recv() {
+            match command {
+                // Twice at once: both asked for the same, and it is done.
+                SessionCommand::ForceLogout { reply, .. } => waiters.push(reply),
+                other => left.push(other),
+            }
+        }
+        Outcome {
+            ended: Ended::LoggedOut {
+                entry: Box::new(entry),
+                waiters,
+                stopped: std::mem::take(&mut self.stop_waiters),
+            },
+            left,
+        }
+    }
+
+    async fn stop(mut self) -> Outcome {
+        self.close_link().await;
+        if !matches!(
+            self.machine.phase(),
+            Phase::StoreCorrupt | Phase::PurgeFailed
+        ) {
+            let record = self.machine.record().clone();
+            if let Err(failure) = self.save(record).await {
+                tracing::warn!("{}", failure.message);
+            }
+        }
+        Outcome {
+            ended: Ended::Stopped,
+            left: Vec::new(),
+        }
+    }
+}
+
+/// Turns the reports of logouts that a task's end leaves into replies.
+impl Outcome {
+    /// Answers everybody who waited for the logout.
+    pub fn answer(
+        entry: &HistoryEntry,
+        waiters: Vec<LogoutReply>,
+        stopped: Vec<oneshot::Sender<Result<Stopped, Failure>>>,
+    ) {
+        let report = report(entry.clone());
+        for waiter in waiters {
+            let _ = waiter.send(Ok(report.clone()));
+        }
+        for waiter in stopped {
+            let _ = waiter.send(Ok(Stopped::Gone(Box::new(report.clone()))));
+        }
+    }
+}
+
+async fn maybe(
+    opening: &mut Option<Opening>,
+) -> (Result<Link, AuthError>, Option<OwnedSemaphorePermit>) {
+    match opening {
+        Some(opening) => opening.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next(events: &mut Option<mpsc::UnboundedReceiver<LinkEvent>>) -> Option<LinkEvent> {
+    match events {
+        Some(events) => match events.recv().await {
+            Some(event) => Some(event),
+            None => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+async fn turn_over(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn ask_failure(user: &UserId, error: &AskError) -> Failure {
+    let code = match error {
+        AskError::NotConnected => FailureCode::NotOnline,
+        AskError::Timeout => FailureCode::DeadlineExceeded,
+        AskError::RateLimited { .. } => FailureCode::RateLimited,
+        _ => FailureCode::Refused,
+    };
+    let mut failure = Failure::new(
+        code,
+        format!("WhatsApp could not be asked for the groups of {user}: {error}. Try again"),
+    );
+    if let AskError::RateLimited { retry_after } = error {
+        failure.retry_after = retry_after.map(|wait| wait.as_secs().max(1));
+    }
+    failure
+}
+
+#[allow(
+    clippy::panic,
+    reason = "the point of it: the tests see that a panic stays in its session"
+)]
+fn fail_on_purpose() {
+    panic!("this session was asked to fail");
+}

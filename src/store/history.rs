@@ -1,0 +1,214 @@
+//! `history.jsonl`: one line per ended session.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, durable};
+use crate::protocol::HistoryEntry;
+
+/// The ended sessions, newest last, in memory and on the disk.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+    limit: usize,
+    lines: VecDeque<Line>,
+    /// Lines in the file; it is rewritten when they are twice the limit.
+    on_disk: usize,
+}
+
+/// A line of the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Line {
+    /// The purge it belongs to: a purge that a crash interrupted is not written twice.
+    id: String,
+    entry: HistoryEntry,
+}
+
+impl History {
+    pub(super) fn open(path: &Path, limit: usize) -> Result<Self, StoreError> {
+        let text = match fs::read(path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(StoreError::io("read", path, e)),
+        };
+        let on_disk = text.lines().count();
+        // A crash in the middle of a write leaves half a line at the end: that session's purge had
+        // not been acknowledged, and is finished and written again at this start.
+        let lines: VecDeque<Line> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        let torn = !text.is_empty() && !text.ends_with('\n');
+        let damaged = lines.len() < on_disk || torn;
+        let mut history = Self {
+            path: path.to_owned(),
+            limit: limit.max(1),
+            lines,
+            on_disk,
+        };
+        history.trim();
+        if damaged {
+            history.rewrite()?;
+        }
+        Ok(history)
+    }
+
+    /// Adds an entry, durably. A purge that is already in it is not added again.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; the entry is then not in it.
+    pub fn append(&mut self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
+        if self.contains(id) {
+            return Ok(());
+        }
+        let line = Line {
+            id: id.to_owned(),
+            entry: entry.clone(),
+        };
+        let mut text = serde_json::to_string(&line)
+            .map_err(|e| StoreError::corrupt(&self.path, format!("it cannot be written: {e}")))?;
+        text.push('\n');
+        let is_new = !self.path.exists();
+        let written = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&self.path)
+            .and_then(|file| write_synced(&file, text.as_bytes()));
+        written.map_err(|e| StoreError::io("write", &self.path, e))?;
+        if is_new && let Some(dir) = self.path.parent() {
+            durable::sync_dir(dir)?;
+        }
+        self.lines.push_back(line);
+        self.on_disk += 1;
+        self.trim();
+        if self.on_disk > self.limit * 2 {
+            self.rewrite()?;
+        }
+        Ok(())
+    }
+
+    /// Whether the entry of this purge is in it.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.lines.iter().rev().any(|line| line.id == id)
+    }
+
+    /// The entries, newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &HistoryEntry> {
+        self.lines.iter().rev().map(|line| &line.entry)
+    }
+
+    /// Changes how many entries are kept.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit.max(1);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        while self.lines.len() > self.limit {
+            self.lines.pop_front();
+        }
+    }
+
+    fn rewrite(&mut self) -> Result<(), StoreError> {
+        let mut text = String::new();
+        for line in &self.lines {
+            let line = serde_json::to_string(line).map_err(|e| {
+                StoreError::corrupt(&self.path, format!("it cannot be written: {e}"))
+            })?;
+            text.push_str(&line);
+            text.push('\n');
+        }
+        durable::replace(&self.path, text.as_bytes())?;
+        self.on_disk = self.lines.len();
+        Ok(())
+    }
+}
+
+/// Appends bytes and syncs; when that fails the file is cut back, so that no half line is followed by
+/// a whole one.
+fn write_synced(mut file: &File, bytes: &[u8]) -> std::io::Result<()> {
+    let before = file.metadata()?.len();
+    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    if written.is_err() {
+        let _ = file.set_len(before);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Cause, Removed, Unlink};
+    use jiff::Timestamp;
+
+    fn entry(user: &str) -> HistoryEntry {
+        HistoryEntry {
+            at: Timestamp::UNIX_EPOCH,
+            user: user.parse().expect("id"),
+            cause: Cause::Unlinked,
+            account: None,
+            owner: 0,
+            requested_by: None,
+            unlink: Unlink::NotLinked,
+            removed: Removed::default(),
+            text: None,
+            appeal_token: Some("token".into()),
+        }
+    }
+
+    fn users(history: &History) -> Vec<String> {
+        history.newest_first().map(|e| e.user.to_string()).collect()
+    }
+
+    #[test]
+    fn entries_come_back_newest_first_and_once() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("history.jsonl");
+        let mut history = History::open(&path, 10).expect("open");
+        for (id, user) in [("1", "a"), ("2", "b"), ("2", "b")] {
+            history.append(id, &entry(user)).expect("append");
+        }
+        assert_eq!(users(&history), ["b", "a"]);
+        let again = History::open(&path, 10).expect("open again");
+        assert_eq!(users(&again), ["b", "a"]);
+        assert_eq!(again.newest_first().next(), Some(&entry("b")));
+        assert!(again.contains("1") && !again.contains("3"));
+    }
+
+    #[test]
+    fn it_is_bounded_in_memory_and_on_the_disk() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("history.jsonl");
+        let mut history = History::open(&path, 3).expect("open");
+        for n in 0..20 {
+            history
+                .append(&n.to_string(), &entry(&format!("u{n}")))
+                .expect("append");
+            let lines = fs::read_to_string(&path).expect("read").lines().count();
+            assert!(lines <= 7, "{lines} lines");
+        }
+        assert_eq!(users(&history), ["u19", "u18", "u17"]);
+    }
+
+    #[test]
+    fn a_torn_line_is_dropped_and_the_rest_kept() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("history.jsonl");
+        let mut history = History::open(&path, 10).expect("open");
+        history.append("1", &entry("a")).expect("append");
+        let mut text = fs::read_to_string(&path).expect("read");
+        text.push_str("{\"id\":\"2\",\"entry\":{\"at\":");
+        fs::write(&path, text).expect("write");
+        let mut history = History::open(&path, 10).expect("open torn");
+        assert_eq!(users(&history), ["a"]);
+        history.append("3", &entry("c")).expect("append");
+        assert_eq!(users(&History::open(&path, 10).expect("again")), ["c", "a"]);
+    }
+}

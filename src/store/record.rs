@@ -1,0 +1,171 @@
+//! `session.toml`: what the daemon itself knows about a session.
+
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{StoreError, durable, purge};
+use crate::protocol::{Account, Cause, GroupJid};
+
+/// The format written by this version. A file of a newer one is refused, never overwritten.
+const VERSION: u32 = 1;
+
+const FILE: &str = "session.toml";
+
+/// What the daemon itself knows about a session; the credentials are in `auth.db`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    version: u32,
+    /// The uid that created the session.
+    pub owner: u32,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// What its user wants.
+    pub desired: Desired,
+    /// When it was last used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_activity: Option<Timestamp>,
+    /// The target groups.
+    #[serde(default)]
+    pub targets: Vec<GroupJid>,
+    /// The account, from the moment its credentials were durable. `None`: perhaps never paired; only
+    /// `auth.db` can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+    /// Why it must not connect by itself, over restarts too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// What the user of a session wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Desired {
+    /// To be online.
+    Up,
+    /// To stay closed until `connect`.
+    Down,
+}
+
+/// Why a session must not connect by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// The cause.
+    pub cause: Cause,
+    /// Until when; `None`: until somebody says `connect`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// What WhatsApp said, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Record {
+    /// The record of a new session of this uid.
+    #[must_use]
+    pub fn new(owner: u32) -> Self {
+        Self {
+            version: VERSION,
+            owner,
+            created_at: Timestamp::now(),
+            desired: Desired::Up,
+            last_activity: None,
+            targets: Vec::new(),
+            account: None,
+            hold: None,
+        }
+    }
+
+    pub(super) fn save(&self, dir: &Path) -> Result<(), StoreError> {
+        let path = dir.join(FILE);
+        let text = toml::to_string(self)
+            .map_err(|e| StoreError::corrupt(&path, format!("it cannot be written: {e}")))?;
+        durable::replace(&path, text.as_bytes())
+    }
+
+    /// Loads it, and clears away what an interrupted write or an uncommitted purge left beside it.
+    pub(super) fn load(dir: &Path) -> Result<Self, StoreError> {
+        durable::remove_temporaries(dir);
+        purge::forget_intent(dir);
+        let path = dir.join(FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StoreError::corrupt(&path, "it is missing"));
+            }
+            Err(e) => return Err(StoreError::io("read", &path, e)),
+        };
+        let text =
+            String::from_utf8(bytes).map_err(|_| StoreError::corrupt(&path, "it is not text"))?;
+        Self::parse(&text).map_err(|why| StoreError::corrupt(&path, why))
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        // The version first: a newer file is newer, not wrong.
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let versioned: Versioned = toml::from_str(text).map_err(|e| e.to_string())?;
+        if versioned.version > VERSION {
+            return Err(format!(
+                "it was written by a newer wasessiond (format {}, this one reads up to {VERSION}); start the newer one again",
+                versioned.version
+            ));
+        }
+        toml::from_str(text).map_err(|e| e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file as version 0.1.0 wrote it. It must load for ever.
+    const SAMPLE: &str = r#"
+version = 1
+owner = 1000
+created_at = "2026-11-24T09:00:00Z"
+desired = "down"
+last_activity = "2026-11-24T09:10:00Z"
+targets = ["120363012345678901@g.us"]
+
+[account]
+jid = "15550100999:7@s.whatsapp.net"
+phone = "+15550100999"
+name = "Alice"
+
+[hold]
+cause = "temporary_ban"
+until = "2026-11-25T09:00:00Z"
+error = "too many messages"
+"#;
+
+    #[test]
+    fn the_sample_loads_and_reads_back() {
+        let record = Record::parse(SAMPLE).expect("the sample");
+        assert_eq!(record.owner, 1000);
+        assert_eq!(record.desired, Desired::Down);
+        assert_eq!(
+            record.account.as_ref().and_then(|a| a.name.as_deref()),
+            Some("Alice")
+        );
+        assert_eq!(
+            record.hold.as_ref().map(|h| h.cause),
+            Some(Cause::TemporaryBan)
+        );
+        let text = toml::to_string(&record).expect("write");
+        assert_eq!(Record::parse(&text), Ok(record));
+    }
+
+    #[test]
+    fn a_new_record_reads_back() {
+        let record = Record::new(0);
+        let text = toml::to_string(&record).expect("write");
+        assert_eq!(Record::parse(&text), Ok(record));
+    }
+}

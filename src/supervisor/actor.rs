@@ -1,0 +1,416 @@
+//! The supervisor's loop: the only place where sessions begin and where their ends are learned.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tracing::Instrument;
+
+use super::birth::{Birth, Life, live};
+use super::caller::Caller;
+use super::restore::{self, Restored};
+use super::{Shared, Supervisor};
+use crate::protocol::{Cause, EventKind, Failure, FailureCode, HistoryEntry, PhoneNumber, UserId};
+use crate::session::{Ended, Outcome, Report, Seat, SessionCommand};
+use crate::whatsapp::Gateway;
+
+/// What the loop is told.
+pub(super) enum Order {
+    /// Give a session a command.
+    Deliver(Delivery),
+    /// A session does not answer: end its task, then deliver this to a new one.
+    Escalate(Delivery),
+    /// Is the loop alive?
+    Probe(oneshot::Sender<()>),
+    /// End what has not ended by itself.
+    Cut,
+    /// Let a session's task fail.
+    Panic(UserId),
+}
+
+/// A command on its way to a session.
+pub(super) struct Delivery {
+    pub(super) user: UserId,
+    pub(super) caller: Caller,
+    pub(super) command: SessionCommand,
+    /// Set for `connect`: a session is begun where there is none.
+    pub(super) begin: Option<Option<PhoneNumber>>,
+}
+
+/// Commands that may wait for one session.
+const COMMANDS: usize = 64;
+/// How long a session whose task failed waits before it begins again; it doubles.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+const LONGEST_AFTER_FAILURE: Duration = Duration::from_secs(5 * 60);
+
+struct Entry {
+    owner: u32,
+    commands: mpsc::Sender<SessionCommand>,
+    task: AbortHandle,
+    /// Deliveries that wait for the task to end, because it is ending or was told to.
+    waiting: Vec<Delivery>,
+}
+
+pub(super) struct Actor {
+    shared: Arc<Shared>,
+    gateway: Gateway,
+    orders: mpsc::Receiver<Order>,
+    tasks: JoinSet<Life>,
+    users: HashMap<Id, UserId>,
+    sessions: HashMap<UserId, Entry>,
+    /// How often a session's task failed since it was last dropped.
+    failures: HashMap<UserId, u32>,
+}
+
+impl Actor {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        gateway: Gateway,
+        orders: mpsc::Receiver<Order>,
+    ) -> Self {
+        Self {
+            shared,
+            gateway,
+            orders,
+            tasks: JoinSet::new(),
+            users: HashMap::new(),
+            sessions: HashMap::new(),
+            failures: HashMap::new(),
+        }
+    }
+
+    /// Begins to restore, so many at a time.
+    pub(super) fn restore(&mut self, found: Vec<Restored>, concurrency: usize) {
+        let turn = Arc::new(Semaphore::new(concurrency));
+        for Restored { user, owner } in found {
+            self.begin(user, owner, Birth::Restored, Some(Arc::clone(&turn)));
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            tokio::select! {
+                joined = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                    if let Some(joined) = joined {
+                        self.joined(joined);
+                    }
+                }
+                Some(order) = self.orders.recv() => self.order(order),
+                () = self.shared.stop.cancelled(), if self.tasks.is_empty() => break,
+            }
+        }
+        self.orders.close();
+        self.shared.stopped.cancel();
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Deliver(delivery) => self.deliver(delivery),
+            Order::Escalate(delivery) => self.escalate(delivery),
+            Order::Probe(reply) => drop(reply.send(())),
+            Order::Cut => self.tasks.abort_all(),
+            Order::Panic(user) => {
+                if let Some(entry) = self.sessions.get(&user) {
+                    let _ = entry.commands.try_send(SessionCommand::Panic);
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        if self.shared.stop.is_cancelled() {
+            return refuse(delivery.command, &Supervisor::stopping());
+        }
+        let Some(entry) = self.sessions.get_mut(&delivery.user) else {
+            return self.deliver_to_nobody(delivery);
+        };
+        if !delivery.caller.may_see(entry.owner) {
+            let not_found = self.not_found(&delivery.user, delivery.caller);
+            return refuse(delivery.command, &not_found);
+        }
+        let Delivery {
+            user,
+            caller,
+            command,
+            begin,
+        } = delivery;
+        match entry.commands.try_send(command) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(command)) => {
+                entry.waiting.push(Delivery {
+                    user,
+                    caller,
+                    command,
+                    begin,
+                });
+            }
+            Err(TrySendError::Full(command)) => {
+                let message = format!(
+                    "{COMMANDS} commands already wait for the session of {user}, which does not take them: a disk may be hanging. `wactl force-logout {user}` ends it"
+                );
+                refuse(command, &Failure::new(FailureCode::QuotaExceeded, message));
+            }
+        }
+    }
+
+    fn deliver_to_nobody(&mut self, delivery: Delivery) {
+        let Delivery {
+            user,
+            caller,
+            command,
+            begin,
+        } = delivery;
+        let Some(phone) = begin else {
+            return refuse(command, &self.not_found(&user, caller));
+        };
+        if let Err(failure) = self.has_room(caller) {
+            return refuse(command, &failure);
+        }
+        let owner = caller.uid;
+        self.begin(user.clone(), owner, Birth::Wanted { owner, phone }, None);
+        if let Some(entry) = self.sessions.get(&user) {
+            // The channel is new and empty.
+            let _ = entry.commands.try_send(command);
+        }
+    }
+
+    fn has_room(&self, caller: Caller) -> Result<(), Failure> {
+        let settings = self.shared.settings.borrow();
+        let full = |limit: usize, whose: &str, key: &str| {
+            let message = format!("{whose} {limit} sessions already, the most that {key} allows");
+            Err(Failure::new(FailureCode::QuotaExceeded, message))
+        };
+        if self.sessions.len() >= settings.max_sessions {
+            return full(settings.max_sessions, "the daemon has", "sessions.max");
+        }
+        let owned = self
+            .sessions
+            .values()
+            .filter(|e| e.owner == caller.uid)
+            .count();
+        if !caller.sees_all && owned >= settings.max_sessions_per_uid {
+            let whose = format!("uid {} owns", caller.uid);
+            return full(
+                settings.max_sessions_per_uid,
+                &whose,
+                "access.max_sessions_per_uid",
+            );
+        }
+        Ok(())
+    }
+
+    fn escalate(&mut self, delivery: Delivery) {
+        match self.sessions.get_mut(&delivery.user) {
+            Some(entry) => {
+                tracing::error!(user = %delivery.user, "its task does not answer and is ended");
+                entry.task.abort();
+                entry.waiting.push(delivery);
+            }
+            None => self.deliver(delivery),
+        }
+    }
+
+    fn begin(&mut self, user: UserId, owner: u32, birth: Birth, turn: Option<Arc<Semaphore>>) {
+        let (commands, received) = mpsc::channel(COMMANDS);
+        let span = tracing::info_span!("session", %user);
+        let board = Arc::clone(&self.shared.board);
+        let report: Report = Arc::new(move |kind, status| board.changed_to(kind, status));
+        let seat = Seat {
+            user: user.clone(),
+            store: self.shared.store.clone(),
+            gateway: self.gateway.clone(),
+            history: Arc::clone(&self.shared.history),
+            settings: self.shared.settings.subscribe(),
+            clock: self.shared.clock,
+            report,
+            commands: received,
+            stop: self.shared.stop.clone(),
+            turn,
+            span: span.clone(),
+        };
+        let task = self.tasks.spawn(live(seat, birth).instrument(span));
+        self.users.insert(task.id(), user.clone());
+        let entry = Entry {
+            owner,
+            commands,
+            task,
+            waiting: Vec::new(),
+        };
+        self.sessions.insert(user, entry);
+    }
+
+    // ---- ends -----------------------------------------------------------------------------------
+
+    fn joined(&mut self, joined: Result<(Id, Life), JoinError>) {
+        let id = match &joined {
+            Ok((id, _)) => *id,
+            Err(e) => e.id(),
+        };
+        let Some(user) = self.users.remove(&id) else {
+            return;
+        };
+        let Some(entry) = self.sessions.remove(&user) else {
+            return;
+        };
+        match joined {
+            Ok((_, Life::Lived(outcome))) => self.lived(&user, outcome),
+            Ok((_, Life::Unfounded(seat))) => {
+                let failure = self.not_found(
+                    &user,
+                    Caller {
+                        uid: entry.owner,
+                        sees_all: false,
+                    },
+                );
+                refuse_all(seat, &failure);
+            }
+            Ok((_, Life::Stillborn(seat, failure))) => {
+                tracing::error!(user = %user, "{failure}");
+                refuse_all(seat, &failure);
+            }
+            Err(error) => self.failed(&user, entry.owner, error),
+        }
+        for delivery in entry.waiting {
+            self.deliver(delivery);
+        }
+    }
+
+    fn lived(&mut self, user: &UserId, outcome: Outcome) {
+        self.failures.remove(user);
+        let Ended::LoggedOut {
+            entry,
+            waiters,
+            stopped,
+        } = outcome.ended
+        else {
+            return;
+        };
+        // First the announcement, then the replies: whoever has a reply finds it in the stream.
+        self.shared.board.ended(kind_of(&entry), &entry);
+        tracing::info!(
+            user = %entry.user, cause = %entry.cause, unlink = %entry.unlink,
+            "the session ended; nothing of it is left"
+        );
+        let owner = entry.owner;
+        Outcome::answer(&entry, waiters, stopped);
+        for command in outcome.left {
+            self.deliver_late(user, owner, command);
+        }
+    }
+
+    /// A command that came while the session was ending concerns the user: a connect begins anew.
+    fn deliver_late(&mut self, user: &UserId, owner: u32, command: SessionCommand) {
+        let begin = match &command {
+            SessionCommand::Connect { phone, .. } => Some(phone.clone()),
+            _ => None,
+        };
+        // It was let through to this owner's session, so it was the owner or somebody who sees all.
+        let caller = Caller {
+            uid: owner,
+            sees_all: true,
+        };
+        self.deliver(Delivery {
+            user: user.clone(),
+            caller,
+            command,
+            begin,
+        });
+    }
+
+    /// A task that panicked or was cut begins again: what is on the disk decides how.
+    fn failed(&mut self, user: &UserId, owner: u32, error: JoinError) {
+        if self.shared.stop.is_cancelled() {
+            return;
+        }
+        let error = if error.is_panic() {
+            format!("its task failed: {}", panic_message(error))
+        } else {
+            "its task did not answer and was ended".to_owned()
+        };
+        tracing::error!(user = %user, cause = %Cause::TaskFailed, "{error}");
+        self.finish_purge();
+        let failures = self.failures.entry(user.clone()).or_default();
+        *failures = failures.saturating_add(1);
+        let wait = AFTER_FAILURE
+            .saturating_mul(1 << (*failures - 1).min(16))
+            .min(LONGEST_AFTER_FAILURE);
+        let now = self.shared.clock.now();
+        let retry_at = now.checked_add(wait).unwrap_or(now);
+        self.begin(user.clone(), owner, Birth::Failed { error, retry_at }, None);
+    }
+
+    /// The task may have failed in the middle of a purge: what it had renamed is finished here.
+    fn finish_purge(&self) {
+        let (store, history) = (self.shared.store.clone(), Arc::clone(&self.shared.history));
+        tokio::task::spawn_blocking(move || {
+            let mut history = history
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let Err(e) = restore::finish_purges(&store, &mut history) {
+                tracing::error!("an interrupted logout could not be finished: {e}");
+            }
+        });
+    }
+
+    fn not_found(&self, user: &UserId, caller: Caller) -> Failure {
+        not_found(&self.shared, user, caller)
+    }
+}
+
+/// The failure for a user without a session, with how the last one ended.
+pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failure {
+    let message = format!("{user} has no session. `wactl connect {user}` begins one");
+    let mut failure = Failure::new(FailureCode::NotFound, message);
+    let history = shared
+        .history
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let last = history
+        .newest_first()
+        .find(|entry| entry.user == *user && caller.may_see(entry.owner));
+    failure.last_logout = last.cloned().map(Box::new);
+    failure
+}
+
+fn kind_of(entry: &HistoryEntry) -> EventKind {
+    let entry = Box::new(entry.clone());
+    match entry.cause {
+        Cause::PairingExpired
+        | Cause::PairingAbandoned
+        | Cause::RateLimited
+        | Cause::Refused(_) => EventKind::PairingExpired(entry),
+        _ => EventKind::LoggedOut(entry),
+    }
+}
+
+/// Answers a command with a failure.
+fn refuse(command: SessionCommand, failure: &Failure) {
+    let failure = failure.clone();
+    match command {
+        SessionCommand::Connect { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::Disconnect { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::ForceLogout { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::Groups { reply } => drop(reply.send(Err(failure))),
+        SessionCommand::Targets { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::Panic => {}
+    }
+}
+
+fn refuse_all(mut seat: Seat, failure: &Failure) {
+    seat.commands.close();
+    while let Ok(command) = seat.commands.try_recv() {
+        refuse(command, failure);
+    }
+}
+
+fn panic_message(error: JoinError) -> String {
+    let payload = error.into_panic();
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,178 @@
+//! What is known of all sessions: the present state, the last events, and who listens.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+
+use super::caller::Caller;
+use super::census::{Census, Counters};
+use crate::protocol::{
+    Event, EventKind, HistoryEntry, Phase, Since, Status, UserId, View, Watching,
+};
+
+/// How many events a watcher may fall behind before it is told that it lagged. An event is shared by
+/// all watchers, so this bounds memory for all of them together.
+const QUEUE: usize = 4096;
+/// How many past events can be replayed.
+const RING: usize = 4096;
+
+/// What is known of all sessions.
+pub(super) struct Board {
+    epoch: u64,
+    inner: Mutex<Inner>,
+    events: broadcast::Sender<Arc<Event>>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    seq: u64,
+    view: View,
+    ring: VecDeque<Arc<Event>>,
+    counters: Counters,
+    /// Since when a session has been logging out.
+    leaving: HashMap<UserId, Instant>,
+}
+
+impl Board {
+    pub(super) fn new() -> Self {
+        Self {
+            // Random, so that numbers of two runs are not taken for one another; below 2^53, so that
+            // every language's JSON can carry it.
+            epoch: rand::random::<u64>() >> 11,
+            inner: Mutex::default(),
+            events: broadcast::channel(QUEUE).0,
+            changed: watch::channel(0).0,
+        }
+    }
+
+    /// A session changed.
+    pub(super) fn changed_to(&self, kind: EventKind, status: Status) {
+        let mut inner = self.lock();
+        match status.phase {
+            Phase::LoggingOut => {
+                inner
+                    .leaving
+                    .entry(status.user.clone())
+                    .or_insert_with(Instant::now);
+            }
+            Phase::PurgeFailed => inner.counters.purge_failed(),
+            _ => {}
+        }
+        self.publish(&mut inner, status.user.clone(), kind, Some(status));
+    }
+
+    /// A session ended; nothing of it is left.
+    pub(super) fn ended(&self, kind: EventKind, entry: &HistoryEntry) {
+        let mut inner = self.lock();
+        let took = inner
+            .leaving
+            .remove(&entry.user)
+            .map(|since| since.elapsed());
+        inner.counters.logged_out(entry.cause, took);
+        self.publish(&mut inner, entry.user.clone(), kind, None);
+    }
+
+    fn publish(&self, inner: &mut Inner, user: UserId, kind: EventKind, status: Option<Status>) {
+        inner.seq += 1;
+        let event = Arc::new(Event {
+            seq: inner.seq,
+            at: Timestamp::now(),
+            user,
+            kind,
+            status,
+        });
+        inner.view.apply(&event);
+        if inner.ring.len() == RING {
+            inner.ring.pop_front();
+        }
+        inner.ring.push_back(Arc::clone(&event));
+        // Under the lock, so that every watcher sees the order of the numbers. Nobody listening is
+        // no error.
+        let _ = self.events.send(event);
+        self.changed.send_modify(|ticks| *ticks += 1);
+    }
+
+    pub(super) fn get(&self, user: &UserId) -> Option<Status> {
+        self.lock().view.get(user).cloned()
+    }
+
+    pub(super) fn visible(&self, caller: Caller) -> Vec<Status> {
+        let inner = self.lock();
+        inner
+            .view
+            .sessions()
+            .filter(|s| caller.may_see(s.owner))
+            .cloned()
+            .collect()
+    }
+
+    /// The present state for a watcher, and the events from there on, without a gap between them.
+    pub(super) fn begin_watch(
+        &self,
+        wanted: impl Fn(&UserId, u32) -> bool,
+        since: Option<Since>,
+    ) -> (Watching, broadcast::Receiver<Arc<Event>>) {
+        let inner = self.lock();
+        let (replayed, gap) = self.replay(&inner, &wanted, since);
+        let sessions = inner.view.sessions().filter(|s| wanted(&s.user, s.owner));
+        let watching = Watching {
+            epoch: self.epoch,
+            seq: inner.seq,
+            sessions: sessions.cloned().collect(),
+            replayed,
+            gap,
+        };
+        (watching, self.events.subscribe())
+    }
+
+    fn replay(
+        &self,
+        inner: &Inner,
+        wanted: impl Fn(&UserId, u32) -> bool,
+        since: Option<Since>,
+    ) -> (Vec<Event>, bool) {
+        let Some(since) = since else {
+            return (Vec::new(), false);
+        };
+        if since.epoch.is_some_and(|epoch| epoch != self.epoch) || since.seq > inner.seq {
+            return (Vec::new(), true);
+        }
+        let oldest = inner.ring.front().map_or(inner.seq + 1, |event| event.seq);
+        let missed = inner.ring.iter().filter(|event| event.seq > since.seq);
+        let replayed = missed
+            .filter(|event| owner(event).is_some_and(|owner| wanted(&event.user, owner)))
+            .map(|event| Event::clone(event))
+            .collect();
+        (replayed, since.seq + 1 < oldest)
+    }
+
+    pub(super) fn census(&self) -> Census {
+        let inner = self.lock();
+        inner
+            .counters
+            .census(inner.view.sessions().map(|s| s.phase))
+    }
+
+    pub(super) fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic while it was held can have left nothing half done that matters more than going on.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whose session an event is about.
+pub(super) fn owner(event: &Event) -> Option<u32> {
+    let of_status = event.status.as_ref().map(|status| status.owner);
+    of_status.or_else(|| event.kind.ended().map(|entry| entry.owner))
+}

@@ -1,0 +1,244 @@
+//! Commands as they come from a client: checked, routed, awaited within their deadlines.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::actor::{Delivery, Order, not_found};
+use super::{Caller, Supervisor};
+use crate::protocol::{
+    Answer, Command, Failure, FailureCode, LogoutReport, PhoneNumber, Status, TargetEdit, UserId,
+};
+use crate::session::{SessionCommand, Stopped};
+
+/// A link that is asked to close says goodbye for up to three seconds and ends within five more.
+const DISCONNECT: Duration = Duration::from_secs(15);
+/// A pair code takes a connection and two answers.
+const CONNECT: Duration = Duration::from_secs(45);
+/// WhatsApp has 20 seconds to answer.
+const GROUPS: Duration = Duration::from_secs(25);
+/// How long a logout may take after its task was ended by force.
+const AFTER_ESCALATION: Duration = Duration::from_secs(10);
+
+impl Supervisor {
+    /// Does what a client asks. What was begun goes on when the caller no longer waits.
+    ///
+    /// `ping`, `info`, `reload` and `watch` concern the daemon and the connection, not sessions; they
+    /// are refused here.
+    ///
+    /// # Errors
+    /// A [`Failure`] for the client.
+    pub async fn execute(&self, caller: Caller, command: Command) -> Result<Answer, Failure> {
+        match command {
+            Command::Connect { user, phone } => {
+                let phone = phone.map(PhoneNumber::try_from).transpose();
+                let phone = phone.map_err(|e| invalid(e.to_string()))?;
+                let status = self.connect(caller, user_id(user)?, phone).await?;
+                Ok(Answer::Status(Box::new(status)))
+            }
+            Command::Disconnect { user } => self.disconnect(caller, user_id(user)?).await,
+            Command::ForceLogout { user } => {
+                let report = self.force_logout(caller, user_id(user)?).await?;
+                Ok(Answer::LoggedOut(Box::new(report)))
+            }
+            Command::Status { user } => {
+                let status = self.status(caller, &user_id(user)?)?;
+                Ok(Answer::Status(Box::new(status)))
+            }
+            Command::List => {
+                let sessions = self.shared.board.visible(caller).into_iter();
+                Ok(Answer::Sessions(
+                    sessions.map(Status::without_secrets).collect(),
+                ))
+            }
+            Command::History { user, limit } => self.history(caller, user, limit),
+            Command::Groups { user } => {
+                let command = |reply| SessionCommand::Groups { reply };
+                let groups = self.ask(caller, user_id(user)?, GROUPS, command).await?;
+                Ok(Answer::Groups(groups))
+            }
+            Command::Targets { user, edit } => self.targets(caller, user_id(user)?, edit).await,
+            Command::Ping | Command::Info | Command::Reload | Command::Watch { .. } => Err(
+                Failure::new(FailureCode::Internal, "this is no command for a session"),
+            ),
+        }
+    }
+
+    async fn connect(
+        &self,
+        caller: Caller,
+        user: UserId,
+        phone: Option<PhoneNumber>,
+    ) -> Result<Status, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let begin = Some(phone.clone());
+        let command = SessionCommand::Connect { phone, reply };
+        self.deliver(Delivery {
+            user: user.clone(),
+            caller,
+            command,
+            begin,
+        })
+        .await?;
+        match timeout(CONNECT, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(task_failed(&user)),
+            // It goes on connecting; what it is doing now is the answer.
+            Err(_) => self.status(caller, &user),
+        }
+    }
+
+    async fn disconnect(&self, caller: Caller, user: UserId) -> Result<Answer, Failure> {
+        let command = |reply| SessionCommand::Disconnect {
+            by: caller.uid,
+            reply,
+        };
+        Ok(match self.ask(caller, user, DISCONNECT, command).await? {
+            Stopped::Kept(status) => Answer::Status(status),
+            Stopped::Gone(report) => Answer::LoggedOut(report),
+        })
+    }
+
+    /// Always ends with nothing left, or with an error that says what is left and why. A task that
+    /// does not answer in time is ended, and a new one does it.
+    async fn force_logout(&self, caller: Caller, user: UserId) -> Result<LogoutReport, Failure> {
+        let deadline = self.shared.settings.borrow().logout_deadline;
+        let command = |reply| SessionCommand::ForceLogout {
+            by: caller.uid,
+            reply,
+        };
+        let (reply, answer) = oneshot::channel();
+        let delivery = Delivery {
+            user: user.clone(),
+            caller,
+            command: command(reply),
+            begin: None,
+        };
+        self.deliver(delivery).await?;
+        if let Ok(Ok(answer)) = timeout(deadline, answer).await {
+            return answer;
+        }
+        // It hangs, or it failed before it could answer.
+        let (reply, answer) = oneshot::channel();
+        let delivery = Delivery {
+            user: user.clone(),
+            caller,
+            command: command(reply),
+            begin: None,
+        };
+        let order = Order::Escalate(delivery);
+        self.shared
+            .orders
+            .send(order)
+            .await
+            .map_err(|_| Self::stopping())?;
+        match timeout(AFTER_ESCALATION, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(task_failed(&user)),
+            Err(_) => Err(too_late(
+                &user,
+                "its removal goes on; `wactl status` tells what is left",
+            )),
+        }
+    }
+
+    fn status(&self, caller: Caller, user: &UserId) -> Result<Status, Failure> {
+        let status = self.shared.board.get(user);
+        status
+            .filter(|status| caller.may_see(status.owner))
+            .ok_or_else(|| not_found(&self.shared, user, caller))
+    }
+
+    fn history(
+        &self,
+        caller: Caller,
+        user: Option<String>,
+        limit: Option<u32>,
+    ) -> Result<Answer, Failure> {
+        let user = user.map(user_id).transpose()?;
+        let limit = limit
+            .map_or(DEFAULT_HISTORY, |n| n as usize)
+            .min(LONGEST_HISTORY);
+        let history = self.lock_history();
+        let entries = history
+            .newest_first()
+            .filter(|entry| caller.may_see(entry.owner))
+            .filter(|entry| user.as_ref().is_none_or(|user| entry.user == *user))
+            .take(limit)
+            .cloned();
+        Ok(Answer::History(entries.collect()))
+    }
+
+    async fn targets(
+        &self,
+        caller: Caller,
+        user: UserId,
+        edit: TargetEdit,
+    ) -> Result<Answer, Failure> {
+        let command = |reply| SessionCommand::Targets { edit, reply };
+        let targets = self.ask(caller, user, GROUPS, command).await?;
+        Ok(Answer::Targets(targets))
+    }
+
+    /// Delivers a command to a session that must be there, and waits for its reply.
+    async fn ask<T>(
+        &self,
+        caller: Caller,
+        user: UserId,
+        within: Duration,
+        command: impl FnOnce(oneshot::Sender<Result<T, Failure>>) -> SessionCommand,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let command = command(reply);
+        self.deliver(Delivery {
+            user: user.clone(),
+            caller,
+            command,
+            begin: None,
+        })
+        .await?;
+        match timeout(within, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(task_failed(&user)),
+            Err(_) => Err(too_late(
+                &user,
+                "what was begun goes on; `wactl status` tells how it stands",
+            )),
+        }
+    }
+
+    async fn deliver(&self, delivery: Delivery) -> Result<(), Failure> {
+        let order = Order::Deliver(delivery);
+        self.shared
+            .orders
+            .send(order)
+            .await
+            .map_err(|_| Self::stopping())
+    }
+}
+
+/// How many ended sessions are shown when nobody says how many, and at the most: a reply is one frame.
+const DEFAULT_HISTORY: usize = 100;
+const LONGEST_HISTORY: usize = 400;
+
+/// Reads a user id as it came over the socket.
+pub(super) fn user_id(user: String) -> Result<UserId, Failure> {
+    UserId::try_from(user).map_err(|e| Failure::new(FailureCode::InvalidUser, e.to_string()))
+}
+
+fn invalid(message: String) -> Failure {
+    Failure::new(FailureCode::InvalidArgument, message)
+}
+
+fn task_failed(user: &UserId) -> Failure {
+    let message = format!(
+        "the task of the session of {user} failed before it answered; it begins again by itself, and `wactl status {user}` tells how it stands"
+    );
+    Failure::new(FailureCode::Internal, message)
+}
+
+fn too_late(user: &UserId, and: &str) -> Failure {
+    let message = format!("the session of {user} did not answer in time; {and}");
+    Failure::new(FailureCode::DeadlineExceeded, message)
+}

@@ -1,0 +1,219 @@
+//! All sessions: starts them, restores them after a start of the daemon, routes commands to them,
+//! and drops them when their tasks end.
+//!
+//! A session is here exactly as long as its task runs. That a session ended is learned from its task
+//! ending, however it ended: there is no flag to forget, and no dead entry can stay behind.
+//!
+//! `status`, `list` and watchers are answered from the [`Board`], which every session writes to: a
+//! session that is busy or hangs delays nobody.
+
+mod actor;
+mod birth;
+mod board;
+mod caller;
+mod census;
+mod execute;
+mod restore;
+mod watcher;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub use crate::session::{Clock, OnConflict, Settings};
+pub use caller::Caller;
+pub use census::Census;
+pub use watcher::Watcher;
+
+use crate::protocol::{Failure, FailureCode, Since, UserId, Watching};
+use crate::store::{History, Store, StoreError};
+use crate::whatsapp::Gateway;
+use actor::{Actor, Order};
+use board::Board;
+
+/// Orders that wait for the supervisor's loop, which never waits for anything itself.
+const ORDERS: usize = 1024;
+/// How long the loop and the disk may take to answer a [`Supervisor::probe`].
+const PROBE: Duration = Duration::from_secs(5);
+
+/// All sessions. Clones are the same one.
+#[derive(Clone)]
+pub struct Supervisor {
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor")
+            .field("epoch", &self.epoch())
+            .finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    store: Store,
+    board: Arc<Board>,
+    history: Arc<Mutex<History>>,
+    settings: watch::Sender<Settings>,
+    orders: mpsc::Sender<Order>,
+    stop: CancellationToken,
+    stopped: CancellationToken,
+    clock: Clock,
+    started_at: Timestamp,
+}
+
+impl Supervisor {
+    /// Finishes what a crash interrupted, removes pairings that were never finished, and begins to
+    /// restore the others; returns when that is under way.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the state directory or the history cannot be read.
+    pub async fn start(
+        store: Store,
+        gateway: Gateway,
+        settings: Settings,
+    ) -> Result<Self, StoreError> {
+        Self::start_with(store, gateway, settings, Clock::System).await
+    }
+
+    /// [`Supervisor::start`] with a clock of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Supervisor::start`].
+    pub async fn start_with(
+        store: Store,
+        gateway: Gateway,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let (found, history) = restore::read(&store, settings.history_limit).await?;
+        let history = Arc::new(Mutex::new(history));
+        let concurrency = settings.restore_concurrency.max(1);
+        let (orders, to_do) = mpsc::channel(ORDERS);
+        let shared = Arc::new(Shared {
+            store,
+            board: Arc::new(Board::new()),
+            history,
+            settings: watch::channel(settings).0,
+            orders,
+            stop: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+            clock,
+            started_at: clock.now(),
+        });
+        let mut actor = Actor::new(Arc::clone(&shared), gateway, to_do);
+        actor.restore(found, concurrency);
+        tokio::spawn(actor.run());
+        Ok(Self { shared })
+    }
+
+    /// Begins a watch of these users; none named: everyone the caller may see, now and later.
+    ///
+    /// # Errors
+    /// A [`Failure`] that names a user id that is none.
+    pub fn watch(
+        &self,
+        caller: Caller,
+        users: Vec<String>,
+        since: Option<Since>,
+    ) -> Result<(Watching, Watcher), Failure> {
+        let users = users
+            .into_iter()
+            .map(execute::user_id)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Watcher::begin(&self.shared.board, caller, users, since))
+    }
+
+    /// How many sessions are in which phase, and how many ended why.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        self.shared.board.census()
+    }
+
+    /// Ticks whenever a session changed.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.shared.board.changed()
+    }
+
+    /// The number of this run: event numbers belong to it.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.shared.board.epoch()
+    }
+
+    /// When it started.
+    #[must_use]
+    pub fn started_at(&self) -> Timestamp {
+        self.shared.started_at
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn state_directory(&self) -> PathBuf {
+        self.shared.store.root().to_owned()
+    }
+
+    /// Changes the settings of running sessions and of those to come.
+    pub fn configure(&self, settings: Settings) {
+        self.lock_history().set_limit(settings.history_limit);
+        self.shared.settings.send_if_modified(|present| {
+            let differs = *present != settings;
+            *present = settings;
+            differs
+        });
+    }
+
+    /// Whether the supervisor's loop and the disk still answer. For a watchdog.
+    pub async fn probe(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            self.shared.orders.send(Order::Probe(reply)).await.ok()?;
+            answer.await.ok()?;
+            let root = self.state_directory();
+            tokio::task::spawn_blocking(move || std::fs::metadata(root).is_ok())
+                .await
+                .ok()
+        };
+        matches!(timeout(PROBE, asked).await, Ok(Some(true)))
+    }
+
+    /// Closes all links in parallel and ends every task; nothing is logged out. What has not ended
+    /// within `grace` is cut.
+    pub async fn stop(&self, grace: Duration) {
+        self.shared.stop.cancel();
+        if timeout(grace, self.shared.stopped.cancelled())
+            .await
+            .is_err()
+        {
+            tracing::warn!("not every session closed within {} s", grace.as_secs_f32());
+            let _ = self.shared.orders.send(Order::Cut).await;
+            self.shared.stopped.cancelled().await;
+        }
+    }
+
+    /// Makes one session's task fail, for tests of what a panic must not reach.
+    #[doc(hidden)]
+    pub async fn inject_panic(&self, user: UserId) {
+        let _ = self.shared.orders.send(Order::Panic(user)).await;
+    }
+
+    fn lock_history(&self) -> std::sync::MutexGuard<'_, History> {
+        self.shared
+            .history
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn stopping() -> Failure {
+        Failure::new(
+            FailureCode::Stopping,
+            "the daemon is stopping: nothing was begun, and nothing is lost. Ask again when it is back",
+        )
+    }
+}

@@ -1,0 +1,278 @@
+//! The credentials file: whether it can be used, and whom it belongs to.
+//!
+//! **Corrupt is not absent.** SQLite would take an empty file for a new database, and the library
+//! would put a new identity into it; so the file is looked at first, and what it says of itself is
+//! held against what the record says of it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use whatsapp_rust::store::{DeviceStore, SqliteStore, SqliteStoreConfig};
+use whatsapp_rust::wacore::store::error::StoreError;
+
+use crate::protocol::Account;
+
+/// SQLite's page cache of one session, in KiB. The library's 512 cost 0.3 MB a session more and made
+/// nothing measurably faster.
+const CACHE_KIB: u32 = 32;
+
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// What a credentials file holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// There is no file.
+    Nothing,
+    /// An identity that was never paired.
+    Unpaired,
+    /// The credentials of this account.
+    Paired(Account),
+}
+
+/// Why a credentials file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// Its content is broken, or not what it must be. Trying again does not help.
+    #[error("the credentials in {path} cannot be used: {why}", path = path.display())]
+    Corrupt {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// It could not be opened just now: no permission, no descriptors, no room.
+    #[error("the credentials in {path} could not be opened: {why}", path = path.display())]
+    Unavailable {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Looks into a credentials file and closes it again.
+///
+/// # Errors
+/// [`AuthError`]; the file is left as it is.
+pub async fn look_into(path: &Path) -> Result<Stored, AuthError> {
+    if !exists(path)? {
+        return Ok(Stored::Nothing);
+    }
+    let store = open(path).await?;
+    let device = store.load().await.map_err(|e| refused(path, &e))?;
+    let pn = device.as_ref().and_then(|device| device.pn.clone());
+    let stored = match (device, pn) {
+        (Some(device), Some(jid)) => Stored::Paired(account(&jid, &device.push_name)),
+        _ => Stored::Unpaired,
+    };
+    Ok(stored)
+}
+
+/// Opens a credentials file, or makes it.
+pub(super) async fn open(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
+    let existed = exists(path)?;
+    let config = SqliteStoreConfig {
+        cache_size_kib: CACHE_KIB,
+        ..SqliteStoreConfig::default()
+    };
+    let url = path.to_str().ok_or_else(|| AuthError::Unavailable {
+        path: path.to_owned(),
+        why: "the path is not UTF-8".to_owned(),
+    })?;
+    let store = SqliteStore::with_config(url, config)
+        .await
+        .map_err(|e| refused(path, &e))?;
+    if existed {
+        check(path, &store).await?;
+    }
+    Ok(Arc::new(store))
+}
+
+/// Whether there is a file; an error when it cannot be a database.
+fn exists(path: &Path) -> Result<bool, AuthError> {
+    let unavailable = |e: std::io::Error| AuthError::Unavailable {
+        path: path.to_owned(),
+        why: e.to_string(),
+    };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(unavailable(e)),
+    };
+    let mut head = Vec::with_capacity(MAGIC.len());
+    file.by_ref()
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut head)
+        .map_err(unavailable)?;
+    if head == MAGIC {
+        return Ok(true);
+    }
+    // A database whose first transaction is still in its log has an empty file, and that is fine.
+    let log = path.with_extension("db-wal");
+    if head.is_empty() && std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0) {
+        return Ok(true);
+    }
+    Err(AuthError::Corrupt {
+        path: path.to_owned(),
+        why: if head.is_empty() {
+            "the file is empty".to_owned()
+        } else {
+            "it is not an SQLite database".to_owned()
+        },
+    })
+}
+
+#[derive(QueryableByName)]
+struct Check {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    quick_check: String,
+}
+
+/// SQLite's own look at every page: milliseconds for the few hundred KiB of a session.
+async fn check(path: &Path, store: &SqliteStore) -> Result<(), AuthError> {
+    let query = |conn: &mut SqliteConnection| {
+        diesel::sql_query("PRAGMA quick_check(1)")
+            .get_result::<Check>(conn)
+            .map_err(|e| StoreError::Database(Box::new(e)))
+    };
+    let found = store.shared().run(query).await;
+    match found {
+        Ok(check) if check.quick_check == "ok" => Ok(()),
+        Ok(check) => Err(AuthError::Corrupt {
+            path: path.to_owned(),
+            why: check.quick_check,
+        }),
+        Err(e) => Err(refused(path, &e)),
+    }
+}
+
+/// Writes the log into the database and syncs both: what was committed survives a loss of power.
+///
+/// # Errors
+/// In words.
+pub(super) async fn make_durable(store: &SqliteStore) -> Result<(), String> {
+    let checkpoint = |conn: &mut SqliteConnection| {
+        diesel::sql_query("PRAGMA wal_checkpoint(FULL)")
+            .execute(conn)
+            .map_err(|e| StoreError::Database(Box::new(e)))
+    };
+    match store.shared().run(checkpoint).await {
+        Ok(_) => Ok(()),
+        Err(e) => Err(chain(&e)),
+    }
+}
+
+/// Tells broken content from an obstacle that may go away.
+fn refused(path: &Path, error: &StoreError) -> AuthError {
+    let why = chain(error);
+    let lower = why.to_lowercase();
+    let broken = [
+        "malformed",
+        "not a database",
+        "corrupt",
+        "no such table",
+        "no such column",
+    ];
+    let path = path.to_owned();
+    let is_broken =
+        matches!(error, StoreError::Migration(_)) || broken.iter().any(|word| lower.contains(word));
+    let is_obstacle = [
+        "full",
+        "unable to open",
+        "readonly",
+        "permission",
+        "disk i/o",
+        "locked",
+    ]
+    .iter()
+    .any(|word| lower.contains(word));
+    if is_broken && !is_obstacle {
+        AuthError::Corrupt { path, why }
+    } else {
+        AuthError::Unavailable { path, why }
+    }
+}
+
+/// An error with its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        source = inner.source();
+    }
+    text
+}
+
+/// An account from its JID and push name.
+pub(super) fn account(jid: &whatsapp_rust::Jid, name: &str) -> Account {
+    Account {
+        jid: jid.to_string(),
+        phone: format!("+{}", jid.user),
+        name: (!name.is_empty()).then(|| name.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_new_file_is_an_unpaired_one() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("auth.db");
+        assert_eq!(look_into(&path).await.expect("nothing"), Stored::Nothing);
+        drop(open(&path).await.expect("open"));
+        assert_eq!(look_into(&path).await.expect("new"), Stored::Unpaired);
+    }
+
+    #[tokio::test]
+    async fn broken_files_are_corrupt_and_left_as_they_are() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("auth.db");
+        drop(open(&path).await.expect("open"));
+        let whole = std::fs::read(&path).expect("read");
+        let mut scrambled = whole.clone();
+        scrambled[100..].fill(0xa5);
+        let cases: [(&str, &[u8]); 4] = [
+            ("empty", b""),
+            (
+                "text",
+                b"this is not a database at all, but long enough to be one",
+            ),
+            ("truncated", &whole[..whole.len() / 2]),
+            ("scrambled", &scrambled),
+        ];
+        for (name, bytes) in cases {
+            for extension in ["db-wal", "db-shm"] {
+                let _ = std::fs::remove_file(path.with_extension(extension));
+            }
+            std::fs::write(&path, bytes).expect("write");
+            let found = look_into(&path).await;
+            assert!(
+                matches!(found, Err(AuthError::Corrupt { .. })),
+                "{name}: {found:?}"
+            );
+            assert_eq!(std::fs::read(&path).expect("read"), bytes, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_obstacle_is_not_corruption() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let missing = dir.path().join("gone/auth.db");
+        let found = open(&missing).await.map(|_| ());
+        assert!(
+            matches!(found, Err(AuthError::Unavailable { .. })),
+            "{found:?}"
+        );
+    }
+}

@@ -1,0 +1,26 @@
+//! The only place that knows `whatsapp-rust`.
+//!
+//! A [`Link`] is one connection of one session: it is opened, reports [`LinkEvent`]s in order, ends
+//! with exactly one [`Ending`], and is closed. It never reconnects by itself (but for the one
+//! reconnect that is part of a pairing), so every decision to try again is the session's.
+//!
+//! When [`Link::close`] has returned, no task of the link runs, no blocking call of it is under way,
+//! and nothing of it can write to the credentials any more.
+
+mod auth;
+mod dial;
+mod ending;
+mod gateway;
+mod link;
+mod pump;
+mod restart;
+mod scope;
+mod signal;
+mod story;
+mod version;
+
+pub use auth::{AuthError, Stored, look_into};
+pub use ending::{Ending, Pace, Verdict};
+pub use gateway::{Gateway, GatewayError, GatewaySettings};
+pub use link::{AskError, Link, LinkEvent, PairCodeRefused, StillRunning};
+pub use scope::Scope;

@@ -1,0 +1,90 @@
+//! The one reconnect that belongs to a pairing.
+//!
+//! After a pairing the server closes the stream (stream error 515), and the library must log in with
+//! what it holds in memory. Both stanzas are handled by tasks of their own, so the end of the stream
+//! may be seen before the pairing is; the second connection therefore waits for it, or the library
+//! would register again instead of logging in.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use whatsapp_rust::wacore_binary::Node;
+
+/// How long a pairing may take to be handled once its stream has ended.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Whether, and when, a link may connect a second time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Restart(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    dials: std::sync::atomic::AtomicUsize,
+    allowed: AtomicBool,
+    logged_in: AtomicBool,
+    settled: CancellationToken,
+    /// The library's own switch, known once the client is built.
+    library: OnceLock<Arc<AtomicBool>>,
+}
+
+impl Restart {
+    /// Takes the library's switch over, and turns it off.
+    pub(super) fn adopt(&self, library: &Arc<AtomicBool>) {
+        library.store(false, Ordering::SeqCst);
+        let _ = self.0.library.set(Arc::clone(library));
+    }
+
+    /// Whether this stream error announces the restart of a pairing.
+    pub(super) fn is_announced_by(&self, node: &Node) -> bool {
+        let code = node.attrs().optional_string("code");
+        code.as_deref() == Some("515") && !self.0.logged_in.load(Ordering::SeqCst)
+    }
+
+    /// The library decides whether to reconnect right after its events, so this must be called
+    /// within them.
+    pub(super) fn allow(&self) {
+        self.0.allowed.store(true, Ordering::SeqCst);
+        self.switch(true);
+    }
+
+    /// The pairing came to nothing, so there is nothing to restart for.
+    pub(super) fn forbid(&self) {
+        self.0.allowed.store(false, Ordering::SeqCst);
+        self.switch(false);
+        self.settle();
+    }
+
+    /// The pairing has been handled.
+    pub(super) fn settle(&self) {
+        self.0.settled.cancel();
+    }
+
+    pub(super) fn logged_in(&self) {
+        self.0.logged_in.store(true, Ordering::SeqCst);
+    }
+
+    /// Asked before each connection: `false` when the link has had all it may.
+    pub(super) async fn may_dial(&self) -> bool {
+        match self.0.dials.fetch_add(1, Ordering::SeqCst) {
+            0 => true,
+            1 if self.0.allowed.load(Ordering::SeqCst) => {
+                self.switch(false);
+                let _ = timeout(SETTLE, self.0.settled.cancelled()).await;
+                true
+            }
+            _ => {
+                self.switch(false);
+                false
+            }
+        }
+    }
+
+    fn switch(&self, on: bool) {
+        if let Some(library) = self.0.library.get() {
+            library.store(on, Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Every task of a link, so that all of them can be ended and awaited.
+//!
+//! The library's own `disconnect` ends its main loop, but timers of minutes go on behind it (the
+//! rotation of QR codes, grace periods), with the database open. So a link gives the library this
+//! runtime: each spawn is raced against a token and counted, blocking calls are counted too.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
+use whatsapp_rust::wacore::runtime::{AbortHandle, Runtime};
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
+
+/// The tasks of one link.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    token: CancellationToken,
+    tracker: TaskTracker,
+    span: Span,
+}
+
+impl Scope {
+    /// A scope whose tasks log within `span`.
+    #[must_use]
+    pub fn new(span: Span) -> Self {
+        Self {
+            token: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+            span,
+        }
+    }
+
+    /// Runs a task until it is done or the scope ends.
+    pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::AbortHandle {
+        let until = self.token.clone().run_until_cancelled_owned(task);
+        let logged = async move {
+            until.await;
+        };
+        self.tracker
+            .spawn(logged.instrument(self.span.clone()))
+            .abort_handle()
+    }
+
+    /// Ends every task at its next await. Blocking calls cannot be ended, only awaited.
+    pub fn cancel(&self) {
+        self.token.cancel();
+        self.tracker.close();
+    }
+
+    /// Waits until no task and no blocking call is left. Call [`Scope::cancel`] first.
+    pub async fn ended(&self) {
+        self.tracker.wait().await;
+    }
+
+    /// How many tasks and blocking calls there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracker.is_empty()
+    }
+}
+
+/// The scope as the library's runtime.
+pub(super) struct ScopedRuntime(pub(super) Scope);
+
+impl Runtime for ScopedRuntime {
+    fn spawn(&self, task: Task) -> AbortHandle {
+        let handle = self.0.run(task);
+        AbortHandle::new(move || handle.abort())
+    }
+
+    fn spawn_detached(&self, task: Task) {
+        self.0.run(task);
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn spawn_blocking(
+        &self,
+        call: Box<dyn FnOnce() + Send + 'static>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let span = self.0.span.clone();
+        let handle = self.0.tracker.spawn_blocking(move || span.in_scope(call));
+        Box::pin(async move {
+            // A panic of the call has been reported by the panic hook; its caller sees no result.
+            let _ = handle.await;
+        })
+    }
+
+    fn yield_now(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_scope_leaves_no_task() {
+        let scope = Scope::new(Span::none());
+        let runtime = ScopedRuntime(scope.clone());
+        runtime.spawn_detached(Box::pin(std::future::pending()));
+        runtime.spawn(Box::pin(std::future::pending())).detach();
+        runtime.spawn_detached(Box::pin(tokio::time::sleep(Duration::from_secs(160))));
+        assert_eq!(scope.len(), 3);
+        scope.cancel();
+        scope.ended().await;
+        assert!(scope.is_empty());
+        // A straggler that is spawned later ends at once.
+        runtime.spawn_detached(Box::pin(std::future::pending()));
+        scope.ended().await;
+    }
+
+    #[tokio::test]
+    async fn blocking_calls_are_awaited() {
+        let scope = Scope::new(Span::none());
+        let runtime = ScopedRuntime(scope.clone());
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let call = runtime.spawn_blocking(Box::new(move || {
+            let _ = wait.recv();
+        }));
+        drop(call);
+        scope.cancel();
+        let ended = tokio::time::timeout(Duration::from_millis(20), scope.ended()).await;
+        assert!(ended.is_err(), "it did not wait for the blocking call");
+        drop(go);
+        scope.ended().await;
+    }
+}

@@ -1,0 +1,285 @@
+//! The story of a link: what was reported, in order, made into what it means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use whatsapp_rust::Client;
+use whatsapp_rust::bot::BotHandle;
+use whatsapp_rust::store::SqliteStore;
+
+use super::auth::{account, make_durable};
+use super::ending::{Ending, of_failure, of_stream_error};
+use super::link::LinkEvent;
+use super::pump::Heard;
+use super::scope::Scope;
+use super::signal::{Signal, Signals};
+use crate::protocol::{Account, Cause, Stage};
+
+/// The library asks an idle server for a sign of life every 15 to 30 s and gives up on it after 45 to
+/// 50 s. This is the second look, for when the library itself is stuck.
+const SILENCE: Duration = Duration::from_secs(75);
+/// An end without a word, when nothing had been heard for this long, was silence.
+const QUIET: Duration = Duration::from_secs(20);
+/// The encrypted handshake has its own, longer time-out in the session.
+const HANDSHAKE_WATCH: Duration = Duration::from_secs(120);
+/// After `<success>` the library reports readiness within seconds, or, where the server leaves a
+/// stanza out, after a minute or never. The login itself has succeeded.
+const READY_AT_THE_LATEST: Duration = Duration::from_secs(15);
+/// Activity is told at most this often.
+const ACTIVITY: Duration = Duration::from_secs(10);
+
+/// Tells the session, and whoever waits for the end.
+pub(super) struct Teller {
+    pub(super) events: mpsc::UnboundedSender<LinkEvent>,
+    pub(super) told: watch::Sender<Option<Ending>>,
+}
+
+impl Teller {
+    fn tell(&self, event: LinkEvent) {
+        // Nobody listens any more when the link is being closed.
+        let _ = self.events.send(event);
+    }
+
+    pub(super) fn end(&self, ending: Ending) {
+        self.told.send_replace(Some(ending.clone()));
+        self.tell(LinkEvent::Ended(ending));
+    }
+}
+
+pub(super) struct Story {
+    pub(super) client: Arc<Client>,
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) scope: Scope,
+    pub(super) heard: Heard,
+    pub(super) signals: Signals,
+    pub(super) teller: Teller,
+}
+
+/// How far the story got.
+#[derive(Default)]
+struct Progress {
+    dialed: bool,
+    shaken: bool,
+    /// Paired just now: the server closes and the library connects again.
+    restarting: bool,
+    closed: Option<String>,
+    logged_in_at: Option<Instant>,
+    online: bool,
+    refs: u32,
+    shown: u32,
+    activity_told: Option<Instant>,
+    name: Option<String>,
+}
+
+impl Story {
+    /// Reads signals until the link is over, and tells what they mean.
+    pub(super) async fn tell(
+        self,
+        mut run: BotHandle,
+        mut received: mpsc::UnboundedReceiver<Signal>,
+    ) {
+        let mut progress = Progress::default();
+        let mut tick = interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ending = loop {
+            let over = tokio::select! {
+                biased;
+                Some(signal) = received.recv() => self.read(signal, &mut progress).await,
+                () = &mut run => Some(self.without_a_word(&mut received, &mut progress).await),
+                _ = tick.tick() => self.look(&mut progress),
+            };
+            if let Some(ending) = over {
+                break ending;
+            }
+        };
+        self.teller.end(ending);
+        // The library goes on until the session closes the link: an unlink may be under way.
+        run.await;
+    }
+
+    async fn read(&self, signal: Signal, progress: &mut Progress) -> Option<Ending> {
+        match signal {
+            Signal::Dialing => self.teller.tell(LinkEvent::Stage(Stage::Transport)),
+            Signal::Dialed => self.dialed(progress),
+            Signal::Shaken => {
+                progress.shaken = true;
+                self.teller.tell(LinkEvent::Stage(Stage::Login));
+            }
+            Signal::Failed(ending) => return Some(ending),
+            Signal::Closed(_) | Signal::StreamEnd if progress.restarting => {}
+            // The library may still be reading what arrived before: the end of its loop decides.
+            Signal::Closed(reason) => progress.closed = Some(reason),
+            Signal::Refs(refs) => {
+                progress.refs = u32::try_from(refs).unwrap_or(u32::MAX);
+                progress.shown = 0;
+                self.teller.tell(LinkEvent::ReadyForPairCode);
+            }
+            Signal::Qr { code, valid_for } => {
+                progress.shown += 1;
+                self.teller.tell(LinkEvent::Qr {
+                    code,
+                    valid_for,
+                    number: progress.shown,
+                    remaining: progress.refs.saturating_sub(progress.shown),
+                });
+            }
+            Signal::QrExhausted => self.teller.tell(LinkEvent::QrExhausted),
+            Signal::PairCode { code, valid_for } => {
+                self.teller.tell(LinkEvent::PairCode { code, valid_for });
+            }
+            Signal::PairCodeRefresh => self.teller.tell(LinkEvent::PairCodeStale),
+            Signal::PairCodeRefused(why) => self.teller.tell(LinkEvent::PairCodeRefused(why)),
+            Signal::Restart => progress.restarting = true,
+            Signal::PairSuccess => self.paired(progress).await,
+            Signal::PairFailed(why) => {
+                progress.restarting = false;
+                self.teller.tell(LinkEvent::PairFailed(why));
+            }
+            Signal::Success => {
+                progress.logged_in_at = Some(Instant::now());
+                self.teller.tell(LinkEvent::Stage(Stage::Sync));
+            }
+            Signal::Ready => self.ready(progress),
+            Signal::Name(name) => {
+                progress.name = Some(name.clone());
+                self.teller.tell(LinkEvent::Name(name));
+            }
+            Signal::Activity => self.activity(progress),
+            Signal::StreamEnd => {
+                return Some(Ending::retry(
+                    Cause::StreamEnded,
+                    "WhatsApp ended the stream",
+                ));
+            }
+            Signal::StreamError(node) => return stream_error(&node),
+            Signal::Failure(node) => return Some(of_failure(&node)),
+        }
+        None
+    }
+
+    fn dialed(&self, progress: &mut Progress) {
+        *progress = Progress {
+            dialed: true,
+            name: progress.name.take(),
+            ..Progress::default()
+        };
+        self.teller.tell(LinkEvent::Stage(Stage::Handshake));
+        let (client, signals) = (Arc::clone(&self.client), self.signals.clone());
+        self.scope.run(async move {
+            if client.wait_for_socket(HANDSHAKE_WATCH).await.is_ok() {
+                signals.send(Signal::Shaken);
+            }
+        });
+    }
+
+    /// The library reports a pairing before it has written it. Nobody is told before it is durable.
+    async fn paired(&self, progress: &mut Progress) {
+        progress.restarting = true;
+        let durable = match self.client.persistence_manager().flush().await {
+            Ok(()) => make_durable(&self.store).await,
+            Err(e) => Err(e.to_string()),
+        };
+        let event = match (durable, self.account()) {
+            (Ok(()), Some(account)) => LinkEvent::Paired(account),
+            (Err(why), _) => {
+                LinkEvent::PairFailed(format!("the new credentials could not be written: {why}"))
+            }
+            (Ok(()), None) => LinkEvent::PairFailed("the pairing named no account".to_owned()),
+        };
+        self.teller.tell(event);
+    }
+
+    fn ready(&self, progress: &mut Progress) {
+        if !progress.online
+            && let Some(account) = self.account()
+        {
+            progress.online = true;
+            self.teller.tell(LinkEvent::Online(account));
+        }
+    }
+
+    fn activity(&self, progress: &mut Progress) {
+        let told = progress.activity_told;
+        if told.is_none_or(|at| at.elapsed() >= ACTIVITY) {
+            progress.activity_told = Some(Instant::now());
+            self.teller.tell(LinkEvent::Activity);
+        }
+    }
+
+    /// Once a second: what nobody reports.
+    fn look(&self, progress: &mut Progress) -> Option<Ending> {
+        if let Some(at) = progress.logged_in_at
+            && at.elapsed() >= READY_AT_THE_LATEST
+        {
+            self.ready(progress);
+        }
+        let silent = progress.shaken && self.heard.ago() >= SILENCE;
+        silent.then(|| self.silence())
+    }
+
+    fn silence(&self) -> Ending {
+        let seconds = self.heard.ago().as_secs();
+        Ending::retry(
+            Cause::Silent,
+            format!("nothing was heard from WhatsApp for {seconds} s"),
+        )
+    }
+
+    /// The library's loop ended. What was still on its way is read first: it may hold the reason.
+    async fn without_a_word(
+        &self,
+        received: &mut mpsc::UnboundedReceiver<Signal>,
+        progress: &mut Progress,
+    ) -> Ending {
+        while let Ok(signal) = received.try_recv() {
+            if let Some(ending) = self.read(signal, progress).await {
+                return ending;
+            }
+        }
+        if let Some(reason) = progress.closed.take() {
+            let (cause, when) = if progress.shaken || self.client.is_connected() {
+                (Cause::ConnectionLost, "the connection was lost")
+            } else {
+                (
+                    Cause::HandshakeFailed,
+                    "the encrypted handshake was broken off",
+                )
+            };
+            return Ending::retry(cause, format!("{when}: {reason}"));
+        }
+        if progress.restarting {
+            return Ending::new(
+                super::ending::Verdict::Retry(Cause::StreamEnded, super::ending::Pace::AtOnce),
+                "the link was closed after the pairing",
+            );
+        }
+        if !progress.dialed {
+            return Ending::retry(Cause::Unreachable, "WhatsApp could not be reached in time");
+        }
+        if !progress.shaken {
+            return Ending::retry(Cause::HandshakeFailed, "the encrypted handshake failed");
+        }
+        if self.heard.ago() >= QUIET {
+            return self.silence();
+        }
+        Ending::retry(Cause::ConnectionLost, "the connection was lost")
+    }
+
+    fn account(&self) -> Option<Account> {
+        let device = self.client.persistence_manager().get_device_snapshot();
+        device
+            .pn
+            .as_ref()
+            .map(|jid| account(jid, &device.push_name))
+    }
+}
+
+fn stream_error(node: &whatsapp_rust::wacore_binary::Node) -> Option<Ending> {
+    let ending = of_stream_error(node);
+    if ending.is_none() {
+        tracing::debug!("WhatsApp reported a stream error that ends nothing");
+    }
+    ending
+}
