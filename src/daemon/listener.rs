@@ -22,6 +22,9 @@ use super::socket::ControlSocket;
 use super::state::Daemon;
 use crate::protocol::preface::Welcome;
 
+#[cfg(test)]
+mod tests;
+
 /// Without descriptors, accepting pauses this long, and up to this long.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 

@@ -5,6 +5,8 @@
 //! inside its own process.
 
 pub mod access;
+#[cfg(test)]
+pub(crate) mod bench;
 pub mod config;
 pub mod connection;
 pub mod environment;

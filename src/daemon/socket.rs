@@ -22,6 +22,9 @@ use tracing::{debug, info, warn};
 
 use super::{config, inherited};
 
+#[cfg(test)]
+mod tests;
+
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::clock::Clock;
 use super::command::{LogoutReply, SessionCommand, Stopped};
@@ -82,8 +84,11 @@ const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// The most a restored session waits before it asks for its turn.
 const RESTORE_SPREAD: Duration = Duration::from_millis(500);
 
-type Opening =
-    Pin<Box<dyn Future<Output = (Result<Link, AuthError>, Option<OwnedSemaphorePermit>)> + Send>>;
+/// How long a link that is being opened may take to be given up.
+const GIVE_UP: Duration = Duration::from_secs(10);
+
+type Queue = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+type Opening = JoinHandle<Result<Link, AuthError>>;
 
 /// Runs a session until it ends.
 pub async fn run(seat: Seat, record: Record, origin: Origin) -> Outcome {
@@ -102,7 +107,9 @@ pub async fn run(seat: Seat, record: Record, origin: Origin) -> Outcome {
         machine,
         link: None,
         events: None,
+        queue: None,
         opening: None,
+        given_up: None,
         scope: None,
         turn: None,
         purge: None,
@@ -129,7 +136,12 @@ struct Task {
     machine: Machine,
     link: Option<Link>,
     events: Option<mpsc::UnboundedReceiver<LinkEvent>>,
+    /// It waits for its turn to connect.
+    queue: Option<Queue>,
     opening: Option<Opening>,
+    /// A link that was given up while it was being opened. Opening a database cannot be broken off, so
+    /// it is waited for before another one is opened, or the files are removed.
+    given_up: Option<Opening>,
     /// The scope of the link, or of the one that is being opened.
     scope: Option<Scope>,
     turn: Option<(OwnedSemaphorePermit, Instant)>,
@@ -146,7 +158,8 @@ struct Task {
 enum Wake {
     Stop,
     Command(SessionCommand),
-    Opened(Result<Link, AuthError>, Option<OwnedSemaphorePermit>),
+    Turn(Option<OwnedSemaphorePermit>),
+    Opened(Result<Link, AuthError>),
     Link(LinkEvent),
     Checked(Checked),
     TurnOver,
@@ -163,7 +176,8 @@ impl Task {
             match self.wake().await {
                 Wake::Stop => return self.stop().await,
                 Wake::Command(command) => self.command(command).await,
-                Wake::Opened(opened, turn) => self.opened(opened, turn).await,
+                Wake::Turn(permit) => self.my_turn(permit),
+                Wake::Opened(opened) => self.opened(opened).await,
                 Wake::Link(event) => self.take(Input::Link(event)).await,
                 Wake::Checked(checked) => self.targets_checked(checked).await,
                 Wake::TurnOver => self.turn = None,
@@ -188,10 +202,8 @@ impl Task {
                 // The supervisor is gone, and so is everybody who could ask.
                 None => Wake::Stop,
             },
-            (link, turn) = maybe(&mut self.opening) => {
-                self.opening = None;
-                Wake::Opened(link, turn)
-            }
+            permit = maybe(&mut self.queue) => Wake::Turn(permit),
+            opened = opened(&mut self.opening) => Wake::Opened(opened),
             Some(event) = next(&mut self.events) => Wake::Link(event),
             Some(checked) = self.to_check.recv() => Wake::Checked(checked),
             () = turn_over(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnOver,
@@ -468,8 +480,35 @@ impl Task {
         }
     }
 
-    /// Begins to open a link; it goes on beside everything else, so that commands are answered.
+    /// Begins to open a link; after a start of the daemon when it is its turn.
     fn open_link(&mut self) {
+        match self.seat.turn.take() {
+            None => self.begin_opening(),
+            Some(turn) => {
+                self.queue = Some(Box::pin(async move {
+                    sleep(RESTORE_SPREAD.mul_f64(rand::random())).await;
+                    turn.acquire_owned().await.ok()
+                }));
+            }
+        }
+    }
+
+    fn my_turn(&mut self, permit: Option<OwnedSemaphorePermit>) {
+        self.queue = None;
+        self.turn = permit.map(|permit| (permit, Instant::now() + LONGEST_TURN));
+        self.begin_opening();
+    }
+
+    /// A session that waits for its turn and is asked for goes at once.
+    fn skip_the_queue(&mut self) {
+        self.seat.turn = None;
+        if self.queue.take().is_some() {
+            self.begin_opening();
+        }
+    }
+
+    /// Opens a link in a task of its own, so that commands are answered meanwhile.
+    fn begin_opening(&mut self) {
         let scope = Scope::new(self.seat.span.clone());
         self.scope = Some(scope.clone());
         let (events, told) = mpsc::unbounded_channel();
@@ -477,34 +516,18 @@ impl Task {
         let gateway = self.seat.gateway.clone();
         let auth_db = self.seat.store.auth_db(&self.seat.user);
         let expect_paired = self.machine.record().account.is_some();
-        let turn = self.seat.turn.take();
-        self.opening = Some(Box::pin(async move {
-            let permit = match turn {
-                Some(turn) => {
-                    sleep(RESTORE_SPREAD.mul_f64(rand::random())).await;
-                    turn.acquire_owned().await.ok()
-                }
-                None => None,
-            };
-            let link = Link::open(&gateway, &auth_db, expect_paired, scope, events).await;
-            (link, permit)
-        }));
+        let before = self.given_up.take();
+        let opening = async move {
+            if let Some(before) = before {
+                finish(before).await;
+            }
+            Link::open(&gateway, &auth_db, expect_paired, scope, events).await
+        };
+        self.opening = Some(tokio::spawn(opening.instrument(self.seat.span.clone())));
     }
 
-    /// A session that waits for its turn and is asked for goes at once.
-    fn skip_the_queue(&mut self) {
-        self.seat.turn = None;
-        if self.opening.is_some() && self.link.is_none() {
-            self.open_link();
-        }
-    }
-
-    async fn opened(
-        &mut self,
-        opened: Result<Link, AuthError>,
-        turn: Option<OwnedSemaphorePermit>,
-    ) {
-        self.turn = turn.map(|permit| (permit, Instant::now() + LONGEST_TURN));
+    async fn opened(&mut self, opened: Result<Link, AuthError>) {
+        self.opening = None;
         match opened {
             Ok(link) => self.link = Some(link),
             Err(AuthError::Corrupt { path, why }) => {
@@ -525,18 +548,30 @@ impl Task {
     /// Nothing that the link still tells counts any more, and one that is being opened is given up.
     fn forget_link(&mut self) {
         self.events = None;
-        self.opening = None;
+        self.queue = None;
         self.turn = None;
-        if let Some(scope) = self.scope.take()
-            && self.link.is_none()
-        {
+        if let (Some(scope), Some(opening)) = (self.scope.take(), self.opening.take()) {
             scope.cancel();
+            self.given_up = Some(opening);
         }
+    }
+
+    /// Waits for a link that was given up while it was being opened.
+    async fn nothing_opening(&mut self) -> Result<(), String> {
+        let Some(given_up) = self.given_up.take() else {
+            return Ok(());
+        };
+        let finished = tokio::spawn(finish(given_up));
+        let timely = timeout(GIVE_UP, finished).await;
+        timely
+            .map(|_| ())
+            .map_err(|_| "its credentials are still being opened".to_owned())
     }
 
     /// The logout, all of it. `Ok`: nothing is left, and the history says so.
     async fn log_out(&mut self, unlink: bool) -> Result<(), String> {
         self.forget_link();
+        self.nothing_opening().await?;
         let within = self.seat.settings.borrow().unlink_timeout;
         let Some(mut intent) = self.machine.intent().cloned() else {
             return Err("no logout was decided".to_owned());
@@ -583,6 +618,7 @@ impl Task {
 
     async fn stop(mut self) -> Outcome {
         self.close_link().await;
+        let _ = self.nothing_opening().await;
         if !matches!(
             self.machine.phase(),
             Phase::StoreCorrupt | Phase::PurgeFailed
@@ -617,12 +653,29 @@ impl Outcome {
     }
 }
 
-async fn maybe(
-    opening: &mut Option<Opening>,
-) -> (Result<Link, AuthError>, Option<OwnedSemaphorePermit>) {
-    match opening {
-        Some(opening) => opening.await,
+/// Sees an opening through, and closes what it opened.
+async fn finish(opening: Opening) {
+    if let Ok(Ok(link)) = opening.await {
+        let _ = link.close(false).await;
+    }
+}
+
+async fn maybe(queue: &mut Option<Queue>) -> Option<OwnedSemaphorePermit> {
+    match queue {
+        Some(queue) => queue.await,
         None => std::future::pending().await,
+    }
+}
+
+async fn opened(opening: &mut Option<Opening>) -> Result<Link, AuthError> {
+    let Some(opening) = opening else {
+        return std::future::pending().await;
+    };
+    match opening.await {
+        Ok(opened) => opened,
+        // A fault in there is a fault of this session.
+        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        Err(_) => std::future::pending().await,
     }
 }
 

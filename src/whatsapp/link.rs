@@ -171,7 +171,13 @@ impl Link {
             signals: signals.clone(),
             restart: restart.clone(),
         };
-        let version = gateway.versions.get(&gateway.http).await;
+        let fetched = scope
+            .unless_cancelled(gateway.versions.get(&gateway.http))
+            .await;
+        let version = fetched.ok_or_else(|| AuthError::Unavailable {
+            path: auth_db.to_owned(),
+            why: "the link was given up".to_owned(),
+        })?;
         let built = Bot::builder()
             .with_backend_arc(Arc::clone(&store) as Arc<dyn whatsapp_rust::store::Backend>)
             .with_transport_factory(dialer)

@@ -14,7 +14,7 @@ use whatsapp_rust::wacore::net::{DisconnectReason, Transport, TransportEvent, Tr
 use whatsapp_rust::{anyhow, async_channel};
 
 use super::dial::{Socket, Target, dial};
-use super::restart::Restart;
+use super::restart::{Dial, Restart};
 use super::scope::Scope;
 use super::signal::{Signal, Signals};
 
@@ -61,8 +61,10 @@ impl TransportFactory for Dialer {
     async fn create_transport(
         &self,
     ) -> Result<(Arc<dyn Transport>, async_channel::Receiver<TransportEvent>), anyhow::Error> {
-        if !self.restart.may_dial().await {
-            return Err(anyhow::anyhow!("a link is one connection"));
+        match self.restart.may_dial().await {
+            Dial::Yes => {}
+            Dial::No => return Err(anyhow::anyhow!("a link is one connection")),
+            Dial::Again => return Ok(closed_already()),
         }
         self.signals.send(Signal::Dialing);
         let socket = match dial(&self.target, &self.connector).await {
@@ -136,6 +138,16 @@ async fn read(
             None => return DisconnectReason::StreamEnded,
         }
     }
+}
+
+/// A transport that is closed before it begins: to the library a passing failure, and no error.
+fn closed_already() -> (Arc<dyn Transport>, async_channel::Receiver<TransportEvent>) {
+    let (_, receiver) = async_channel::bounded(1);
+    let pump = Pump {
+        sink: Mutex::new(None),
+        close: watch::channel(true).0,
+    };
+    (Arc::new(pump), receiver)
 }
 
 struct Pump {

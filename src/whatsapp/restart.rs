@@ -5,7 +5,7 @@
 //! may be seen before the pairing is; the second connection therefore waits for it, or the library
 //! would register again instead of logging in.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,13 +16,28 @@ use whatsapp_rust::wacore_binary::Node;
 /// How long a pairing may take to be handled once its stream has ended.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// The first connection, that of the restart, and one more: the library's flag for a restart may be
+/// set in the instant in which it begins, and then it connects once more, at once.
+const MOST_DIALS: usize = 3;
+
+/// What to do about a connection that the library wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dial {
+    Yes,
+    /// The link has had all it may.
+    No,
+    /// Fail it in passing: the pairing was handled only now, and set the library's flag for a restart
+    /// after this try had begun. The next try begins with the flag cleared.
+    Again,
+}
+
 /// Whether, and when, a link may connect a second time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Restart(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    dials: std::sync::atomic::AtomicUsize,
+    dials: AtomicUsize,
     allowed: AtomicBool,
     logged_in: AtomicBool,
     settled: CancellationToken,
@@ -66,20 +81,23 @@ impl Restart {
         self.0.logged_in.store(true, Ordering::SeqCst);
     }
 
-    /// Asked before each connection: `false` when the link has had all it may.
-    pub(super) async fn may_dial(&self) -> bool {
-        match self.0.dials.fetch_add(1, Ordering::SeqCst) {
-            0 => true,
-            1 if self.0.allowed.load(Ordering::SeqCst) => {
-                self.switch(false);
-                let _ = timeout(SETTLE, self.0.settled.cancelled()).await;
-                true
-            }
-            _ => {
-                self.switch(false);
-                false
-            }
+    /// Asked before each connection.
+    pub(super) async fn may_dial(&self) -> Dial {
+        let dials = self.0.dials.load(Ordering::SeqCst);
+        if dials > 0 && !self.0.allowed.load(Ordering::SeqCst) {
+            self.switch(false);
+            return Dial::No;
         }
+        if dials > 0 && !self.0.settled.is_cancelled() {
+            let _ = timeout(SETTLE, self.0.settled.cancelled()).await;
+            return Dial::Again;
+        }
+        if dials >= MOST_DIALS {
+            self.switch(false);
+            return Dial::No;
+        }
+        self.0.dials.fetch_add(1, Ordering::SeqCst);
+        Dial::Yes
     }
 
     fn switch(&self, on: bool) {

@@ -45,6 +45,11 @@ impl Scope {
             .abort_handle()
     }
 
+    /// Waits for something, unless the scope ends first.
+    pub(super) async fn unless_cancelled<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        self.token.run_until_cancelled(wait).await
+    }
+
     /// Ends every task at its next await. Blocking calls cannot be ended, only awaited.
     pub fn cancel(&self) {
         self.token.cancel();

@@ -1,7 +1,8 @@
-//! App state as the phone writes it: settings in encrypted records, and the hashes that hold a collection together.
+//! App state as the phone writes it: settings in encrypted records, and the hashes that hold a
+//! collection together.
 //!
-//! A collection is a list of patches. The server sees neither names nor values, but which record each change is about
-//! (by a keyed hash) and what hash its value adds to the collection.
+//! A collection is a list of patches. The server sees neither names nor values, but which record
+//! each change is about (by a keyed hash) and what hash its value adds to the collection.
 
 use std::collections::BTreeMap;
 
@@ -72,7 +73,8 @@ impl Account {
         patches.len()
     }
 
-    /// Appends a patch that a device made for `version`. None when the collection is further than that, or it is no patch.
+    /// Appends a patch that a device made for `version`. None when the collection is further than
+    /// that, or it is no patch.
     pub(crate) fn append_patch(
         &mut self,
         collection: &str,

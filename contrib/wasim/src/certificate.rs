@@ -1,4 +1,5 @@
-//! The certificate that a server proves its key with: a root signs an intermediate key, which signs the server's.
+//! The certificate that a server proves its key with: a root signs an intermediate key, which signs
+//! the server's.
 
 use buffa::{Message as _, MessageField};
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,8 @@ const INTERMEDIATE_SERIAL: u32 = 1;
 const LEAF_SERIAL: u32 = 2;
 
 impl Certificate {
-    /// Makes a root, a chain and a key, valid from yesterday for ten years. `now` in seconds since 1970.
+    /// Makes a root, a chain and a key, valid from yesterday for ten years. `now` in seconds since
+    /// 1970.
     pub(crate) fn generate(now: u64) -> Self {
         let (root, intermediate, key) = (Pair::generate(), Pair::generate(), Pair::generate());
         let details = |serial, issuer, key: &Pair| Details {

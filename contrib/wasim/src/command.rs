@@ -131,7 +131,8 @@ pub enum Command {
         /// The name.
         name: String,
     },
-    /// How requests to be unlinked are answered, by one device's JID, one phone's number, or from now on by all.
+    /// How requests to be unlinked are answered, by one device's JID, one phone's number, or from
+    /// now on by all.
     OnUnlink {
         /// Whose. None: everyone's, and forget what was set for single ones.
         #[serde(default)]

@@ -1,4 +1,5 @@
-//! One client's connection, from the upgrade to its end: a task that reads stanzas and obeys orders.
+//! One client's connection, from the upgrade to its end: a task that reads stanzas and obeys
+//! orders.
 
 mod app_state;
 mod groups;

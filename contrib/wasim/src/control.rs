@@ -33,7 +33,8 @@ enum Reply {
 }
 
 impl Control {
-    /// Makes the socket (mode 0600, in a directory made 0700 if there is none) and serves `server`'s commands on it.
+    /// Makes the socket (mode 0600, in a directory made 0700 if there is none) and serves
+    /// `server`'s commands on it.
     ///
     /// # Errors
     ///
@@ -84,7 +85,8 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`Error::Control`] when nobody answers there, [`Error::Remote`] with what the server says when it will not.
+    /// [`Error::Control`] when nobody answers there, [`Error::Remote`] with what the server says
+    /// when it will not.
     pub async fn call(path: &Path, command: &Command) -> Result<Answer, Error> {
         let line = exchange(path, command)
             .await

@@ -184,7 +184,8 @@ pub enum UnlinkAnswer {
     Result,
     /// The device is removed; a 401 `device_removed` comes instead of the answer.
     ConflictOnly,
-    /// The device is removed, the request answered, then 401 `device_removed`, as the real server does.
+    /// The device is removed, the request answered, then 401 `device_removed`, as the real server
+    /// does.
     #[default]
     ResultThenConflict,
     /// The request is answered with this error code; the device stays linked.

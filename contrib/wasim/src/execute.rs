@@ -9,6 +9,7 @@ use crate::command::{Answer, Command, Connection as Listed, Device, Group};
 use crate::connection::{Connection, normalize, unwrap, wrap};
 use crate::crypto::{Key, Pair};
 use crate::ending::StreamError;
+use crate::fault::Target;
 use crate::observation::Observation;
 use crate::order::{Scanned, Then, Typed, Work};
 use crate::qr::QrCode;
@@ -66,7 +67,10 @@ impl Shared {
                 self.world().failures.insert(jid, failure);
                 Ok(Answer::Done)
             }
-            Command::SetFault { rule } => {
+            Command::SetFault { mut rule } => {
+                if let Target::Only(who) = &mut rule.target {
+                    *who = plain(who);
+                }
                 self.world().faults.add(rule);
                 Ok(Answer::Done)
             }
@@ -87,7 +91,7 @@ impl Shared {
             Command::OnUnlink { device, answer } => {
                 let mut world = self.world();
                 if let Some(device) = device {
-                    world.unlink_for.insert(device, answer);
+                    world.unlink_for.insert(plain(&device), answer);
                 } else {
                     world.unlink_for.clear();
                     world.unlink = answer;
@@ -219,15 +223,17 @@ impl Shared {
     }
 
     async fn unlink(&self, device: &str) -> Result<Answer, Error> {
-        let named = self.world().find(device)?;
-        let (phone, id) = named
-            .device
-            .ok_or_else(|| Error::NoSuchDevice(device.to_owned()))?;
-        let removed = self.world().remove(&phone, id);
-        let jid = removed.ok_or_else(|| Error::NoSuchDevice(device.to_owned()))?;
+        let (jid, connection) = {
+            let mut world = self.world();
+            let linked = world.find(device)?.device;
+            let removed = linked.and_then(|(phone, id)| world.remove(&phone, id));
+            let jid = removed.ok_or_else(|| Error::NoSuchDevice(device.to_owned()))?;
+            let connection = world.logins.get(&jid).copied();
+            (jid, connection)
+        };
         self.persist().await;
         self.see(Observation::Unlinked { jid });
-        if let Some(connection) = named.connection {
+        if let Some(connection) = connection {
             let nodes = vec![StreamError::device_removed().stanza().to_node()?];
             let then = Then::End(Goodbye::Close);
             // It may be gone by now; it will hear of it when it comes back.
@@ -305,6 +311,11 @@ impl Shared {
         outcome.await.unwrap_or(Err(Error::Stopped))?;
         Ok(Answer::Done)
     }
+}
+
+/// A phone number without its plus; anything else as it is.
+fn plain(name: &str) -> String {
+    phone_number(name).unwrap_or_else(|_| name.to_owned())
 }
 
 fn is_group(jid: &str) -> bool {

@@ -232,3 +232,63 @@ impl FaultRule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_read_as_people_write_them() {
+        let cases = [
+            ("no-success", Fault::NoSuccess),
+            ("close-on-ik", Fault::CloseOnIk),
+            ("http-status=503", Fault::HttpStatus(503)),
+            ("refs=2", Fault::Refs(2)),
+            ("fail-login=403", Fault::FailLogin(Failure::reason(403))),
+            (
+                "delay=pair-success:250",
+                Fault::Delay {
+                    stage: Stage::PairSuccess,
+                    milliseconds: 250,
+                },
+            ),
+        ];
+        for (text, fault) in cases {
+            assert_eq!(text.parse::<Fault>().unwrap(), fault, "{text}");
+        }
+        for text in [
+            "",
+            "nonsense",
+            "http-status",
+            "http-status=x",
+            "no-success=1",
+            "delay=1",
+            "refs=-1",
+        ] {
+            assert!(text.parse::<Fault>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_for_whom_it_says_and_as_often() {
+        let mut faults = Faults::default();
+        let jid = "15550001001:1@s.whatsapp.net";
+        faults.add(FaultRule::from(Fault::NoSuccess).only(jid).times(2));
+        faults.add(FaultRule::from(Fault::NoOffline).only("15550001001"));
+        let device = |device: &str| Who {
+            phone: Some("15550001001".to_owned()),
+            device: Some(device.to_owned()),
+        };
+        let mut is = |who: &Who, wanted: &Fault| {
+            let found = faults.take(who, |fault| (fault == wanted).then_some(()));
+            found.is_some()
+        };
+        let (ours, other) = (device(jid), device("15550001001:2@s.whatsapp.net"));
+        assert!(!is(&Who::default(), &Fault::NoSuccess));
+        assert!(!is(&other, &Fault::NoSuccess));
+        assert!(is(&ours, &Fault::NoSuccess));
+        assert!(is(&ours, &Fault::NoSuccess));
+        assert!(!is(&ours, &Fault::NoSuccess));
+        assert!(is(&other, &Fault::NoOffline) && is(&other, &Fault::NoOffline));
+    }
+}

@@ -1,4 +1,5 @@
-//! The byte stream inside the WebSocket: an introduction, then frames of a 3-byte length and that many bytes.
+//! The byte stream inside the WebSocket: an introduction, then frames of a 3-byte length and that
+//! many bytes.
 
 use bytes::{Buf as _, BytesMut};
 use thiserror::Error;
@@ -15,7 +16,8 @@ pub(crate) enum FrameError {
     TooLong(usize),
 }
 
-/// Puts frames together from the pieces that messages bring. A message may hold several, or part of one.
+/// Puts frames together from the pieces that messages bring. A message may hold several, or part of
+/// one.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     buffer: BytesMut,
@@ -47,7 +49,8 @@ impl Frames {
         Ok(Some(self.buffer.split_to(length).to_vec()))
     }
 
-    /// Reads past the optional routing (`E D 0 1`, a length, that many bytes) and the `W A 6 version` after it.
+    /// Reads past the optional routing (`E D 0 1`, a length, that many bytes) and the `W A 6
+    /// version` after it.
     fn read_introduction(&mut self) -> Result<bool, FrameError> {
         let mut start = 0;
         if starts(&self.buffer, b"ED\0\x01")? {
@@ -74,7 +77,8 @@ impl Frames {
     }
 }
 
-/// Whether the stream begins with `routing`; an error when it begins neither with that nor with `WA`.
+/// Whether the stream begins with `routing`; an error when it begins neither with that nor with
+/// `WA`.
 fn starts(buffer: &[u8], routing: &[u8]) -> Result<bool, FrameError> {
     let begins = |with: &[u8]| with.starts_with(&buffer[..buffer.len().min(with.len())]);
     if begins(b"WA\x06") {

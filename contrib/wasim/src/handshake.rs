@@ -1,6 +1,8 @@
-//! The server's side of the Noise handshake: XX, IK for clients that know the server's key, and the fallback.
+//! The server's side of the Noise handshake: XX, IK for clients that know the server's key, and the
+//! fallback.
 //!
-//! WhatsApp departs from the Noise specification in one point: the empty payload of the first XX message is not hashed.
+//! WhatsApp departs from the Noise specification in one point: the empty payload of the first XX
+//! message is not hashed.
 
 use buffa::{Message as _, MessageField};
 use thiserror::Error;

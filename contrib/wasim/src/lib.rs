@@ -1,9 +1,9 @@
 //! A WhatsApp Web server on loopback, to rehearse against: no phone, no account at risk.
 //!
-//! It speaks the protocol that WhatsApp's own server speaks to linked devices: WebSocket, Noise (XX, IK
-//! and the fallback) under a certificate chain of its own, binary stanzas, pairing by QR code and by
-//! pair code with a simulated phone, the requests a client makes to get online, groups, and every
-//! way WhatsApp has of ending a session, on demand.
+//! It speaks the protocol that WhatsApp's own server speaks to linked devices: WebSocket, Noise
+//! (XX, IK and the fallback) under a certificate chain of its own, binary stanzas, pairing by QR
+//! code and by pair code with a simulated phone, the requests a client makes to get online, groups,
+//! and every way WhatsApp has of ending a session, on demand.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), wasim::Error> {
@@ -26,8 +26,8 @@
 //!
 //! # The control socket
 //!
-//! The program `wasim serve` takes the same [`Command`]s over a Unix socket, one JSON object a line,
-//! and answers each with one line: an [`Answer`], or `{"error": ".."}`.
+//! The program `wasim serve` takes the same [`Command`]s over a Unix socket, one JSON object a
+//! line, and answers each with one line: an [`Answer`], or `{"error": ".."}`.
 //!
 //! ```text
 //! > {"command":"devices"}

@@ -1,4 +1,5 @@
-//! The Noise protocol's symmetric half: the running hash, the chaining key, and the ciphers it ends in.
+//! The Noise protocol's symmetric half: the running hash, the chaining key, and the ciphers it ends
+//! in.
 
 use hkdf::Hkdf;
 use sha2::{Digest as _, Sha256};

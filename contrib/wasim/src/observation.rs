@@ -20,7 +20,8 @@ use crate::Error;
 pub enum Observation {
     /// A WebSocket was opened.
     ClientConnected { connection: u64 },
-    /// A connection was turned away before it was a WebSocket: an HTTP status, or 0 for silence or a close.
+    /// A connection was turned away before it was a WebSocket: an HTTP status, or 0 for silence or
+    /// a close.
     UpgradeRefused { status: u16 },
     /// A Noise XX handshake was completed.
     HandshakeXx { connection: u64 },
@@ -34,7 +35,8 @@ pub enum Observation {
     Pairing { connection: u64, refs: Vec<String> },
     /// The client acknowledged the references.
     PairingAcknowledged { connection: u64 },
-    /// A client asked for a pair code for a phone number; `refused` with a code, if a fault says so.
+    /// A client asked for a pair code for a phone number; `refused` with a code, if a fault says
+    /// so.
     PairCodeRequested {
         connection: u64,
         phone: String,
@@ -263,4 +265,56 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(1);
+
+    fn seen(connection: u64) -> Observation {
+        Observation::ClientConnected { connection }
+    }
+
+    #[tokio::test]
+    async fn each_observation_is_taken_once_and_found_again_by_position() {
+        let journal = Journal::new(10);
+        journal.record(seen(1));
+        let position = journal.position();
+        journal.record(seen(2));
+        assert_eq!(journal.take(|_| true, SOON).await.unwrap(), seen(1));
+        assert_eq!(journal.take(|_| true, SOON).await.unwrap(), seen(2));
+        assert!(matches!(
+            journal.take(|_| true, SOON).await,
+            Err(Error::Deadline(_))
+        ));
+        for _ in 0..2 {
+            assert_eq!(
+                journal.after(position, |_| true, SOON).await.unwrap(),
+                seen(2)
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken() {
+        let journal = Journal::new(10);
+        let later = async {
+            tokio::task::yield_now().await;
+            journal.record(seen(1));
+            journal.record(seen(2));
+        };
+        let long = Duration::from_secs(60);
+        let wait = journal.take(|observation| *observation == seen(2), long);
+        let (found, ()) = tokio::join!(wait, later);
+        assert_eq!(found.unwrap(), seen(2));
+    }
+
+    #[tokio::test]
+    async fn the_oldest_is_forgotten_first() {
+        let journal = Journal::new(2);
+        (1..=3).for_each(|connection| journal.record(seen(connection)));
+        assert_eq!(journal.take(|_| true, SOON).await.unwrap(), seen(2));
+    }
 }

@@ -16,8 +16,8 @@ pub(crate) struct QrCode {
 }
 
 impl QrCode {
-    /// Reads `reference,noise key,identity key,secret` with or without further fields, and with or without the link
-    /// that newer clients put in front of a `#`.
+    /// Reads `reference,noise key,identity key,secret` with or without further fields, and with or
+    /// without the link that newer clients put in front of a `#`.
     pub(crate) fn read(text: &str) -> Result<Self, Error> {
         let text = text.trim();
         let text = text.split_once('#').map_or(text, |(_, text)| text);

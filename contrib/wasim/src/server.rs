@@ -42,7 +42,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::NotLoopback`], [`Error::Listen`], or [`Error::State`] when there is a state file that cannot be used.
+    /// [`Error::NotLoopback`], [`Error::Listen`], or [`Error::State`] when there is a state file
+    /// that cannot be used.
     pub async fn start(options: Options) -> Result<Self, Error> {
         if !options.listen.ip().is_loopback() {
             return Err(Error::NotLoopback(options.listen));
@@ -107,11 +108,13 @@ impl Server {
         self.handle.shared.journal.subscribe()
     }
 
-    /// Waits for an observation that fits, and returns the earliest that no `wait_for` has returned yet.
+    /// Waits for an observation that fits, and returns the earliest that no `wait_for` has returned
+    /// yet.
     ///
-    /// What was observed before the call counts, back to the start of the server or as far as the log reaches
-    /// ([`Options::journal`]): a test cannot be too late. Each observation is returned once, so that waiting
-    /// twice for `Online` waits for two of them. To skip what is old, use [`wait_after`](Self::wait_after).
+    /// What was observed before the call counts, back to the start of the server or as far as the
+    /// log reaches ([`Options::journal`]): a test cannot be too late. Each observation is returned
+    /// once, so that waiting twice for `Online` waits for two of them. To skip what is old, use
+    /// [`wait_after`](Self::wait_after).
     ///
     /// # Errors
     ///
@@ -130,8 +133,8 @@ impl Server {
         self.handle.shared.journal.position()
     }
 
-    /// Waits for an observation that fits and was made after [`position`](Self::position) was asked for.
-    /// It does not matter to this, nor to `wait_for`, what the other has returned.
+    /// Waits for an observation that fits and was made after [`position`](Self::position) was asked
+    /// for. It does not matter to this, nor to `wait_for`, what the other has returned.
     ///
     /// # Errors
     ///
@@ -149,8 +152,9 @@ impl Server {
             .await
     }
 
-    /// Every secret that passed through the server: QR references, adv secrets, pair codes, client and account keys
-    /// (in the base64 and hexadecimal forms in which they would show up). For tests that search logs and files for leaks.
+    /// Every secret that passed through the server: QR references, adv secrets, pair codes, client
+    /// and account keys (in the base64 and hexadecimal forms in which they would show up). For
+    /// tests that search logs and files for leaks.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         self.handle.shared.world().secrets.iter().cloned().collect()

@@ -47,7 +47,8 @@ impl Shared {
         }
     }
 
-    /// The shared state. A panic elsewhere leaves it whole: nothing between taking and giving back the lock can fail.
+    /// The shared state. A panic elsewhere leaves it whole: nothing between taking and giving back
+    /// the lock can fail.
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }

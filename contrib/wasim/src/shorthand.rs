@@ -10,12 +10,13 @@ use crate::stanza::Stanza;
 use crate::{Error, Server};
 
 impl Server {
-    /// The phone `phone` scans the QR code with the text `qr`. Returns the new device's JID once the client has
-    /// proved its keys and was told to come back; it is not online yet.
+    /// The phone `phone` scans the QR code with the text `qr`. Returns the new device's JID once
+    /// the client has proved its keys and was told to come back; it is not online yet.
     ///
     /// # Errors
     ///
-    /// [`Error::BadQr`], [`Error::BadPhone`], [`Error::CodeExpired`], [`Error::Pairing`] or [`Error::ClientGone`].
+    /// [`Error::BadQr`], [`Error::BadPhone`], [`Error::CodeExpired`], [`Error::Pairing`] or
+    /// [`Error::ClientGone`].
     pub async fn scan(&self, qr: &str, phone: &str) -> Result<String, Error> {
         let command = Command::Scan {
             qr: qr.to_owned(),
@@ -24,7 +25,8 @@ impl Server {
         self.linked(command).await
     }
 
-    /// The person types `code` on the phone `phone`. Returns the new device's JID, as [`scan`](Self::scan) does.
+    /// The person types `code` on the phone `phone`. Returns the new device's JID, as
+    /// [`scan`](Self::scan) does.
     ///
     /// # Errors
     ///
@@ -67,8 +69,8 @@ impl Server {
         }
     }
 
-    /// The person removes the device on the phone. When it is connected it gets 401 `device_removed`;
-    /// otherwise it gets 401 at its next login.
+    /// The person removes the device on the phone. When it is connected it gets 401
+    /// `device_removed`; otherwise it gets 401 at its next login.
     ///
     /// # Errors
     ///
@@ -80,11 +82,13 @@ impl Server {
         .await
     }
 
-    /// Another client takes over: `<conflict type="replaced"/>`, and a close. The device stays linked.
+    /// Another client takes over: `<conflict type="replaced"/>`, and a close. The device stays
+    /// linked.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchDevice`], [`Error::Ambiguous`] or [`Error::NotConnected`]; likewise for all that follow.
+    /// [`Error::NoSuchDevice`], [`Error::Ambiguous`] or [`Error::NotConnected`]; likewise for all
+    /// that follow.
     pub async fn replace(&self, device: &str) -> Result<(), Error> {
         self.done(Command::Replace {
             device: device.to_owned(),
@@ -272,7 +276,8 @@ impl Server {
         self.done(Command::OnUnlink { device, answer }).await
     }
 
-    /// Refuses TCP connections from now on, or accepts them again on the same port. Connections there are stay.
+    /// Refuses TCP connections from now on, or accepts them again on the same port. Connections
+    /// there are stay.
     ///
     /// # Errors
     ///

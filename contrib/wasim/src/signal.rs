@@ -11,7 +11,8 @@ use crate::account::{Account, Device, PublicPreKey};
 
 type Result<T> = std::result::Result<T, SignalProtocolError>;
 
-/// Encrypts `text` for a device, as the first message of a new session. Uses up `prekey`, if there is one.
+/// Encrypts `text` for a device, as the first message of a new session. Uses up `prekey`, if there
+/// is one.
 pub(crate) async fn first_message(
     account: &Account,
     device: &Device,

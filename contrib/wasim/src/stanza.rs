@@ -67,7 +67,8 @@ impl Stanza {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when the tag is empty, the base64 is none, or there are two kinds of content.
+    /// [`Error::Invalid`] when the tag is empty, the base64 is none, or there are two kinds of
+    /// content.
     pub(crate) fn to_node(&self) -> Result<Node, Error> {
         if self.tag.is_empty() {
             return Err(Error::Invalid("a stanza needs a tag".to_owned()));

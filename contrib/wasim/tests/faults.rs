@@ -174,3 +174,38 @@ async fn pairing_without_a_restart_leaves_the_socket_open() {
     client.stop().await;
     server.shutdown().await;
 }
+
+#[tokio::test]
+async fn stages_can_be_slow_and_the_end_of_delivery_unannounced() {
+    use std::time::{Duration, Instant};
+    use wacore_binary::builder::NodeBuilder;
+    let server = Server::start(Options::default()).await.unwrap();
+    let keys = Keys::generate();
+    pair_raw(&server, &keys, PHONE).await;
+    let delay = Fault::Delay {
+        stage: wasim::Stage::Login,
+        milliseconds: 50,
+    };
+    server.set_faults([delay, Fault::NoOffline]).await.unwrap();
+    let began = Instant::now();
+    let payload = Keys::login(PHONE.parse().unwrap(), 1);
+    let mut client = RawClient::connect(&server, &keys, &payload, usize::MAX).await;
+    assert_eq!(client.next().await.unwrap().tag, "success");
+    assert!(began.elapsed() >= Duration::from_millis(50));
+    for id in ["one", "two"] {
+        let active = NodeBuilder::new("iq")
+            .attr("to", "s.whatsapp.net")
+            .attr("type", "set")
+            .attr("xmlns", "passive")
+            .attr("id", id)
+            .children([NodeBuilder::new("active").build()])
+            .build();
+        client.send(&[active]).await;
+        assert_eq!(support::raw::text(&client.next().await.unwrap(), "id"), id);
+        server.clear_faults().await.unwrap();
+    }
+    let notice = client.next().await.unwrap();
+    let offline = notice.get_optional_child("offline").unwrap();
+    assert_eq!(support::raw::text(offline, "count"), "0");
+    server.shutdown().await;
+}

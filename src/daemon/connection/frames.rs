@@ -34,7 +34,7 @@ pub(super) struct Frames<R> {
 }
 
 /// The frames of the protocol, up to a length.
-pub(super) fn codec(max: usize) -> LengthDelimitedCodec {
+pub(crate) fn codec(max: usize) -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder()
         .length_field_type::<u32>()
         .big_endian()

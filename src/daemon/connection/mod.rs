@@ -28,7 +28,8 @@ use super::state::Daemon;
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::{self, Hello, PrefaceError, Welcome};
 use crate::protocol::{Failure, FailureCode, MAX_FRAME, Message, Request};
-use frames::{Frames, ReadError, codec};
+pub(crate) use frames::codec;
+use frames::{Frames, ReadError};
 use outbox::{Sink, WriteError};
 use requests::Requests;
 

@@ -1,4 +1,5 @@
-//! App state: collections of encrypted records that a phone and its devices keep in step through the server.
+//! App state: collections of encrypted records that a phone and its devices keep in step through
+//! the server.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -45,7 +46,8 @@ impl Connection {
     }
 }
 
-/// What a device gets that asks for a collection, or sends a change; and the new version, if it is a change.
+/// What a device gets that asks for a collection, or sends a change; and the new version, if it is
+/// a change.
 fn answer(account: &mut Account, collection: &Node) -> (Node, Option<usize>) {
     let name = attr(collection, "name").unwrap_or_default();
     let known = attr(collection, "version")
@@ -91,7 +93,8 @@ fn answer(account: &mut Account, collection: &Node) -> (Node, Option<usize>) {
 }
 
 impl Shared {
-    /// Tells an account's connected devices, but not the one that did it, that a collection has changed.
+    /// Tells an account's connected devices, but not the one that did it, that a collection has
+    /// changed.
     pub(crate) fn announce(&self, phone: &str, collection: &str, version: usize, by: Option<u64>) {
         let world = self.world();
         let Some(account) = world.state.accounts.get(phone) else {

@@ -43,7 +43,8 @@ impl Connection {
     }
 }
 
-/// A group, with its owner and as many made-up members as its size says, up to what one answer should hold.
+/// A group, with its owner and as many made-up members as its size says, up to what one answer
+/// should hold.
 fn describe(group: &Group, account: &Account) -> Node {
     let owner = account.jid(0);
     let made_up = (1..group.size.min(1024)).map(|number| {

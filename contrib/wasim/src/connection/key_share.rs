@@ -20,7 +20,8 @@ use crate::shared::now;
 use crate::signal::first_message;
 use crate::stanza::attr;
 
-/// How often the phone sends its keys on one connection, to a device that cannot read them or asks again.
+/// How often the phone sends its keys on one connection, to a device that cannot read them or asks
+/// again.
 const MAX_SHARES: u32 = 4;
 
 /// What has been sent on a connection.
@@ -32,8 +33,8 @@ pub(super) struct Shares {
 }
 
 impl Connection {
-    /// Sends a device the keys, as soon as it has prekeys and wants to be told. A device that has not said that it got
-    /// them gets them again when it comes back.
+    /// Sends a device the keys, as soon as it has prekeys and wants to be told. A device that has
+    /// not said that it got them gets them again when it comes back.
     pub(super) async fn share_keys(&mut self, session: &Session) -> Step {
         let ready = match &self.phase {
             Phase::LoggedIn(session) => session.active && session.shares.last.is_none(),
@@ -50,7 +51,8 @@ impl Connection {
         self.send_keys(session).await
     }
 
-    /// Sends the keys once more: the device could not read them, or asks for something that only the phone can give.
+    /// Sends the keys once more: the device could not read them, or asks for something that only
+    /// the phone can give.
     pub(super) async fn share_keys_again(&mut self, session: &Session) -> Step {
         let Phase::LoggedIn(current) = &self.phase else {
             return Step::Continue(());

@@ -1,4 +1,5 @@
-//! What a client says it is after the handshake: a device that logs in, or one that wants to be linked.
+//! What a client says it is after the handshake: a device that logs in, or one that wants to be
+//! linked.
 
 use buffa::Message as _;
 use wacore_binary::builder::NodeBuilder;
@@ -136,6 +137,8 @@ impl Connection {
     fn enter(&self, session: &Session) -> Option<Account> {
         let mut world = self.shared.world();
         let account = world.state.accounts.get(&session.phone)?.clone();
+        // It may have been removed on the phone a moment ago.
+        account.devices.get(&session.device)?;
         let link = world.links.get_mut(&self.id)?;
         link.stage = "online";
         link.jid = Some(session.jid.clone());

@@ -1,7 +1,8 @@
 //! Pairing by a code that the client shows and a person types on the phone.
 //!
-//! The client sends a key of its own, encrypted with the code; the phone answers with one of its own, likewise. Both then
-//! share a secret that nobody has who does not know the code, the server least of all.
+//! The client sends a key of its own, encrypted with the code; the phone answers with one of its
+//! own, likewise. Both then share a secret that nobody has who does not know the code, the server
+//! least of all.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -144,7 +145,8 @@ impl Connection {
         let Some(typed) = pairing.code.typed.take_if(|_| current) else {
             return self.send(&error_of(stanza, 400, "bad-request")).await;
         };
-        // The server cannot tell a right bundle from a wrong one: it takes either. Only the phone can.
+        // The server cannot tell a right bundle from a wrong one: it takes either. Only the phone
+        // can.
         self.send(&result_of(stanza).build()).await?;
         let Typed {
             phone,

@@ -142,8 +142,8 @@ impl Connection {
         self.offer_identity(phone, &adv_secret, outcome).await
     }
 
-    /// Sends `<pair-success>`: what the account says about the device, which it can prove by the secret only the
-    /// client and the phone know.
+    /// Sends `<pair-success>`: what the account says about the device, which it can prove by the
+    /// secret only the client and the phone know.
     pub(super) async fn offer_identity(
         &mut self,
         phone: String,

@@ -42,8 +42,8 @@ impl Connection {
         }
     }
 
-    /// Messages go nowhere. But what a device asks its own phone in private is, as a rule, to be sent the keys of the
-    /// app state: so they are sent, unread as the request may be.
+    /// Messages go nowhere. But what a device asks its own phone in private is, as a rule, to be
+    /// sent the keys of the app state: so they are sent, unread as the request may be.
     async fn take_message(&mut self, stanza: &Node, session: &Session) -> Step {
         let to = attr(stanza, "to").unwrap_or_default();
         let to_phone = to.split(['@', ':']).next() == Some(session.phone.as_str());

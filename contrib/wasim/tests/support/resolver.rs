@@ -1,5 +1,6 @@
-//! The one way in which WhatsApp's handshake is not the Noise specification's: the empty payload of the first XX
-//! message is not hashed. `snow` follows the specification; a hash that leaves the empty string out makes it follow WhatsApp.
+//! The one way in which WhatsApp's handshake is not the Noise specification's: the empty payload of
+//! the first XX message is not hashed. `snow` follows the specification; a hash that leaves the
+//! empty string out makes it follow WhatsApp.
 
 use snow::params::{CipherChoice, DHChoice, HashChoice};
 use snow::resolvers::{CryptoResolver, DefaultResolver};

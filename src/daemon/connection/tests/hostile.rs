@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tokio::time::{Duration, timeout};
 
-use super::bench::{Bench, SOMEBODY};
+use crate::daemon::bench::{Bench, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
 use crate::protocol::{Answer, Command, FailureCode, MAX_FRAME};

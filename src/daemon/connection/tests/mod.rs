@@ -1,6 +1,5 @@
 //! Clients of every kind, against the real supervisor, with the clock of the tests.
 
-mod bench;
 mod hostile;
 mod polite;
 mod slow;

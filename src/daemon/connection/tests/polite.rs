@@ -1,10 +1,10 @@
 //! Clients that keep the rules, and what they may expect.
 
 use tokio::io::AsyncWriteExt;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::super::STOP_GRACE;
-use super::bench::{Bench, SOMEBODY};
+use crate::daemon::bench::{Bench, Client, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::{Answer, Command, Failure, FailureCode, Message, Reply};
 
@@ -104,44 +104,53 @@ async fn every_watch_is_answered_and_a_wrong_one_ends_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_a_stop_replies_get_a_short_grace_and_everybody_a_goodbye() {
+async fn at_a_stop_everybody_gets_a_goodbye() {
     let bench = Bench::new().await;
     let idle = bench.client(SOMEBODY, Encoding::Json).await;
-    let mut quick = bench.client(0, Encoding::Bincode).await;
-    let mut stuck = bench.client(0, Encoding::Bincode).await;
     let mut watcher = bench.client(SOMEBODY, Encoding::Bincode).await;
     watcher.ask(1, watch(&[])).await;
     watcher.reply().await;
-    let turn = bench.daemon.shared.reloading.lock().await;
-    quick.ask(1, Command::Reload).await;
-    stuck.ask(1, Command::Reload).await;
-    // The others are under way once this is answered.
-    for client in [&mut quick, &mut stuck] {
-        client.ask(2, Command::Ping).await;
-        assert_eq!(client.reply().await.id, 2);
-    }
     let begin = Instant::now();
     bench.stop.cancel();
     for client in [idle, watcher] {
         assert_eq!(client.closing().await.code, FailureCode::Stopping);
     }
     assert!(begin.elapsed() < STOP_GRACE);
-    drop(turn);
-    let turn = bench.daemon.shared.reloading.lock();
-    // One of the two had its turn; the other waits behind this one if it came first.
-    let (quick, stuck, _turn) = tokio::join!(goodbye(quick), goodbye(stuck), turn);
-    assert!(quick.contains(&FailureCode::Stopping) && stuck.contains(&FailureCode::Stopping));
 }
 
-async fn goodbye(mut client: super::bench::Client) -> Vec<FailureCode> {
-    let mut said = Vec::new();
-    while let Some(message) = client.message().await {
-        if let Message::Closing(failure) = message {
-            said.push(failure.code);
-        }
-    }
-    client.served.await.expect("the connection ended well");
-    said
+/// A reload that is under way until the turn is given back.
+async fn busy(bench: &Bench) -> Client {
+    let mut client = bench.client(0, Encoding::Bincode).await;
+    client.ask(1, Command::Reload).await;
+    client.ask(2, Command::Ping).await;
+    // The reload was read before this.
+    assert_eq!(client.reply().await.id, 2);
+    client
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_a_stop_what_is_under_way_may_finish() {
+    let bench = Bench::new().await;
+    let turn = bench.daemon.shared.reloading.lock().await;
+    let mut client = busy(&bench).await;
+    bench.stop.cancel();
+    sleep(STOP_GRACE / 2).await;
+    drop(turn);
+    let reply = client.reply().await;
+    assert!(reply.id == 1 && reply.result.is_ok(), "{reply:?}");
+    assert_eq!(client.closing().await.code, FailureCode::Stopping);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_what_takes_long() {
+    let bench = Bench::new().await;
+    let _turn = bench.daemon.shared.reloading.lock().await;
+    let client = busy(&bench).await;
+    let begin = Instant::now();
+    bench.stop.cancel();
+    assert_eq!(client.closing().await.code, FailureCode::Stopping);
+    let took = begin.elapsed();
+    assert!(took >= STOP_GRACE && took < STOP_GRACE * 2, "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]

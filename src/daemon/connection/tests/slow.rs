@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokio::time::{Instant, advance, sleep};
 
 use super::super::{FRAME_WITHIN, MAX_IN_FLIGHT, PREFACE_WITHIN, READ_WITHIN};
-use super::bench::{Bench, SOMEBODY};
+use crate::daemon::bench::{Bench, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
 use crate::protocol::{Answer, Command, FailureCode};

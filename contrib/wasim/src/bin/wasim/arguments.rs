@@ -8,8 +8,9 @@ use wasim::{Failure, UnlinkAnswer};
 
 /// A WhatsApp Web server on this machine, to rehearse against
 ///
-/// Start it with `wasim serve`; the other commands act as the phone, or as WhatsApp, on the running server.
-/// JID is a device's JID, the number of a phone with exactly one device, or #N for a connection (see `logins`).
+/// Start it with `wasim serve`; the other commands act as the phone, or as WhatsApp, on the running
+/// server. JID is a device's JID, the number of a phone with exactly one device, or #N for a
+/// connection (see `logins`).
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -120,10 +121,11 @@ pub(crate) enum Verb {
     },
     /// Do something wrong
     ///
-    /// Faults: http-status=N no-upgrade close-on-accept no-server-hello garbage-server-hello close-on-hello close-on-ik
-    /// refuse-ik close-after-handshake refs=N corrupt-hmac corrupt-account-signature no-restart refuse-pair-code=N
-    /// fail-login=N no-success no-offline no-key-share no-answers delay=STAGE:MILLISECONDS (stages: upgrade handshake login
-    /// refs pair-success restart offline query)
+    /// Faults: http-status=N no-upgrade close-on-accept no-server-hello garbage-server-hello
+    /// close-on-hello close-on-ik refuse-ik close-after-handshake refs=N corrupt-hmac
+    /// corrupt-account-signature no-restart refuse-pair-code=N fail-login=N no-success no-offline
+    /// no-key-share no-answers delay=STAGE:MILLISECONDS (stages: upgrade handshake login refs
+    /// pair-success restart offline query)
     Fault {
         /// What
         fault: String,
@@ -158,7 +160,8 @@ pub(crate) enum Verb {
     },
     /// How requests to be unlinked are answered
     ///
-    /// result, conflict-only, result-then-conflict (as WhatsApp does), refuse=CODE, ignore or close-socket
+    /// result, conflict-only, result-then-conflict (as WhatsApp does), refuse=CODE, ignore or
+    /// close-socket
     UnlinkAnswer {
         /// How
         #[arg(value_parser = unlink_answer)]

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// `given`, else in the runtime directory, else in the user's own state directory; never where others may write.
+/// `given`, else in the runtime directory, else in the user's own state directory; never where
+/// others may write.
 pub(crate) fn control(given: Option<PathBuf>) -> Result<PathBuf, String> {
     let directory = |name| {
         std::env::var_os(name)

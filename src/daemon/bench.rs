@@ -1,4 +1,4 @@
-//! A daemon without a socket, and clients that reach it through memory.
+//! For tests: a daemon without a socket, and clients that reach it through memory.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use tokio_util::bytes::Bytes;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{codec, serve};
-use crate::daemon::access::Peer;
-use crate::daemon::environment::Environment;
-use crate::daemon::logging::FilterHandle;
-use crate::daemon::source::Source;
-use crate::daemon::state::{About, Daemon};
-use crate::daemon::systemd::Notifier;
+use super::access::Peer;
+use super::connection::{codec, serve};
+use super::environment::Environment;
+use super::logging::FilterHandle;
+use super::source::Source;
+use super::state::{About, Daemon};
+use super::systemd::Notifier;
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
 use crate::protocol::{Command, MAX_FRAME, Message, Reply, Request};
@@ -26,18 +26,18 @@ use crate::supervisor::Supervisor;
 use crate::whatsapp::{Gateway, GatewaySettings};
 
 /// A user like any other.
-pub(super) const SOMEBODY: u32 = 4711;
+pub(crate) const SOMEBODY: u32 = 4711;
 
-pub(super) struct Bench {
-    pub(super) daemon: Daemon,
-    pub(super) stop: CancellationToken,
-    pub(super) config: std::path::PathBuf,
+pub(crate) struct Bench {
+    pub(crate) daemon: Daemon,
+    pub(crate) stop: CancellationToken,
+    pub(crate) config: std::path::PathBuf,
     _directory: TempDir,
 }
 
 impl Bench {
     /// Nothing in these tests may reach WhatsApp: where a session connects, the port is closed.
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Store::open(&directory.path().join("state")).expect("a store");
         let settings = GatewaySettings {
@@ -72,7 +72,7 @@ impl Bench {
     }
 
     /// A connection with so many bytes of room each way, before anything is said.
-    pub(super) fn connect(&self, uid: u32, room: usize) -> Client {
+    pub(crate) fn connect(&self, uid: u32, room: usize) -> Client {
         let (ours, theirs) = tokio::io::duplex(room);
         let peer = Peer {
             uid,
@@ -88,56 +88,56 @@ impl Bench {
     }
 
     /// A connection that has said hello.
-    pub(super) async fn client(&self, uid: u32, encoding: Encoding) -> Client {
+    pub(crate) async fn client(&self, uid: u32, encoding: Encoding) -> Client {
         let mut client = self.connect(uid, 64 * 1024);
         client.say_hello(encoding).await;
         client
     }
 }
 
-pub(super) struct Client {
-    pub(super) stream: Framed<DuplexStream, LengthDelimitedCodec>,
-    pub(super) encoding: Encoding,
-    pub(super) served: JoinHandle<()>,
+pub(crate) struct Client {
+    pub(crate) stream: Framed<DuplexStream, LengthDelimitedCodec>,
+    pub(crate) encoding: Encoding,
+    pub(crate) served: JoinHandle<()>,
 }
 
 impl Client {
-    pub(super) async fn say_hello(&mut self, encoding: Encoding) {
+    pub(crate) async fn say_hello(&mut self, encoding: Encoding) {
         self.encoding = encoding;
         self.send_frame(format!("wasession/1 {encoding} test").as_bytes())
             .await;
         assert!(matches!(self.welcome().await, Welcome::Ok(_)));
     }
 
-    pub(super) async fn send_frame(&mut self, frame: &[u8]) {
+    pub(crate) async fn send_frame(&mut self, frame: &[u8]) {
         let frame = Bytes::copy_from_slice(frame);
         self.stream.send(frame).await.expect("it is sent");
     }
 
     /// Bytes as they are, whatever they mean.
-    pub(super) async fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         let written = self.stream.get_mut().write_all(bytes).await;
         written.expect("it is sent");
     }
 
-    pub(super) async fn ask(&mut self, id: u64, command: Command) {
+    pub(crate) async fn ask(&mut self, id: u64, command: Command) {
         let request = Request { id, command };
         let frame = self.encoding.encode(&request).expect("a request");
         self.send_frame(&frame).await;
     }
 
-    pub(super) async fn welcome(&mut self) -> Welcome {
+    pub(crate) async fn welcome(&mut self) -> Welcome {
         let frame = self.stream.next().await.expect("a frame").expect("a frame");
         Welcome::parse(&frame).expect("a preface")
     }
 
     /// The next message; `None`: the daemon closed.
-    pub(super) async fn message(&mut self) -> Option<Message> {
+    pub(crate) async fn message(&mut self) -> Option<Message> {
         let frame = self.stream.next().await?.expect("a frame");
         Some(self.encoding.decode(&frame).expect("a message"))
     }
 
-    pub(super) async fn reply(&mut self) -> Reply {
+    pub(crate) async fn reply(&mut self) -> Reply {
         match self.message().await {
             Some(Message::Reply(reply)) => reply,
             other => panic!("not a reply: {other:?}"),
@@ -145,7 +145,7 @@ impl Client {
     }
 
     /// What the daemon says last, when it closes for a reason.
-    pub(super) async fn closing(mut self) -> crate::protocol::Failure {
+    pub(crate) async fn closing(mut self) -> crate::protocol::Failure {
         let failure = match self.message().await {
             Some(Message::Closing(failure)) => failure,
             other => panic!("not a goodbye: {other:?}"),
