@@ -2,7 +2,7 @@
 
 use futures_util::{SinkExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
@@ -70,6 +70,11 @@ impl Daemon {
     /// Sends a frame with anything in it. Nobody minds when the client has gone.
     pub(crate) async fn raw(&mut self, frame: Vec<u8>) {
         let _ = self.frames.send(Bytes::from(frame)).await;
+    }
+
+    /// Ends the connection.
+    pub(crate) async fn close(&mut self) {
+        let _ = self.frames.get_mut().shutdown().await;
     }
 
     /// Takes the framing off: for what is no frame at all.

@@ -1,4 +1,4 @@
-//! The program `wactl`: [`arguments`], one module a command, and the text they print.
+//! The program `wactl`: the command line, one module a command, and the text they print.
 //!
 //! Data goes to the standard output, talk to the standard error. A command returns an error; only
 //! [`main`] makes an exit status of it.
@@ -81,18 +81,27 @@ async fn run(command: Command, socket: &Path, terminal: &mut Terminal) -> Result
         ..Options::default()
     };
     let client = Client::connect(socket, options).await?;
+    perform(command, &client, socket, terminal).await
+}
+
+async fn perform(
+    command: Command,
+    client: &Client,
+    socket: &Path,
+    terminal: &mut Terminal,
+) -> Result<(), Error> {
     match command {
-        Command::Connect(arguments) => connect::run(&client, terminal, &arguments).await,
-        Command::Disconnect(whose) => disconnect::run(&client, terminal, &whose.user).await,
-        Command::ForceLogout(arguments) => force_logout::run(&client, terminal, &arguments).await,
-        Command::Status(whose) => status::run(&client, terminal, &whose.user).await,
-        Command::List => list::run(&client, terminal).await,
-        Command::Watch(arguments) => watch::run(&client, terminal, &arguments).await,
-        Command::History(arguments) => history::run(&client, terminal, &arguments).await,
-        Command::Qr(arguments) => qr::run(&client, terminal, &arguments).await,
-        Command::Groups(whose) => groups::run(&client, terminal, &whose.user).await,
-        Command::Targets(arguments) => targets::run(&client, terminal, arguments).await,
-        Command::Daemon(verb) => daemon::run(&client, terminal, verb, socket).await,
+        Command::Connect(arguments) => connect::run(client, terminal, &arguments).await,
+        Command::Disconnect(whose) => disconnect::run(client, terminal, &whose.user).await,
+        Command::ForceLogout(arguments) => force_logout::run(client, terminal, &arguments).await,
+        Command::Status(whose) => status::run(client, terminal, &whose.user).await,
+        Command::List => list::run(client, terminal).await,
+        Command::Watch(arguments) => watch::run(client, terminal, &arguments).await,
+        Command::History(arguments) => history::run(client, terminal, &arguments).await,
+        Command::Qr(arguments) => qr::run(client, terminal, &arguments).await,
+        Command::Groups(whose) => groups::run(client, terminal, &whose.user).await,
+        Command::Targets(arguments) => targets::run(client, terminal, arguments).await,
+        Command::Daemon(verb) => daemon::run(client, terminal, verb, socket).await,
         Command::Completions { shell } => completions::run(shell, terminal),
     }
 }
@@ -138,3 +147,6 @@ fn misused(words: &[OsString], error: &clap::Error) -> Exit {
     }
     Exit::Usage
 }
+
+#[cfg(test)]
+mod tests;

@@ -197,13 +197,6 @@ pub(crate) mod scripted {
         pub(crate) fn text(&self) -> String {
             String::from_utf8(self.bytes()).expect("text")
         }
-
-        /// The objects, one a line.
-        pub(crate) fn objects(&self) -> Vec<serde_json::Value> {
-            let text = self.text();
-            let parse = |line| serde_json::from_str(line).expect("an object");
-            text.lines().map(parse).collect()
-        }
     }
 
     impl Write for Recording {

@@ -7,12 +7,13 @@ use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket,
 };
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
@@ -282,20 +283,23 @@ fn clear_the_way(path: &Path) -> Result<(), SocketError> {
     if !found.file_type().is_socket() {
         return Err(SocketError::NotASocket(path.to_owned()));
     }
-    match StdStream::connect(path) {
-        Ok(_) => Err(SocketError::Live(path.to_owned())),
-        Err(error) => match error.kind() {
-            // Nobody listens.
-            io::ErrorKind::ConnectionRefused => {
-                info!("removing the dead control socket {}", path.display());
-                fs::remove_file(path).map_err(|e| SocketError::io("remove", path, e))
-            }
-            io::ErrorKind::NotFound => Ok(()),
-            // Its queue is full: somebody listens, however slowly.
-            io::ErrorKind::WouldBlock => Err(SocketError::Live(path.to_owned())),
-            _ => Err(SocketError::io("ask who listens at", path, error)),
-        },
+    match knock(path) {
+        // A full queue: somebody listens, however slowly.
+        Ok(()) | Err(Errno::EAGAIN) => Err(SocketError::Live(path.to_owned())),
+        Err(Errno::ECONNREFUSED) => {
+            info!("removing the dead control socket {}", path.display());
+            fs::remove_file(path).map_err(|e| SocketError::io("remove", path, e))
+        }
+        Err(Errno::ENOENT) => Ok(()),
+        Err(error) => Err(SocketError::io("ask who listens at", path, error)),
     }
+}
+
+/// Connects without waiting: where the queue is full, a blocking connect would.
+fn knock(path: &Path) -> Result<(), Errno> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)
 }
 
 /// Mode and group are in place before anybody can connect: until `listen`, nobody can.

@@ -13,7 +13,7 @@ use crate::protocol::{
     Stage, Unlink, UserId,
 };
 use crate::store::{Desired, Hold, Intent, Record};
-use crate::whatsapp::{Ending, LinkEvent, Pace, Verdict};
+use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
 
 /// A session's state.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,7 +187,11 @@ impl Machine {
                 self.pairing = Some(Pairing::new(at.now, phone));
                 self.connect(at)
             }
-            Origin::Corrupt(why) => self.corrupt(why, at),
+            Origin::Corrupt(why) => {
+                // Nobody can tell, so they are taken for an account's: only force-logout removes them.
+                self.paired = true;
+                self.corrupt(why, at)
+            }
             Origin::Stored { paired } => {
                 self.paired = paired;
                 if !paired {
@@ -208,11 +212,17 @@ impl Machine {
                 if self.record.desired == Desired::Down {
                     return self.enter(Phase::Disconnected, EventKind::Disconnected, at);
                 }
+                // What it was told to wait for does not end with its task.
+                if self.holds(at) {
+                    return self.resume(at);
+                }
+                self.record.hold = None;
                 self.failures = 1;
+                let effects = self.enter(Phase::BackingOff, EventKind::BackingOff, at);
                 self.reason = Some(Cause::TaskFailed);
                 self.error = Some(error);
                 self.retry_at = Some(retry_at);
-                self.enter(Phase::BackingOff, EventKind::BackingOff, at)
+                effects
             }
         }
     }
@@ -220,11 +230,15 @@ impl Machine {
     /// When something is due without any input.
     #[must_use]
     pub fn deadline(&self, settings: &Settings) -> Option<Timestamp> {
+        let of_phase = self.phase_ends_at(settings);
+        of_phase.into_iter().chain(self.pairing_ends_at()).min()
+    }
+
+    fn phase_ends_at(&self, settings: &Settings) -> Option<Timestamp> {
         match self.phase {
             Phase::Connecting => {
                 let stage = self.connecting.filter(|_| self.dialing)?;
-                let due = after(stage.stage_since, stage_limit(stage.stage));
-                Some(self.pairing.as_ref().map_or(due, |p| due.min(p.ends_at())))
+                Some(after(stage.stage_since, stage_limit(stage.stage)))
             }
             Phase::AwaitingScan => self.qr.as_ref().map(|qr| after(qr.expires_at, QR_SLACK)),
             Phase::AwaitingCode => self.pair_code.as_ref().map(|code| code.expires_at),
@@ -232,6 +246,16 @@ impl Machine {
             Phase::BackingOff | Phase::PurgeFailed => self.retry_at,
             Phase::Held => self.record.hold.as_ref().and_then(|hold| hold.until),
             Phase::Parked | Phase::Disconnected | Phase::LoggingOut | Phase::StoreCorrupt => None,
+        }
+    }
+
+    /// Whatever a pairing waits for, it has an end. What cannot be read is kept for a person, and what
+    /// is being removed has its own times.
+    fn pairing_ends_at(&self) -> Option<Timestamp> {
+        let pairing = self.pairing.as_ref()?;
+        match self.phase {
+            Phase::StoreCorrupt | Phase::LoggingOut | Phase::PurgeFailed => None,
+            _ => Some(pairing.ends_at()),
         }
     }
 
@@ -248,11 +272,21 @@ impl Machine {
     pub fn step(&mut self, input: Input, at: Moment, settings: &Settings) -> Vec<Effect> {
         match input {
             // Once the decision is made nothing but its outcome matters.
-            Input::PurgeFailed(error) => self.purge_failed(error, at),
+            Input::PurgeFailed(error) if self.phase == Phase::LoggingOut => {
+                self.purge_failed(error, at)
+            }
+            Input::PurgeFailed(_) => Vec::new(),
             _ if self.phase == Phase::LoggingOut => Vec::new(),
             Input::ForceLogout { by } => self.force_logout(by, at),
             Input::Due => self.due(at, settings),
-            _ if self.phase == Phase::PurgeFailed => self.retry_purge(at),
+            Input::Connect(_) | Input::Disconnect { .. } if self.phase == Phase::PurgeFailed => {
+                self.retry_purge(at)
+            }
+            Input::Targets(_) if self.phase == Phase::PurgeFailed => Vec::new(),
+            // A link that was closed has nothing to say any more.
+            Input::Link(_) | Input::Corrupt(_) | Input::Unavailable(_) if !self.has_link() => {
+                Vec::new()
+            }
             Input::Connect(phone) => self.wanted(phone, at),
             Input::Disconnect { by } => self.unwanted(by, None, at),
             Input::Link(event) => self.link(event, at, settings),
@@ -269,15 +303,30 @@ impl Machine {
         }
     }
 
+    /// Whether a link is open or being opened.
+    fn has_link(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode | Phase::Online
+        )
+    }
+
     // ---- commands -------------------------------------------------------------------------------
 
     fn wanted(&mut self, phone: Option<PhoneNumber>, at: Moment) -> Vec<Effect> {
         self.touch(at);
         match self.phase {
             Phase::Online | Phase::LoggingOut | Phase::PurgeFailed => Vec::new(),
-            Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => self.by_code(phone),
-            // It may have been put right.
-            Phase::StoreCorrupt => self.connect(at),
+            Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => self.by_code(phone, at),
+            // It may have been put right. A record that could not be read is not written over.
+            Phase::StoreCorrupt => {
+                self.pair_anew(phone, at);
+                let stands = self.record.desired == Desired::Up && self.record.hold.is_none();
+                let save = (!stands).then_some(Effect::Save);
+                self.record.desired = Desired::Up;
+                self.record.hold = None;
+                save.into_iter().chain(self.connect(at)).collect()
+            }
             Phase::Held if self.is_held(at) => Vec::new(),
             Phase::Disconnected if self.is_held(at) => {
                 self.record.desired = Desired::Up;
@@ -286,9 +335,7 @@ impl Machine {
                 effects
             }
             Phase::Parked | Phase::Held | Phase::Disconnected | Phase::BackingOff => {
-                if let (Some(pairing), Some(phone)) = (&mut self.pairing, phone) {
-                    pairing.phone = Some(phone);
-                }
+                self.pair_anew(phone, at);
                 self.record.desired = Desired::Up;
                 self.record.hold = None;
                 self.failures = 0;
@@ -299,8 +346,16 @@ impl Machine {
         }
     }
 
-    /// A pairing by QR code becomes one by pair code when somebody names a phone number.
-    fn by_code(&mut self, phone: Option<PhoneNumber>) -> Vec<Effect> {
+    /// Somebody is there again: a pairing that waited has its time anew.
+    fn pair_anew(&mut self, phone: Option<PhoneNumber>, at: Moment) {
+        if let Some(pairing) = &mut self.pairing {
+            *pairing = Pairing::new(at.now, phone.or(pairing.phone.take()));
+        }
+    }
+
+    /// A pairing by QR code becomes one by pair code when somebody names a phone number; one by pair
+    /// code becomes one for another number.
+    fn by_code(&mut self, phone: Option<PhoneNumber>, at: Moment) -> Vec<Effect> {
         let Some(pairing) = self.pairing.as_mut() else {
             return Vec::new();
         };
@@ -308,10 +363,17 @@ impl Machine {
             return Vec::new();
         }
         pairing.phone = phone;
-        if self.phase == Phase::AwaitingScan {
-            return self.ask_code();
+        match self.phase {
+            Phase::AwaitingScan => self.ask_code(),
+            Phase::AwaitingCode => {
+                // The live code is for the other number.
+                let mut effects = self.enter(Phase::Connecting, EventKind::Connecting, at);
+                self.wait_for_login(at);
+                effects.extend(self.ask_code());
+                effects
+            }
+            _ => Vec::new(),
         }
-        Vec::new()
     }
 
     fn unwanted(&mut self, by: u32, idle: Option<Cause>, at: Moment) -> Vec<Effect> {
@@ -371,21 +433,7 @@ impl Machine {
             LinkEvent::ReadyForPairCode => Vec::new(),
             LinkEvent::PairCode { code, valid_for } => self.got_code(code, valid_for, at),
             LinkEvent::PairCodeStale => self.ask_code(),
-            LinkEvent::PairCodeRefused(why) => {
-                let refused = Effect::PairCodeRefused {
-                    rate_limited: why.rate_limited,
-                    retry_after: why.retry_after,
-                    error: why.error,
-                };
-                let cause = if why.rate_limited {
-                    Cause::RateLimited
-                } else {
-                    Cause::Refused(None)
-                };
-                let mut effects = vec![refused];
-                effects.extend(self.log_out(cause, None, Unlink::NotLinked, at));
-                effects
-            }
+            LinkEvent::PairCodeRefused(why) => self.code_refused(why, at),
             LinkEvent::Paired(account) => self.got_paired(account, at),
             LinkEvent::PairFailed(why) => {
                 self.error = Some(why);
@@ -459,6 +507,24 @@ impl Machine {
         effects
     }
 
+    fn code_refused(&mut self, why: PairCodeRefused, at: Moment) -> Vec<Effect> {
+        let cause = if why.rate_limited {
+            Cause::RateLimited
+        } else {
+            Cause::Refused(None)
+        };
+        let mut effects = vec![Effect::PairCodeRefused {
+            rate_limited: why.rate_limited,
+            retry_after: why.retry_after,
+            error: why.error,
+        }];
+        // The QR code may have been scanned before the answer came: then there is something to keep.
+        if !self.paired {
+            effects.extend(self.log_out(cause, None, Unlink::NotLinked, at));
+        }
+        effects
+    }
+
     fn got_paired(&mut self, account: Account, at: Moment) -> Vec<Effect> {
         let before = self.record.account.as_ref();
         let other = before.is_some_and(|known| known.phone != account.phone);
@@ -473,13 +539,18 @@ impl Machine {
             effects.push(Effect::Publish(EventKind::AccountChanged));
         }
         effects.extend(self.enter(Phase::Connecting, EventKind::Paired, at));
+        self.wait_for_login(at);
+        effects
+    }
+
+    /// In phase `connecting`, on a link that is up.
+    fn wait_for_login(&mut self, at: Moment) {
         self.dialing = true;
         self.connecting = Some(Connecting {
             attempt: self.attempts.max(1),
             stage: Stage::Login,
             stage_since: at.now,
         });
-        effects
     }
 
     fn online(&mut self, account: Account, at: Moment) -> Vec<Effect> {
@@ -555,20 +626,21 @@ impl Machine {
         error: String,
         at: Moment,
     ) -> Vec<Effect> {
-        self.record.hold = Some(Hold {
+        let hold = Hold {
             cause,
             until,
             error: Some(error),
-        });
+        };
+        self.record.hold = Some(hold.clone());
         // Told before the link is closed: a goodbye may take seconds, and a status is never stale.
         let mut effects = vec![Effect::Save];
-        effects.extend(self.resume(at));
+        effects.extend(self.wait(hold, at));
         effects.push(Effect::CloseLink);
         effects
     }
 
     fn retry(&mut self, cause: Cause, pace: Pace, error: String, at: Moment) -> Vec<Effect> {
-        if self.pairing.as_ref().is_some_and(|p| p.ends_at() <= at.now) {
+        if self.pairing_is_over(at) {
             return self.expired(at);
         }
         self.failures = self.failures.saturating_add(1);
@@ -597,12 +669,12 @@ impl Machine {
         {
             return Vec::new();
         }
+        if self.pairing_is_over(at) {
+            return self.expired(at);
+        }
         match self.phase {
             Phase::Connecting | Phase::AwaitingScan => self.stuck(at),
             Phase::AwaitingCode => self.expired(at),
-            Phase::BackingOff if self.pairing.as_ref().is_some_and(|p| p.ends_at() <= at.now) => {
-                self.expired(at)
-            }
             Phase::BackingOff => self.connect(at),
             Phase::Held => {
                 self.record.hold = None;
@@ -630,6 +702,10 @@ impl Machine {
         self.retry(Cause::Stuck, Pace::Usual, error, at)
     }
 
+    fn pairing_is_over(&self, at: Moment) -> bool {
+        self.pairing_ends_at().is_some_and(|end| end <= at.now)
+    }
+
     fn expired(&mut self, at: Moment) -> Vec<Effect> {
         self.log_out(Cause::PairingExpired, None, Unlink::NotLinked, at)
     }
@@ -650,14 +726,17 @@ impl Machine {
 
     /// Goes to where the record says it is: held, parked, or connecting.
     fn resume(&mut self, at: Moment) -> Vec<Effect> {
-        let Some(hold) = self.record.hold.clone() else {
-            return self.connect(at);
-        };
-        let (phase, kind) = match hold.until {
-            Some(until) if until <= at.now => {
+        match self.record.hold.clone() {
+            Some(hold) if self.holds(at) => self.wait(hold, at),
+            _ => {
                 self.record.hold = None;
-                return self.connect(at);
+                self.connect(at)
             }
+        }
+    }
+
+    fn wait(&mut self, hold: Hold, at: Moment) -> Vec<Effect> {
+        let (phase, kind) = match hold.until {
             Some(_) => (Phase::Held, EventKind::Held),
             None => (Phase::Parked, EventKind::Parked),
         };
@@ -665,6 +744,12 @@ impl Machine {
         self.reason = Some(hold.cause);
         self.error = hold.error;
         effects
+    }
+
+    /// Whether the record says that it must not connect by itself now.
+    fn holds(&self, at: Moment) -> bool {
+        let hold = self.record.hold.as_ref();
+        hold.is_some_and(|hold| hold.until.is_none_or(|until| until > at.now))
     }
 
     fn is_held(&self, at: Moment) -> bool {

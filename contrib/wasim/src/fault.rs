@@ -158,7 +158,8 @@ impl FromStr for Fault {
             ("delay", Some(value)) => {
                 let (stage, milliseconds) = value.split_once(':').ok_or_else(invalid)?;
                 let milliseconds: u64 = milliseconds.parse().map_err(|_| invalid())?;
-                serde_json::json!({"delay": {"stage": stage.replace('-', "_"), "milliseconds": milliseconds}})
+                let stage = stage.replace('-', "_");
+                serde_json::json!({ "delay": { "stage": stage, "milliseconds": milliseconds } })
             }
             ("fail-login", Some(value)) => {
                 let reason: u16 = value.parse().map_err(|_| invalid())?;

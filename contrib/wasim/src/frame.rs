@@ -121,9 +121,9 @@ mod tests {
         out
     }
 
-    fn read(
-        pieces: impl Iterator<Item = Vec<u8>>,
-    ) -> Result<(Vec<Vec<u8>>, Option<[u8; 4]>), FrameError> {
+    type Read = Result<(Vec<Vec<u8>>, Option<[u8; 4]>), FrameError>;
+
+    fn read(pieces: impl Iterator<Item = Vec<u8>>) -> Read {
         let mut frames = Frames::default();
         let mut out = Vec::new();
         for piece in pieces {

@@ -154,6 +154,16 @@ struct Entries {
     next: u64,
 }
 
+impl Entries {
+    /// A device's number may have been another's before: what that one did is not to be taken for
+    /// this one's doing.
+    fn forget(&mut self, jid: &str) {
+        for entry in &mut self.kept {
+            entry.taken |= entry.observation.jid() == Some(jid);
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     number: u64,
@@ -179,6 +189,9 @@ impl Journal {
             let mut entries = lock(&self.entries);
             if entries.kept.len() == entries.capacity {
                 entries.kept.pop_front();
+            }
+            if let Observation::Paired { jid, .. } = &observation {
+                entries.forget(jid);
             }
             let number = entries.next;
             entries.next += 1;
@@ -305,10 +318,28 @@ mod tests {
             journal.record(seen(1));
             journal.record(seen(2));
         };
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         let wait = journal.take(|observation| *observation == seen(2), long);
         let (found, ()) = tokio::join!(wait, later);
         assert_eq!(found.unwrap(), seen(2));
+    }
+
+    #[tokio::test]
+    async fn a_new_device_has_no_past() {
+        let journal = Journal::new(10);
+        let jid = || "15550001001:1@s.whatsapp.net".to_owned();
+        let online = |connection| Observation::Online {
+            connection,
+            jid: jid(),
+        };
+        journal.record(online(1));
+        journal.record(Observation::Paired {
+            connection: 2,
+            jid: jid(),
+        });
+        journal.record(online(3));
+        let up = |seen: &Observation| matches!(seen, Observation::Online { .. });
+        assert_eq!(journal.take(up, SOON).await.unwrap(), online(3));
     }
 
     #[tokio::test]

@@ -108,13 +108,16 @@ impl Server {
         self.handle.shared.journal.subscribe()
     }
 
-    /// Waits for an observation that fits, and returns the earliest that no `wait_for` has returned
-    /// yet.
+    /// Waits for an observation that fits, and returns the earliest that no `wait_for` has
+    /// returned yet.
     ///
     /// What was observed before the call counts, back to the start of the server or as far as the
     /// log reaches ([`Options::journal`]): a test cannot be too late. Each observation is returned
-    /// once, so that waiting twice for `Online` waits for two of them. To skip what is old, use
-    /// [`wait_after`](Self::wait_after).
+    /// once, so that waiting twice for `Online` waits for two of them; and when a device is linked,
+    /// what was observed of an earlier one of the same JID does not count any more.
+    ///
+    /// A client may reconnect more often than one thinks. To wait for what follows something, and
+    /// not for what is left over from before, use [`wait_after`](Self::wait_after).
     ///
     /// # Errors
     ///

@@ -1,5 +1,11 @@
 //! Every way to end a session, as the client on the other side sees it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod support;
 
 use std::time::Duration;

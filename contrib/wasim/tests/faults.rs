@@ -1,9 +1,16 @@
 //! What the server does wrong when it is told to.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod support;
 
 use std::io::ErrorKind;
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use support::raw::{Keys, RawClient};
 use support::{LONG, TestClient, pair_raw};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -93,7 +100,6 @@ async fn a_client_without_a_server_hello_is_left_waiting_and_can_be_dropped() {
     let url = server.url().parse().unwrap();
     let builder = tokio_websockets::ClientBuilder::from_uri(url);
     let (mut socket, _) = builder.connect().await.unwrap();
-    use futures_util::{SinkExt as _, StreamExt as _};
     // A client hello that holds nothing but a key: field 2, in which field 1 of 32 bytes.
     let hello = [b"WA\x06\x03\0\0\x24\x12\x22\x0a\x20".as_slice(), &[7; 32]].concat();
     socket
@@ -150,8 +156,8 @@ async fn a_login_is_left_waiting_for_one_phone_only() {
     let ignored = |seen: &Observation| matches!(seen, Observation::LoginIgnored { .. });
     server.wait_for(ignored, LONG).await.unwrap();
     let payload = Keys::login(15_550_001_005, 1);
-    let mut served = RawClient::connect(&server, &theirs, &payload, usize::MAX).await;
-    assert_eq!(served.next().await.unwrap().tag, "success");
+    let mut other = RawClient::connect(&server, &theirs, &payload, usize::MAX).await;
+    assert_eq!(other.next().await.unwrap().tag, "success");
     server.clear_faults().await.unwrap();
     server.shutdown().await;
 }

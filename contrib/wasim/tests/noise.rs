@@ -1,5 +1,11 @@
 //! The server against a client that shares no code with it below the stanzas.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod support;
 
 use support::LONG;

@@ -1,5 +1,11 @@
 //! Pairing by the code that a client shows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod support;
 
 use support::{LONG, TestClient};

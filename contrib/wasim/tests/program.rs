@@ -1,5 +1,11 @@
 //! The program, over its control socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod support;
 
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,5 +1,11 @@
 //! Pairing by QR code, and what follows, with a client that was not written for this server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod support;
 
 use support::{LONG, TestClient};

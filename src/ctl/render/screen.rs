@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_small_terminal_is_told_so() {
         let size = Size {
-            columns: 30,
+            columns: 25,
             rows: 50,
         };
         let screen = waiting(&with_qr("alice", 1), morning(), Look::default(), Some(size));

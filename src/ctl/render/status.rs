@@ -74,10 +74,18 @@ pub(crate) fn sessions(terminal: &Terminal, sessions: &[Status]) -> String {
                 .as_ref()
                 .map_or_else(none, |a| plain(&a.phone)),
             status.targets.len().to_string(),
-            gist(status, now),
+            note(status, now),
         ]
     });
     table(terminal, header, rows)
+}
+
+/// The gist, without the account that has a column of its own.
+fn note(status: &Status, now: Timestamp) -> String {
+    match (status.phase, &status.account) {
+        (Phase::Online, Some(account)) => account.name.as_deref().map(plain).unwrap_or_default(),
+        _ => gist(status, now),
+    }
 }
 
 fn none() -> String {

@@ -1,6 +1,6 @@
 //! What may be at the socket's path, and what becomes of it.
 
-use std::os::unix::net::UnixListener as AnyListener;
+use std::os::unix::net::{UnixListener as AnyListener, UnixStream as StdStream};
 
 use tempfile::TempDir;
 

@@ -1,5 +1,10 @@
 //! A client to test with: the `whatsapp-rust` library, with everything it says in a queue.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 pub(crate) mod raw;
@@ -17,7 +22,7 @@ use whatsapp_rust::wacore::types::events::{Event, EventHandler};
 use whatsapp_rust::{Client, TokioRuntime};
 
 /// Longer than anything here takes; a test that waits for it has failed.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 pub(crate) struct TestClient {
     pub(crate) client: Arc<Client>,

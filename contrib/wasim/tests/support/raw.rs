@@ -272,23 +272,23 @@ impl RawClient {
             .and_then(|success| success.get_optional_child("device-identity"))
             .expect("a device identity");
         let container = ADVSignedDeviceIdentityHMAC::decode_from_slice(&bytes(identity)).unwrap();
-        let mut signed =
+        let mut statement =
             ADVSignedDeviceIdentity::decode_from_slice(&container.details.unwrap()).unwrap();
         let message = [
             [6, 1].as_slice(),
-            signed.details.as_deref().unwrap(),
+            statement.details.as_deref().unwrap(),
             &keys.identity_public(),
-            signed.account_signature_key.as_deref().unwrap(),
+            statement.account_signature_key.as_deref().unwrap(),
         ]
         .concat();
         let signature = signer
             .calculate_signature(&message, &mut rand::rng())
             .unwrap();
-        signed.device_signature = Some(signature.to_vec());
-        signed.account_signature_key = None;
+        statement.device_signature = Some(signature.to_vec());
+        statement.account_signature_key = None;
         let identity = NodeBuilder::new("device-identity")
             .attr("key-index", 1)
-            .bytes(signed.encode_to_vec())
+            .bytes(statement.encode_to_vec())
             .build();
         let answer = NodeBuilder::new("iq")
             .attr("to", "s.whatsapp.net")

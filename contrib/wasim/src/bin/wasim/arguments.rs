@@ -249,7 +249,7 @@ fn unlink_answer(text: &str) -> Result<UnlinkAnswer, String> {
                 .strip_prefix("refuse=")
                 .and_then(|code| code.parse().ok());
             UnlinkAnswer::Refuse(code.ok_or(
-                "one of result, conflict-only, result-then-conflict, refuse=CODE, ignore, close-socket",
+                "result, conflict-only, result-then-conflict, refuse=CODE, ignore or close-socket",
             )?)
         }
     })

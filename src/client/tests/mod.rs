@@ -1,0 +1,5 @@
+//! The client against a daemon's end that follows a script.
+
+mod requests;
+mod watching;
+mod welcome;

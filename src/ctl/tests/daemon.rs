@@ -1,0 +1,103 @@
+//! What people see of groups and of the daemon itself.
+
+use super::{PIPED, alice, asked, jid};
+use crate::client::scripted::after;
+use crate::protocol::{Answer, Command, Count, Group, Info, Reloaded, TargetEdit};
+
+#[tokio::test(start_paused = true)]
+async fn groups_and_targets() {
+    let groups = vec![Group {
+        jid: jid("1@g.us"),
+        subject: "Family\u{7}".to_owned(),
+        size: 12,
+    }];
+    let command = Command::Groups { user: alice() };
+    let played = asked("groups alice", PIPED, command, Ok(Answer::Groups(groups))).await;
+    assert_eq!(
+        played.out,
+        "JID     PEOPLE  SUBJECT\n1@g.us  12      Family\u{fffd}\n"
+    );
+
+    let edit = TargetEdit::Set(vec!["1@g.us".to_owned(), "2@g.us".to_owned()]);
+    let command = Command::Targets {
+        user: alice(),
+        edit,
+    };
+    let answer = Ok(Answer::Targets(vec![jid("1@g.us"), jid("2@g.us")]));
+    let played = asked("targets alice --set 1@g.us 2@g.us", PIPED, command, answer).await;
+    assert_eq!(played.out, "1@g.us\n2@g.us\n");
+
+    let edit = TargetEdit::Clear;
+    let command = Command::Targets {
+        user: alice(),
+        edit,
+    };
+    let answer = Ok(Answer::Targets(vec![]));
+    let played = asked("targets alice --clear", PIPED, command, answer).await;
+    assert_eq!(played.out, "");
+    assert_eq!(played.talk, "alice has no target groups.\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_daemon_itself() {
+    let played = asked(
+        "daemon info",
+        PIPED,
+        Command::Info,
+        Ok(Answer::Info(info())),
+    )
+    .await;
+    let expected = "\
+wasessiond 0.1.0
+  sessions       2 online, 1 parked
+  socket         /run/test.sock
+  state          /var/lib/wasessiond
+  configuration  the defaults
+  pid            42
+  started        2026-11-24 08:12:03Z (1h ago)
+  run            5
+  logouts        3 unlinked, 1 force_logout
+  failed purges  0
+  median purge   12 ms
+";
+    assert_eq!(played.out, expected);
+
+    let played = asked("daemon ping", PIPED, Command::Ping, Ok(Answer::Pong)).await;
+    assert_eq!(played.out, "wasessiond/9.9 answers at /run/test.sock\n");
+
+    let reloaded = Reloaded {
+        changed: vec!["log.filter".to_owned(), "sessions.max".to_owned()],
+        needs_restart: vec!["socket.path".to_owned()],
+    };
+    let played = asked(
+        "daemon reload",
+        PIPED,
+        Command::Reload,
+        Ok(Answer::Reloaded(reloaded)),
+    )
+    .await;
+    let expected =
+        "changed: log.filter, sessions.max\nneeds a restart of the daemon: socket.path\n";
+    assert_eq!(played.out, expected);
+}
+
+pub(super) fn info() -> Info {
+    let count = |name: &str, count| Count {
+        name: name.to_owned(),
+        count,
+    };
+    Info {
+        version: "0.1.0".to_owned(),
+        pid: 42,
+        started_at: after(-3600),
+        epoch: 5,
+        state_directory: "/var/lib/wasessiond".to_owned(),
+        config_file: None,
+        simulator: false,
+        summary: "2 online, 1 parked".to_owned(),
+        phases: vec![count("online", 2), count("parked", 1)],
+        logouts: vec![count("unlinked", 3), count("force_logout", 1)],
+        purge_failures: 0,
+        purge_median_ms: Some(12),
+    }
+}

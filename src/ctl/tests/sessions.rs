@@ -1,0 +1,190 @@
+//! What people see of sessions.
+
+use super::{Look, PERSON, PIPED, alice, asked, jid};
+use crate::client::scripted::{account, after, entry, morning, online, status, with_qr};
+use crate::protocol::{
+    Account, Answer, Cause, Command, Connecting, PairCode, Phase, Redacted, Stage, Status, Unlink,
+};
+
+#[tokio::test(start_paused = true)]
+async fn status_of_one_that_is_online() {
+    let shown = Status {
+        targets: vec![jid("120363012345678901@g.us"), jid("2@g.us")],
+        last_activity: Some(after(-185)),
+        ..online("alice")
+    };
+    let answer = Ok(Answer::Status(Box::new(shown)));
+    let played = asked(
+        "status alice",
+        PIPED,
+        Command::Status { user: alice() },
+        answer,
+    )
+    .await;
+    let expected = "\
+alice: online
+  since          2026-11-24 09:12:03Z (now)
+  account        +15550100999 Alice (15550100999:4@s.whatsapp.net)
+  targets        120363012345678901@g.us, 2@g.us
+  last activity  2026-11-24 09:08:58Z (3m 5s ago)
+  owner          uid 1000
+  next           Nothing to do.
+";
+    assert_eq!(played.out, expected);
+    assert_eq!((played.exit, played.talk.as_str()), (0, ""));
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_of_one_in_trouble() {
+    let shown = Status {
+        reason: Some(Cause::Unreachable),
+        error: Some("dns: no such\nhost\u{1b}[2J".to_owned()),
+        retry_at: Some(after(12)),
+        ..status("alice", Phase::BackingOff)
+    };
+    let answer = Ok(Answer::Status(Box::new(shown)));
+    let played = asked(
+        "status alice",
+        PIPED,
+        Command::Status { user: alice() },
+        answer,
+    )
+    .await;
+    let expected = "\
+alice: backing_off
+  since     2026-11-24 09:12:03Z (now)
+  reason    unreachable (WhatsApp cannot be reached)
+  error     dns: no such host\u{fffd}[2J
+  next try  2026-11-24 09:12:15Z (in 12s)
+  owner     uid 1000
+  next      Nothing to do.
+";
+    assert_eq!(played.out, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_while_pairing_by_code() {
+    let shown = Status {
+        pair_code: Some(PairCode {
+            code: Some(Redacted::from("ABCDEFGH")),
+            phone: "+15550100999".to_owned(),
+            expires_at: after(150),
+        }),
+        ..status("alice", Phase::AwaitingCode)
+    };
+    let answer = Ok(Answer::Status(Box::new(shown)));
+    let played = asked(
+        "status alice",
+        PIPED,
+        Command::Status { user: alice() },
+        answer,
+    )
+    .await;
+    let line = "\n  pair code  ABCD-EFGH for +15550100999, expires in 2m 30s\n";
+    assert!(played.out.contains(line), "{}", played.out);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_phase_has_a_colour_where_colours_are_wanted() {
+    let look = Look {
+        colour: true,
+        ..PERSON
+    };
+    let answer = Ok(Answer::Status(Box::new(online("alice"))));
+    let played = asked(
+        "status alice",
+        look,
+        Command::Status { user: alice() },
+        answer,
+    )
+    .await;
+    assert!(played.out.starts_with("alice: \u{1b}[32monline\u{1b}[0m\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_is_a_table() {
+    let connecting = Status {
+        connecting: Some(Connecting {
+            attempt: 2,
+            stage: Stage::Login,
+            stage_since: morning(),
+        }),
+        since: after(-3725),
+        ..status("bob", Phase::Connecting)
+    };
+    let parked = Status {
+        reason: Some(Cause::Replaced),
+        ..status("dave", Phase::Parked)
+    };
+    let all = vec![
+        online("alice"),
+        connecting,
+        with_qr("carol", 2).without_secrets(),
+        parked,
+    ];
+    let played = asked("list", PIPED, Command::List, Ok(Answer::Sessions(all))).await;
+    let expected = "\
+USER   PHASE          SINCE      ACCOUNT       TARGETS  NOTE
+alice  online         now        +15550100999  0        Alice
+bob    connecting     1h 2m ago  -             0        attempt 2, login
+carol  awaiting_scan  now        -             0        QR code 2 of 6, 1m 20s left
+dave   parked         now        -             0        replaced
+";
+    assert_eq!(played.out, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_list_says_what_to_do() {
+    let played = asked("list", PERSON, Command::List, Ok(Answer::Sessions(vec![]))).await;
+    assert_eq!(played.out, "");
+    assert_eq!(
+        played.talk,
+        "No sessions. `wactl connect USER` begins one.\n"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_is_a_table_without_tokens() {
+    let mut locked = entry("alice", Cause::AccountLocked);
+    locked.text = Some("Your account\nis locked".to_owned());
+    locked.appeal_token = Some(Redacted::from("token-1"));
+    let mut asked_for = entry("bob", Cause::ForceLogout);
+    asked_for.requested_by = Some(1000);
+    asked_for.unlink = Unlink::Unreachable;
+    asked_for.account = None;
+    asked_for.removed.targets = 1;
+    let command = Command::History {
+        user: None,
+        limit: Some(2),
+    };
+    let answer = Ok(Answer::History(vec![locked, asked_for]));
+    let played = asked("history --limit 2", PIPED, command, answer).await;
+    let expected = "\
+ENDED                 USER   CAUSE           BY        UNLINK       ACCOUNT       REMOVED                      WHATSAPP SAID
+2026-11-24 09:12:03Z  alice  account_locked  -         not_linked   +15550100999  4 files, 304 KiB, 2 targets  Your account is locked
+2026-11-24 09:12:03Z  bob    force_logout    uid 1000  unreachable  -             4 files, 304 KiB, 1 target   -
+WhatsApp sent alice a token to appeal with: `wactl --json history alice` shows it.
+";
+    assert_eq!(played.out, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unnamed_account_has_no_gap() {
+    let shown = Status {
+        account: Some(Account {
+            name: None,
+            ..account()
+        }),
+        ..online("alice")
+    };
+    let answer = Ok(Answer::Status(Box::new(shown)));
+    let played = asked(
+        "status alice",
+        PIPED,
+        Command::Status { user: alice() },
+        answer,
+    )
+    .await;
+    let line = "\n  account  +15550100999 (15550100999:4@s.whatsapp.net)\n";
+    assert!(played.out.contains(line), "{}", played.out);
+}

@@ -1,0 +1,217 @@
+//! The stage of a rehearsal: a simulator, a daemon, and somebody who watches.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::timeout;
+use wasessiond::client::{Client, ClientError, Options, Watch, WatchItem};
+use wasessiond::protocol::{
+    Cause, Event, EventKind, FailureCode, HistoryEntry, Phase, Status, Unlink,
+};
+
+use crate::daemon::Daemon;
+
+/// How long anything may take on a busy machine. What is waited for is an event, so a test is as fast
+/// as what it tests.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub const PHONE: &str = "15550001001";
+
+pub struct Stage {
+    pub sim: wasim::Server,
+    pub daemon: Option<Daemon>,
+    pub client: Client,
+    pub watch: Watch,
+    pub dir: TempDir,
+}
+
+impl Stage {
+    /// With the default configuration.
+    pub async fn set() -> Self {
+        Self::with("").await
+    }
+
+    /// With these lines of configuration besides the endpoint.
+    pub async fn with(config: &str) -> Self {
+        let sim = wasim::Server::start(wasim::Options::default())
+            .await
+            .expect("start the simulator");
+        let dir = tempfile::tempdir().expect("make a directory");
+        let text = format!(
+            "[whatsapp]\nendpoint = {:?}\nversion = \"2.3000.1\"\n{config}",
+            sim.url()
+        );
+        std::fs::write(dir.path().join("config.toml"), text).expect("write the configuration");
+        let daemon = Daemon::start(dir.path());
+        let (client, watch) = join(&daemon).await;
+        Self {
+            sim,
+            daemon: Some(daemon),
+            client,
+            watch,
+            dir,
+        }
+    }
+
+    /// Starts the daemon again, after a stop or a kill.
+    pub async fn start(&mut self) {
+        let daemon = Daemon::start(self.dir.path());
+        (self.client, self.watch) = join(&daemon).await;
+        self.daemon = Some(daemon);
+    }
+
+    pub fn stop(&mut self) {
+        let daemon = self.daemon.take().expect("it runs");
+        let status = daemon.stop();
+        assert!(status.success(), "{status}");
+    }
+
+    pub fn kill(&mut self) {
+        self.daemon.take().expect("it runs").kill();
+    }
+
+    // ---- what happens ---------------------------------------------------------------------------
+
+    /// Waits for an event about this user.
+    pub async fn event(&mut self, user: &str, fits: impl Fn(&Event) -> bool) -> Event {
+        let mut seen = Vec::new();
+        let found = timeout(PATIENCE, async {
+            loop {
+                match self.watch.next().await {
+                    Ok(WatchItem::Event(event)) if event.user.as_str() == user => {
+                        if fits(&event) {
+                            return *event;
+                        }
+                        seen.push(event);
+                    }
+                    Ok(_) => {}
+                    Err(e) => panic!("the watch ended: {e}; seen: {seen:#?}"),
+                }
+            }
+        });
+        match found.await {
+            Ok(event) => event,
+            Err(_) => panic!("what was waited for did not happen; seen: {seen:#?}"),
+        }
+    }
+
+    pub async fn phase(&mut self, user: &str, phase: Phase) -> Status {
+        let event = self
+            .event(user, |e| e.status.as_ref().is_some_and(|s| s.phase == phase))
+            .await;
+        event.status.expect("it was looked at")
+    }
+
+    pub async fn ended(&mut self, user: &str) -> HistoryEntry {
+        let event = self.event(user, |e| e.kind.ended().is_some()).await;
+        assert_eq!(event.status, None, "a session that ended has no status");
+        event.kind.ended().expect("it was looked at").clone()
+    }
+
+    /// Waits for a QR code, and returns its text.
+    pub async fn qr(&mut self, user: &str) -> String {
+        let event = self.event(user, |e| matches!(e.kind, EventKind::Qr)).await;
+        let qr = event.status.and_then(|s| s.qr).expect("a QR code");
+        qr.code.expect("its text").reveal().to_owned()
+    }
+
+    // ---- what people do -------------------------------------------------------------------------
+
+    /// Pairs a user and waits until it is online; returns the device's JID.
+    pub async fn pair(&mut self, user: &str, phone: &str) -> String {
+        self.client
+            .connect_session(user, None)
+            .await
+            .expect("connect");
+        let qr = self.qr(user).await;
+        let device = self.sim.scan(&qr, phone).await.expect("scan");
+        self.event(user, |e| matches!(e.kind, EventKind::Paired)).await;
+        self.phase(user, Phase::Online).await;
+        device
+    }
+
+    /// The failure code of something that must fail.
+    pub fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> FailureCode {
+        match result {
+            Err(ClientError::Failure(failure)) => failure.code,
+            other => panic!("this should have been a failure: {other:?}"),
+        }
+    }
+
+    // ---- what is left ---------------------------------------------------------------------------
+
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    pub fn session_dir(&self, user: &str) -> PathBuf {
+        self.state().join("sessions").join(user)
+    }
+
+    /// Everything below the state directory but the lock and the history, with sizes.
+    pub fn on_disk(&self) -> BTreeMap<String, u64> {
+        let mut found = BTreeMap::new();
+        for part in ["sessions", "trash"] {
+            let mut pending = vec![self.state().join(part)];
+            while let Some(dir) = pending.pop() {
+                for entry in std::fs::read_dir(&dir).expect("read").flatten() {
+                    let meta = entry.metadata().expect("metadata");
+                    let name = entry.path().strip_prefix(self.state()).expect("below").display().to_string();
+                    if meta.is_dir() {
+                        pending.push(entry.path());
+                    }
+                    found.insert(name, meta.len());
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether the daemon has anything open below a user's directory, removed files included.
+    pub fn descriptors(&self, user: &str) -> Vec<PathBuf> {
+        let pid = self.daemon.as_ref().expect("it runs").pid();
+        let dir = self.session_dir(user);
+        let trash = self.state().join("trash");
+        let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("read /proc");
+        entries
+            .flatten()
+            .filter_map(|fd| std::fs::read_link(fd.path()).ok())
+            .filter(|target| target.starts_with(&dir) || target.starts_with(&trash))
+            .collect()
+    }
+
+    /// Nothing of the user is left anywhere, now, and the daemon says so.
+    pub async fn assert_gone(&self, user: &str, cause: Cause, unlink: Unlink) -> HistoryEntry {
+        assert_eq!(self.on_disk(), BTreeMap::new(), "something is left on the disk");
+        assert_eq!(self.descriptors(user), Vec::<PathBuf>::new(), "something is left open");
+        match self.client.status(user).await {
+            Err(ClientError::Failure(failure)) => {
+                assert_eq!(failure.code, FailureCode::NotFound);
+                let last = failure.last_logout.expect("the last logout");
+                assert_eq!((last.cause, last.unlink), (cause, unlink));
+            }
+            other => panic!("{user} should be gone: {other:?}"),
+        }
+        let listed = self.client.list().await.expect("list");
+        assert!(listed.iter().all(|s| s.user.as_str() != user), "{listed:?}");
+        let history = self.client.history(Some(user), None).await.expect("history");
+        let newest = history.first().expect("a line in the history").clone();
+        assert_eq!((newest.cause, newest.unlink), (cause, unlink));
+        newest
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("daemon.log")).unwrap_or_default()
+    }
+}
+
+async fn join(daemon: &Daemon) -> (Client, Watch) {
+    let client = Client::connect(&daemon.socket, Options::default())
+        .await
+        .expect("join the daemon");
+    let nobody: [&str; 0] = [];
+    let watch = client.watch(nobody, None).await.expect("watch");
+    (client, watch)
+}
