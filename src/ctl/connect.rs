@@ -66,7 +66,8 @@ fn lost(error: Error, user: &str) -> Error {
     };
     let exit = Exit::of_client(&error);
     let message = format!(
-        "{error}, while {user} was being connected. When it runs again, `wactl connect {user}` goes on"
+        "{user} is not online so far: {}\n`wactl connect {user}` goes on when the daemon runs again",
+        super::render::plain(&error.to_string())
     );
     Problem::new(exit, "closed", message).into()
 }

@@ -115,7 +115,7 @@ impl Problem {
             ClientError::NoDaemon { .. } => ("no_daemon", format!("{text} (or with --socket)")),
             ClientError::Closed(_) => (
                 "closed",
-                format!("{socket}: {text}. Its log says more; ask again when it runs"),
+                format!("{socket}: {text}\nThe daemon's log says more; ask again when it runs"),
             ),
             ClientError::Timeout(_) => (
                 "timeout",

@@ -138,12 +138,12 @@ pub enum Effect {
     },
 }
 
-/// How long a stage of connecting may take. The library gives up on its own a little earlier where
-/// it does; these are for where it does not.
+/// How long a stage of connecting may take. The library has time-outs of 20 s for the first two, and
+/// gives up on a silent server after 40 to 50 s; these are for where it does not, and they name the
+/// stage.
 const fn stage_limit(stage: Stage) -> Duration {
     Duration::from_secs(match stage {
-        Stage::Transport | Stage::Handshake => 30,
-        Stage::Login => 40,
+        Stage::Transport | Stage::Handshake | Stage::Login => 25,
         Stage::Sync => 60,
     })
 }
@@ -837,3 +837,6 @@ impl Machine {
         self.record.last_activity = Some(at.now);
     }
 }
+
+#[cfg(test)]
+mod tests;

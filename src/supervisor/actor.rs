@@ -1,7 +1,8 @@
 //! The supervisor's loop: the only place where sessions begin and where their ends are learned.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -46,6 +47,13 @@ const COMMANDS: usize = 64;
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 const LONGEST_AFTER_FAILURE: Duration = Duration::from_secs(5 * 60);
 
+/// What a session that is restored is given besides.
+struct Restoring {
+    turn: Arc<Semaphore>,
+    /// Dropped with the session's first word.
+    silent: mpsc::Sender<Infallible>,
+}
+
 struct Entry {
     owner: u32,
     commands: mpsc::Sender<SessionCommand>,
@@ -82,12 +90,23 @@ impl Actor {
         }
     }
 
-    /// Begins to restore, so many at a time.
-    pub(super) fn restore(&mut self, found: Vec<Restored>, concurrency: usize) {
+    /// Begins to restore, so many at a time. What is returned closes when each of them has told its
+    /// first status, or has ended.
+    pub(super) fn restore(
+        &mut self,
+        found: Vec<Restored>,
+        concurrency: usize,
+    ) -> mpsc::Receiver<Infallible> {
         let turn = Arc::new(Semaphore::new(concurrency));
+        let (silent, spoken) = mpsc::channel(1);
         for Restored { user, owner } in found {
-            self.begin(user, owner, Birth::Restored, Some(Arc::clone(&turn)));
+            let restoring = Restoring {
+                turn: Arc::clone(&turn),
+                silent: silent.clone(),
+            };
+            self.begin(user, owner, Birth::Restored, Some(restoring));
         }
+        spoken
     }
 
     pub(super) async fn run(mut self) {
@@ -213,11 +232,19 @@ impl Actor {
         }
     }
 
-    fn begin(&mut self, user: UserId, owner: u32, birth: Birth, turn: Option<Arc<Semaphore>>) {
+    fn begin(&mut self, user: UserId, owner: u32, birth: Birth, restoring: Option<Restoring>) {
         let (commands, received) = mpsc::channel(COMMANDS);
         let span = tracing::info_span!("session", %user);
         let board = Arc::clone(&self.shared.board);
-        let report: Report = Arc::new(move |kind, status| board.changed_to(kind, status));
+        let (turn, silent) = match restoring {
+            Some(Restoring { turn, silent }) => (Some(turn), Some(silent)),
+            None => (None, None),
+        };
+        let silent = Mutex::new(silent);
+        let report: Report = Arc::new(move |kind, status| {
+            board.changed_to(kind, status);
+            silent.lock().unwrap_or_else(PoisonError::into_inner).take();
+        });
         let seat = Seat {
             user: user.clone(),
             store: self.shared.store.clone(),
@@ -348,7 +375,7 @@ impl Actor {
         tokio::task::spawn_blocking(move || {
             let mut history = history
                 .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+                .unwrap_or_else(PoisonError::into_inner);
             if let Err(e) = restore::finish_purges(&store, &mut history) {
                 tracing::error!("an interrupted logout could not be finished: {e}");
             }
@@ -367,7 +394,7 @@ pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failu
     let history = shared
         .history
         .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+        .unwrap_or_else(PoisonError::into_inner);
     let last = history
         .newest_first()
         .find(|entry| entry.user == *user && caller.may_see(entry.owner));

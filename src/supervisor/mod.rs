@@ -38,6 +38,8 @@ use board::Board;
 
 /// Orders that wait for the supervisor's loop, which never waits for anything itself.
 const ORDERS: usize = 1024;
+/// How long the stored sessions may take to tell their first status.
+const FIRST_WORDS: Duration = Duration::from_secs(10);
 /// How long the loop and the disk may take to answer a [`Supervisor::probe`].
 const PROBE: Duration = Duration::from_secs(5);
 
@@ -107,8 +109,11 @@ impl Supervisor {
             started_at: clock.now(),
         });
         let mut actor = Actor::new(Arc::clone(&shared), gateway, to_do);
-        actor.restore(found, concurrency);
+        let mut spoken = actor.restore(found, concurrency);
         tokio::spawn(actor.run());
+        // A client that comes with the first instant must not be told that a stored session does not
+        // exist. A disk that hangs under one of them holds up the start only so long.
+        let _ = timeout(FIRST_WORDS, spoken.recv()).await;
         Ok(Self { shared })
     }
 

@@ -72,6 +72,17 @@ pub async fn look_into(path: &Path) -> Result<Stored, AuthError> {
     Ok(stored)
 }
 
+/// Opens a credentials file that must be there: one that is missing is not made anew.
+pub(super) async fn open_existing(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
+    if exists(path)? {
+        return open(path).await;
+    }
+    Err(AuthError::Corrupt {
+        path: path.to_owned(),
+        why: "the file is missing although this session was paired".to_owned(),
+    })
+}
+
 /// Opens a credentials file, or makes it.
 pub(super) async fn open(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
     let existed = exists(path)?;

@@ -154,7 +154,11 @@ impl Link {
         scope: Scope,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<Self, AuthError> {
-        let store = auth::open(auth_db).await?;
+        let store = if expect_paired {
+            auth::open_existing(auth_db).await?
+        } else {
+            auth::open(auth_db).await?
+        };
         let (signals, received) = Signals::channel();
         let restart = Restart::default();
         let heard = Heard::now();

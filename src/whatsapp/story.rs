@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use whatsapp_rust::Client;
 use whatsapp_rust::bot::BotHandle;
 use whatsapp_rust::store::SqliteStore;
@@ -27,6 +27,8 @@ const HANDSHAKE_WATCH: Duration = Duration::from_secs(120);
 /// After `<success>` the library reports readiness within seconds, or, where the server leaves a
 /// stanza out, after a minute or never. The login itself has succeeded.
 const READY_AT_THE_LATEST: Duration = Duration::from_secs(15);
+/// How long the last stanzas may take to be handled once the connection is closed.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Activity is told at most this often.
 const ACTIVITY: Duration = Duration::from_secs(10);
 
@@ -227,13 +229,15 @@ impl Story {
         )
     }
 
-    /// The library's loop ended. What was still on its way is read first: it may hold the reason.
+    /// The library's loop ended. What is still on its way is read first: it may hold the reason, which
+    /// a task of its own may be handling yet.
     async fn without_a_word(
         &self,
         received: &mut mpsc::UnboundedReceiver<Signal>,
         progress: &mut Progress,
     ) -> Ending {
-        while let Ok(signal) = received.try_recv() {
+        let until = Instant::now() + LAST_WORDS;
+        while let Ok(Some(signal)) = timeout_at(until, received.recv()).await {
             if let Some(ending) = self.read(signal, progress).await {
                 return ending;
             }

@@ -12,14 +12,14 @@ use nix::unistd::Pid;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running daemon. Dropped, it is killed.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
-    pub socket: PathBuf,
+    pub(crate) socket: PathBuf,
 }
 
 impl Daemon {
     /// Starts one and waits until it says READY=1.
-    pub fn start(home: &Path) -> Self {
+    pub(crate) fn start(home: &Path) -> Self {
         let notify = home.join("notify.sock");
         let _ = std::fs::remove_file(&notify);
         let datagrams = UnixDatagram::bind(&notify).expect("bind the notify socket");
@@ -60,17 +60,17 @@ impl Daemon {
         }
     }
 
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("a pid fits")
     }
 
     /// Stops it as systemd would.
-    pub fn stop(self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
         self.signal(Signal::SIGTERM)
     }
 
     /// Kills it without warning.
-    pub fn kill(self) {
+    pub(crate) fn kill(self) {
         self.signal(Signal::SIGKILL);
     }
 

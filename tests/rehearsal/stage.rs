@@ -15,26 +15,26 @@ use crate::daemon::Daemon;
 
 /// How long anything may take on a busy machine. What is waited for is an event, so a test is as fast
 /// as what it tests.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub const PHONE: &str = "15550001001";
+pub(crate) const PHONE: &str = "15550001001";
 
-pub struct Stage {
-    pub sim: wasim::Server,
-    pub daemon: Option<Daemon>,
-    pub client: Client,
-    pub watch: Watch,
-    pub dir: TempDir,
+pub(crate) struct Stage {
+    pub(crate) sim: wasim::Server,
+    pub(crate) daemon: Option<Daemon>,
+    pub(crate) client: Client,
+    pub(crate) watch: Watch,
+    pub(crate) dir: TempDir,
 }
 
 impl Stage {
     /// With the default configuration.
-    pub async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         Self::with("").await
     }
 
     /// With these lines of configuration besides the endpoint.
-    pub async fn with(config: &str) -> Self {
+    pub(crate) async fn with(config: &str) -> Self {
         let sim = wasim::Server::start(wasim::Options::default())
             .await
             .expect("start the simulator");
@@ -56,26 +56,26 @@ impl Stage {
     }
 
     /// Starts the daemon again, after a stop or a kill.
-    pub async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         let daemon = Daemon::start(self.dir.path());
         (self.client, self.watch) = join(&daemon).await;
         self.daemon = Some(daemon);
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let daemon = self.daemon.take().expect("it runs");
         let status = daemon.stop();
         assert!(status.success(), "{status}");
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.daemon.take().expect("it runs").kill();
     }
 
     // ---- what happens ---------------------------------------------------------------------------
 
     /// Waits for an event about this user.
-    pub async fn event(&mut self, user: &str, fits: impl Fn(&Event) -> bool) -> Event {
+    pub(crate) async fn event(&mut self, user: &str, fits: impl Fn(&Event) -> bool) -> Event {
         let mut seen = Vec::new();
         let found = timeout(PATIENCE, async {
             loop {
@@ -97,21 +97,21 @@ impl Stage {
         }
     }
 
-    pub async fn phase(&mut self, user: &str, phase: Phase) -> Status {
+    pub(crate) async fn phase(&mut self, user: &str, phase: Phase) -> Status {
         let event = self
             .event(user, |e| e.status.as_ref().is_some_and(|s| s.phase == phase))
             .await;
         event.status.expect("it was looked at")
     }
 
-    pub async fn ended(&mut self, user: &str) -> HistoryEntry {
+    pub(crate) async fn ended(&mut self, user: &str) -> HistoryEntry {
         let event = self.event(user, |e| e.kind.ended().is_some()).await;
         assert_eq!(event.status, None, "a session that ended has no status");
         event.kind.ended().expect("it was looked at").clone()
     }
 
     /// Waits for a QR code, and returns its text.
-    pub async fn qr(&mut self, user: &str) -> String {
+    pub(crate) async fn qr(&mut self, user: &str) -> String {
         let event = self.event(user, |e| matches!(e.kind, EventKind::Qr)).await;
         let qr = event.status.and_then(|s| s.qr).expect("a QR code");
         qr.code.expect("its text").reveal().to_owned()
@@ -120,7 +120,7 @@ impl Stage {
     // ---- what people do -------------------------------------------------------------------------
 
     /// Pairs a user and waits until it is online; returns the device's JID.
-    pub async fn pair(&mut self, user: &str, phone: &str) -> String {
+    pub(crate) async fn pair(&mut self, user: &str, phone: &str) -> String {
         self.client
             .connect_session(user, None)
             .await
@@ -133,7 +133,7 @@ impl Stage {
     }
 
     /// The failure code of something that must fail.
-    pub fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> FailureCode {
+    pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, ClientError>) -> FailureCode {
         match result {
             Err(ClientError::Failure(failure)) => failure.code,
             other => panic!("this should have been a failure: {other:?}"),
@@ -142,16 +142,16 @@ impl Stage {
 
     // ---- what is left ---------------------------------------------------------------------------
 
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.dir.path().join("state")
     }
 
-    pub fn session_dir(&self, user: &str) -> PathBuf {
+    pub(crate) fn session_dir(&self, user: &str) -> PathBuf {
         self.state().join("sessions").join(user)
     }
 
     /// Everything below the state directory but the lock and the history, with sizes.
-    pub fn on_disk(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn on_disk(&self) -> BTreeMap<String, u64> {
         let mut found = BTreeMap::new();
         for part in ["sessions", "trash"] {
             let mut pending = vec![self.state().join(part)];
@@ -170,7 +170,7 @@ impl Stage {
     }
 
     /// Whether the daemon has anything open below a user's directory, removed files included.
-    pub fn descriptors(&self, user: &str) -> Vec<PathBuf> {
+    pub(crate) fn descriptors(&self, user: &str) -> Vec<PathBuf> {
         let pid = self.daemon.as_ref().expect("it runs").pid();
         let dir = self.session_dir(user);
         let trash = self.state().join("trash");
@@ -183,7 +183,7 @@ impl Stage {
     }
 
     /// Nothing of the user is left anywhere, now, and the daemon says so.
-    pub async fn assert_gone(&self, user: &str, cause: Cause, unlink: Unlink) -> HistoryEntry {
+    pub(crate) async fn assert_gone(&self, user: &str, cause: Cause, unlink: Unlink) -> HistoryEntry {
         assert_eq!(self.on_disk(), BTreeMap::new(), "something is left on the disk");
         assert_eq!(self.descriptors(user), Vec::<PathBuf>::new(), "something is left open");
         match self.client.status(user).await {
@@ -202,7 +202,7 @@ impl Stage {
         newest
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("daemon.log")).unwrap_or_default()
     }
 }

@@ -100,7 +100,10 @@ impl<'a> Waiting<'a> {
         match status.phase {
             Phase::Online => Verdict::Done,
             Phase::Disconnected => Verdict::Stuck,
-            Phase::BackingOff if status.error.is_some() || status.reason.is_some() => {
+            // Also while it tries again: what is offered shall not come and go.
+            Phase::Connecting | Phase::BackingOff
+                if status.error.is_some() || status.reason.is_some() =>
+            {
                 if interactive {
                     Verdict::Offer
                 } else {
@@ -166,10 +169,12 @@ impl<'a> Waiting<'a> {
             return Ok(());
         }
         if look.live {
+            let size = self.terminal.size();
             let (body, foot) = if offering {
-                (screen::trouble(status, now), screen::OFFER.to_owned())
+                let columns = size.map_or(usize::MAX, |size| size.columns);
+                let trouble = screen::trouble(status, now).wrapped(columns);
+                (trouble, screen::OFFER.to_owned())
             } else {
-                let size = self.terminal.size();
                 let screen = screen::waiting(status, now, look, size)?;
                 (screen.body, screen.foot)
             };

@@ -23,11 +23,38 @@ impl Block {
         block
     }
 
+    /// The same text in lines of less than so many columns; what is broken goes on indented.
+    pub(crate) fn wrapped(self, columns: usize) -> Self {
+        let mut lines = Vec::new();
+        for line in self.lines {
+            wrap(&line, columns, &mut lines);
+        }
+        Self::text(lines)
+    }
+
     /// Puts more lines below.
     pub(crate) fn extend(&mut self, other: Self) {
         self.width = self.width.max(other.width);
         self.lines.extend(other.lines);
     }
+}
+
+fn wrap(line: &str, columns: usize, lines: &mut Vec<String>) {
+    const INDENT: &str = "    ";
+    let length = |text: &str| text.chars().count();
+    let mut rest = line.to_owned();
+    while length(&rest) >= columns.max(20) {
+        let limit = rest.char_indices().nth(columns.max(20) - 1);
+        let limit = limit.map_or(rest.len(), |(at, _)| at);
+        // At a space, and where there is none, anywhere.
+        let head = rest.get(..limit).unwrap_or_default();
+        let space = head.rfind(' ').filter(|at| !head[..*at].trim().is_empty());
+        let at = space.unwrap_or(limit);
+        let tail = format!("{INDENT}{}", rest[at..].trim_start());
+        rest.truncate(at);
+        lines.push(std::mem::replace(&mut rest, tail));
+    }
+    lines.push(rest);
 }
 
 /// What is drawn now: a body, and below it one line that changes often.
@@ -97,6 +124,24 @@ mod tests {
 
     fn block(lines: &[&str]) -> Block {
         Block::text(lines.iter().map(|line| (*line).to_owned()))
+    }
+
+    #[test]
+    fn long_lines_are_broken_at_spaces() {
+        let wrapped = |text: &str| block(&[text]).wrapped(24).lines;
+        assert_eq!(wrapped("short"), ["short"]);
+        assert_eq!(wrapped(""), [""]);
+        assert_eq!(
+            wrapped("  one two three four five six seven"),
+            ["  one two three four", "    five six seven"]
+        );
+        let word = "ü".repeat(60);
+        let broken = wrapped(&word);
+        assert!(
+            broken.iter().all(|line| line.chars().count() < 24),
+            "{broken:?}"
+        );
+        assert_eq!(broken.concat().replace(' ', ""), word);
     }
 
     #[test]

@@ -144,7 +144,8 @@ Some events since then are forgotten; ended sessions are in `wactl history`.
 Watching from event 5:41 on.
 7 events were missed; ended sessions are in `wactl history`. The state now:
 Watching from event 5:50 on.
-wactl: /run/test.sock: the daemon closed the connection: the daemon is stopping. Its log says more; ask again when it runs
+wactl: /run/test.sock: the daemon closed the connection: the daemon is stopping
+The daemon's log says more; ask again when it runs
 ";
     assert_eq!(played.talk, talk);
     assert_eq!(played.exit, 69);

@@ -28,7 +28,7 @@ fn every_error_names_the_socket_and_says_what_to_do() {
             ClientError::Closed(None),
             69,
             "wactl: /run/test.sock: the daemon closed the connection without a word: it has stopped \
-             or is starting again. Its log says more; ask again when it runs\n",
+             or is starting again\nThe daemon's log says more; ask again when it runs\n",
         ),
         (
             ClientError::Timeout(Options::default().request_timeout),

@@ -140,7 +140,7 @@ fn a_proxys_password_is_not_printed() {
 }
 
 #[test]
-fn wrong_files_are_told_where_and_what() {
+fn wrong_names_and_paths_are_told_where_and_what() {
     for (text, told) in [
         (
             "[sesions]\n",
@@ -199,6 +199,14 @@ fn wrong_files_are_told_where_and_what() {
             "[socket]\ngroup = \"\"\n",
             "c.toml:2:9: `socket.group`: this must not be empty; leave the key out for its default",
         ),
+    ] {
+        assert_eq!(errors(text), told);
+    }
+}
+
+#[test]
+fn wrong_numbers_and_times_are_told_where_and_what() {
+    for (text, told) in [
         (
             "[access]\nadmins = \"root\"\n",
             "c.toml:2:10: `access.admins`: this must be a list, not a string",

@@ -130,8 +130,8 @@ async fn a_daemon_that_goes_away_is_exit_69() {
         daemon.close().await;
     };
     let played = play("connect alice", PIPED, script).await;
-    let says = "wactl: the daemon closed the connection: the daemon is stopping, while alice was being \
-                connected. When it runs again, `wactl connect alice` goes on\n";
+    let says = "wactl: alice is not online so far: the daemon closed the connection: the daemon is \
+                stopping\n`wactl connect alice` goes on when the daemon runs again\n";
     assert!(played.talk.ends_with(says), "{}", played.talk);
     assert_eq!(played.exit, 69);
 }

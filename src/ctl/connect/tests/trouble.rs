@@ -177,6 +177,23 @@ async fn a_person_may_leave_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_offer_stays_while_the_daemon_tries_again() {
+    let script = async |daemon: &mut Daemon, keys: Sender<String>| {
+        begin(daemon, vec![], unreachable()).await;
+        let trying = Status {
+            error: Some("dns".to_owned()),
+            ..status("alice", Phase::Connecting)
+        };
+        daemon.event(event(42, EventKind::Connecting, trying)).await;
+        type_(&keys, "q").await;
+    };
+    let played = play("connect alice", PERSON, script).await;
+    let trying = format!("\u{1b}[Jalice: connecting\n  dns\n  Nothing to do.\n{OFFER}\n");
+    assert!(played.out.ends_with(&trying), "{}", played.out);
+    assert_eq!(played.exit, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_offer_goes_when_the_trouble_does() {
     let script = async |daemon: &mut Daemon, _keys: Sender<String>| {
         begin(daemon, vec![], unreachable()).await;

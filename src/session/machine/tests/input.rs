@@ -1,0 +1,182 @@
+//! One input of each kind: the rows of the table.
+
+use std::time::Duration;
+
+use super::super::Input;
+use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Stage};
+use crate::session::OnConflict;
+use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
+
+/// Makes the enum, the list of all of it, the names and the inputs from one list.
+macro_rules! rows {
+    ($($row:ident $name:literal $input:expr;)*) => {
+        /// A row of the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Row { $($row),* }
+
+        impl Row {
+            pub(super) const ALL: &[Self] = &[$(Self::$row),*];
+
+            /// The name in the table.
+            pub(super) fn name(self) -> &'static str {
+                match self { $(Self::$row => $name),* }
+            }
+
+            pub(super) fn input(self) -> Input {
+                match self { $(Self::$row => $input),* }
+            }
+        }
+    };
+}
+
+rows! {
+    Connect "connect" Input::Connect(None);
+    ConnectByCode "connect by code" Input::Connect(Some(phone(7)));
+    Disconnect "disconnect" Input::Disconnect { by: 7 };
+    ForceLogout "force-logout" Input::ForceLogout { by: 7 };
+    Stage "stage" Input::Link(LinkEvent::Stage(Stage::Sync));
+    Qr "qr" Input::Link(qr(2));
+    QrExhausted "qr exhausted" Input::Link(LinkEvent::QrExhausted);
+    Ready "ready for a pair code" Input::Link(LinkEvent::ReadyForPairCode);
+    PairCode "pair code" Input::Link(pair_code());
+    PairCodeStale "pair code stale" Input::Link(LinkEvent::PairCodeStale);
+    PairCodeRefused "pair code refused" Input::Link(refused(false));
+    TooManyPairCodes "too many pair codes" Input::Link(refused(true));
+    Paired "paired" Input::Link(LinkEvent::Paired(account(1)));
+    PairFailed "pair failed" Input::Link(LinkEvent::PairFailed("wrong signature".to_owned()));
+    Online "online" Input::Link(LinkEvent::Online(account(1)));
+    Name "name" Input::Link(LinkEvent::Name("Alice".to_owned()));
+    Activity "activity" Input::Link(LinkEvent::Activity);
+    Wipe "ended: wipe" ended(Verdict::Wipe(Cause::Unlinked));
+    ConflictLogout "ended: conflict, logout" ended(Verdict::Conflict);
+    ConflictPark "ended: conflict, park" ended(Verdict::Conflict);
+    Park "ended: park" ended(Verdict::Park(Cause::ClientOutdated));
+    Hold "ended: hold" ended(Verdict::Hold(Cause::TemporaryBan, Duration::from_secs(3600)));
+    RetryAtOnce "ended: retry at once" ended(Verdict::Retry(Cause::StreamEnded, Pace::AtOnce));
+    RetryUsual "ended: retry" ended(Verdict::Retry(Cause::ConnectionLost, Pace::Usual));
+    RetryLong "ended: retry late" ended(Verdict::Retry(Cause::RateLimited, Pace::Long));
+    Corrupt "corrupt" Input::Corrupt("auth.db: not a database".to_owned());
+    Unavailable "unavailable" Input::Unavailable("the disk is full".to_owned());
+    DueEarly "due, too early" Input::Due;
+    Due "due" Input::Due;
+    Targets "targets" Input::Targets(targets(2));
+    PurgeFailed "purge failed" Input::PurgeFailed("auth.db is left".to_owned());
+}
+
+impl Row {
+    /// The row that an input belongs to. A new kind of input does not compile without one.
+    pub(super) fn of(input: &Input, on_conflict: OnConflict, due: bool) -> Self {
+        match input {
+            Input::Connect(None) => Self::Connect,
+            Input::Connect(Some(_)) => Self::ConnectByCode,
+            Input::Disconnect { .. } => Self::Disconnect,
+            Input::ForceLogout { .. } => Self::ForceLogout,
+            Input::Link(event) => Self::of_event(event, on_conflict),
+            Input::Corrupt(_) => Self::Corrupt,
+            Input::Unavailable(_) => Self::Unavailable,
+            Input::Due if due => Self::Due,
+            Input::Due => Self::DueEarly,
+            Input::Targets(_) => Self::Targets,
+            Input::PurgeFailed(_) => Self::PurgeFailed,
+        }
+    }
+
+    fn of_event(event: &LinkEvent, on_conflict: OnConflict) -> Self {
+        match event {
+            LinkEvent::Stage(_) => Self::Stage,
+            LinkEvent::Qr { .. } => Self::Qr,
+            LinkEvent::QrExhausted => Self::QrExhausted,
+            LinkEvent::ReadyForPairCode => Self::Ready,
+            LinkEvent::PairCode { .. } => Self::PairCode,
+            LinkEvent::PairCodeStale => Self::PairCodeStale,
+            LinkEvent::PairCodeRefused(why) if why.rate_limited => Self::TooManyPairCodes,
+            LinkEvent::PairCodeRefused(_) => Self::PairCodeRefused,
+            LinkEvent::Paired(_) => Self::Paired,
+            LinkEvent::PairFailed(_) => Self::PairFailed,
+            LinkEvent::Online(_) => Self::Online,
+            LinkEvent::Name(_) => Self::Name,
+            LinkEvent::Activity => Self::Activity,
+            LinkEvent::Ended(ending) => match (ending.verdict, on_conflict) {
+                (Verdict::Wipe(_), _) => Self::Wipe,
+                (Verdict::Conflict, OnConflict::Logout) => Self::ConflictLogout,
+                (Verdict::Conflict, OnConflict::Park) => Self::ConflictPark,
+                (Verdict::Park(_), _) => Self::Park,
+                (Verdict::Hold(..), _) => Self::Hold,
+                (Verdict::Retry(_, Pace::AtOnce), _) => Self::RetryAtOnce,
+                (Verdict::Retry(_, Pace::Usual), _) => Self::RetryUsual,
+                (Verdict::Retry(_, Pace::Long), _) => Self::RetryLong,
+            },
+        }
+    }
+
+    /// The policy that the row is about.
+    pub(super) fn on_conflict(self) -> OnConflict {
+        match self {
+            Self::ConflictPark => OnConflict::Park,
+            _ => OnConflict::Logout,
+        }
+    }
+}
+
+#[test]
+fn every_row_holds_an_input_of_its_kind() {
+    for &row in Row::ALL {
+        let due = row == Row::Due;
+        assert_eq!(Row::of(&row.input(), row.on_conflict(), due), row);
+    }
+}
+
+pub(super) fn phone(n: u8) -> PhoneNumber {
+    format!("+1555010099{n}").parse().expect("a phone number")
+}
+
+pub(super) fn account(n: u8) -> Account {
+    Account {
+        jid: format!("1555010099{n}:3@s.whatsapp.net"),
+        phone: phone(n).to_string(),
+        name: None,
+    }
+}
+
+/// So many target groups.
+pub(super) fn targets(count: u8) -> Vec<GroupJid> {
+    (0..count)
+        .map(|n| format!("12036300000000000{n}@g.us").parse().expect("a JID"))
+        .collect()
+}
+
+pub(super) const QR: &str = "2@qr-secret";
+pub(super) const CODE: &str = "CODE-SECRET";
+
+pub(super) fn qr(number: u32) -> LinkEvent {
+    LinkEvent::Qr {
+        code: Redacted::from(QR),
+        valid_for: Duration::from_secs(if number == 1 { 60 } else { 20 }),
+        number,
+        remaining: 6 - number,
+    }
+}
+
+pub(super) fn pair_code() -> LinkEvent {
+    LinkEvent::PairCode {
+        code: Redacted::from(CODE),
+        valid_for: Duration::from_secs(180),
+    }
+}
+
+pub(super) fn refused(rate_limited: bool) -> LinkEvent {
+    LinkEvent::PairCodeRefused(PairCodeRefused {
+        rate_limited,
+        retry_after: rate_limited.then_some(Duration::from_secs(60)),
+        error: "no".to_owned(),
+    })
+}
+
+pub(super) fn ended(verdict: Verdict) -> Input {
+    Input::Link(LinkEvent::Ended(Ending {
+        verdict,
+        error: "it ended".to_owned(),
+        text: Some("said WhatsApp".to_owned()),
+        appeal_token: Some(Redacted::from("appeal-secret")),
+    }))
+}

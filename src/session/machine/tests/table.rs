@@ -1,0 +1,100 @@
+//! Every phase and every input: what comes of it.
+//!
+//! A cell says the phase it leads to with its reason, then what the task must do, in order. `nothing`:
+//! the state is what it was; `noted`: nobody is told, but something is remembered.
+
+use std::fmt::Write as _;
+
+use super::super::{Effect, Machine, Moment};
+use super::cases::LINKED;
+use super::input::Row;
+use super::scene::{Scene, at, settings};
+use super::waiting_table::UNLINKED;
+use crate::protocol::Phase;
+use crate::session::OnConflict;
+use crate::store::Desired;
+
+/// What a scene's column of the table says, a line for each input.
+pub(super) type Column = (Scene, &'static str);
+
+#[test]
+fn every_phase_and_every_input() {
+    let mut wrong = String::new();
+    for scene in Phase::ALL.iter().flat_map(|phase| Scene::of(*phase)) {
+        let played = column(*scene);
+        let columns = LINKED.iter().chain(UNLINKED);
+        let told: Vec<_> = columns.filter(|(of, _)| of == scene).collect();
+        let [(_, told)] = told.as_slice() else {
+            if told.is_empty() { let _ = writeln!(wrong, "{scene:?} is\n{played}"); continue; } panic!("{scene:?} stands {} times in the table", told.len());
+        };
+        let told: Vec<_> = told.trim().lines().map(str::trim).collect();
+        let played: Vec<_> = played.lines().collect();
+        if told != played {
+            let _ = writeln!(wrong, "{scene:?} is");
+            for line in &played {
+                let sign = if told.contains(line) { ' ' } else { '+' };
+                let _ = writeln!(wrong, "{sign}   {line}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the table says otherwise:\n{wrong}");
+}
+
+fn column(scene: Scene) -> String {
+    let mut lines = String::new();
+    for &row in Row::ALL {
+        let mut staged = scene.stage();
+        staged.settings = settings(row.on_conflict());
+        if row == Row::Due {
+            staged.now = staged.deadline().unwrap_or(staged.now);
+            staged.pass(0);
+        } else {
+            staged.pass(1);
+        }
+        let before = staged.machine.clone();
+        let effects = staged
+            .machine
+            .step(row.input(), at(staged.now), &staged.settings);
+        let cell = cell(&before, &staged.machine, &effects);
+        let _ = writeln!(lines, "{:<24}| {cell}", row.name());
+    }
+    lines
+}
+
+fn cell(before: &Machine, after: &Machine, effects: &[Effect]) -> String {
+    if before == after && effects.is_empty() {
+        return "nothing".to_owned();
+    }
+    let mut words = Vec::new();
+    if before.phase != after.phase {
+        words.push(match after.reason {
+            Some(reason) => format!("{} ({reason}):", after.phase),
+            None => format!("{}:", after.phase),
+        });
+    }
+    if before.record.desired != after.record.desired {
+        words.push(match after.record.desired {
+            Desired::Up => "wanted up,".to_owned(),
+            Desired::Down => "wanted down,".to_owned(),
+        });
+    }
+    words.push(if effects.is_empty() {
+        "noted".to_owned()
+    } else {
+        effects.iter().map(word).collect::<Vec<_>>().join(", ")
+    });
+    words.join(" ")
+}
+
+fn word(effect: &Effect) -> String {
+    match effect {
+        Effect::OpenLink => "open".to_owned(),
+        Effect::CloseLink => "close".to_owned(),
+        Effect::AskPairCode(phone) => format!("ask a code for {phone}"),
+        Effect::Save => "save".to_owned(),
+        Effect::Purge { unlink: false } => "purge".to_owned(),
+        Effect::Purge { unlink: true } => "unlink and purge".to_owned(),
+        Effect::Publish(kind) => format!("tell {kind}"),
+        Effect::PairCodeRefused { .. } => "refuse the code".to_owned(),
+    }
+}

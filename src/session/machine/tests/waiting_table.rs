@@ -1,0 +1,3 @@
+//! x
+use super::table::Column;
+pub(super) const UNLINKED: &[Column] = &[];

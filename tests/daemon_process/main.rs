@@ -1,0 +1,13 @@
+//! The real `wasessiond`, as a process: how it starts, refuses to start, reloads, stops, and talks
+//! to systemd. Each test has its own directory and its own daemon.
+#![cfg(feature = "daemon")]
+// Helpers of tests fail as tests do.
+#![allow(clippy::panic)]
+
+mod limits;
+mod process;
+mod refusals;
+mod reload;
+mod start;
+mod stop;
+mod systemd;

@@ -1,0 +1,180 @@
+//! Starts that are refused: with the right exit status, and words that help.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+
+use crate::process::{Client, Home, outcome};
+
+#[test]
+fn a_wrong_command_line() {
+    let home = Home::new();
+    for arguments in [
+        vec!["--bogus"],
+        vec!["--config"],
+        vec!["check", "a", "b"],
+        vec!["start"],
+    ] {
+        let (status, _, told) = outcome(home.program().args(&arguments));
+        assert_eq!(status, 2, "{arguments:?}: {told}");
+        assert!(told.contains("--help"), "{told}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration() {
+    let home = Home::new();
+    home.configure("[log]\nfilter = \"info\"\n\n[logout]\ndedline = \"5s\"\nunlink_timeout = 5\n");
+    let config = home.path("config.toml");
+    let mut check = home.program();
+    check.arg("check").arg(&config);
+    for mut command in [home.daemon(), check] {
+        let (status, printed, told) = outcome(&mut command);
+        assert_eq!(status, 78, "{told}");
+        assert_eq!(printed, "");
+        let file = config.display();
+        for line in [
+            format!("{file}:5:1: [logout] has no key `dedline`; did you mean `deadline`?"),
+            format!("{file}:6:18: `logout.unlink_timeout`: a duration needs a unit"),
+        ] {
+            assert!(told.contains(&line), "{told}");
+        }
+    }
+    assert!(
+        !home.path("state").exists() && !home.socket().exists(),
+        "nothing was touched"
+    );
+}
+
+#[test]
+fn a_configuration_that_is_not_there() {
+    let home = Home::new();
+    let mut command = home.program();
+    command.arg("--config").arg(home.path("missing.toml"));
+    let (status, _, told) = outcome(&mut command);
+    assert_eq!(status, 78, "{told}");
+    assert!(told.contains("missing.toml"), "{told}");
+}
+
+#[test]
+fn a_filter_in_the_environment_that_is_none() {
+    let home = Home::new();
+    let (status, _, told) = outcome(home.daemon().env("WASESSIOND_LOG", "a=b=c"));
+    assert_eq!(status, 78, "{told}");
+    assert!(told.contains("WASESSIOND_LOG"), "{told}");
+}
+
+#[test]
+fn an_endpoint_that_is_not_this_machine() {
+    let home = Home::new();
+    home.configure("[whatsapp]\nendpoint = \"wss://web.whatsapp.com/ws/chat\"\n");
+    let (status, _, told) = outcome(&mut home.daemon());
+    assert_eq!(status, 78, "{told}");
+    let expected = if cfg!(feature = "simulator") {
+        "this machine only"
+    } else {
+        "is for simulator builds"
+    };
+    assert!(
+        told.contains("config.toml:2:12: `whatsapp.endpoint`"),
+        "{told}"
+    );
+    assert!(told.contains(expected), "{told}");
+}
+
+#[cfg(not(feature = "simulator"))]
+#[test]
+fn an_endpoint_in_a_build_for_whatsapp_itself() {
+    let home = Home::new();
+    home.configure("[whatsapp]\nendpoint = \"ws://127.0.0.1:1/ws/chat\"\n");
+    let (status, _, told) = outcome(&mut home.daemon());
+    assert_eq!(status, 78, "{told}");
+}
+
+#[test]
+fn a_second_daemon_on_the_same_state() {
+    let home = Home::new();
+    let first = home.start();
+    let mut second = home.program();
+    second.arg("--state").arg(home.path("state"));
+    second.arg("--socket").arg(home.path("other.sock"));
+    let (status, _, told) = outcome(&mut second);
+    assert_eq!(status, 75, "{told}");
+    assert!(told.contains("held by another wasessiond"), "{told}");
+    assert!(told.contains(&first.child.id().to_string()), "{told}");
+    Client::json(&home.socket()).ping();
+    first.stop();
+}
+
+#[test]
+fn a_socket_that_a_live_daemon_has() {
+    let home = Home::new();
+    let first = home.start();
+    let mut second = home.program();
+    second.arg("--state").arg(home.path("other"));
+    second.arg("--socket").arg(home.socket());
+    let (status, _, told) = outcome(&mut second);
+    assert_eq!(status, 75, "{told}");
+    assert!(
+        told.contains("a live daemon has the control socket"),
+        "{told}"
+    );
+    Client::json(&home.socket()).ping();
+    first.stop();
+}
+
+#[test]
+fn something_else_at_the_sockets_path() {
+    let home = Home::new();
+    std::fs::create_dir(home.path("run")).expect("a directory");
+    std::fs::write(home.socket(), "precious").expect("a file");
+    let (status, _, told) = outcome(&mut home.daemon());
+    assert_eq!(status, 73, "{told}");
+    assert!(told.contains("is not a socket"), "{told}");
+    assert_eq!(
+        std::fs::read_to_string(home.socket()).expect("the file"),
+        "precious"
+    );
+}
+
+#[test]
+fn a_socket_path_that_is_too_long() {
+    let home = Home::new();
+    let mut command = home.program();
+    command.arg("--state").arg(home.path("state"));
+    command.arg("--socket").arg(home.path(&"x".repeat(120)));
+    let (status, _, told) = outcome(&mut command);
+    assert_eq!(status, 78, "{told}");
+    assert!(told.contains("the kernel takes 107"), "{told}");
+}
+
+#[test]
+fn directories_that_are_not_this_users() {
+    let home = Home::new();
+    let locked = home.path("locked");
+    std::fs::create_dir(&locked).expect("a directory");
+    let everybody = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(&locked, everybody(0o555)).expect("a mode");
+    std::fs::set_permissions(home.path("."), everybody(0o755)).expect("a mode");
+    for (state, socket, named) in [
+        ("locked/state", "control.sock", "locked/state"),
+        ("free/state", "locked/run/control.sock", "locked/run"),
+        ("free/state", "locked/control.sock", "locked/control.sock"),
+    ] {
+        std::fs::create_dir_all(home.path("free")).expect("a directory");
+        std::fs::set_permissions(home.path("free"), everybody(0o777)).expect("a mode");
+        let mut command = home.program();
+        command.arg("--state").arg(home.path(state));
+        command.arg("--socket").arg(home.path(socket));
+        if nix::unistd::geteuid().is_root() {
+            // Root may write everywhere, so somebody else tries.
+            command.uid(54_321).gid(54_321);
+            if let Err(error) = command.spawn().map(|mut child| child.kill()) {
+                eprintln!("NOT TESTED: uid 54321 cannot run the program ({error})");
+                return;
+            }
+        }
+        let (status, _, told) = outcome(&mut command);
+        assert_eq!(status, 77, "{told}");
+        assert!(told.contains(named), "{told}");
+    }
+}

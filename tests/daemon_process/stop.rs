@@ -1,0 +1,69 @@
+//! Signals, and what they leave behind.
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Client, DEADLINE, Home};
+
+#[test]
+fn an_orderly_stop() {
+    let home = Home::new();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut running = home.start();
+        let mut idle = Client::json(&home.socket());
+        let mut watcher = Client::json(&home.socket());
+        let watching = watcher.ask(1, "{\"watch\":{\"users\":[],\"since\":null}}");
+        assert!(watching["Ok"]["watching"].is_object(), "{watching}");
+        running.signal(signal);
+        for client in [&mut idle, &mut watcher] {
+            let goodbye = client.receive().expect("a goodbye");
+            assert!(
+                goodbye.contains("\"closing\":{\"code\":\"stopping\""),
+                "{goodbye}"
+            );
+            assert_eq!(client.receive(), None);
+        }
+        assert_eq!(running.wait().code(), Some(0), "{}", running.log());
+        let log = running.log();
+        // Who did it is part of the story.
+        let sender = format!("on {signal} from pid {} of uid", std::process::id());
+        assert!(log.contains(&sender), "{log}");
+        assert!(!home.socket().exists(), "its socket is gone");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let home = Home::new();
+    let mut running = home.start();
+    // A client that does not read keeps an orderly stop waiting for a while.
+    let mut client = Client::json(&home.socket());
+    client
+        .0
+        .set_write_timeout(Some(std::time::Duration::from_secs(1)))
+        .expect("a timeout");
+    let request = b"\0\0\0\x19{\"id\":1,\"command\":\"ping\"}";
+    while std::io::Write::write_all(&mut client.0, request).is_ok() {}
+    running.signal(Signal::SIGTERM);
+    running.wait_for("stopping, on SIGTERM");
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.wait().code(), Some(130), "{}", running.log());
+    assert!(!running.log().contains("stopped"), "{}", running.log());
+    // What is left behind does not keep the next one from starting.
+    home.start().stop();
+}
+
+#[test]
+fn a_client_that_does_not_read_cannot_stop_a_stop() {
+    let home = Home::new();
+    let running = home.start();
+    let mut client = Client::json(&home.socket());
+    client
+        .0
+        .set_write_timeout(Some(std::time::Duration::from_secs(1)))
+        .expect("a timeout");
+    let request = b"\0\0\0\x19{\"id\":1,\"command\":\"ping\"}";
+    while std::io::Write::write_all(&mut client.0, request).is_ok() {}
+    let begin = std::time::Instant::now();
+    running.stop();
+    assert!(begin.elapsed() < DEADLINE / 2, "{:?}", begin.elapsed());
+}

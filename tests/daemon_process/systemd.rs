@@ -1,0 +1,188 @@
+//! A service manager that is none: what it is told, and the socket it passes.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Client, DEADLINE, Home, start};
+
+/// The socket where the daemon's notifications arrive.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn new(home: &Home) -> Self {
+        let socket = UnixDatagram::bind(home.path("notify")).expect("a socket");
+        socket.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        Self(socket)
+    }
+
+    fn command(&self, home: &Home) -> Command {
+        let mut command = home.daemon();
+        let address = self.0.local_addr().expect("an address");
+        command.env("NOTIFY_SOCKET", address.as_pathname().expect("a path"));
+        command
+    }
+
+    /// The next datagram, by variable.
+    fn datagram(&self) -> BTreeMap<String, String> {
+        let mut bytes = [0; 4096];
+        let length = self.0.recv(&mut bytes).expect("a datagram");
+        let text = std::str::from_utf8(&bytes[..length]).expect("text");
+        let pairs = text
+            .lines()
+            .map(|line| line.split_once('=').expect("a variable"));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// The next datagram that has this variable.
+    fn next_with(&self, name: &str) -> BTreeMap<String, String> {
+        loop {
+            let datagram = self.datagram();
+            if datagram.contains_key(name) {
+                return datagram;
+            }
+        }
+    }
+}
+
+#[test]
+fn ready_means_that_it_listens_and_stopping_comes_before_the_end() {
+    let home = Home::new();
+    let manager = Manager::new(&home);
+    let mut command = manager.command(&home);
+    let running = std::thread::spawn(move || start(&mut command));
+    let first = manager.datagram();
+    assert_eq!(
+        first.get("READY").map(String::as_str),
+        Some("1"),
+        "{first:?}"
+    );
+    assert_eq!(
+        first.get("STATUS").map(String::as_str),
+        Some("no sessions"),
+        "{first:?}"
+    );
+    Client::json(&home.socket()).ping();
+    let running = running.join().expect("it started");
+    running.signal(Signal::SIGTERM);
+    let last = manager.datagram();
+    assert_eq!(
+        last.get("STOPPING").map(String::as_str),
+        Some("1"),
+        "{last:?}"
+    );
+    assert!(last["STATUS"].starts_with("Stopping"), "{last:?}");
+    assert!(
+        last["EXTEND_TIMEOUT_USEC"].parse::<u64>().is_ok(),
+        "{last:?}"
+    );
+    running.end_well();
+}
+
+#[test]
+fn a_reload_is_announced_with_its_time_and_ended_whatever_comes_of_it() {
+    let home = Home::new();
+    let manager = Manager::new(&home);
+    let running = start(&mut manager.command(&home));
+    manager.next_with("READY");
+    for (text, status) in [
+        ("[sessions]\nmax = 3\n", "no sessions"),
+        (
+            "[sessions]\nmax = 0\n",
+            "no sessions. Configuration not reloaded: ",
+        ),
+        ("[sessions]\nmax = 4\n", "no sessions"),
+    ] {
+        home.configure(text);
+        running.signal(Signal::SIGHUP);
+        let begun = manager.next_with("RELOADING");
+        let time = begun
+            .get("MONOTONIC_USEC")
+            .expect("the time, in the same datagram");
+        assert!(time.parse::<u64>().is_ok(), "{begun:?}");
+        let ended = manager.next_with("READY");
+        assert!(ended["STATUS"].starts_with(status), "{ended:?}");
+        assert_eq!(
+            ended["STATUS"].len() > "no sessions".len(),
+            text.contains("= 0"),
+            "{ended:?}"
+        );
+    }
+    running.stop();
+}
+
+#[test]
+fn the_watchdog_is_fed() {
+    let home = Home::new();
+    let manager = Manager::new(&home);
+    let running = start(manager.command(&home).env("WATCHDOG_USEC", "400000"));
+    for _ in 0..3 {
+        let fed = manager.next_with("WATCHDOG");
+        assert_eq!(fed["WATCHDOG"], "1");
+    }
+    running.stop();
+}
+
+/// The program with this socket as systemd passes it: as descriptor 3, with its own pid.
+fn activated(home: &Home, listener: UnixListener) -> Command {
+    let daemon = home.daemon();
+    let mut command = Command::new("/bin/sh");
+    let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ exec \"$0\" \"$@\"";
+    command
+        .args(["-c", script])
+        .arg(daemon.get_program())
+        .args(daemon.get_args());
+    command
+        .env_clear()
+        .env("NO_COLOR", "1")
+        .env("LISTEN_FDS", "1");
+    command
+        .stdin(Stdio::from(OwnedFd::from(listener)))
+        .stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn a_socket_from_systemd_is_used_and_left_there() {
+    let home = Home::new();
+    let path = home.path("activated.sock");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    // A client that came before the daemon.
+    let mut early = Client::connect(&path);
+    early.send("wasession/1 json");
+    let ours = listener.try_clone().expect("the manager's own");
+    let mut running = start(&mut activated(&home, listener));
+    assert!(early.receive().expect("a welcome").contains(" ok "));
+    early.ping();
+    assert!(!home.socket().exists(), "it made no other");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.wait().code(), Some(0), "{}", running.log());
+    assert!(path.exists(), "it is the manager's to remove");
+    // The next daemon takes over who waits.
+    let mut waiting = Client::connect(&path);
+    waiting.send("wasession/1 json");
+    let running = start(&mut activated(&home, ours));
+    assert!(waiting.receive().expect("a welcome").contains(" ok "));
+    running.stop();
+}
+
+#[test]
+fn a_descriptor_from_systemd_that_is_no_socket_is_refused() {
+    let home = Home::new();
+    let mut command = activated(&home, UnixListener::bind(home.path("s")).expect("a socket"));
+    command.stdin(Stdio::from(
+        std::fs::File::open("/dev/null").expect("a file"),
+    ));
+    command.stdout(Stdio::piped());
+    let (status, _, told) = crate::process::outcome(&mut command);
+    assert_eq!(status, 73, "{told}");
+    assert!(
+        told.contains("the socket from systemd cannot be used"),
+        "{told}"
+    );
+}
