@@ -39,7 +39,12 @@ use terminal::Terminal;
 /// Does what the command line says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().collect();
+    main_with(std::env::args_os().collect())
+}
+
+/// Does what these words say, the first of them the program's name.
+#[must_use]
+pub fn main_with(words: Vec<OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
         Err(error) => return misused(&words, &error).into(),

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use super::access::{Peer, groups_of};
 use super::connection;
+use super::message_id;
 use super::permits::{Permit, Permits};
 use super::socket::ControlSocket;
 use super::state::Daemon;
@@ -235,6 +236,7 @@ impl Refusals {
         };
         let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
         warn!(
+            message_id = message_id::REFUSED,
             peer_uid = uid,
             peer_pid = pid,
             "a connection of uid {uid}, pid {pid}, is refused: {why}{more}"

@@ -15,7 +15,9 @@ mod info;
 mod inherited;
 pub mod listener;
 pub mod logging;
+pub mod message_id;
 pub mod permits;
+mod program;
 mod reload;
 mod run;
 pub mod signals;
@@ -25,4 +27,5 @@ pub mod state;
 pub mod systemd;
 
 pub use error::DaemonError;
+pub use program::{main, main_with};
 pub use run::{ExitReason, Options, Setup, run};

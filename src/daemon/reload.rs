@@ -4,6 +4,7 @@
 use tracing::{error, info, warn};
 
 use super::config::Config;
+use super::message_id;
 use super::state::{Daemon, Live};
 use super::systemd::Notifier;
 use crate::protocol::{Failure, FailureCode, Reloaded};
@@ -32,7 +33,10 @@ impl Daemon {
             Err(error) => Err(format!("reading it failed inside the daemon: {error}")),
         };
         let result = result.map_err(|why| {
-            error!("the configuration is not reloaded ({who}), the old one stays: {why}");
+            error!(
+                message_id = message_id::NOT_RELOADED,
+                "the configuration is not reloaded ({who}), the old one stays: {why}"
+            );
             notifier.set_notice(Some(format!("Configuration not reloaded: {why}")));
             let message = format!("The configuration is not reloaded, the old one stays:\n{why}");
             Failure::new(FailureCode::ConfigInvalid, message)

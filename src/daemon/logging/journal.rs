@@ -113,3 +113,31 @@ impl Visit for FindId {
         self.take(field, || format!("{value:?}"));
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Mutex;
+
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Last(Arc<Mutex<Option<String>>>);
+
+    impl<S: Subscriber> Layer<S> for Last {
+        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+            let mut found = FindId(None);
+            event.record(&mut found);
+            *self.0.lock().expect("the last id") = found.0;
+        }
+    }
+
+    /// The id of the last event of these.
+    pub(in crate::daemon::logging) fn id_of(events: impl FnOnce()) -> Option<String> {
+        let last = Last::default();
+        let subscriber = tracing_subscriber::registry().with(last.clone());
+        tracing::subscriber::with_default(subscriber, events);
+        last.0.lock().expect("the last id").take()
+    }
+}

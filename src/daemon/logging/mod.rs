@@ -18,15 +18,19 @@
 //! only ciphertext is held at `warn`, whatever the filter says.
 
 mod journal;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
@@ -107,7 +111,7 @@ pub fn start(environment: &Environment, configured: &str) -> Result<FilterHandle
     let (output, trouble) = output(environment);
     tracing_subscriber::registry()
         .with(filter)
-        .with(filter_fn(may_be_shown).with_max_level_hint(LevelFilter::TRACE))
+        .with(filter_fn(may_be_shown))
         .with(output)
         .try_init()
         .map_err(|e| LoggingError::Twice(e.to_string()))?;
@@ -137,7 +141,7 @@ fn may_be_shown(about: &Metadata<'_>) -> bool {
 /// The layer that writes, and why it is not the journal although it should be.
 fn output<S>(environment: &Environment) -> (Box<dyn Layer<S> + Send + Sync>, Option<io::Error>)
 where
-    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
     let mut trouble = None;
     if stderr_is_journal(environment) {
@@ -146,18 +150,26 @@ where
             Err(error) => trouble = Some(error),
         }
     }
-    let terminal = io::stderr().is_terminal();
+    let ansi = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
+    (lines(io::stderr, ansi).boxed(), trouble)
+}
+
+/// Plain lines.
+fn lines<S, W>(writer: W, ansi: bool) -> impl Layer<S> + Send + Sync
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let fields = format::debug_fn(|writer, field, value| match field.name() {
         "message" => write!(writer, "{value:?}"),
         // The first is for the journal's catalog; the others repeat what the line says anyway.
         "message_id" | "log.target" | "log.module_path" | "log.file" | "log.line" => Ok(()),
         name => write!(writer, "{name}={value:?}"),
     });
-    let lines = tracing_subscriber::fmt::layer()
+    tracing_subscriber::fmt::layer()
         .fmt_fields(fields.delimited(" "))
-        .with_writer(io::stderr)
-        .with_ansi(terminal && environment.get("NO_COLOR").is_none());
-    (lines.boxed(), trouble)
+        .with_writer(writer)
+        .with_ansi(ansi)
 }
 
 /// Whether stderr is connected to the journal, as systemd says it connected it.

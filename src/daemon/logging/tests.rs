@@ -1,0 +1,100 @@
+//! What is shown, and how.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use tracing::{debug, error, info, trace, warn};
+
+use super::*;
+
+#[derive(Clone, Default)]
+struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("the paper").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is written while this runs.
+fn written(filter: &str, events: impl FnOnce()) -> String {
+    let paper = Paper::default();
+    let writer = paper.clone();
+    let filter = EnvFilter::builder().parse(filter).expect("a filter");
+    let subscriber = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(may_be_shown))
+        .with(lines(move || writer.clone(), false));
+    tracing::subscriber::with_default(subscriber, events);
+    let bytes = paper.0.lock().expect("the paper").clone();
+    String::from_utf8(bytes).expect("text")
+}
+
+#[test]
+fn no_filter_raises_what_knows_secrets() {
+    let shown = written("trace", || {
+        trace!(target: "wasessiond::session", "shown 1");
+        debug!(target: "rustls::client", "shown 2");
+        warn!(target: "whatsapp_rust::client", "shown 3");
+        error!(target: "Client/Recv", "shown 4");
+        info!(target: "Bot/PairCode", "hidden 1");
+        debug!(target: "Client/Recv", "hidden 2");
+        info!(target: "whatsapp_rust::pair", "hidden 3");
+        info!(target: "wacore", "hidden 4");
+        info!(target: "wasessiondx", "hidden 5");
+        info!(target: "tokio_websockets", "hidden 6");
+    });
+    assert!(!shown.contains("hidden"), "{shown}");
+    assert_eq!(shown.lines().count(), 4, "{shown}");
+}
+
+#[test]
+fn a_filter_quietens_what_it_names() {
+    let shown = written("info,wasessiond::session=error", || {
+        info!(target: "wasessiond::daemon", "shown");
+        debug!(target: "wasessiond::daemon", "hidden 1");
+        warn!(target: "wasessiond::session", "hidden 2");
+    });
+    assert!(
+        !shown.contains("hidden") && shown.contains("shown"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn lines_have_the_fields_but_not_the_journals_id() {
+    let shown = written("info", || {
+        let message_id = "0123456789abcdef0123456789abcdef";
+        info!(target: "wasessiond", user = %"alice", message_id, "it ended");
+    });
+    assert!(shown.contains("it ended user=alice"), "{shown}");
+    assert!(!shown.contains("0123456789abcdef"), "{shown}");
+}
+
+#[test]
+fn the_journals_id_is_found_in_every_spelling() {
+    use super::journal::tests::id_of;
+    let id = "0123456789abcdef0123456789abcdef";
+    assert_eq!(id_of(|| info!(message_id = id, "x")).as_deref(), Some(id));
+    assert_eq!(id_of(|| info!(message_id = %id, "x")).as_deref(), Some(id));
+    assert_eq!(id_of(|| info!(user = id, "x")), None);
+    assert_eq!(id_of(|| info!(message_id = "0123", "x")), None);
+    assert_eq!(id_of(|| info!(message_id = %format!("{id}\n"), "x")), None);
+}
+
+#[test]
+fn our_ids_are_ids_and_differ() {
+    use crate::daemon::message_id::{NOT_RELOADED, REFUSED};
+    for id in [NOT_RELOADED, REFUSED] {
+        assert_eq!(id_of_text(id).as_deref(), Some(id));
+    }
+    assert_ne!(NOT_RELOADED, REFUSED);
+}
+
+fn id_of_text(id: &str) -> Option<String> {
+    super::journal::tests::id_of(|| info!(message_id = id, "x"))
+}

@@ -1,0 +1,192 @@
+//! The program `wasessiond`: its command line, and what must be in place before anything runs.
+//!
+//! Exit status: 0 stopped as asked; 2 wrong command line; 70 a fault of the daemon; 71 the operating
+//! system refused; 73 the socket cannot be made; 74 the state directory cannot be used; 75 a live
+//! daemon has the state directory or the socket; 77 not permitted; 78 the configuration is wrong;
+//! 130 or 143 ended at once by a second SIGINT or SIGTERM.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use tracing::error;
+
+use super::environment::Environment;
+use super::error::status;
+use super::{DaemonError, Options, Setup, logging, run, signals};
+
+const VERSION: &str = if cfg!(feature = "simulator") {
+    concat!(env!("CARGO_PKG_VERSION"), " (simulator build)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
+/// Owns the WhatsApp sessions of many users on this machine. Its client is wactl
+#[derive(Parser)]
+#[command(name = "wasessiond", version = VERSION, args_conflicts_with_subcommands = true)]
+struct Cli {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the control socket is to be
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Where the sessions are kept
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check a configuration: print what would be in force, or everything that is wrong (status 78)
+    Check {
+        /// The file; without it the one the daemon would read
+        file: Option<PathBuf>,
+    },
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn main() -> ExitCode {
+    main_with(std::env::args_os().collect())
+}
+
+/// Does what these words say, the first of them the program's name.
+#[must_use]
+pub fn main_with(words: Vec<OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version come this way too. Where it is printed to may be closed.
+            let _ = answer.print();
+            return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(status::SOFTWARE));
+        }
+    };
+    let environment = Environment::of_process();
+    let result = match cli.command {
+        Some(Command::Check { file }) => check(file, &environment),
+        None => absolute(cli).and_then(|options| serve(&options, &environment)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            ExitCode::from(failure.error.exit_status())
+        }
+    }
+}
+
+/// An error, and whether the log is there to tell it.
+struct Failed {
+    error: DaemonError,
+    logging: bool,
+}
+
+impl Failed {
+    fn tell(&self) {
+        if self.logging {
+            error!("wasessiond ends: {}", self.error);
+        } else {
+            // Where it is written to may be closed; the exit status says the rest.
+            let _ = writeln!(io::stderr(), "wasessiond: {}", self.error);
+        }
+    }
+}
+
+impl<E: Into<DaemonError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            logging: false,
+        }
+    }
+}
+
+/// Paths of the command line belong to the directory of whoever typed them.
+fn absolute(cli: Cli) -> Result<Options, Failed> {
+    let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
+    let system = |source| DaemonError::System {
+        action: "find out the working directory",
+        source,
+    };
+    Ok(Options {
+        config: absolute(cli.config).map_err(system)?,
+        socket: absolute(cli.socket).map_err(system)?,
+        state: absolute(cli.state).map_err(system)?,
+    })
+}
+
+fn check(file: Option<PathBuf>, environment: &Environment) -> Result<(), Failed> {
+    let options = Options {
+        config: file,
+        ..Options::default()
+    };
+    let setup = Setup::load(&options, environment)?;
+    for note in &setup.notes {
+        let _ = writeln!(io::stderr(), "wasessiond: note: {note}");
+    }
+    let looked_for = setup.source.file().map_or_else(String::new, display);
+    let origin = match &setup.live.file {
+        Some(file) => format!("# From {}", display(file)),
+        None => format!("# There is no configuration file {looked_for}: these are the defaults"),
+    };
+    // A closed pipe is not an error.
+    let _ = writeln!(
+        io::stdout(),
+        "{origin}\n# Sessions are kept in {}\n# The control socket is {}\n\n{}",
+        display(&setup.state_directory),
+        display(&setup.socket),
+        setup.live.config.to_toml().trim_end(),
+    );
+    Ok(())
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn serve(options: &Options, environment: &Environment) -> Result<(), Failed> {
+    // Whatever is made is for this user alone, unless code says otherwise.
+    umask(Mode::from_bits_truncate(0o077));
+    let setup = Setup::load(options, environment)?;
+    let filter = logging::start(environment, &setup.live.config.log_filter)?;
+    std::panic::set_hook(Box::new(|panic| error!("panic: {panic}")));
+    raise_open_files();
+    let system = |action| move |source| DaemonError::System { action, source };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // The disk gets no faster from more threads.
+        .max_blocking_threads(8)
+        .build()
+        .map_err(system("start the runtime"))?;
+    let result = runtime.block_on(async {
+        let orders = signals::orders().map_err(system("take over the signals"))?;
+        run(setup, filter, orders).await
+    });
+    // Whatever still runs had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failed {
+            error,
+            logging: true,
+        }),
+    }
+}
+
+/// Each session needs a few descriptors, and the usual soft limit is meant for programs that use
+/// `select`.
+fn raise_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!("the limit of open files stays as it is: {}", error.desc());
+    }
+}
