@@ -139,13 +139,13 @@ fn status(phase: Phase) -> Status {
 
 fn event(seq: u64, kind: EventKind, phase: Phase) -> Message {
     let status = status(phase);
-    Message::Event(Event {
+    Message::Event(Box::new(Event {
         seq,
         at: status.since,
         user: status.user.clone(),
         kind,
         status: Some(status),
-    })
+    }))
 }
 
 #[test]

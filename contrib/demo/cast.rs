@@ -32,8 +32,8 @@ pub(crate) fn play_another_part() -> Option<ExitCode> {
     }
     let part = words.remove(1);
     match part.to_str() {
-        Some(AS_DAEMON) => Some(wasessiond::daemon::main_with(words)),
-        Some(AS_WACTL) => Some(wasessiond::ctl::main_with(words)),
+        Some(AS_DAEMON) => Some(wasessiond::daemon::main_with(&words)),
+        Some(AS_WACTL) => Some(wasessiond::ctl::main_with(&words)),
         _ => None,
     }
 }
@@ -50,13 +50,25 @@ impl Cast {
     pub(crate) async fn assemble() -> Result<Self> {
         let sim = wasim::Server::start(wasim::Options::default()).await?;
         let home = tempfile::tempdir()?;
-        let config = format!("[whatsapp]\nendpoint = {:?}\nversion = \"2.3000.1\"\n", sim.url());
+        let config = format!(
+            "[whatsapp]\nendpoint = {:?}\nversion = \"2.3000.1\"\n",
+            sim.url()
+        );
         std::fs::write(home.path().join("config.toml"), config)?;
-        say(&format!("A WhatsApp server to rehearse against listens at {}", sim.url()));
+        say(&format!(
+            "A WhatsApp server to rehearse against listens at {}",
+            sim.url()
+        ));
         let daemon = start_daemon(&home).await?;
         say("$ wasessiond\nready");
         let (client, watch) = join(&home).await?;
-        Ok(Self { sim, client, watch, daemon, home })
+        Ok(Self {
+            sim,
+            client,
+            watch,
+            daemon,
+            home,
+        })
     }
 
     /// Waits until something happens to alice.
@@ -92,7 +104,10 @@ impl Cast {
             .env("WASESSIOND_SOCKET", socket(&self.home))
             .kill_on_drop(true)
             .spawn()?;
-        Ok(Wactl { child, words: words.join(" ") })
+        Ok(Wactl {
+            child,
+            words: words.join(" "),
+        })
     }
 
     pub(crate) async fn restart(&mut self) -> Result<()> {
@@ -190,7 +205,10 @@ async fn start_daemon(home: &TempDir) -> Result<Child> {
         let mut buffer = [0; 4096];
         loop {
             let length = notify.recv(&mut buffer).await?;
-            if String::from_utf8_lossy(&buffer[..length]).lines().any(|l| l == "READY=1") {
+            if String::from_utf8_lossy(&buffer[..length])
+                .lines()
+                .any(|l| l == "READY=1")
+            {
                 return Ok::<_, std::io::Error>(());
             }
         }

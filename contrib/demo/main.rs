@@ -54,7 +54,11 @@ async fn play() -> Result<()> {
     scene("the account's groups, and the ones alice has chosen");
     cast.wactl(&["groups", "alice"]).await?;
     let groups = cast.client.groups("alice").await?;
-    let chosen = groups.first().context("the account has no group")?.jid.to_string();
+    let chosen = groups
+        .first()
+        .context("the account has no group")?
+        .jid
+        .to_string();
     cast.wactl(&["targets", "alice", "--set", &chosen]).await?;
     cast.wactl(&["status", "alice"]).await?;
 
@@ -64,21 +68,36 @@ async fn play() -> Result<()> {
     let mut qr_seen = false;
     cast.until("alice is online again", |event| {
         qr_seen |= matches!(event.kind, EventKind::Qr);
-        event.status.as_ref().is_some_and(|s| s.phase == Phase::Online)
+        event
+            .status
+            .as_ref()
+            .is_some_and(|s| s.phase == Phase::Online)
     })
     .await?;
     ensure!(!qr_seen, "a QR code was shown although alice was linked");
     let status = cast.client.status("alice").await?;
-    ensure!(status.account.is_some_and(|a| a.jid == device), "another device came back");
+    ensure!(
+        status.account.is_some_and(|a| a.jid == device),
+        "another device came back"
+    );
     ensure!(status.targets.len() == 1, "the target group was lost");
     cast.wactl(&["list"]).await?;
 
     scene("the device is unlinked on the phone: everything of the session is removed");
     cast.sim.unlink(&device).await?;
-    let ended = cast.until("alice is logged out", |e| e.kind.ended().is_some()).await?;
+    let ended = cast
+        .until("alice is logged out", |e| e.kind.ended().is_some())
+        .await?;
     let entry = ended.kind.ended().context("the event names no end")?;
-    ensure!(entry.cause == Cause::Unlinked, "the cause is {}", entry.cause);
-    ensure!(cast.state() == BTreeSet::new(), "something is left on the disk");
+    ensure!(
+        entry.cause == Cause::Unlinked,
+        "the cause is {}",
+        entry.cause
+    );
+    ensure!(
+        cast.state() == BTreeSet::new(),
+        "something is left on the disk"
+    );
     cast.show_state("after");
     cast.wactl(&["history", "alice"]).await?;
 
@@ -91,11 +110,22 @@ async fn play() -> Result<()> {
 
     scene("force-logout: unlinked at WhatsApp, nothing left");
     cast.wactl(&["force-logout", "alice", "--yes"]).await?;
-    let ended = cast.until("alice is logged out", |e| e.kind.ended().is_some()).await?;
+    let ended = cast
+        .until("alice is logged out", |e| e.kind.ended().is_some())
+        .await?;
     let unlink = ended.kind.ended().map(|entry| entry.unlink);
-    ensure!(unlink == Some(Unlink::Confirmed), "the unlink was {unlink:?}");
-    ensure!(cast.sim.devices(PHONE).await?.is_empty(), "the device is still in the phone's list");
-    ensure!(cast.state() == BTreeSet::new(), "something is left on the disk");
+    ensure!(
+        unlink == Some(Unlink::Confirmed),
+        "the unlink was {unlink:?}"
+    );
+    ensure!(
+        cast.sim.devices(PHONE).await?.is_empty(),
+        "the device is still in the phone's list"
+    );
+    ensure!(
+        cast.state() == BTreeSet::new(),
+        "something is left on the disk"
+    );
     cast.show_state("after");
     cast.end_daemon().await
 }
@@ -103,14 +133,20 @@ async fn play() -> Result<()> {
 /// `wactl connect alice`, with the phone scanning what it shows. Returns the device and the code.
 async fn pair(cast: &mut Cast) -> Result<(String, String)> {
     let wactl = cast.begin_wactl(&["connect", "alice"])?;
-    let shown = cast.until("a QR code", |e| matches!(e.kind, EventKind::Qr)).await?;
+    let shown = cast
+        .until("a QR code", |e| matches!(e.kind, EventKind::Qr))
+        .await?;
     let qr = shown.status.and_then(|s| s.qr).and_then(|qr| qr.code);
     let code = qr.context("the QR code has no text")?.reveal().to_owned();
     let device = cast.sim.scan(&code, PHONE).await?;
-    cast.until("the pairing", |e| matches!(e.kind, EventKind::Paired)).await?;
+    cast.until("the pairing", |e| matches!(e.kind, EventKind::Paired))
+        .await?;
     wactl.succeed().await?;
     let status = cast.client.status("alice").await?;
     ensure!(status.phase == Phase::Online, "alice is {}", status.phase);
-    ensure!(status.account.is_some_and(|a| a.jid == device), "another device is online");
+    ensure!(
+        status.account.is_some_and(|a| a.jid == device),
+        "another device is online"
+    );
     Ok((device, code))
 }

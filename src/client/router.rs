@@ -91,7 +91,7 @@ impl Router {
                 }
                 Ok(Message::Event(event)) => {
                     if let Some(feed) = self.feed() {
-                        feed.event(event);
+                        feed.event(*event);
                     }
                 }
                 Ok(Message::Lagged { missed, state }) => {

@@ -59,7 +59,7 @@ impl Daemon {
     }
 
     pub(crate) async fn event(&mut self, event: Event) {
-        self.send(&Message::Event(event)).await;
+        self.send(&Message::Event(Box::new(event))).await;
     }
 
     pub(crate) async fn send(&mut self, message: &Message) {

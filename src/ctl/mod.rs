@@ -39,15 +39,15 @@ use terminal::Terminal;
 /// Does what the command line says.
 #[must_use]
 pub fn main() -> ExitCode {
-    main_with(std::env::args_os().collect())
+    main_with(&std::env::args_os().collect::<Vec<_>>())
 }
 
 /// Does what these words say, the first of them the program's name.
 #[must_use]
-pub fn main_with(words: Vec<OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(&words) {
+pub fn main_with(words: &[OsString]) -> ExitCode {
+    let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
-        Err(error) => return misused(&words, &error).into(),
+        Err(error) => return misused(words, &error).into(),
     };
     let mut terminal = Terminal::of_process(cli.json);
     let socket = socket_path(cli.socket.as_deref());

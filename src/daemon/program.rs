@@ -55,12 +55,12 @@ enum Command {
 /// Does what the command line says.
 #[must_use]
 pub fn main() -> ExitCode {
-    main_with(std::env::args_os().collect())
+    main_with(&std::env::args_os().collect::<Vec<_>>())
 }
 
 /// Does what these words say, the first of them the program's name.
 #[must_use]
-pub fn main_with(words: Vec<OsString>) -> ExitCode {
+pub fn main_with(words: &[OsString]) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(answer) => {

@@ -22,7 +22,7 @@ pub enum Message {
     /// The reply to a request.
     Reply(Reply),
     /// Something that happened to a watched session.
-    Event(Event),
+    Event(Box<Event>),
     /// The reader fell behind: `missed` events are lost to it. The present state follows, as if the
     /// watch had just begun. An end of a session among them is in the history.
     Lagged {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::whatsapp::Pace;
 
 /// A link that was online this long was a good one: the next failure begins anew.
-pub(super) const STABLE_AFTER: Duration = Duration::from_secs(60);
+pub(super) const STABLE_AFTER: Duration = Duration::from_mins(1);
 
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+const LONGEST: Duration = Duration::from_mins(5);
 /// Where WhatsApp asked to slow down.
-const FIRST_LONG: Duration = Duration::from_secs(60);
-const LONGEST_LONG: Duration = Duration::from_secs(15 * 60);
+const FIRST_LONG: Duration = Duration::from_mins(1);
+const LONGEST_LONG: Duration = Duration::from_mins(15);
 
 /// The wait before try number `failures` + 1, `failures` from 1. It doubles, and is shortened by up
 /// to half by `dice` (0 to 1), so that a thousand sessions that lost the same server do not come back

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::protocol::{Cause, HistoryEntry, LogoutReport, Unlink};
+use crate::protocol::{Cause, HistoryEntry, LogoutReport, Stage, Unlink};
 use crate::store::{History, Intent, Purge, Store, open_below};
 use crate::whatsapp::{Gateway, Link, LinkEvent, Scope, Stored, look_into};
 
@@ -62,7 +62,8 @@ impl Logout<'_> {
         let opened = link.insert(opened);
         while let Some(event) = told.recv().await {
             match event {
-                LinkEvent::Online(_) => {
+                // The login is accepted; that the link is ready for more need not be waited for.
+                LinkEvent::Stage(Stage::Sync) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     return opened.unlink(left).await;
                 }

@@ -151,7 +151,7 @@ const fn stage_limit(stage: Stage) -> Duration {
 /// How much later than its end a QR code's successor may come.
 const QR_SLACK: Duration = Duration::from_secs(30);
 const PURGE_RETRY: Duration = Duration::from_secs(2);
-const LONGEST_PURGE_RETRY: Duration = Duration::from_secs(5 * 60);
+const LONGEST_PURGE_RETRY: Duration = Duration::from_mins(5);
 
 impl Machine {
     /// The state of a session at its beginning, and what to do first.
@@ -317,7 +317,9 @@ impl Machine {
         self.touch(at);
         match self.phase {
             Phase::Online | Phase::LoggingOut | Phase::PurgeFailed => Vec::new(),
-            Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => self.by_code(phone, at),
+            Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => {
+                self.by_code(phone, at)
+            }
             // It may have been put right. A record that could not be read is not written over.
             Phase::StoreCorrupt => {
                 self.pair_anew(phone, at);
@@ -452,7 +454,7 @@ impl Machine {
     fn stage(&mut self, stage: Stage, at: Moment) -> Vec<Effect> {
         self.dialing = true;
         let connecting = Connecting {
-            attempt: self.attempts,
+            attempt: self.attempts.max(1),
             stage,
             stage_since: at.now,
         };

@@ -9,7 +9,7 @@ use crate::protocol::PhoneNumber;
 
 /// A pairing ends by itself after this, whatever happens to its links: with six QR codes it lasts 160
 /// seconds, with a pair code 180.
-const LONGEST: Duration = Duration::from_secs(10 * 60);
+const LONGEST: Duration = Duration::from_mins(10);
 /// How many pair codes one pairing may ask for.
 const MOST_CODES: u32 = 3;
 

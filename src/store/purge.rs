@@ -161,6 +161,8 @@ impl Purge {
 #[derive(Debug)]
 pub struct Leftover {
     dir: PathBuf,
+    /// Whose session it was, as the directory's name has it.
+    pub user: String,
     /// The purge's name.
     pub id: String,
     /// The line that belongs into the history; `None` when the intent cannot be read.
@@ -186,10 +188,12 @@ pub(super) fn leftovers(trash: &Path) -> Result<Vec<Leftover>, StoreError> {
             .ok()
             .and_then(|bytes| serde_json::from_slice::<Intent>(&bytes).ok());
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let id = name.rsplit('.').next().unwrap_or_default().to_owned();
+        // The user's id may hold dots, the purge's name does not.
+        let (user, id) = name.rsplit_once('.').unwrap_or((&name, ""));
         found.push(Leftover {
             entry: intent.map(|intent| intent.entry(measure(&dir))),
-            id,
+            user: user.to_owned(),
+            id: id.to_owned(),
             dir,
         });
     }
@@ -342,6 +346,10 @@ mod tests {
         store.create(&user, &Record::new(0)).expect("create");
         let mut purge = store.purge(&user);
         purge.commit(&intent(&user)).expect("commit");
-        assert_eq!(store.leftovers().expect("leftovers")[0].id, purge.id());
+        let found = store.leftovers().expect("leftovers");
+        assert_eq!(
+            (found[0].user.as_str(), found[0].id.as_str()),
+            ("a.b.c", purge.id())
+        );
     }
 }

@@ -37,15 +37,25 @@ pub(super) struct Delivery {
     pub(super) user: UserId,
     pub(super) caller: Caller,
     pub(super) command: SessionCommand,
-    /// Set for `connect`: a session is begun where there is none.
-    pub(super) begin: Option<Option<PhoneNumber>>,
+    pub(super) absent: Absent,
+}
+
+/// What a command does where there is no session.
+pub(super) enum Absent {
+    /// It is refused.
+    NotFound,
+    /// It begins one.
+    Begin {
+        /// By pair code for this phone.
+        phone: Option<PhoneNumber>,
+    },
 }
 
 /// Commands that may wait for one session.
 const COMMANDS: usize = 64;
 /// How long a session whose task failed waits before it begins again; it doubles.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-const LONGEST_AFTER_FAILURE: Duration = Duration::from_secs(5 * 60);
+const LONGEST_AFTER_FAILURE: Duration = Duration::from_mins(5);
 
 /// What a session that is restored is given besides.
 struct Restoring {
@@ -154,7 +164,7 @@ impl Actor {
             user,
             caller,
             command,
-            begin,
+            absent,
         } = delivery;
         match entry.commands.try_send(command) {
             Ok(()) => {}
@@ -163,7 +173,7 @@ impl Actor {
                     user,
                     caller,
                     command,
-                    begin,
+                    absent,
                 });
             }
             Err(TrySendError::Full(command)) => {
@@ -180,9 +190,9 @@ impl Actor {
             user,
             caller,
             command,
-            begin,
+            absent,
         } = delivery;
-        let Some(phone) = begin else {
+        let Absent::Begin { phone } = absent else {
             return refuse(command, &self.not_found(&user, caller));
         };
         if let Err(failure) = self.has_room(caller) {
@@ -330,9 +340,11 @@ impl Actor {
 
     /// A command that came while the session was ending concerns the user: a connect begins anew.
     fn deliver_late(&mut self, user: &UserId, owner: u32, command: SessionCommand) {
-        let begin = match &command {
-            SessionCommand::Connect { phone, .. } => Some(phone.clone()),
-            _ => None,
+        let absent = match &command {
+            SessionCommand::Connect { phone, .. } => Absent::Begin {
+                phone: phone.clone(),
+            },
+            _ => Absent::NotFound,
         };
         // It was let through to this owner's session, so it was the owner or somebody who sees all.
         let caller = Caller {
@@ -343,7 +355,7 @@ impl Actor {
             user: user.clone(),
             caller,
             command,
-            begin,
+            absent,
         });
     }
 
@@ -358,7 +370,7 @@ impl Actor {
             "its task did not answer and was ended".to_owned()
         };
         tracing::error!(user = %user, cause = %Cause::TaskFailed, "{error}");
-        self.finish_purge();
+        self.finish_purge(user.clone());
         let failures = self.failures.entry(user.clone()).or_default();
         *failures = failures.saturating_add(1);
         let wait = AFTER_FAILURE
@@ -370,13 +382,11 @@ impl Actor {
     }
 
     /// The task may have failed in the middle of a purge: what it had renamed is finished here.
-    fn finish_purge(&self) {
+    fn finish_purge(&self, user: UserId) {
         let (store, history) = (self.shared.store.clone(), Arc::clone(&self.shared.history));
         tokio::task::spawn_blocking(move || {
-            let mut history = history
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Err(e) = restore::finish_purges(&store, &mut history) {
+            let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(e) = restore::finish_purges(&store, &mut history, Some(&user)) {
                 tracing::error!("an interrupted logout could not be finished: {e}");
             }
         });

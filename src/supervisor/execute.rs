@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::actor::{Delivery, Order, not_found};
+use super::actor::{Absent, Delivery, Order, not_found};
 use super::{Caller, Supervisor};
 use crate::protocol::{
     Answer, Command, Failure, FailureCode, LogoutReport, PhoneNumber, Status, TargetEdit, UserId,
@@ -72,13 +72,15 @@ impl Supervisor {
         phone: Option<PhoneNumber>,
     ) -> Result<Status, Failure> {
         let (reply, answer) = oneshot::channel();
-        let begin = Some(phone.clone());
+        let absent = Absent::Begin {
+            phone: phone.clone(),
+        };
         let command = SessionCommand::Connect { phone, reply };
         self.deliver(Delivery {
             user: user.clone(),
             caller,
             command,
-            begin,
+            absent,
         })
         .await?;
         match timeout(CONNECT, answer).await {
@@ -113,7 +115,7 @@ impl Supervisor {
             user: user.clone(),
             caller,
             command: command(reply),
-            begin: None,
+            absent: Absent::NotFound,
         };
         self.deliver(delivery).await?;
         if let Ok(Ok(answer)) = timeout(deadline, answer).await {
@@ -125,7 +127,7 @@ impl Supervisor {
             user: user.clone(),
             caller,
             command: command(reply),
-            begin: None,
+            absent: Absent::NotFound,
         };
         let order = Order::Escalate(delivery);
         self.shared
@@ -195,7 +197,7 @@ impl Supervisor {
             user: user.clone(),
             caller,
             command,
-            begin: None,
+            absent: Absent::NotFound,
         })
         .await?;
         match timeout(within, answer).await {

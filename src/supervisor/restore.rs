@@ -17,7 +17,7 @@ pub(super) async fn read(
     let store = store.clone();
     let work = tokio::task::spawn_blocking(move || {
         let mut history = store.history(history_limit)?;
-        finish_purges(&store, &mut history)?;
+        finish_purges(&store, &mut history, None)?;
         Ok((sessions(&store)?, history))
     });
     match work.await {
@@ -28,8 +28,14 @@ pub(super) async fn read(
 }
 
 /// What is in the trash was committed: its line is written if the crash came before, and it is erased.
-pub(super) fn finish_purges(store: &Store, history: &mut History) -> Result<(), StoreError> {
-    for left in store.leftovers()? {
+/// With `only`, that of this user: those of others may be under way.
+pub(super) fn finish_purges(
+    store: &Store,
+    history: &mut History,
+    only: Option<&UserId>,
+) -> Result<(), StoreError> {
+    let left = store.leftovers()?.into_iter();
+    for left in left.filter(|left| only.is_none_or(|user| left.user == user.as_str())) {
         if let Some(entry) = &left.entry {
             history.append(&left.id, entry)?;
             tracing::info!(user = %entry.user, "finished a logout that was interrupted");

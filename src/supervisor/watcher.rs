@@ -63,7 +63,7 @@ impl Watcher {
                     let wanted =
                         owner(&event).is_some_and(|owner| self.scope.wants(&event.user, owner));
                     if wanted {
-                        return Some(Message::Event(Arc::unwrap_or_clone(event)));
+                        return Some(Message::Event(Box::new(Arc::unwrap_or_clone(event))));
                     }
                 }
                 Err(RecvError::Lagged(missed)) => return Some(self.begin_again(missed)),

@@ -49,11 +49,11 @@ pub enum Pace {
 }
 
 /// A ban without a usable end is a day long, never over now.
-const BAN_OF_UNKNOWN_LENGTH: Duration = Duration::from_secs(24 * 60 * 60);
+const BAN_OF_UNKNOWN_LENGTH: Duration = Duration::from_hours(24);
 /// No ban is taken to be shorter than this, whatever the server's number says.
-const SHORTEST_BAN: Duration = Duration::from_secs(60);
+const SHORTEST_BAN: Duration = Duration::from_mins(1);
 /// Nor longer than this: a larger number is not a time.
-const LONGEST_BAN: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+const LONGEST_BAN: Duration = Duration::from_hours(87840);
 /// What WhatsApp said is kept up to this many characters.
 const LONGEST_TEXT: usize = 2000;
 

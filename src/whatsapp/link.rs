@@ -213,7 +213,7 @@ impl Link {
         let teller = Teller { events, told };
         match version {
             Ok(_) => {
-                let story = Story {
+                let telling = Story {
                     client: Arc::clone(&client),
                     store: Arc::clone(&store),
                     scope: scope.clone(),
@@ -221,7 +221,7 @@ impl Link {
                     signals,
                     teller,
                 };
-                scope.run(story.tell(bot.spawn(), received));
+                scope.run(telling.tell(bot.spawn(), received));
             }
             Err(why) => teller.end(why),
         }
@@ -289,9 +289,6 @@ impl Link {
         let Some(jid) = self.client.pn() else {
             return Unlink::NotLinked;
         };
-        if !self.client.is_logged_in() {
-            return Unlink::Unreachable;
-        }
         let spec = RemoveDevice(RemoveCompanionDeviceSpec::new(&jid), within);
         let mut ending = self.ending.clone();
         let answer = tokio::select! {

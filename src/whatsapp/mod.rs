@@ -13,6 +13,8 @@ mod ending;
 mod gateway;
 mod link;
 mod pump;
+#[cfg(all(test, not(feature = "simulator")))]
+mod real_build;
 mod restart;
 mod scope;
 mod signal;

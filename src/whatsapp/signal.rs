@@ -97,7 +97,9 @@ impl Handler {
             },
             Event::PairingCodeRefresh(_) => Signal::PairCodeRefresh,
             Event::PairingCodeError(error) => Signal::PairCodeRefused(PairCodeRefused {
-                rate_limited: error.rejection.is_some_and(|r| r.is_throttled()),
+                rate_limited: error
+                    .rejection
+                    .is_some_and(whatsapp_rust::pair_code::PairCodeRejection::is_throttled),
                 retry_after: error.backoff,
                 error: error.error.clone(),
             }),

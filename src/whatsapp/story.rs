@@ -23,7 +23,7 @@ const SILENCE: Duration = Duration::from_secs(75);
 /// An end without a word, when nothing had been heard for this long, was silence.
 const QUIET: Duration = Duration::from_secs(20);
 /// The encrypted handshake has its own, longer time-out in the session.
-const HANDSHAKE_WATCH: Duration = Duration::from_secs(120);
+const HANDSHAKE_WATCH: Duration = Duration::from_mins(2);
 /// After `<success>` the library reports readiness within seconds, or, where the server leaves a
 /// stanza out, after a minute or never. The login itself has succeeded.
 const READY_AT_THE_LATEST: Duration = Duration::from_secs(15);
@@ -59,11 +59,19 @@ pub(super) struct Story {
     pub(super) teller: Teller,
 }
 
+/// How far the present connection got.
+#[derive(Default, PartialEq, PartialOrd)]
+enum Reached {
+    #[default]
+    Nothing,
+    Socket,
+    Handshake,
+}
+
 /// How far the story got.
 #[derive(Default)]
 struct Progress {
-    dialed: bool,
-    shaken: bool,
+    reached: Reached,
     /// Paired just now: the server closes and the library connects again.
     restarting: bool,
     closed: Option<String>,
@@ -106,7 +114,7 @@ impl Story {
             Signal::Dialing => self.teller.tell(LinkEvent::Stage(Stage::Transport)),
             Signal::Dialed => self.dialed(progress),
             Signal::Shaken => {
-                progress.shaken = true;
+                progress.reached = Reached::Handshake;
                 self.teller.tell(LinkEvent::Stage(Stage::Login));
             }
             Signal::Failed(ending) => return Some(ending),
@@ -163,7 +171,7 @@ impl Story {
 
     fn dialed(&self, progress: &mut Progress) {
         *progress = Progress {
-            dialed: true,
+            reached: Reached::Socket,
             name: progress.name.take(),
             ..Progress::default()
         };
@@ -217,7 +225,7 @@ impl Story {
         {
             self.ready(progress);
         }
-        let silent = progress.shaken && self.heard.ago() >= SILENCE;
+        let silent = progress.reached == Reached::Handshake && self.heard.ago() >= SILENCE;
         silent.then(|| self.silence())
     }
 
@@ -243,14 +251,15 @@ impl Story {
             }
         }
         if let Some(reason) = progress.closed.take() {
-            let (cause, when) = if progress.shaken || self.client.is_connected() {
-                (Cause::ConnectionLost, "the connection was lost")
-            } else {
-                (
-                    Cause::HandshakeFailed,
-                    "the encrypted handshake was broken off",
-                )
-            };
+            let (cause, when) =
+                if progress.reached == Reached::Handshake || self.client.is_connected() {
+                    (Cause::ConnectionLost, "the connection was lost")
+                } else {
+                    (
+                        Cause::HandshakeFailed,
+                        "the encrypted handshake was broken off",
+                    )
+                };
             return Ending::retry(cause, format!("{when}: {reason}"));
         }
         if progress.restarting {
@@ -259,10 +268,10 @@ impl Story {
                 "the link was closed after the pairing",
             );
         }
-        if !progress.dialed {
+        if progress.reached == Reached::Nothing {
             return Ending::retry(Cause::Unreachable, "WhatsApp could not be reached in time");
         }
-        if !progress.shaken {
+        if progress.reached < Reached::Handshake {
             return Ending::retry(Cause::HandshakeFailed, "the encrypted handshake failed");
         }
         if self.heard.ago() >= QUIET {

@@ -14,7 +14,7 @@ use crate::protocol::Cause;
 pub(super) type Version = (u32, u32, u32);
 
 /// WhatsApp publishes a version every few days; a day old one is accepted.
-const FRESH_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+const FRESH_FOR: Duration = Duration::from_hours(24);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Knows the version, or fetches it.

@@ -186,3 +186,28 @@ fn a_descriptor_from_systemd_that_is_no_socket_is_refused() {
         "{told}"
     );
 }
+
+/// Only a simulator build can have a session that reaches nothing.
+#[cfg(feature = "simulator")]
+#[test]
+fn the_status_follows_the_sessions() {
+    let home = Home::new();
+    // Nobody listens there: the port belongs to a socket that never will.
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    home.configure(&format!(
+        "[whatsapp]\nendpoint = \"ws://127.0.0.1:{port}/ws/chat\"\nversion = \"2.3000.1\"\n"
+    ));
+    let manager = Manager::new(&home);
+    let running = start(&mut manager.command(&home));
+    manager.next_with("READY");
+    let mut client = Client::json(&home.socket());
+    let begun = client.ask(1, "{\"connect\":{\"user\":\"alice\",\"phone\":null}}");
+    assert_eq!(begun["Ok"]["status"]["user"], "alice", "{begun}");
+    let status = |text: &str| while !manager.next_with("STATUS")["STATUS"].contains(text) {};
+    status("1 ");
+    let gone = client.ask(2, "{\"force_logout\":{\"user\":\"alice\"}}");
+    assert!(gone["Ok"]["logged_out"].is_object(), "{gone}");
+    status("no sessions");
+    running.stop();
+}

@@ -10,8 +10,14 @@ async fn logs_out_here_and_leaves_the_other_one_alone() {
     let device = stage.pair("alice", PHONE).await;
     stage.sim.replace(&device).await.expect("replace");
     stage.ended("alice").await;
-    stage.assert_gone("alice", Cause::Replaced, Unlink::NotAsked).await;
-    assert_eq!(stage.sim.devices(PHONE).await.expect("devices").len(), 1, "it is still linked");
+    stage
+        .assert_gone("alice", Cause::Replaced, Unlink::NotAsked)
+        .await;
+    assert_eq!(
+        stage.sim.devices(PHONE).await.expect("devices").len(),
+        1,
+        "it is still linked"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +31,14 @@ async fn parks_where_told_so_and_connect_takes_over() {
     stage.stop();
     stage.start().await;
     let status = stage.client.status("alice").await.expect("status");
-    assert_eq!((status.phase, status.reason), (Phase::Parked, Some(Cause::Replaced)));
-    stage.client.connect_session("alice", None).await.expect("connect");
+    assert_eq!(
+        (status.phase, status.reason),
+        (Phase::Parked, Some(Cause::Replaced))
+    );
+    stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
     stage.phase("alice", Phase::Online).await;
 }

@@ -7,12 +7,21 @@ use wasim::{Fault, UnlinkAnswer};
 use crate::stage::{PHONE, Stage};
 
 async fn forced(stage: &Stage, unlink: Unlink) {
-    let report = stage.client.force_logout("alice").await.expect("force-logout");
+    let report = stage
+        .client
+        .force_logout("alice")
+        .await
+        .expect("force-logout");
     assert_eq!(report.entry.unlink, unlink);
     assert_eq!(report.entry.cause, Cause::ForceLogout);
     assert!(report.entry.requested_by.is_some());
     let remains = report.next_action.contains("Linked devices");
-    assert_eq!(remains, unlink.device_may_remain(), "{}", report.next_action);
+    assert_eq!(
+        remains,
+        unlink.device_may_remain(),
+        "{}",
+        report.next_action
+    );
     stage.assert_gone("alice", Cause::ForceLogout, unlink).await;
 }
 
@@ -39,7 +48,11 @@ async fn while_disconnected_it_connects_to_unlink() {
 async fn while_whatsapp_cannot_be_reached() {
     let mut stage = Stage::set().await;
     let device = stage.pair("alice", PHONE).await;
-    stage.sim.set_listening(false).await.expect("stop listening");
+    stage
+        .sim
+        .set_listening(false)
+        .await
+        .expect("stop listening");
     stage.sim.drop_connection(&device).await.expect("drop");
     stage.phase("alice", Phase::BackingOff).await;
     forced(&stage, Unlink::Unreachable).await;
@@ -52,24 +65,41 @@ async fn while_whatsapp_cannot_be_reached() {
 async fn while_connecting_to_a_server_that_hangs() {
     let mut stage = Stage::with("[logout]\nunlink_timeout = \"1s\"\n").await;
     let device = stage.pair("alice", PHONE).await;
-    stage.sim.set_fault(Fault::NoServerHello).await.expect("fault");
+    stage
+        .sim
+        .set_fault(Fault::NoServerHello)
+        .await
+        .expect("fault");
     stage.sim.drop_connection(&device).await.expect("drop");
-    stage.event("alice", |e| {
-        e.status.as_ref().and_then(|s| s.connecting).is_some_and(|c| c.stage == wasessiond::protocol::Stage::Handshake)
-    }).await;
+    stage
+        .event("alice", |e| {
+            e.status
+                .as_ref()
+                .and_then(|s| s.connecting)
+                .is_some_and(|c| c.stage == wasessiond::protocol::Stage::Handshake)
+        })
+        .await;
     forced(&stage, Unlink::Unreachable).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_waiting_to_be_scanned() {
     let mut stage = Stage::set().await;
-    stage.client.connect_session("alice", None).await.expect("connect");
+    stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
     let qr = stage.qr("alice").await;
     forced(&stage, Unlink::NotLinked).await;
     stage.ended("alice").await;
     // The old code is worth nothing, and the next one is another.
     stage.sim.scan(&qr, PHONE).await.expect_err("the old code");
-    stage.client.connect_session("alice", None).await.expect("connect");
+    stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
     assert_ne!(stage.qr("alice").await, qr);
 }
 
@@ -82,7 +112,9 @@ async fn twice_at_once_is_one_logout() {
         stage.client.force_logout("alice")
     );
     assert_eq!(first.expect("first"), second.expect("second"));
-    stage.assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed).await;
+    stage
+        .assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed)
+        .await;
     let history = stage.client.history(None, None).await.expect("history");
     assert_eq!(history.len(), 1, "{history:?}");
 }
@@ -99,7 +131,10 @@ async fn a_connect_that_comes_meanwhile_pairs_afresh() {
     // It came before the logout, or after: then there is a new pairing.
     if begun.expect("connect").phase != Phase::Online {
         stage.qr("alice").await;
-        assert_eq!(stage.client.status("alice").await.expect("status").phase, Phase::AwaitingScan);
+        assert_eq!(
+            stage.client.status("alice").await.expect("status").phase,
+            Phase::AwaitingScan
+        );
     }
 }
 
@@ -133,19 +168,32 @@ async fn of_nobody_is_not_found_and_harms_nobody() {
         (".", FailureCode::InvalidUser),
         ("ali\0ce", FailureCode::InvalidUser),
     ] {
-        assert_eq!(Stage::code(stage.client.force_logout(user).await), code, "{user:?}");
+        assert_eq!(
+            Stage::code(stage.client.force_logout(user).await),
+            code,
+            "{user:?}"
+        );
     }
-    assert_eq!(stage.client.status("alice").await.expect("status").phase, Phase::Online);
+    assert_eq!(
+        stage.client.status("alice").await.expect("status").phase,
+        Phase::Online
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disconnect_of_a_pairing_leaves_nothing() {
     let mut stage = Stage::set().await;
-    stage.client.connect_session("alice", None).await.expect("connect");
+    stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
     stage.qr("alice").await;
     match stage.client.disconnect("alice").await.expect("disconnect") {
         Disconnected::Removed(report) => assert_eq!(report.entry.cause, Cause::PairingAbandoned),
         other => panic!("{other:?}"),
     }
-    stage.assert_gone("alice", Cause::PairingAbandoned, Unlink::NotLinked).await;
+    stage
+        .assert_gone("alice", Cause::PairingAbandoned, Unlink::NotLinked)
+        .await;
 }

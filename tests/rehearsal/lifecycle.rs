@@ -12,14 +12,19 @@ async fn unlinked_on_the_phone_and_paired_again_without_a_restart() {
         let device = stage.pair("alice", PHONE).await;
         let status = stage.client.status("alice").await.expect("status");
         let account = status.account.expect("an account");
-        assert_eq!((account.jid, account.phone), (device.clone(), format!("+{PHONE}")));
+        assert_eq!(
+            (account.jid, account.phone),
+            (device.clone(), format!("+{PHONE}"))
+        );
         assert!(stage.on_disk().contains_key("sessions/alice/auth.db"));
 
         stage.sim.unlink(&device).await.expect("unlink");
         let entry = stage.ended("alice").await;
         assert_eq!(entry.requested_by, None);
         assert!(entry.removed.files >= 2, "{entry:?}");
-        stage.assert_gone("alice", Cause::Unlinked, Unlink::NotLinked).await;
+        stage
+            .assert_gone("alice", Cause::Unlinked, Unlink::NotLinked)
+            .await;
     }
 }
 
@@ -28,11 +33,26 @@ async fn a_restart_restores_without_a_qr_code() {
     let mut stage = Stage::set().await;
     let device = stage.pair("alice", PHONE).await;
     stage.stop();
-    assert!(stage.sim.devices(PHONE).await.expect("devices").iter().any(|d| d.jid == device));
+    assert!(
+        stage
+            .sim
+            .devices(PHONE)
+            .await
+            .expect("devices")
+            .iter()
+            .any(|d| d.jid == device)
+    );
     stage.start().await;
     let status = stage.phase("alice", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, device);
-    assert!(stage.client.history(None, None).await.expect("history").is_empty());
+    assert!(
+        stage
+            .client
+            .history(None, None)
+            .await
+            .expect("history")
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,11 +81,19 @@ async fn a_disconnect_lasts_until_connect() {
     let status = stage.client.status("alice").await.expect("status");
     assert_eq!(status.phase, Phase::Disconnected);
     assert!(status.next_action.contains("wactl connect alice"));
-    stage.client.connect_session("alice", None).await.expect("connect");
+    stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
     let status = stage.phase("alice", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, device);
     // And again: it says so.
-    let again = stage.client.connect_session("alice", None).await.expect("connect");
+    let again = stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
     assert_eq!(again.phase, Phase::Online);
 }
 
@@ -85,15 +113,23 @@ async fn unlinked_while_the_daemon_was_down() {
     }
     assert!(stage.sim.devices("15550001002").await.expect("devices")[0].jid == other);
     stage.client.force_logout("bob").await.expect("bob");
-    stage.assert_gone("alice", Cause::LoggedOut, Unlink::NotLinked).await;
+    stage
+        .assert_gone("alice", Cause::LoggedOut, Unlink::NotLinked)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalidated_session_ends_at_its_next_login() {
     let mut stage = Stage::set().await;
     let device = stage.pair("alice", PHONE).await;
-    stage.sim.fail_next_login(&device, wasim::Failure::reason(406)).await.expect("fail");
+    stage
+        .sim
+        .fail_next_login(&device, wasim::Failure::reason(406))
+        .await
+        .expect("fail");
     stage.sim.drop_connection(&device).await.expect("drop");
     stage.ended("alice").await;
-    stage.assert_gone("alice", Cause::Invalidated, Unlink::NotLinked).await;
+    stage
+        .assert_gone("alice", Cause::Invalidated, Unlink::NotLinked)
+        .await;
 }

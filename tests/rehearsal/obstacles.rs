@@ -20,7 +20,11 @@ async fn lost_and_back(stage: &mut Stage, device: &str, fault: Fault, cause: Cau
     assert_eq!(status.reason, Some(cause), "{:?}", status.error);
     assert!(status.retry_at.is_some() && status.error.is_some());
     stage.sim.clear_faults().await.expect("clear");
-    stage.client.connect_session("alice", None).await.expect("connect");
+    stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
     let status = stage.phase("alice", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, device);
 }
@@ -41,16 +45,31 @@ async fn a_network_in_trouble_is_no_logout() {
     ] {
         lost_and_back(&mut stage, &device, fault, cause).await;
     }
-    assert!(stage.client.history(None, None).await.expect("history").is_empty());
+    assert!(
+        stage
+            .client
+            .history(None, None)
+            .await
+            .expect("history")
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_whatsapp_says_that_is_not_a_logout_keeps_the_credentials() {
     let mut stage = Stage::set().await;
     let device = stage.pair("alice", PHONE).await;
-    for (code, cause) in [(503, Cause::ServerUnavailable), (500, Cause::StreamError), (777, Cause::StreamError)] {
+    for (code, cause) in [
+        (503, Cause::ServerUnavailable),
+        (500, Cause::StreamError),
+        (777, Cause::StreamError),
+    ] {
         let error = wasim::StreamError::code(code).keep_open();
-        stage.sim.stream_error(&device, error).await.expect("stream error");
+        stage
+            .sim
+            .stream_error(&device, error)
+            .await
+            .expect("stream error");
         let status = stage.phase("alice", Phase::BackingOff).await;
         assert_eq!(status.reason, Some(cause));
         stage.phase("alice", Phase::Online).await;
@@ -77,9 +96,16 @@ async fn a_ban_with_an_end_is_held_over_a_restart() {
     stage.stop();
     stage.start().await;
     let status = stage.client.status("alice").await.expect("status");
-    assert_eq!((status.phase, status.held_until), (Phase::Held, held.held_until));
+    assert_eq!(
+        (status.phase, status.held_until),
+        (Phase::Held, held.held_until)
+    );
     // Asking does not help before then, and says so.
-    let asked = stage.client.connect_session("alice", None).await.expect("connect");
+    let asked = stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
     assert_eq!(asked.phase, Phase::Held);
 }
 
@@ -87,12 +113,24 @@ async fn a_ban_with_an_end_is_held_over_a_restart() {
 async fn a_refused_login_is_parked_until_somebody_says_connect() {
     let mut stage = Stage::set().await;
     let device = stage.pair("alice", PHONE).await;
-    for (reason, cause) in [(405, Cause::ClientOutdated), (409, Cause::Refused(Some(409))), (418, Cause::Refused(Some(418)))] {
-        stage.sim.fail_next_login(&device, wasim::Failure::reason(reason)).await.expect("fail");
+    for (reason, cause) in [
+        (405, Cause::ClientOutdated),
+        (409, Cause::Refused(Some(409))),
+        (418, Cause::Refused(Some(418))),
+    ] {
+        stage
+            .sim
+            .fail_next_login(&device, wasim::Failure::reason(reason))
+            .await
+            .expect("fail");
         stage.sim.drop_connection(&device).await.expect("drop");
         let status = stage.phase("alice", Phase::Parked).await;
         assert_eq!(status.reason, Some(cause));
-        stage.client.connect_session("alice", None).await.expect("connect");
+        stage
+            .client
+            .connect_session("alice", None)
+            .await
+            .expect("connect");
         stage.phase("alice", Phase::Online).await;
     }
 }
@@ -102,7 +140,11 @@ async fn corrupt_credentials_get_no_new_identity() {
     let mut stage = Stage::set().await;
     stage.pair("alice", PHONE).await;
     let db = stage.session_dir("alice").join("auth.db");
-    let cases: [(&str, Option<&[u8]>); 3] = [("empty", Some(b"")), ("garbage", Some(&[7; 5000])), ("missing", None)];
+    let cases: [(&str, Option<&[u8]>); 3] = [
+        ("empty", Some(b"")),
+        ("garbage", Some(&[7; 5000])),
+        ("missing", None),
+    ];
     stage.stop();
     let whole = fs::read(&db).expect("read");
     for (name, bytes) in cases {
@@ -118,8 +160,15 @@ async fn corrupt_credentials_get_no_new_identity() {
         if status.phase != Phase::StoreCorrupt {
             status = stage.phase("alice", Phase::StoreCorrupt).await;
         }
-        assert!(status.error.is_some_and(|e| e.contains("auth.db")), "{name}");
-        let asked = stage.client.connect_session("alice", None).await.expect("connect");
+        assert!(
+            status.error.is_some_and(|e| e.contains("auth.db")),
+            "{name}"
+        );
+        let asked = stage
+            .client
+            .connect_session("alice", None)
+            .await
+            .expect("connect");
         assert_eq!(asked.qr, None, "{name}");
         stage.stop();
         let left = fs::read(&db).ok();
@@ -132,20 +181,34 @@ async fn corrupt_credentials_get_no_new_identity() {
         stage.phase("alice", Phase::Online).await;
     }
     stage.stop();
-    fs::write(stage.session_dir("alice").join("session.toml"), "version = 99\n").expect("write");
+    fs::write(
+        stage.session_dir("alice").join("session.toml"),
+        "version = 99\n",
+    )
+    .expect("write");
     stage.start().await;
     if stage.client.status("alice").await.expect("status").phase != Phase::StoreCorrupt {
         stage.phase("alice", Phase::StoreCorrupt).await;
     }
-    stage.client.force_logout("alice").await.expect("force-logout");
-    stage.assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed).await;
+    stage
+        .client
+        .force_logout("alice")
+        .await
+        .expect("force-logout");
+    stage
+        .assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_that_hangs_is_torn_down_by_the_librarys_or_our_own_timer() {
     let mut stage = Stage::set().await;
     let device = stage.pair("alice", PHONE).await;
-    stage.sim.set_fault(FaultRule::from(Fault::NoSuccess).times(1)).await.expect("fault");
+    stage
+        .sim
+        .set_fault(FaultRule::from(Fault::NoSuccess).times(1))
+        .await
+        .expect("fault");
     stage.sim.drop_connection(&device).await.expect("drop");
     let status = loop {
         let status = stage.phase("alice", Phase::BackingOff).await;

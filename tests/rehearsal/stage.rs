@@ -15,7 +15,7 @@ use crate::daemon::Daemon;
 
 /// How long anything may take on a busy machine. What is waited for is an event, so a test is as fast
 /// as what it tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) const PHONE: &str = "15550001001";
 
@@ -99,7 +99,9 @@ impl Stage {
 
     pub(crate) async fn phase(&mut self, user: &str, phase: Phase) -> Status {
         let event = self
-            .event(user, |e| e.status.as_ref().is_some_and(|s| s.phase == phase))
+            .event(user, |e| {
+                e.status.as_ref().is_some_and(|s| s.phase == phase)
+            })
             .await;
         event.status.expect("it was looked at")
     }
@@ -127,7 +129,8 @@ impl Stage {
             .expect("connect");
         let qr = self.qr(user).await;
         let device = self.sim.scan(&qr, phone).await.expect("scan");
-        self.event(user, |e| matches!(e.kind, EventKind::Paired)).await;
+        self.event(user, |e| matches!(e.kind, EventKind::Paired))
+            .await;
         self.phase(user, Phase::Online).await;
         device
     }
@@ -158,7 +161,12 @@ impl Stage {
             while let Some(dir) = pending.pop() {
                 for entry in std::fs::read_dir(&dir).expect("read").flatten() {
                     let meta = entry.metadata().expect("metadata");
-                    let name = entry.path().strip_prefix(self.state()).expect("below").display().to_string();
+                    let name = entry
+                        .path()
+                        .strip_prefix(self.state())
+                        .expect("below")
+                        .display()
+                        .to_string();
                     if meta.is_dir() {
                         pending.push(entry.path());
                     }
@@ -183,9 +191,22 @@ impl Stage {
     }
 
     /// Nothing of the user is left anywhere, now, and the daemon says so.
-    pub(crate) async fn assert_gone(&self, user: &str, cause: Cause, unlink: Unlink) -> HistoryEntry {
-        assert_eq!(self.on_disk(), BTreeMap::new(), "something is left on the disk");
-        assert_eq!(self.descriptors(user), Vec::<PathBuf>::new(), "something is left open");
+    pub(crate) async fn assert_gone(
+        &self,
+        user: &str,
+        cause: Cause,
+        unlink: Unlink,
+    ) -> HistoryEntry {
+        assert_eq!(
+            self.on_disk(),
+            BTreeMap::new(),
+            "something is left on the disk"
+        );
+        assert_eq!(
+            self.descriptors(user),
+            Vec::<PathBuf>::new(),
+            "something is left open"
+        );
         match self.client.status(user).await {
             Err(ClientError::Failure(failure)) => {
                 assert_eq!(failure.code, FailureCode::NotFound);
@@ -196,7 +217,11 @@ impl Stage {
         }
         let listed = self.client.list().await.expect("list");
         assert!(listed.iter().all(|s| s.user.as_str() != user), "{listed:?}");
-        let history = self.client.history(Some(user), None).await.expect("history");
+        let history = self
+            .client
+            .history(Some(user), None)
+            .await
+            .expect("history");
         let newest = history.first().expect("a line in the history").clone();
         assert_eq!((newest.cause, newest.unlink), (cause, unlink));
         newest

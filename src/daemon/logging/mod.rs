@@ -13,9 +13,10 @@
 //!
 //! # Secrets
 //!
-//! Our own types do not show secrets. The WhatsApp library does: it logs pair codes at `info` and
-//! whole stanzas at `debug`. So everything that is neither ours nor one of a few libraries that see
-//! only ciphertext is held at `warn`, whatever the filter says.
+//! Our own types do not show secrets. The WhatsApp library does: it logs pair codes at `info`, and
+//! whole stanzas at `debug`, or at `warn` where it does not expect them: that of a locked account holds
+//! the appeal token. So everything that is neither ours nor one of a few libraries that see only
+//! ciphertext is held at `error`, whatever the filter says.
 
 mod journal;
 #[cfg(test)]
@@ -39,7 +40,7 @@ use super::environment::Environment;
 /// The environment variable that overrides `[log] filter`.
 pub const VARIABLE: &str = "WASESSIOND_LOG";
 
-/// Targets that a filter may raise above `warn`: this program, and libraries that see nothing of
+/// Targets that a filter may raise above `error`: this program, and libraries that see nothing of
 /// WhatsApp but ciphertext.
 const OPEN: [&str; 4] = ["wasessiond", "rustls", "mio", "tokio"];
 
@@ -135,7 +136,7 @@ fn may_be_shown(about: &Metadata<'_>) -> bool {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
     });
     // A record of `log` is asked about under its own target too.
-    open || *about.level() <= Level::WARN
+    open || *about.level() <= Level::ERROR
 }
 
 /// The layer that writes, and why it is not the journal although it should be.

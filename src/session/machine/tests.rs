@@ -1,12 +1,15 @@
 //! The state machine: every cell of its table, and what must hold on every way through it.
 
-mod cases;
-mod duties;
+mod deadlines;
 mod input;
-mod ledger;
-mod pairing;
-mod properties;
+mod linked;
+mod links;
+mod model;
+mod purges;
+mod restarts;
 mod scene;
+mod statuses;
 mod table;
+mod turns;
+mod unlinked;
 mod walk;
-mod waiting_table;

@@ -51,7 +51,7 @@ rows! {
     ConflictLogout "ended: conflict, logout" ended(Verdict::Conflict);
     ConflictPark "ended: conflict, park" ended(Verdict::Conflict);
     Park "ended: park" ended(Verdict::Park(Cause::ClientOutdated));
-    Hold "ended: hold" ended(Verdict::Hold(Cause::TemporaryBan, Duration::from_secs(3600)));
+    Hold "ended: hold" ended(Verdict::Hold(Cause::TemporaryBan, Duration::from_hours(1)));
     RetryAtOnce "ended: retry at once" ended(Verdict::Retry(Cause::StreamEnded, Pace::AtOnce));
     RetryUsual "ended: retry" ended(Verdict::Retry(Cause::ConnectionLost, Pace::Usual));
     RetryLong "ended: retry late" ended(Verdict::Retry(Cause::RateLimited, Pace::Long));
@@ -160,14 +160,14 @@ pub(super) fn qr(number: u32) -> LinkEvent {
 pub(super) fn pair_code() -> LinkEvent {
     LinkEvent::PairCode {
         code: Redacted::from(CODE),
-        valid_for: Duration::from_secs(180),
+        valid_for: Duration::from_mins(3),
     }
 }
 
 pub(super) fn refused(rate_limited: bool) -> LinkEvent {
     LinkEvent::PairCodeRefused(PairCodeRefused {
         rate_limited,
-        retry_after: rate_limited.then_some(Duration::from_secs(60)),
+        retry_after: rate_limited.then_some(Duration::from_mins(1)),
         error: "no".to_owned(),
     })
 }

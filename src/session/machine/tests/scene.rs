@@ -163,7 +163,7 @@ pub(super) fn at(now: Timestamp) -> Moment {
 pub(super) fn settings(on_conflict: OnConflict) -> Settings {
     Settings {
         on_conflict,
-        idle_after: Some(Duration::from_secs(24 * 3600)),
+        idle_after: Some(Duration::from_hours(24)),
         ..Settings::default()
     }
 }

@@ -1,3 +1,0 @@
-//! x
-use super::table::Column;
-pub(super) const LINKED: &[Column] = &[];

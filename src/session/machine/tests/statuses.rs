@@ -1,0 +1,90 @@
+//! What everybody sees is one piece, never late, and holds no secret where none belongs.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use super::super::{Effect, Machine};
+use super::input::{CODE, QR};
+use super::walk::{Taken, many, walks};
+use crate::protocol::{EventKind, Phase, Status};
+
+proptest! {
+    #![proptest_config(many())]
+
+    #[test]
+    fn a_status_fits_its_phase(walk in walks()) {
+        fits(&walk.begin().0.status())?;
+        walk.go(|step| fits(&step.after.status()))?;
+    }
+
+    #[test]
+    fn every_change_of_phase_is_told(walk in walks()) {
+        walk.go(told)?;
+    }
+
+    #[test]
+    fn codes_are_only_in_the_full_status(walk in walks()) {
+        walk.go(|step| secret(step.after))?;
+    }
+}
+
+fn fits(status: &Status) -> TestCaseResult {
+    let is = |phase| status.phase == phase;
+    prop_assert_eq!(status.qr.is_some(), is(Phase::AwaitingScan));
+    prop_assert_eq!(status.pair_code.is_some(), is(Phase::AwaitingCode));
+    prop_assert_eq!(status.connecting.is_some(), is(Phase::Connecting));
+    prop_assert_eq!(status.held_until.is_some(), is(Phase::Held));
+    let retries = is(Phase::BackingOff) || is(Phase::PurgeFailed);
+    prop_assert_eq!(status.retry_at.is_some(), retries);
+    prop_assert!(status.connecting.is_none_or(|c| c.attempt >= 1));
+    prop_assert!(!status.next_action.is_empty());
+
+    let waits = retries || is(Phase::Held) || is(Phase::Parked);
+    if waits || is(Phase::LoggingOut) {
+        prop_assert!(status.reason.is_some());
+    } else if !is(Phase::Disconnected) {
+        prop_assert_eq!(status.reason, None);
+    }
+    if waits || is(Phase::StoreCorrupt) {
+        prop_assert!(status.error.is_some());
+    }
+    Ok(())
+}
+
+fn told(step: &Taken<'_>) -> TestCaseResult {
+    let last = step.effects.iter().rev().find_map(|effect| match effect {
+        Effect::Publish(kind) => Some(kind),
+        _ => None,
+    });
+    if step.before.phase != step.after.phase {
+        let named = last.is_some_and(|kind| names(kind, step.after.phase));
+        prop_assert!(named, "{:?} for {}", last, step.after.phase);
+    }
+    // These two are for when nothing is left, which a machine cannot know.
+    prop_assert!(last.is_none_or(|kind| kind.ended().is_none()));
+    Ok(())
+}
+
+fn names(kind: &EventKind, phase: Phase) -> bool {
+    match phase {
+        Phase::Connecting => matches!(kind, EventKind::Connecting | EventKind::Paired),
+        Phase::AwaitingScan => *kind == EventKind::Qr,
+        Phase::AwaitingCode => *kind == EventKind::PairCode,
+        other => kind.as_str() == other.as_str(),
+    }
+}
+
+fn secret(machine: &Machine) -> TestCaseResult {
+    let status = machine.status();
+    if status.qr.is_none() && status.pair_code.is_none() {
+        return Ok(());
+    }
+    let open = |text: &str| text.contains(QR) || text.contains(CODE);
+    let logged = format!("{machine:?} {status:?}");
+    prop_assert!(!open(&logged));
+    let shown = serde_json::to_string(&status).expect("JSON");
+    prop_assert!(open(&shown));
+    let listed = serde_json::to_string(&status.without_secrets()).expect("JSON");
+    prop_assert!(!open(&listed));
+    Ok(())
+}

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Runs every test. Needs Rust, git and a C compiler; uses cargo-nextest where it is installed.
+#
+#   sh tests/run.sh            all of them
+#   sh tests/run.sh NAME       of the rehearsals, those whose name holds NAME
+set -eu
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; }
+
+if cargo nextest --version >/dev/null 2>&1; then
+    run="cargo nextest run"
+else
+    run="cargo test"
+fi
+
+if [ $# -gt 0 ]; then
+    step "rehearsals: $1"
+    exec $run --features simulator --test rehearsal "$1"
+fi
+
+# The crate itself, with the daemon that rehearses.
+step "the daemon, wactl, the library"
+$run --features simulator
+
+step "the examples in the documentation"
+cargo test --quiet --doc --features simulator
+
+# A real build checks WhatsApp's certificate and refuses a configured endpoint. Built by itself: cargo
+# joins the features of everything it builds in one run.
+step "a real build refuses the simulator"
+$run --lib --bins whatsapp::
+
+step "the simulator"
+$run --package wasim
+cargo test --quiet --doc --package wasim
+
+step "the main job"
+cargo run --quiet --example demo --features simulator
+
+printf '\nEverything passed.\n'
