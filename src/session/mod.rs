@@ -13,6 +13,7 @@ mod clock;
 mod command;
 mod logout;
 mod machine;
+mod narration;
 mod pairing;
 mod projection;
 mod settings;

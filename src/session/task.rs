@@ -16,6 +16,7 @@ use super::clock::Clock;
 use super::command::{LogoutReply, SessionCommand, Stopped};
 use super::logout::{Logout, close, report};
 use super::machine::{Effect, Input, Machine, Moment, Origin};
+use super::narration;
 use super::settings::Settings;
 use super::targets::{self, Change};
 use crate::protocol::{
@@ -442,6 +443,7 @@ impl Task {
                 let _ = waiter.send(Ok(status.clone()));
             }
         }
+        narration::tell(&kind, &status);
         (self.seat.report)(kind, status);
     }
 

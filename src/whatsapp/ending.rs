@@ -256,8 +256,8 @@ mod tests {
         of_stream_error(&node("stream:error", attrs, child)).map(|e| e.verdict)
     }
 
-    fn conflict(kind: &str) -> Option<Node> {
-        Some(node("conflict", &[("type", kind)], None))
+    fn conflict(kind: &str) -> Node {
+        node("conflict", &[("type", kind)], None)
     }
 
     fn failure(attrs: &[(&'static str, &str)]) -> Verdict {
@@ -275,22 +275,22 @@ mod tests {
         let rows = [
             (
                 "S1",
-                stream_error(&[("code", "401")], conflict("device_removed")),
+                stream_error(&[("code", "401")], Some(conflict("device_removed"))),
                 Some(Wipe(Unlinked)),
             ),
             (
                 "S2",
-                stream_error(&[], conflict("device_removed")),
+                stream_error(&[], Some(conflict("device_removed"))),
                 Some(Wipe(Unlinked)),
             ),
             (
                 "S3",
-                stream_error(&[], conflict("replaced")),
+                stream_error(&[], Some(conflict("replaced"))),
                 Some(Conflict),
             ),
             (
                 "S4",
-                stream_error(&[("code", "401")], conflict("replaced")),
+                stream_error(&[("code", "401")], Some(conflict("replaced"))),
                 Some(Conflict),
             ),
             (
@@ -300,7 +300,7 @@ mod tests {
             ),
             (
                 "S6",
-                stream_error(&[("code", "401")], conflict("novel")),
+                stream_error(&[("code", "401")], Some(conflict("novel"))),
                 Some(Retry(StreamError, Pace::AtOnce)),
             ),
             ("S7", stream_error(&[], bare("conflict")), Some(Conflict)),
@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn failures() {
         use Verdict::{Hold, Park, Retry, Wipe};
-        let day = Duration::from_secs(86400);
+        let day = Duration::from_hours(24);
         let rows = [
             (
                 "F401",
@@ -372,7 +372,7 @@ mod tests {
             (
                 "F402a",
                 failure(&[("reason", "402"), ("code", "101"), ("expire", "21600")]),
-                Hold(Cause::TemporaryBan, Duration::from_secs(21600)),
+                Hold(Cause::TemporaryBan, Duration::from_hours(6)),
             ),
             (
                 "F402b",
@@ -464,7 +464,7 @@ mod tests {
             prop_assume!(kind != "device_removed");
             let attrs: Vec<(&'static str, &str)> = if code.is_empty() { vec![] } else { vec![("code", code.as_str())] };
             let children = NodeBuilder::new_dynamic(child.clone()).attr("type", kind.clone()).build();
-            for child in [None, Some(children), conflict(&kind)] {
+            for child in [None, Some(children), Some(conflict(&kind))] {
                 let verdict = stream_error(&attrs, child);
                 prop_assert!(!matches!(verdict, Some(Verdict::Wipe(_))), "{:?}", verdict);
             }

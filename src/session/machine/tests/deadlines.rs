@@ -12,26 +12,13 @@ proptest! {
     #![proptest_config(many())]
 
     #[test]
-    fn what_is_due_leads_somewhere(walk in walks()) {
+    fn what_waits_has_an_end_and_leads_on(walk in walks()) {
         let (begun, _) = walk.begin();
         leads_on(&begun, begun.since, &walk.settings)?;
-        walk.go(|step| leads_on(step.after, step.at.now, step.settings))?;
-    }
-
-    #[test]
-    fn what_waits_has_an_end(walk in walks()) {
-        walk.go(has_an_end)?;
-    }
-
-    #[test]
-    fn what_is_not_due_changes_nothing(walk in walks()) {
         walk.go(|step| {
-            let due = step.before.deadline(step.settings);
-            if step.is_due() && due.is_none_or(|due| due > step.at.now) {
-                prop_assert_eq!(step.before, step.after);
-                prop_assert!(step.effects.is_empty());
-            }
-            Ok(())
+            leads_on(step.after, step.at.now, step.settings)?;
+            has_an_end(step)?;
+            waits(step)
         })?;
     }
 }
@@ -66,6 +53,16 @@ fn has_an_end(step: &Taken<'_>) -> TestCaseResult {
             // Services do not accumulate: a pairing ends by itself wherever it is.
             prop_assert!(step.after.paired || due.is_some());
         }
+    }
+    Ok(())
+}
+
+/// What is not due changes nothing.
+fn waits(step: &Taken<'_>) -> TestCaseResult {
+    let due = step.before.deadline(step.settings);
+    if step.is_due() && due.is_none_or(|due| due > step.at.now) {
+        prop_assert_eq!(step.before, step.after);
+        prop_assert!(step.effects.is_empty());
     }
     Ok(())
 }

@@ -13,28 +13,15 @@ proptest! {
     #![proptest_config(many())]
 
     #[test]
-    fn only_the_closed_list_wipes(walk in walks()) {
+    fn only_the_closed_list_wipes_and_only_once(walk in walks()) {
         let (begun, first) = walk.begin();
         let abandoned = walk.origin == Origin::Stored { paired: false };
         prop_assert_eq!(first.contains(&Effect::Purge { unlink: false }), abandoned);
         prop_assert_eq!(begun.phase == Phase::LoggingOut, abandoned);
-        walk.go(purges)?;
-    }
-
-    #[test]
-    fn a_decided_logout_stands(walk in walks()) {
-        walk.go(stands)?;
-    }
-
-    #[test]
-    fn a_pairing_that_succeeded_is_never_taken_back(walk in walks()) {
         walk.go(|step| {
-            prop_assert!(step.after.paired || !step.before.paired);
-            let over = matches!(step.after.phase, Phase::LoggingOut | Phase::PurgeFailed);
-            // What is neither paired nor going has a pairing under way, and so an end.
-            prop_assert!(step.after.paired || over || step.after.pairing.is_some());
-            prop_assert!(!step.after.paired || step.after.pairing.is_none());
-            Ok(())
+            purges(step)?;
+            stands(step)?;
+            keeps_the_pairing(step)
         })?;
     }
 }
@@ -116,6 +103,7 @@ fn purges(step: &Taken<'_>) -> TestCaseResult {
     Ok(())
 }
 
+/// A decided logout stands.
 fn stands(step: &Taken<'_>) -> TestCaseResult {
     let going = |phase| matches!(phase, Phase::LoggingOut | Phase::PurgeFailed);
     prop_assert_eq!(going(step.after.phase), step.after.intent.is_some());
@@ -134,5 +122,14 @@ fn stands(step: &Taken<'_>) -> TestCaseResult {
         prop_assert!(step.effects.is_empty());
         prop_assert_eq!(step.after, step.before);
     }
+    Ok(())
+}
+
+/// A pairing that succeeded is never taken back, and one that did not is under way.
+fn keeps_the_pairing(step: &Taken<'_>) -> TestCaseResult {
+    let going = matches!(step.after.phase, Phase::LoggingOut | Phase::PurgeFailed);
+    prop_assert!(step.after.paired || !step.before.paired);
+    prop_assert!(step.after.paired || going || step.after.pairing.is_some());
+    prop_assert!(!step.after.paired || step.after.pairing.is_none());
     Ok(())
 }

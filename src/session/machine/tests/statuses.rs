@@ -12,19 +12,13 @@ proptest! {
     #![proptest_config(many())]
 
     #[test]
-    fn a_status_fits_its_phase(walk in walks()) {
+    fn a_status_is_one_piece_and_told_in_time(walk in walks()) {
         fits(&walk.begin().0.status())?;
-        walk.go(|step| fits(&step.after.status()))?;
-    }
-
-    #[test]
-    fn every_change_of_phase_is_told(walk in walks()) {
-        walk.go(told)?;
-    }
-
-    #[test]
-    fn codes_are_only_in_the_full_status(walk in walks()) {
-        walk.go(|step| secret(step.after))?;
+        walk.go(|step| {
+            fits(&step.after.status())?;
+            told(step)?;
+            secret(step.after)
+        })?;
     }
 }
 
@@ -51,6 +45,7 @@ fn fits(status: &Status) -> TestCaseResult {
     Ok(())
 }
 
+/// Every change of phase is told.
 fn told(step: &Taken<'_>) -> TestCaseResult {
     let last = step.effects.iter().rev().find_map(|effect| match effect {
         Effect::Publish(kind) => Some(kind),
@@ -74,6 +69,7 @@ fn names(kind: &EventKind, phase: Phase) -> bool {
     }
 }
 
+/// A code is in the full status only.
 fn secret(machine: &Machine) -> TestCaseResult {
     let status = machine.status();
     if status.qr.is_none() && status.pair_code.is_none() {

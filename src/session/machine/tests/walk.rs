@@ -15,13 +15,14 @@ use crate::session::{OnConflict, Settings};
 use crate::store::{Desired, Hold, Record};
 use crate::whatsapp::{LinkEvent, Verdict};
 
-/// As many ways for every property, and the same ones every time.
+/// As many ways for every property, and the same ones every time. More with `PROPTEST_CASES`.
 pub(super) fn many() -> ProptestConfig {
+    let default = ProptestConfig::default();
     ProptestConfig {
-        cases: 2000,
+        cases: default.cases.max(1500),
         rng_seed: RngSeed::Fixed(2026),
         failure_persistence: None,
-        ..ProptestConfig::default()
+        ..default
     }
 }
 
