@@ -282,7 +282,9 @@ impl Machine {
             Input::Connect(_) | Input::Disconnect { .. } if self.phase == Phase::PurgeFailed => {
                 self.retry_purge(at)
             }
-            Input::Targets(_) if self.phase == Phase::PurgeFailed => Vec::new(),
+            Input::Targets(_) if matches!(self.phase, Phase::PurgeFailed | Phase::StoreCorrupt) => {
+                Vec::new()
+            }
             // A link that was closed has nothing to say any more.
             Input::Link(_) | Input::Corrupt(_) | Input::Unavailable(_) if !self.has_link() => {
                 Vec::new()
@@ -316,18 +318,11 @@ impl Machine {
     fn wanted(&mut self, phone: Option<PhoneNumber>, at: Moment) -> Vec<Effect> {
         self.touch(at);
         match self.phase {
+            // Whether what is on the disk was put right, the task looks before it comes here.
+            Phase::StoreCorrupt => Vec::new(),
             Phase::Online | Phase::LoggingOut | Phase::PurgeFailed => Vec::new(),
             Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => {
                 self.by_code(phone, at)
-            }
-            // It may have been put right. A record that could not be read is not written over.
-            Phase::StoreCorrupt => {
-                self.pair_anew(phone, at);
-                let stands = self.record.desired == Desired::Up && self.record.hold.is_none();
-                let save = (!stands).then_some(Effect::Save);
-                self.record.desired = Desired::Up;
-                self.record.hold = None;
-                save.into_iter().chain(self.connect(at)).collect()
             }
             Phase::Held if self.is_held(at) => Vec::new(),
             Phase::Disconnected if self.is_held(at) => {
@@ -473,8 +468,13 @@ impl Machine {
     }
 
     fn qr_code(&mut self, qr: Qr, at: Moment) -> Vec<Effect> {
-        if self.is_by_code() || self.paired {
+        if self.paired {
             return Vec::new();
+        }
+        if let Some(pairing) = self.pairing.as_mut().filter(|p| p.phone.is_some()) {
+            // The phone was named after the link had said that it can be asked.
+            let unasked = !pairing.has_asked();
+            return if unasked { self.ask_code() } else { Vec::new() };
         }
         let effects = if self.phase == Phase::AwaitingScan {
             vec![Effect::Publish(EventKind::Qr)]

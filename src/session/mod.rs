@@ -17,6 +17,7 @@ mod narration;
 mod pairing;
 mod projection;
 mod settings;
+mod standing;
 mod targets;
 mod task;
 
@@ -25,4 +26,5 @@ pub use command::{LogoutReply, SessionCommand, Stopped};
 pub use logout::report;
 pub use machine::{Effect, Input, Machine, Moment, Origin};
 pub use settings::{OnConflict, Settings};
+pub use standing::{Standing, look};
 pub use task::{Ended, Outcome, Report, Seat, run};

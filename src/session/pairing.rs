@@ -37,6 +37,11 @@ impl Pairing {
         after(self.began, LONGEST)
     }
 
+    /// Whether a pair code was asked for.
+    pub(super) fn has_asked(&self) -> bool {
+        self.codes_asked > 0
+    }
+
     /// The phone number to ask another pair code for, while there may be one.
     pub(super) fn next_code(&mut self) -> Option<PhoneNumber> {
         let phone = self.phone.clone()?;

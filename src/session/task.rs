@@ -18,11 +18,13 @@ use super::logout::{Logout, close, report};
 use super::machine::{Effect, Input, Machine, Moment, Origin};
 use super::narration;
 use super::settings::Settings;
+use super::standing::{Standing, look};
 use super::targets::{self, Change};
 use crate::protocol::{
-    EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, UserId,
+    EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, TargetEdit,
+    UserId,
 };
-use crate::store::{History, Purge, Record, Store};
+use crate::store::{Desired, History, Purge, Record, Store};
 use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Scope};
 
 /// Tells what happened to a session, and its status after it.
@@ -232,9 +234,18 @@ impl Task {
 
     async fn command(&mut self, command: SessionCommand) {
         match command {
+            SessionCommand::Targets { edit, reply } if edit != TargetEdit::Show => {
+                match self.cannot_change() {
+                    None => self.targets(edit, reply).await,
+                    Some(failure) => drop(reply.send(Err(failure))),
+                }
+            }
             SessionCommand::Connect { phone, reply } => {
                 // Whoever asks does not wait for a turn.
                 self.skip_the_queue();
+                if self.machine.phase() == Phase::StoreCorrupt {
+                    self.look_again().await;
+                }
                 let by_code = phone.is_some() && !self.machine.is_paired();
                 self.take(Input::Connect(phone)).await;
                 self.answer_connect(by_code, reply);
@@ -251,12 +262,26 @@ impl Task {
                 self.take(Input::ForceLogout { by }).await;
             }
             SessionCommand::Groups { reply } => self.groups(reply),
-            SessionCommand::Targets { edit, reply } => match Change::parse(edit) {
-                Ok(change) => self.change_targets(change, reply).await,
-                Err(failure) => drop(reply.send(Err(failure))),
-            },
+            SessionCommand::Targets { edit, reply } => self.targets(edit, reply).await,
             SessionCommand::Panic => fail_on_purpose(),
         }
+    }
+
+    /// What could not be used may have been put right. Nothing is made over what was not.
+    async fn look_again(&mut self) {
+        let standing = look(&self.seat.store, &self.seat.user).await;
+        let Standing::Session { mut record, paired } = standing else {
+            return;
+        };
+        record.desired = Desired::Up;
+        let at = Moment {
+            now: self.seat.clock.now(),
+            dice: rand::random(),
+        };
+        let user = self.seat.user.clone();
+        let (machine, effects) = Machine::new(user, *record, Origin::Stored { paired }, at);
+        self.machine = machine;
+        self.perform(effects).await;
     }
 
     fn answer_connect(&mut self, by_code: bool, reply: oneshot::Sender<Result<Status, Failure>>) {
@@ -319,6 +344,35 @@ impl Task {
             self.seat.user, status.phase, status.next_action
         );
         Failure::new(FailureCode::NotOnline, message)
+    }
+
+    /// Why nothing can be changed about a session that is going, or that cannot be read.
+    fn cannot_change(&self) -> Option<Failure> {
+        match self.machine.phase() {
+            Phase::PurgeFailed => Some(self.purge_failure()),
+            Phase::StoreCorrupt => {
+                let status = self.machine.status();
+                let message = format!(
+                    "the session of {} cannot be read: {}. {}",
+                    self.seat.user,
+                    status.error.unwrap_or_default(),
+                    status.next_action
+                );
+                Some(Failure::new(FailureCode::StoreCorrupt, message))
+            }
+            _ => None,
+        }
+    }
+
+    async fn targets(
+        &mut self,
+        edit: TargetEdit,
+        reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
+    ) {
+        match Change::parse(edit) {
+            Ok(change) => self.change_targets(change, reply).await,
+            Err(failure) => drop(reply.send(Err(failure))),
+        }
     }
 
     async fn change_targets(
@@ -438,7 +492,12 @@ impl Task {
 
     fn publish(&mut self, kind: EventKind) {
         let status = self.machine.status();
-        if matches!(kind, EventKind::PairCode) {
+        // There is a code, or there will be none: scanned first, parked, disconnected.
+        let may_come = matches!(
+            status.phase,
+            Phase::Connecting | Phase::AwaitingScan | Phase::BackingOff | Phase::LoggingOut
+        );
+        if !may_come {
             for waiter in self.code_waiters.drain(..) {
                 let _ = waiter.send(Ok(status.clone()));
             }
@@ -517,7 +576,7 @@ impl Task {
         self.events = Some(told);
         let gateway = self.seat.gateway.clone();
         let auth_db = self.seat.store.auth_db(&self.seat.user);
-        let expect_paired = self.machine.record().account.is_some();
+        let expect_paired = self.machine.is_paired();
         let before = self.given_up.take();
         let opening = async move {
             if let Some(before) = before {
@@ -599,6 +658,7 @@ impl Task {
 
     fn logged_out(mut self, entry: HistoryEntry) -> Outcome {
         self.seat.commands.close();
+        self.refuse_code(false, None, &format!("the pairing ended ({})", entry.cause));
         let mut waiters = std::mem::take(&mut self.logout_waiters);
         let mut left = Vec::new();
         while let Ok(command) = self.seat.commands.try_recv() {

@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 
 use crate::protocol::{Failure, FailureCode, PhoneNumber};
-use crate::session::{Origin, Outcome, Seat, run};
-use crate::store::{Found, Record, StoreError};
-use crate::whatsapp::{Stored, look_into};
+use crate::session::{Origin, Outcome, Seat, Standing, look, run};
+use crate::store::Record;
 
 /// Why a session's task is started.
 pub(super) enum Birth {
@@ -32,21 +31,32 @@ pub(super) enum Life {
 
 /// Looks at the disk, and runs the session.
 pub(super) async fn live(seat: Seat, birth: Birth) -> Life {
-    let (store, user) = (seat.store.clone(), seat.user.clone());
-    let looked = tokio::task::spawn_blocking(move || store.find(&user)).await;
-    let found = match looked {
-        Ok(Ok(found)) => found,
-        Ok(Err(e)) => return unreadable(seat, birth, &e).await,
-        Err(e) => std::panic::resume_unwind(e.into_panic()),
-    };
-    match (found, birth) {
-        (Found::Nothing, Birth::Wanted { owner, phone }) => begin_new(seat, owner, phone).await,
-        (Found::Nothing, _) => Life::Unfounded(seat),
-        (Found::Corrupt(why), _) => {
-            Life::Lived(run(seat, Record::new(0), Origin::Corrupt(why)).await)
+    let (record, origin) = match (look(&seat.store, &seat.user).await, birth) {
+        (Standing::Nothing, Birth::Wanted { owner, phone }) => {
+            return begin_new(seat, owner, phone).await;
         }
-        (Found::Session(record), birth) => begin_stored(seat, *record, birth).await,
-    }
+        (Standing::Nothing, _) => return Life::Unfounded(seat),
+        (Standing::Unreadable(error), Birth::Wanted { .. }) => {
+            let message = format!("the session of {} cannot be read: {error}", seat.user);
+            let failure = Failure::new(FailureCode::StoreFailed, message);
+            return Life::Stillborn(seat, failure);
+        }
+        // Whose it is cannot be read: it is the administrators'.
+        (Standing::Unreadable(error), _) => (Record::new(0), Origin::Corrupt(error.to_string())),
+        (Standing::Corrupt(why), _) => (Record::new(0), Origin::Corrupt(why)),
+        (Standing::Session { record, paired }, Birth::Failed { error, retry_at }) => {
+            let origin = Origin::Failed {
+                paired,
+                error,
+                retry_at,
+            };
+            (*record, origin)
+        }
+        (Standing::Session { record, paired }, Birth::Wanted { .. } | Birth::Restored) => {
+            (*record, Origin::Stored { paired })
+        }
+    };
+    Life::Lived(run(seat, record, origin).await)
 }
 
 async fn begin_new(seat: Seat, owner: u32, phone: Option<PhoneNumber>) -> Life {
@@ -60,38 +70,4 @@ async fn begin_new(seat: Seat, owner: u32, phone: Option<PhoneNumber>) -> Life {
     };
     let message = format!("the session of {} could not be made: {why}", seat.user);
     Life::Stillborn(seat, Failure::new(FailureCode::StoreFailed, message))
-}
-
-async fn begin_stored(seat: Seat, record: Record, birth: Birth) -> Life {
-    // A record with an account was written after its credentials; without one, only they can tell.
-    let paired = if record.account.is_some() {
-        Ok(true)
-    } else {
-        look_into(&seat.store.auth_db(&seat.user))
-            .await
-            .map(|stored| matches!(stored, Stored::Paired(_)))
-    };
-    let origin = match (paired, birth) {
-        (Err(e), _) => Origin::Corrupt(e.to_string()),
-        (Ok(paired), Birth::Failed { error, retry_at }) => Origin::Failed {
-            paired,
-            error,
-            retry_at,
-        },
-        (Ok(paired), Birth::Wanted { .. } | Birth::Restored) => Origin::Stored { paired },
-    };
-    Life::Lived(run(seat, record, origin).await)
-}
-
-/// The directory cannot even be looked at. It may hold credentials, so nothing is made over it.
-async fn unreadable(seat: Seat, birth: Birth, error: &StoreError) -> Life {
-    match birth {
-        Birth::Wanted { .. } => {
-            let message = format!("the session of {} cannot be read: {error}", seat.user);
-            Life::Stillborn(seat, Failure::new(FailureCode::StoreFailed, message))
-        }
-        Birth::Restored | Birth::Failed { .. } => {
-            Life::Lived(run(seat, Record::new(0), Origin::Corrupt(error.to_string())).await)
-        }
-    }
 }

@@ -11,6 +11,7 @@
 )]
 
 mod conflict;
+mod conformance;
 mod daemon;
 mod forced;
 mod lifecycle;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use wasessiond::protocol::{Cause, FailureCode, Phase, Unlink};
+use wasessiond::protocol::{Cause, FailureCode, Phase, TargetEdit, Unlink};
 use wasim::{Fault, FaultRule};
 
 use crate::stage::{PHONE, Stage};
@@ -175,21 +175,53 @@ async fn corrupt_credentials_get_no_new_identity() {
         assert!(left.as_deref() == bytes, "{name}: it was overwritten");
         fs::write(&db, &whole).expect("put it back");
     }
-    // Put back, it works; and force-logout is the way out otherwise.
+    // Put back, it works.
     stage.start().await;
     if stage.client.status("alice").await.expect("status").phase != Phase::Online {
         stage.phase("alice", Phase::Online).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_read_is_not_written_over() {
+    let mut stage = Stage::set().await;
+    let device = stage.pair("alice", PHONE).await;
+    let file = stage.session_dir("alice").join("session.toml");
     stage.stop();
-    fs::write(
-        stage.session_dir("alice").join("session.toml"),
-        "version = 99\n",
-    )
-    .expect("write");
+    let whole = fs::read(&file).expect("read");
+    let newer = b"version = 99\n";
+    fs::write(&file, newer).expect("write");
     stage.start().await;
-    if stage.client.status("alice").await.expect("status").phase != Phase::StoreCorrupt {
-        stage.phase("alice", Phase::StoreCorrupt).await;
+    let status = stage.client.status("alice").await.expect("status");
+    assert_eq!(status.phase, Phase::StoreCorrupt);
+    assert!(status.error.is_some_and(|e| e.contains("newer")));
+    for _ in 0..2 {
+        let asked = stage
+            .client
+            .connect_session("alice", None)
+            .await
+            .expect("connect");
+        assert_eq!(asked.phase, Phase::StoreCorrupt);
+        let refused = stage.client.targets("alice", TargetEdit::Clear).await;
+        assert_eq!(Stage::code(refused), FailureCode::StoreCorrupt);
+        stage.client.disconnect("alice").await.expect("disconnect");
+        assert_eq!(fs::read(&file).expect("read"), newer);
+        stage.stop();
+        stage.start().await;
     }
+    // Put right, it connects without a restart, as the same device.
+    fs::write(&file, whole).expect("put it back");
+    stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
+    let status = stage.phase("alice", Phase::Online).await;
+    assert_eq!(status.account.expect("an account").jid, device);
+    // And force-logout is the way out otherwise.
+    stage.stop();
+    fs::write(&file, newer).expect("write");
+    stage.start().await;
     stage
         .client
         .force_logout("alice")

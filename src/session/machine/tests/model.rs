@@ -52,14 +52,16 @@ impl Model {
         }
         let linked = matches!(phase, Connecting | AwaitingScan | AwaitingCode | Online);
         match step.input {
-            Input::Connect(_) => self.desired = Desired::Up,
+            Input::Connect(_) if phase != StoreCorrupt => self.desired = Desired::Up,
             Input::Disconnect { .. } if step.before.paired && phase != StoreCorrupt => {
                 self.desired = Desired::Down;
             }
             Input::Due if step.after.reason == Some(Cause::Idle) && phase != Disconnected => {
                 self.desired = Desired::Down;
             }
-            Input::Targets(targets) => self.targets.clone_from(targets),
+            Input::Targets(targets) if phase != StoreCorrupt => {
+                self.targets.clone_from(targets);
+            }
             Input::Link(event) if linked => return self.hear(event),
             _ => {}
         }

@@ -295,8 +295,8 @@ purge failed            | nothing
     (
         Scene::StoreCorrupt,
         "
-connect                 | connecting: tell connecting, open
-connect by code         | connecting: tell connecting, open
+connect                 | nothing
+connect by code         | nothing
 disconnect              | nothing
 force-logout            | logging_out (force_logout): tell logging_out, unlink and purge
 stage                   | nothing
@@ -324,7 +324,7 @@ corrupt                 | nothing
 unavailable             | nothing
 due, too early          | nothing
 due                     | nothing
-targets                 | save, tell targets
+targets                 | nothing
 purge failed            | nothing
 ",
     ),

@@ -1,0 +1,105 @@
+//! What stands between the daemon and WhatsApp: proxies, servers in trouble, handshakes that fail.
+//! Such a fault meets everybody, so these rows are played one after the other.
+
+use std::time::Instant;
+
+use wasessiond::protocol::Cause;
+use wasim::Fault;
+
+use super::person::Person;
+use super::row::{Class, lost, report};
+use crate::stage::Stage;
+
+enum Trouble {
+    Fault(Fault),
+    /// TCP connections are refused.
+    Deaf,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_in_trouble_is_no_logout() {
+    use Fault::{CloseAfterHandshake, CloseOnAccept, CloseOnHello, GarbageServerHello, HttpStatus};
+    let stage = Stage::set().await;
+    let mut person = Person::paired(&stage, 0).await;
+    let rows = [
+        (
+            "X4/401",
+            Trouble::Fault(HttpStatus(401)),
+            Cause::ProxyRefused,
+        ),
+        (
+            "X4/403",
+            Trouble::Fault(HttpStatus(403)),
+            Cause::ProxyRefused,
+        ),
+        (
+            "X4/407",
+            Trouble::Fault(HttpStatus(407)),
+            Cause::ProxyRefused,
+        ),
+        (
+            "X5/500",
+            Trouble::Fault(HttpStatus(500)),
+            Cause::ServerUnavailable,
+        ),
+        (
+            "X5/502",
+            Trouble::Fault(HttpStatus(502)),
+            Cause::ServerUnavailable,
+        ),
+        (
+            "X5/503",
+            Trouble::Fault(HttpStatus(503)),
+            Cause::ServerUnavailable,
+        ),
+        (
+            "X5/404",
+            Trouble::Fault(HttpStatus(404)),
+            Cause::Unreachable,
+        ),
+        ("X5eof", Trouble::Fault(CloseOnAccept), Cause::Unreachable),
+        ("X5tcp", Trouble::Deaf, Cause::Unreachable),
+        (
+            "X7junk",
+            Trouble::Fault(GarbageServerHello),
+            Cause::HandshakeFailed,
+        ),
+        (
+            "X7eof",
+            Trouble::Fault(CloseOnHello),
+            Cause::HandshakeFailed,
+        ),
+        (
+            "X2early",
+            Trouble::Fault(CloseAfterHandshake),
+            Cause::ConnectionLost,
+        ),
+    ];
+    for (id, trouble, cause) in rows {
+        match trouble {
+            Trouble::Fault(fault) => stage.sim.set_fault(fault).await.expect("fault"),
+            Trouble::Deaf => stage.sim.set_listening(false).await.expect("deaf"),
+        }
+        stage
+            .sim
+            .drop_connection(&person.device)
+            .await
+            .expect("drop");
+        lost(&mut person, Cause::ConnectionLost).await;
+        // Not to wait for the backoff; the trouble is still there.
+        person.connect().await;
+        let begin = Instant::now();
+        let status = lost(&mut person, cause).await;
+        let took = begin.elapsed();
+        let error = status.error.expect("it was looked at");
+        if let Some((_, code)) = id.split_once('/') {
+            assert!(error.contains(code), "{id}: {error}");
+        }
+        stage.sim.clear_faults().await.expect("clear");
+        stage.sim.set_listening(true).await.expect("listen");
+        person.online().await;
+        report(id, Class::Retry(cause).to_string(), "ok", took);
+    }
+    let history = stage.client.history(None, None).await.expect("history");
+    assert!(history.is_empty(), "{history:?}");
+}

@@ -1,0 +1,74 @@
+//! Our own unlink, however WhatsApp answers it: X16, X17, X18.
+
+use std::time::{Duration, Instant};
+
+use wasessiond::protocol::{Cause, Phase, Unlink};
+use wasim::UnlinkAnswer;
+
+use super::person::Person;
+use super::row::{finish, report};
+use crate::stage::Stage;
+
+/// Within the five seconds that WhatsApp has, and what the rest takes.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+async fn forced(person: &Person, id: &'static str, unlink: Unlink) {
+    let begin = Instant::now();
+    let done = person.client.force_logout(&person.user).await;
+    let took = begin.elapsed();
+    let done = done.expect("force-logout");
+    assert_eq!(
+        (done.entry.cause, done.entry.unlink),
+        (Cause::ForceLogout, unlink)
+    );
+    let advice = done.next_action.contains("Linked devices");
+    assert_eq!(advice, unlink.device_may_remain(), "{}", done.next_action);
+    let kept = person.is_gone(Cause::ForceLogout, unlink).await;
+    assert_eq!(kept, done.entry);
+    let linked = person.sim.devices(&person.phone).await.expect("devices");
+    assert_eq!(linked.len(), usize::from(unlink.device_may_remain()));
+    assert!(took < DEADLINE, "{took:?}");
+    report(id, format!("WIPE  unlink {unlink}"), "ok", took);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlink_is_told_as_it_went_and_the_purge_is_done_all_the_same() {
+    use UnlinkAnswer::{CloseSocket, ConflictOnly, Ignore, Refuse, Result, ResultThenConflict};
+    let stage = Stage::set().await;
+    let rows = [
+        ("X16", Result, Unlink::Confirmed),
+        ("X16+S1", ResultThenConflict, Unlink::Confirmed),
+        ("X17", ConflictOnly, Unlink::Confirmed),
+        ("X18/403", Refuse(403), Unlink::Refused),
+        ("X18/500", Refuse(500), Unlink::Refused),
+        ("X18mute", Ignore, Unlink::Unreachable),
+        ("X18eof", CloseSocket, Unlink::Unreachable),
+    ];
+    let mut running = Vec::new();
+    for (number, (id, answer, unlink)) in rows.into_iter().enumerate() {
+        let mut person = Person::new(&stage, number).await;
+        let task = async move {
+            person.pair().await;
+            let device = person.device.clone();
+            let answered = person.sim.on_unlink(Some(&device), answer).await;
+            answered.expect("on_unlink");
+            forced(&person, id, unlink).await;
+            let events = person.event(|e| e.kind.ended().is_some()).await;
+            assert_eq!(events.kind.as_str(), "logged_out");
+            assert_eq!(person.pending().await, None, "one logout");
+        };
+        running.push((id.to_owned(), tokio::spawn(task)));
+    }
+    finish(running).await;
+
+    // Nobody there at all. This meets everybody, so it is played alone.
+    let mut person = Person::paired(&stage, 50).await;
+    stage.sim.set_listening(false).await.expect("deaf");
+    stage
+        .sim
+        .drop_connection(&person.device)
+        .await
+        .expect("drop");
+    person.phase(Phase::BackingOff).await;
+    forced(&person, "X18gone", Unlink::Unreachable).await;
+}
