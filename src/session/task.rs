@@ -1,5 +1,8 @@
 //! The task that runs one session.
 
+mod groups;
+mod opening;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -8,9 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 use super::clock::Clock;
 use super::command::{LogoutReply, SessionCommand, Stopped};
@@ -19,13 +21,14 @@ use super::machine::{Effect, Input, Machine, Moment, Origin};
 use super::narration;
 use super::settings::Settings;
 use super::standing::{Standing, look};
-use super::targets::{self, Change};
+use super::targets::Change;
 use crate::protocol::{
     EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, TargetEdit,
     UserId,
 };
 use crate::store::{Desired, History, Purge, Record, Store};
 use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Scope};
+use opening::{maybe, opened};
 
 /// Tells what happened to a session, and its status after it.
 pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
@@ -81,14 +84,8 @@ pub enum Ended {
     Stopped,
 }
 
-/// How long a restored session holds its turn at the most: a server that hangs must not hold up the
-/// others.
-const LONGEST_TURN: Duration = Duration::from_secs(5);
-/// The most a restored session waits before it asks for its turn.
-const RESTORE_SPREAD: Duration = Duration::from_millis(500);
-
-/// How long a link that is being opened may take to be given up.
-const GIVE_UP: Duration = Duration::from_secs(10);
+/// How long to wait for another pair code where WhatsApp asks to slow down and does not say how long.
+const PAIR_CODE_WAIT: Duration = Duration::from_mins(1);
 
 type Queue = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 type Opening = JoinHandle<Result<Link, AuthError>>;
@@ -319,134 +316,6 @@ impl Task {
         Failure::new(FailureCode::PurgeFailed, message)
     }
 
-    fn groups(&self, reply: oneshot::Sender<Result<Vec<Group>, Failure>>) {
-        let Some(asked) = self.ask_groups() else {
-            let _ = reply.send(Err(self.not_online("its groups cannot be asked for")));
-            return;
-        };
-        let user = self.seat.user.clone();
-        tokio::spawn(async move {
-            let _ = reply.send(asked.await.map_err(|e| ask_failure(&user, &e)));
-        });
-    }
-
-    fn ask_groups(
-        &self,
-    ) -> Option<impl Future<Output = Result<Vec<Group>, AskError>> + Send + use<>> {
-        let online = self.machine.phase() == Phase::Online;
-        self.link.as_ref().filter(|_| online).map(Link::groups)
-    }
-
-    fn not_online(&self, therefore: &str) -> Failure {
-        let status = self.machine.status();
-        let message = format!(
-            "the session of {} is not online ({}), so {therefore}. {}",
-            self.seat.user, status.phase, status.next_action
-        );
-        Failure::new(FailureCode::NotOnline, message)
-    }
-
-    /// Why nothing can be changed about a session that is going, or that cannot be read.
-    fn cannot_change(&self) -> Option<Failure> {
-        match self.machine.phase() {
-            Phase::PurgeFailed => Some(self.purge_failure()),
-            Phase::StoreCorrupt => {
-                let status = self.machine.status();
-                let message = format!(
-                    "the session of {} cannot be read: {}. {}",
-                    self.seat.user,
-                    status.error.unwrap_or_default(),
-                    status.next_action
-                );
-                Some(Failure::new(FailureCode::StoreCorrupt, message))
-            }
-            _ => None,
-        }
-    }
-
-    async fn targets(
-        &mut self,
-        edit: TargetEdit,
-        reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
-    ) {
-        match Change::parse(edit) {
-            Ok(change) => self.change_targets(change, reply).await,
-            Err(failure) => drop(reply.send(Err(failure))),
-        }
-    }
-
-    async fn change_targets(
-        &mut self,
-        change: Change,
-        reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
-    ) {
-        let newcomers = change.newcomers(&self.machine.record().targets);
-        if newcomers.is_empty() {
-            self.apply_targets(&change, reply).await;
-            return;
-        }
-        let Some(asked) = self.ask_groups() else {
-            let therefore = "whether the groups are its account's cannot be asked";
-            let _ = reply.send(Err(self.not_online(therefore)));
-            return;
-        };
-        let checked = self.checked.clone();
-        tokio::spawn(async move {
-            let groups = asked.await;
-            let _ = checked
-                .send(Checked {
-                    change,
-                    groups,
-                    reply,
-                })
-                .await;
-        });
-    }
-
-    async fn targets_checked(&mut self, checked: Checked) {
-        let Checked {
-            change,
-            groups,
-            reply,
-        } = checked;
-        let newcomers = change.newcomers(&self.machine.record().targets);
-        let allowed = groups
-            .map_err(|e| ask_failure(&self.seat.user, &e))
-            .and_then(|groups| targets::check(&newcomers, &groups));
-        match allowed {
-            Ok(()) => self.apply_targets(&change, reply).await,
-            Err(failure) => drop(reply.send(Err(failure))),
-        }
-    }
-
-    async fn apply_targets(
-        &mut self,
-        change: &Change,
-        reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
-    ) {
-        let present = &self.machine.record().targets;
-        let answer = match change.apply(present) {
-            Ok(targets) if targets == *present => Ok(targets),
-            Ok(targets) => self.save_targets(targets).await,
-            Err(failure) => Err(failure),
-        };
-        let _ = reply.send(answer);
-    }
-
-    /// The targets change on the disk first: what was answered survives a crash, and a refused write
-    /// changes nothing.
-    async fn save_targets(&mut self, targets: Vec<GroupJid>) -> Result<Vec<GroupJid>, Failure> {
-        let mut record = self.machine.record().clone();
-        record.targets.clone_from(&targets);
-        self.save(record).await?;
-        for effect in self.step(Input::Targets(targets.clone())) {
-            if let Effect::Publish(kind) = effect {
-                self.publish(kind);
-            }
-        }
-        Ok(targets)
-    }
-
     // ---- effects --------------------------------------------------------------------------------
 
     async fn perform(&mut self, effects: Vec<Effect>) {
@@ -520,7 +389,8 @@ impl Task {
             self.seat.user
         );
         let mut failure = Failure::new(code, message);
-        failure.retry_after = retry_after.map(|wait| wait.as_secs().max(1));
+        let wait = retry_after.or(rate_limited.then_some(PAIR_CODE_WAIT));
+        failure.retry_after = wait.map(|wait| wait.as_secs().max(1));
         for waiter in self.code_waiters.drain(..) {
             let _ = waiter.send(Err(failure.clone()));
         }
@@ -539,94 +409,6 @@ impl Task {
             let message = format!("the session of {name} could not be written: {why}");
             Err(Failure::new(FailureCode::StoreFailed, message))
         }
-    }
-
-    /// Begins to open a link; after a start of the daemon when it is its turn.
-    fn open_link(&mut self) {
-        match self.seat.turn.take() {
-            None => self.begin_opening(),
-            Some(turn) => {
-                self.queue = Some(Box::pin(async move {
-                    sleep(RESTORE_SPREAD.mul_f64(rand::random())).await;
-                    turn.acquire_owned().await.ok()
-                }));
-            }
-        }
-    }
-
-    fn my_turn(&mut self, permit: Option<OwnedSemaphorePermit>) {
-        self.queue = None;
-        self.turn = permit.map(|permit| (permit, Instant::now() + LONGEST_TURN));
-        self.begin_opening();
-    }
-
-    /// A session that waits for its turn and is asked for goes at once.
-    fn skip_the_queue(&mut self) {
-        self.seat.turn = None;
-        if self.queue.take().is_some() {
-            self.begin_opening();
-        }
-    }
-
-    /// Opens a link in a task of its own, so that commands are answered meanwhile.
-    fn begin_opening(&mut self) {
-        let scope = Scope::new(self.seat.span.clone());
-        self.scope = Some(scope.clone());
-        let (events, told) = mpsc::unbounded_channel();
-        self.events = Some(told);
-        let gateway = self.seat.gateway.clone();
-        let auth_db = self.seat.store.auth_db(&self.seat.user);
-        let expect_paired = self.machine.is_paired();
-        let before = self.given_up.take();
-        let opening = async move {
-            if let Some(before) = before {
-                finish(before).await;
-            }
-            Link::open(&gateway, &auth_db, expect_paired, scope, events).await
-        };
-        self.opening = Some(tokio::spawn(opening.instrument(self.seat.span.clone())));
-    }
-
-    async fn opened(&mut self, opened: Result<Link, AuthError>) {
-        self.opening = None;
-        match opened {
-            Ok(link) => self.link = Some(link),
-            Err(AuthError::Corrupt { path, why }) => {
-                let why = format!("{}: {why}", path.display());
-                self.take(Input::Corrupt(why)).await;
-            }
-            Err(unavailable) => self.take(Input::Unavailable(unavailable.to_string())).await,
-        }
-    }
-
-    async fn close_link(&mut self) {
-        self.forget_link();
-        if let Err(why) = close(&mut self.link, true).await {
-            tracing::warn!("the old link did not end in time: {why}");
-        }
-    }
-
-    /// Nothing that the link still tells counts any more, and one that is being opened is given up.
-    fn forget_link(&mut self) {
-        self.events = None;
-        self.queue = None;
-        self.turn = None;
-        if let (Some(scope), Some(opening)) = (self.scope.take(), self.opening.take()) {
-            scope.cancel();
-            self.given_up = Some(opening);
-        }
-    }
-
-    /// Waits for a link that was given up while it was being opened.
-    async fn nothing_opening(&mut self) -> Result<(), String> {
-        let Some(given_up) = self.given_up.take() else {
-            return Ok(());
-        };
-        let finished = tokio::spawn(finish(given_up));
-        let timely = timeout(GIVE_UP, finished).await;
-        timely
-            .map(|_| ())
-            .map_err(|_| "its credentials are still being opened".to_owned())
     }
 
     /// The logout, all of it. `Ok`: nothing is left, and the history says so.
@@ -712,32 +494,6 @@ impl Outcome {
         for waiter in stopped {
             let _ = waiter.send(Ok(Stopped::Gone(Box::new(report.clone()))));
         }
-    }
-}
-
-/// Sees an opening through, and closes what it opened.
-async fn finish(opening: Opening) {
-    if let Ok(Ok(link)) = opening.await {
-        let _ = link.close(false).await;
-    }
-}
-
-async fn maybe(queue: &mut Option<Queue>) -> Option<OwnedSemaphorePermit> {
-    match queue {
-        Some(queue) => queue.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn opened(opening: &mut Option<Opening>) -> Result<Link, AuthError> {
-    let Some(opening) = opening else {
-        return std::future::pending().await;
-    };
-    match opening.await {
-        Ok(opened) => opened,
-        // A fault in there is a fault of this session.
-        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
-        Err(_) => std::future::pending().await,
     }
 }
 

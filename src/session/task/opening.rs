@@ -1,0 +1,137 @@
+//! Opening a session's link, when it is its turn, and giving it up.
+
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
+
+use super::super::logout::close;
+use super::super::machine::Input;
+use super::{Opening, Queue, Task};
+use crate::whatsapp::{AuthError, Link, Scope};
+
+/// How long a restored session holds its turn at the most: a server that hangs must not hold up the
+/// others.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// The most a restored session waits before it asks for its turn.
+const RESTORE_SPREAD: Duration = Duration::from_millis(500);
+
+/// How long a link that is being opened may take to be given up.
+const GIVE_UP: Duration = Duration::from_secs(10);
+
+impl Task {
+    /// Begins to open a link; after a start of the daemon when it is its turn.
+    pub(super) fn open_link(&mut self) {
+        match self.seat.turn.take() {
+            None => self.begin_opening(),
+            Some(turn) => {
+                self.queue = Some(Box::pin(async move {
+                    sleep(RESTORE_SPREAD.mul_f64(rand::random())).await;
+                    turn.acquire_owned().await.ok()
+                }));
+            }
+        }
+    }
+
+    pub(super) fn my_turn(&mut self, permit: Option<OwnedSemaphorePermit>) {
+        self.queue = None;
+        self.turn = permit.map(|permit| (permit, Instant::now() + LONGEST_TURN));
+        self.begin_opening();
+    }
+
+    /// A session that waits for its turn and is asked for goes at once.
+    pub(super) fn skip_the_queue(&mut self) {
+        self.seat.turn = None;
+        if self.queue.take().is_some() {
+            self.begin_opening();
+        }
+    }
+
+    /// Opens a link in a task of its own, so that commands are answered meanwhile.
+    pub(super) fn begin_opening(&mut self) {
+        let scope = Scope::new(self.seat.span.clone());
+        self.scope = Some(scope.clone());
+        let (events, told) = mpsc::unbounded_channel();
+        self.events = Some(told);
+        let gateway = self.seat.gateway.clone();
+        let auth_db = self.seat.store.auth_db(&self.seat.user);
+        let expect_paired = self.machine.is_paired();
+        let before = self.given_up.take();
+        let opening = async move {
+            if let Some(before) = before {
+                finish(before).await;
+            }
+            Link::open(&gateway, &auth_db, expect_paired, scope, events).await
+        };
+        self.opening = Some(tokio::spawn(opening.instrument(self.seat.span.clone())));
+    }
+
+    pub(super) async fn opened(&mut self, opened: Result<Link, AuthError>) {
+        self.opening = None;
+        match opened {
+            Ok(link) => self.link = Some(link),
+            Err(AuthError::Corrupt { path, why }) => {
+                let why = format!("{}: {why}", path.display());
+                self.take(Input::Corrupt(why)).await;
+            }
+            Err(unavailable) => self.take(Input::Unavailable(unavailable.to_string())).await,
+        }
+    }
+
+    pub(super) async fn close_link(&mut self) {
+        self.forget_link();
+        if let Err(why) = close(&mut self.link, true).await {
+            tracing::warn!("the old link did not end in time: {why}");
+        }
+    }
+
+    /// Nothing that the link still tells counts any more, and one that is being opened is given up.
+    pub(super) fn forget_link(&mut self) {
+        self.events = None;
+        self.queue = None;
+        self.turn = None;
+        if let (Some(scope), Some(opening)) = (self.scope.take(), self.opening.take()) {
+            scope.cancel();
+            self.given_up = Some(opening);
+        }
+    }
+
+    /// Waits for a link that was given up while it was being opened.
+    pub(super) async fn nothing_opening(&mut self) -> Result<(), String> {
+        let Some(given_up) = self.given_up.take() else {
+            return Ok(());
+        };
+        let finished = tokio::spawn(finish(given_up));
+        let timely = timeout(GIVE_UP, finished).await;
+        timely
+            .map(|_| ())
+            .map_err(|_| "its credentials are still being opened".to_owned())
+    }
+}
+
+/// Sees an opening through, and closes what it opened.
+async fn finish(opening: Opening) {
+    if let Ok(Ok(link)) = opening.await {
+        let _ = link.close(false).await;
+    }
+}
+
+pub(super) async fn maybe(queue: &mut Option<Queue>) -> Option<OwnedSemaphorePermit> {
+    match queue {
+        Some(queue) => queue.await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn opened(opening: &mut Option<Opening>) -> Result<Link, AuthError> {
+    let Some(opening) = opening else {
+        return std::future::pending().await;
+    };
+    match opening.await {
+        Ok(opened) => opened,
+        // A fault in there is a fault of this session.
+        Err(e) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+        Err(_) => std::future::pending().await,
+    }
+}
