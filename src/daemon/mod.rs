@@ -1,7 +1,7 @@
 //! The daemon around the sessions: its configuration, its socket and who may use it, its log, and
 //! how it starts, reloads and stops.
 //!
-//! [`run`] is the whole daemon. What it depends on comes in as arguments, so that a test can run one
+//! [`run()`] is the whole daemon. What it depends on comes in as arguments, so that a test can run one
 //! inside its own process.
 
 pub mod access;

@@ -4,7 +4,7 @@
 //! A session is here exactly as long as its task runs. That a session ended is learned from its task
 //! ending, however it ended: there is no flag to forget, and no dead entry can stay behind.
 //!
-//! `status`, `list` and watchers are answered from the [`Board`], which every session writes to: a
+//! `status`, `list` and watchers are answered from a board, which every session writes to: a
 //! session that is busy or hangs delays nobody.
 
 mod actor;

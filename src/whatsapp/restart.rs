@@ -77,8 +77,12 @@ impl Restart {
         self.0.settled.cancel();
     }
 
+    /// The restart has been had, if there was one: from here on the library must not reconnect by
+    /// itself, or the loss of this connection would go untold.
     pub(super) fn logged_in(&self) {
         self.0.logged_in.store(true, Ordering::SeqCst);
+        self.0.allowed.store(false, Ordering::SeqCst);
+        self.switch(false);
     }
 
     /// Asked before each connection.

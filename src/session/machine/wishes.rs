@@ -10,8 +10,9 @@ impl Machine {
         self.touch(at);
         match self.phase {
             // Whether what is on the disk was put right, the task looks before it comes here.
-            Phase::StoreCorrupt => Vec::new(),
-            Phase::Online | Phase::LoggingOut | Phase::PurgeFailed => Vec::new(),
+            Phase::Online | Phase::LoggingOut | Phase::PurgeFailed | Phase::StoreCorrupt => {
+                Vec::new()
+            }
             Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => {
                 self.by_code(phone, at)
             }

@@ -10,6 +10,7 @@ use super::person::Person;
 use super::row::{Class, lost, report};
 use crate::stage::Stage;
 
+#[allow(clippy::large_enum_variant, reason = "there are a dozen of them")]
 enum Trouble {
     Fault(Fault),
     /// TCP connections are refused.

@@ -78,17 +78,15 @@ impl Person {
     // ---- what happens ---------------------------------------------------------------------------
 
     pub(super) async fn next(&mut self) -> Event {
-        loop {
-            match timeout(PATIENCE, self.watch.next()).await {
-                Ok(Ok(WatchItem::Event(event))) => {
-                    let again = matches!(event.kind, EventKind::Qr) && !self.device.is_empty();
-                    assert!(!again, "whoever is paired must not be shown a QR code");
-                    return *event;
-                }
-                Ok(Ok(WatchItem::Lagged { .. })) => panic!("the watch fell behind"),
-                Ok(Err(e)) => panic!("the watch ended: {e}"),
-                Err(_) => panic!("nothing happened to {} for {PATIENCE:?}", self.user),
+        match timeout(PATIENCE, self.watch.next()).await {
+            Ok(Ok(WatchItem::Event(event))) => {
+                let again = matches!(event.kind, EventKind::Qr) && !self.device.is_empty();
+                assert!(!again, "whoever is paired must not be shown a QR code");
+                *event
             }
+            Ok(Ok(WatchItem::Lagged { .. })) => panic!("the watch fell behind"),
+            Ok(Err(e)) => panic!("the watch ended: {e}"),
+            Err(_) => panic!("nothing happened to {} for {PATIENCE:?}", self.user),
         }
     }
 

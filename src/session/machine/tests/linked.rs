@@ -84,7 +84,7 @@ connect by code         | noted
 disconnect              | logging_out (pairing_abandoned): tell logging_out, purge
 force-logout            | logging_out (force_logout): tell logging_out, purge
 stage                   | tell connecting
-qr                      | nothing
+qr                      | ask a code for +15550100991
 qr exhausted            | nothing
 ready for a pair code   | ask a code for +15550100991
 pair code               | awaiting_code: tell pair_code

@@ -45,26 +45,29 @@ fn a_task_that_failed_does_not_end_a_hold() {
 fn a_disconnect_wipes_nothing_that_could_not_be_read() {
     let origin = Origin::Corrupt("session.toml: no TOML".to_owned());
     let (mut staged, _) = Staged::new(Record::new(0), origin);
-    staged.step(Input::Connect(None));
-    assert_eq!(staged.machine.phase(), Phase::Connecting);
-    for event in [LinkEvent::QrExhausted, qr(1), refused(true)] {
-        staged.step(Input::Link(event));
-        assert_eq!(staged.machine.phase(), Phase::Connecting);
+    for input in [
+        Input::Connect(None),
+        Input::Link(LinkEvent::QrExhausted),
+        Input::Link(refused(true)),
+        Input::Disconnect { by: 7 },
+    ] {
+        assert_eq!(staged.step(input), []);
+        assert_eq!(staged.machine.phase(), Phase::StoreCorrupt);
     }
-    staged.step(Input::Disconnect { by: 7 });
-    assert_eq!(staged.machine.phase(), Phase::Disconnected);
     let effects = staged.step(Input::ForceLogout { by: 7 });
     assert!(effects.contains(&Effect::Purge { unlink: true }));
 }
 
 #[test]
-fn a_connect_counts_where_nothing_could_be_read() {
+fn what_could_not_be_read_is_not_written_over() {
     let mut record = Record::new(1000);
     record.desired = Desired::Down;
     let (mut staged, _) = Staged::new(record, Origin::Corrupt("auth.db".to_owned()));
-    let effects = staged.step(Input::Connect(None));
-    assert_eq!(effects.first(), Some(&Effect::Save));
-    assert_eq!(staged.machine.record().desired, Desired::Up);
+    for input in [Input::Connect(None), Input::Targets(Vec::new())] {
+        let effects = staged.step(input);
+        assert!(!effects.contains(&Effect::Save));
+    }
+    assert_eq!(staged.machine.record().desired, Desired::Down);
 }
 
 #[test]

@@ -295,8 +295,8 @@ purge failed            | nothing
     (
         Scene::StoreCorrupt,
         "
-connect                 | nothing
-connect by code         | nothing
+connect                 | noted
+connect by code         | noted
 disconnect              | nothing
 force-logout            | logging_out (force_logout): tell logging_out, unlink and purge
 stage                   | nothing
