@@ -16,14 +16,15 @@
 #[path = "../rehearsal/daemon.rs"]
 #[allow(dead_code, reason = "shared with the rehearsals")]
 mod daemon;
+mod held;
 #[path = "../rehearsal/stage.rs"]
 #[allow(dead_code, reason = "shared with the rehearsals")]
 mod stage;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::{Duration, Instant};
 
+use held::Held;
 use stage::{PHONE, Stage};
 
 fn main() {
@@ -40,8 +41,8 @@ async fn run(rounds: usize) {
     let pid = stage.daemon.as_ref().expect("it runs").pid();
     let mut times = Vec::with_capacity(rounds);
     println!(
-        "{:>6} {:>6} {:>8} {:>9} {:>12} {:>12}",
-        "round", "fds", "threads", "RSS KiB", "pair ms", "unlink ms"
+        " round {:>42} {:>9} {:>9}",
+        "the daemon holds", "pair ms", "unlink ms"
     );
     for round in 1..=rounds {
         let began = Instant::now();
@@ -57,10 +58,10 @@ async fn run(rounds: usize) {
             "round {round} left something"
         );
         if round == 50 || round % 250 == 0 || round == rounds {
-            let (fds, threads, rss) = holds(pid);
             let (pair, unlink) = medians(&times);
             println!(
-                "{round:>6} {fds:>6} {threads:>8} {rss:>9} {:>12.1} {:>12.1}",
+                "{round:>6} {:>42} {:>9.1} {:>9.1}",
+                Held::by(pid).to_string(),
                 ms(pair),
                 ms(unlink)
             );
@@ -75,19 +76,6 @@ async fn run(rounds: usize) {
         ms(at(99)),
         ms(at(100))
     );
-}
-
-/// Open descriptors, threads, resident memory in KiB.
-fn holds(pid: i32) -> (usize, usize, u64) {
-    let fds = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let rss = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0);
-    (fds, threads, rss)
 }
 
 fn medians(times: &[(Duration, Duration)]) -> (Duration, Duration) {

@@ -11,7 +11,7 @@ mod slow;
 mod unlink;
 
 use wasessiond::protocol::{Cause, Phase, Unlink};
-use wasim::{Failure, Stanza, StreamError};
+use wasim::{Failure, Observation, Stanza, StreamError};
 
 use self::person::Person;
 use self::row::{Act, Class, Row, finish, play, quiet, report, row};
@@ -279,17 +279,18 @@ async fn released(row: &Row, mut person: Person) {
 }
 
 /// The server saw only the bystander.
-fn quiet_since(
-    seen: &mut tokio::sync::broadcast::Receiver<wasim::Observation>,
-    bystander: &Person,
-) {
+fn quiet_since(seen: &mut tokio::sync::broadcast::Receiver<Observation>, bystander: &Person) {
+    let mut connections = 0;
     while let Ok(observation) = seen.try_recv() {
-        if let wasim::Observation::Login { jid, .. } = &observation {
-            assert_eq!(*jid, bystander.device);
+        match &observation {
+            Observation::ClientConnected { .. } => connections += 1,
+            Observation::Login { jid, .. } | Observation::LoginRefused { jid, .. } => {
+                assert_eq!(*jid, bystander.device);
+            }
+            _ => {}
         }
-        let refused = matches!(observation, wasim::Observation::LoginRefused { .. });
-        assert!(!refused, "{observation:?}");
     }
+    assert_eq!(connections, 1, "somebody connected who should not");
 }
 
 #[tokio::test(flavor = "multi_thread")]

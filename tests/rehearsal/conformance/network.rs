@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use wasessiond::protocol::Cause;
+use wasessiond::protocol::{Cause, Phase};
 use wasim::Fault;
 
 use super::person::Person;
@@ -103,4 +103,33 @@ async fn a_network_in_trouble_is_no_logout() {
     }
     let history = stage.client.history(None, None).await.expect("history");
     assert!(history.is_empty(), "{history:?}");
+}
+
+/// A server that does not speak TLS where TLS is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_tls_handshake_is_no_logout() {
+    let mut stage = Stage::set().await;
+    let mut person = Person::paired(&stage, 0).await;
+    let config = stage.dir.path().join("config.toml");
+    let plain = std::fs::read_to_string(&config).expect("read");
+    stage.stop();
+    std::fs::write(&config, plain.replace("ws://", "wss://")).expect("write");
+    stage.start().await;
+    person.rejoin(&stage).await;
+    let begin = Instant::now();
+    person.connect().await;
+    let status = lost(&mut person, Cause::Unreachable).await;
+    let took = begin.elapsed();
+    let error = status.error.expect("it was looked at");
+    assert!(error.contains("TLS"), "{error}");
+    stage.stop();
+    std::fs::write(&config, plain).expect("write");
+    stage.start().await;
+    person.rejoin(&stage).await;
+    let status = person.client.status(&person.user).await.expect("status");
+    if status.phase != Phase::Online {
+        person.online().await;
+    }
+    let class = Class::Retry(Cause::Unreachable);
+    report("X5tls", class.to_string(), "ok", took);
 }
