@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::protocol::{Cause, HistoryEntry, LogoutReport, Stage, Unlink};
+use super::command::{LogoutReply, Stopped};
+use crate::protocol::{Cause, Failure, HistoryEntry, LogoutReport, Stage, Unlink};
 use crate::store::{History, Intent, Purge, Store, open_below};
 use crate::whatsapp::{Gateway, Link, LinkEvent, Scope, Stored, look_into};
 
@@ -156,9 +158,24 @@ pub(super) async fn nothing_open(dir: &Path) -> Result<(), String> {
     }
 }
 
+/// Answers everybody who waited for a logout: those who asked for it, and those who asked for a
+/// disconnect that found nothing to keep.
+pub fn answer(
+    entry: &HistoryEntry,
+    waiters: Vec<LogoutReply>,
+    stopped: Vec<oneshot::Sender<Result<Stopped, Failure>>>,
+) {
+    let report = report(entry.clone());
+    for waiter in waiters {
+        let _ = waiter.send(Ok(report.clone()));
+    }
+    for waiter in stopped {
+        let _ = waiter.send(Ok(Stopped::Gone(Box::new(report.clone()))));
+    }
+}
+
 /// The report of a logout, with what the person should do.
-#[must_use]
-pub fn report(entry: HistoryEntry) -> LogoutReport {
+fn report(entry: HistoryEntry) -> LogoutReport {
     let user = &entry.user;
     let again = format!("`wactl connect {user}` shows a fresh QR code.");
     let next_action = if entry.unlink.device_may_remain() {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::command::{LogoutReply, SessionCommand, Stopped};
-use super::logout::{Logout, close, report};
+use super::logout::{Logout, close};
 use super::machine::{Effect, Input, Machine, Moment, Origin};
 use super::narration;
 use super::settings::Settings;
@@ -475,24 +475,6 @@ impl Task {
         Outcome {
             ended: Ended::Stopped,
             left: Vec::new(),
-        }
-    }
-}
-
-/// Turns the reports of logouts that a task's end leaves into replies.
-impl Outcome {
-    /// Answers everybody who waited for the logout.
-    pub fn answer(
-        entry: &HistoryEntry,
-        waiters: Vec<LogoutReply>,
-        stopped: Vec<oneshot::Sender<Result<Stopped, Failure>>>,
-    ) {
-        let report = report(entry.clone());
-        for waiter in waiters {
-            let _ = waiter.send(Ok(report.clone()));
-        }
-        for waiter in stopped {
-            let _ = waiter.send(Ok(Stopped::Gone(Box::new(report.clone()))));
         }
     }
 }

@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::restore::{self, Restored};
 use super::{Shared, Supervisor};
 use crate::protocol::{Cause, EventKind, Failure, FailureCode, HistoryEntry, PhoneNumber, UserId};
-use crate::session::{Ended, Outcome, Report, Seat, SessionCommand};
+use crate::session::{Ended, Outcome, Report, Seat, SessionCommand, answer};
 use crate::whatsapp::Gateway;
 
 /// What the loop is told.
@@ -332,7 +332,7 @@ impl Actor {
             "the session ended; nothing of it is left"
         );
         let owner = entry.owner;
-        Outcome::answer(&entry, waiters, stopped);
+        answer(&entry, waiters, stopped);
         for command in outcome.left {
             self.deliver_late(user, owner, command);
         }

@@ -133,3 +133,18 @@ async fn an_invalidated_session_ends_at_its_next_login() {
         .assert_gone("alice", Cause::Invalidated, Unlink::NotLinked)
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_uses_is_disconnected_never_wiped() {
+    let mut stage = Stage::with("[sessions]\nidle_after = \"1s\"\n").await;
+    let device = stage.pair("alice", PHONE).await;
+    let status = stage.phase("alice", Phase::Disconnected).await;
+    assert_eq!(status.reason, Some(Cause::Idle));
+    stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
+    let status = stage.phase("alice", Phase::Online).await;
+    assert_eq!(status.account.expect("an account").jid, device);
+}

@@ -17,5 +17,6 @@ mod forced;
 mod lifecycle;
 mod obstacles;
 mod pairing;
+mod panic;
 mod stage;
 mod targets;

@@ -1,0 +1,123 @@
+//! A panic in one session's task is that session's failure, and nobody else's. The supervisor runs in
+//! this process: no client can ask a daemon to fail.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use wasessiond::protocol::{Answer, Cause, Command, Event, EventKind, Message, Phase, Status};
+use wasessiond::store::Store;
+use wasessiond::supervisor::{Caller, Settings, Supervisor, Watcher};
+use wasessiond::whatsapp::{Gateway, GatewaySettings};
+
+use crate::stage::PATIENCE;
+
+const ROOT: Caller = Caller {
+    uid: 0,
+    sees_all: true,
+};
+
+async fn event(watcher: &mut Watcher, fits: impl Fn(&Event) -> bool) -> Event {
+    let found = timeout(PATIENCE, async {
+        loop {
+            if let Some(Message::Event(event)) = watcher.next().await
+                && fits(&event)
+            {
+                return *event;
+            }
+        }
+    });
+    found.await.expect("it happens in time")
+}
+
+async fn pair(
+    supervisor: &Supervisor,
+    sim: &wasim::Server,
+    watcher: &mut Watcher,
+    user: &str,
+    phone: &str,
+) {
+    let connect = Command::Connect {
+        user: user.to_owned(),
+        phone: None,
+    };
+    supervisor.execute(ROOT, connect).await.expect("connect");
+    let shown = event(watcher, |e| {
+        matches!(e.kind, EventKind::Qr) && e.user.as_str() == user
+    })
+    .await;
+    let qr = shown
+        .status
+        .and_then(|s| s.qr)
+        .and_then(|qr| qr.code)
+        .expect("a code");
+    sim.scan(qr.reveal(), phone).await.expect("scan");
+    event(watcher, |e| is(e, user, Phase::Online)).await;
+}
+
+fn is(event: &Event, user: &str, phase: Phase) -> bool {
+    event.user.as_str() == user && event.status.as_ref().is_some_and(|s| s.phase == phase)
+}
+
+async fn status(supervisor: &Supervisor, user: &str) -> Status {
+    let command = Command::Status {
+        user: user.to_owned(),
+    };
+    match supervisor.execute(ROOT, command).await.expect("status") {
+        Answer::Status(status) => *status,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stays_in_its_session() {
+    let sim = wasim::Server::start(wasim::Options::default())
+        .await
+        .expect("simulator");
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = Gateway::new(&GatewaySettings {
+        endpoint: Some(sim.url()),
+        version: Some((2, 3000, 1)),
+        ..GatewaySettings::default()
+    })
+    .expect("a gateway");
+    let store = Store::open(dir.path()).expect("a store");
+    let supervisor = Supervisor::start(store, gateway, Settings::default())
+        .await
+        .expect("start");
+    let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
+    pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
+    pair(&supervisor, &sim, &mut watcher, "bob", "15550001002").await;
+    let bob = status(&supervisor, "bob").await;
+    let device = status(&supervisor, "alice")
+        .await
+        .account
+        .expect("an account")
+        .jid;
+
+    for _ in 0..2 {
+        supervisor
+            .inject_panic("alice".parse().expect("an id"))
+            .await;
+        let failed = event(&mut watcher, |e| is(e, "alice", Phase::BackingOff)).await;
+        let failed = failed.status.expect("a status");
+        assert_eq!(failed.reason, Some(Cause::TaskFailed));
+        assert!(failed.error.is_some_and(|e| e.contains("asked to fail")));
+        // It comes back by itself, as the same device, without a QR code.
+        event(&mut watcher, |e| {
+            assert!(!matches!(e.kind, EventKind::Qr));
+            is(e, "alice", Phase::Online)
+        })
+        .await;
+        let account = status(&supervisor, "alice")
+            .await
+            .account
+            .expect("an account");
+        assert_eq!(account.jid, device);
+    }
+    assert_eq!(
+        status(&supervisor, "bob").await.since,
+        bob.since,
+        "bob missed a beat"
+    );
+    supervisor.stop(Duration::from_secs(10)).await;
+}
