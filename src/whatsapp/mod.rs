@@ -10,6 +10,7 @@
 mod auth;
 mod dial;
 mod ending;
+mod event;
 mod gateway;
 mod link;
 mod pump;
@@ -23,6 +24,7 @@ mod version;
 
 pub use auth::{AuthError, Stored, look_into};
 pub use ending::{Ending, Pace, Verdict};
+pub use event::{LinkEvent, PairCodeRefused};
 pub use gateway::{Gateway, GatewayError, GatewaySettings};
-pub use link::{AskError, Link, LinkEvent, PairCodeRefused, StillRunning};
+pub use link::{AskError, Link, StillRunning};
 pub use scope::Scope;

@@ -8,7 +8,7 @@ use whatsapp_rust::types::events::{Event, EventHandler};
 use whatsapp_rust::wacore_binary::Node;
 
 use super::ending::Ending;
-use super::link::PairCodeRefused;
+use super::event::PairCodeRefused;
 use super::restart::Restart;
 use crate::protocol::Redacted;
 

@@ -11,7 +11,7 @@ use whatsapp_rust::store::SqliteStore;
 
 use super::auth::{account, make_durable};
 use super::ending::{Ending, of_failure, of_stream_error};
-use super::link::LinkEvent;
+use super::event::LinkEvent;
 use super::pump::Heard;
 use super::scope::Scope;
 use super::signal::{Signal, Signals};

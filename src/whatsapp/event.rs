@@ -1,0 +1,62 @@
+//! What a link reports.
+
+use std::time::Duration;
+
+use super::ending::Ending;
+use crate::protocol::{Account, Redacted, Stage};
+
+/// What a link reports, in order. The last one is [`LinkEvent::Ended`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// It got to this stage of connecting.
+    Stage(Stage),
+    /// A QR code can be scanned.
+    Qr {
+        /// What to draw.
+        code: Redacted,
+        /// How long it works.
+        valid_for: Duration,
+        /// Which of the pairing's codes it is, from 1.
+        number: u32,
+        /// How many follow.
+        remaining: u32,
+    },
+    /// The QR codes are used up.
+    QrExhausted,
+    /// The link can be asked for a pair code now.
+    ReadyForPairCode,
+    /// A pair code can be entered.
+    PairCode {
+        /// The code.
+        code: Redacted,
+        /// How long it works.
+        valid_for: Duration,
+    },
+    /// The pair code does not work any more and another one must be asked for.
+    PairCodeStale,
+    /// No pair code.
+    PairCodeRefused(PairCodeRefused),
+    /// The phone accepted the device, and the credentials are durable.
+    Paired(Account),
+    /// The phone's answer could not be used; the pairing goes on.
+    PairFailed(String),
+    /// It is logged in and ready for use.
+    Online(Account),
+    /// The account's name became known.
+    Name(String),
+    /// Something arrived.
+    Activity,
+    /// It is over.
+    Ended(Ending),
+}
+
+/// WhatsApp gave no pair code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairCodeRefused {
+    /// Because of too many requests.
+    pub rate_limited: bool,
+    /// When to ask again, where WhatsApp said so.
+    pub retry_after: Option<Duration>,
+    /// In words.
+    pub error: String,
+}
