@@ -12,9 +12,11 @@ use tracing::Instrument;
 
 use super::birth::{Birth, Life, live};
 use super::caller::Caller;
-use super::restore::{self, Restored};
+use super::restore::Restored;
 use super::{Shared, Supervisor};
-use crate::protocol::{Cause, EventKind, Failure, FailureCode, HistoryEntry, PhoneNumber, UserId};
+use crate::protocol::{
+    Cause, EventKind, Failure, FailureCode, HistoryEntry, PhoneNumber, Removed, Unlink, UserId,
+};
 use crate::session::{Ended, Outcome, Report, Seat, SessionCommand, answer};
 use crate::whatsapp::Gateway;
 
@@ -289,20 +291,15 @@ impl Actor {
         let Some(user) = self.users.remove(&id) else {
             return;
         };
-        let Some(entry) = self.sessions.remove(&user) else {
+        let Some(mut entry) = self.sessions.remove(&user) else {
             return;
         };
         match joined {
             Ok((_, Life::Lived(outcome))) => self.lived(&user, outcome),
             Ok((_, Life::Unfounded(seat))) => {
-                let failure = self.not_found(
-                    &user,
-                    Caller {
-                        uid: entry.owner,
-                        sees_all: false,
-                    },
-                );
-                refuse_all(seat, &failure);
+                let mut late = drain(seat);
+                late.extend(entry.waiting.drain(..).map(|delivery| delivery.command));
+                self.unfounded(&user, entry.owner, late);
             }
             Ok((_, Life::Stillborn(seat, failure))) => {
                 tracing::error!(user = %user, "{failure}");
@@ -338,6 +335,38 @@ impl Actor {
         }
     }
 
+    /// A task that failed began again and found nothing: it had failed in the middle of its logout,
+    /// which was committed. It ended after all, and whoever asked for that is told so.
+    fn unfounded(&mut self, user: &UserId, owner: u32, late: Vec<SessionCommand>) {
+        self.failures.remove(user);
+        let entry = self
+            .last_entry(user)
+            .unwrap_or_else(|| lost_entry(user, owner));
+        if self.shared.board.get(user).is_some() {
+            self.shared.board.ended(kind_of(&entry), &entry);
+        }
+        for command in late {
+            match command {
+                SessionCommand::ForceLogout { reply, .. } => {
+                    answer(&entry, vec![reply], Vec::new());
+                }
+                other => self.deliver_late(user, owner, other),
+            }
+        }
+    }
+
+    fn last_entry(&self, user: &UserId) -> Option<HistoryEntry> {
+        let history = self
+            .shared
+            .history
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        history
+            .newest_first()
+            .find(|entry| entry.user == *user)
+            .cloned()
+    }
+
     /// A command that came while the session was ending concerns the user: a connect begins anew.
     fn deliver_late(&mut self, user: &UserId, owner: u32, command: SessionCommand) {
         let absent = match &command {
@@ -370,7 +399,6 @@ impl Actor {
             "its task did not answer and was ended".to_owned()
         };
         tracing::error!(user = %user, cause = %Cause::TaskFailed, "{error}");
-        self.finish_purge(user.clone());
         let failures = self.failures.entry(user.clone()).or_default();
         *failures = failures.saturating_add(1);
         let wait = AFTER_FAILURE
@@ -379,17 +407,6 @@ impl Actor {
         let now = self.shared.clock.now();
         let retry_at = now.checked_add(wait).unwrap_or(now);
         self.begin(user.clone(), owner, Birth::Failed { error, retry_at }, None);
-    }
-
-    /// The task may have failed in the middle of a purge: what it had renamed is finished here.
-    fn finish_purge(&self, user: UserId) {
-        let (store, history) = (self.shared.store.clone(), Arc::clone(&self.shared.history));
-        tokio::task::spawn_blocking(move || {
-            let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(e) = restore::finish_purges(&store, &mut history, Some(&user)) {
-                tracing::error!("an interrupted logout could not be finished: {e}");
-            }
-        });
     }
 
     fn not_found(&self, user: &UserId, caller: Caller) -> Failure {
@@ -436,10 +453,32 @@ fn refuse(command: SessionCommand, failure: &Failure) {
     }
 }
 
-fn refuse_all(mut seat: Seat, failure: &Failure) {
-    seat.commands.close();
-    while let Ok(command) = seat.commands.try_recv() {
+fn refuse_all(seat: Seat, failure: &Failure) {
+    for command in drain(seat) {
         refuse(command, failure);
+    }
+}
+
+/// What was still asked of a session whose task did not begin.
+fn drain(mut seat: Seat) -> Vec<SessionCommand> {
+    seat.commands.close();
+    std::iter::from_fn(|| seat.commands.try_recv().ok()).collect()
+}
+
+/// What is said of a session whose directory vanished without a line in the history: somebody removed
+/// it by hand.
+fn lost_entry(user: &UserId, owner: u32) -> HistoryEntry {
+    HistoryEntry {
+        at: jiff::Timestamp::now(),
+        user: user.clone(),
+        cause: Cause::TaskFailed,
+        account: None,
+        owner,
+        requested_by: None,
+        unlink: Unlink::Unreachable,
+        removed: Removed::default(),
+        text: None,
+        appeal_token: None,
     }
 }
 

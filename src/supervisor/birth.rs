@@ -1,6 +1,10 @@
 //! How a session's task begins: what is on the disk decides.
 
+use std::sync::{Arc, PoisonError};
+
 use jiff::Timestamp;
+
+use super::restore;
 
 use crate::protocol::{Failure, FailureCode, PhoneNumber};
 use crate::session::{Origin, Outcome, Seat, Standing, look, run};
@@ -31,6 +35,9 @@ pub(super) enum Life {
 
 /// Looks at the disk, and runs the session.
 pub(super) async fn live(seat: Seat, birth: Birth) -> Life {
+    if matches!(birth, Birth::Failed { .. }) {
+        finish_purge(&seat).await;
+    }
     let (record, origin) = match (look(&seat.store, &seat.user).await, birth) {
         (Standing::Nothing, Birth::Wanted { owner, phone }) => {
             return begin_new(seat, owner, phone).await;
@@ -70,4 +77,17 @@ async fn begin_new(seat: Seat, owner: u32, phone: Option<PhoneNumber>) -> Life {
     };
     let message = format!("the session of {} could not be made: {why}", seat.user);
     Life::Stillborn(seat, Failure::new(FailureCode::StoreFailed, message))
+}
+
+/// The task before may have failed in the middle of a purge: what it had renamed is finished first.
+async fn finish_purge(seat: &Seat) {
+    let (store, user) = (seat.store.clone(), seat.user.clone());
+    let history = Arc::clone(&seat.history);
+    let work = tokio::task::spawn_blocking(move || {
+        let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+        restore::finish_purges(&store, &mut history, Some(&user))
+    });
+    if let Ok(Err(e)) = work.await {
+        tracing::error!(user = %seat.user, "an interrupted logout could not be finished: {e}");
+    }
 }

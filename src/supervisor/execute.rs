@@ -118,10 +118,12 @@ impl Supervisor {
             absent: Absent::NotFound,
         };
         self.deliver(delivery).await?;
-        if let Ok(Ok(answer)) = timeout(deadline, answer).await {
-            return answer;
-        }
-        // It hangs, or it failed before it could answer.
+        let hangs = match timeout(deadline, answer).await {
+            Ok(Ok(answer)) => return answer,
+            // It failed before it could answer; another task is at it already.
+            Ok(Err(_)) => false,
+            Err(_) => true,
+        };
         let (reply, answer) = oneshot::channel();
         let delivery = Delivery {
             user: user.clone(),
@@ -129,7 +131,11 @@ impl Supervisor {
             command: command(reply),
             absent: Absent::NotFound,
         };
-        let order = Order::Escalate(delivery);
+        let order = if hangs {
+            Order::Escalate(delivery)
+        } else {
+            Order::Deliver(delivery)
+        };
         self.shared
             .orders
             .send(order)

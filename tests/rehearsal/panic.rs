@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use wasessiond::protocol::{Answer, Cause, Command, Event, EventKind, Message, Phase, Status};
+use wasessiond::protocol::{
+    Answer, Cause, Command, Event, EventKind, FailureCode, Message, Phase, Status,
+};
 use wasessiond::store::Store;
 use wasessiond::supervisor::{Caller, Settings, Supervisor, Watcher};
 use wasessiond::whatsapp::{Gateway, GatewaySettings};
@@ -68,8 +70,7 @@ async fn status(supervisor: &Supervisor, user: &str) -> Status {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stays_in_its_session() {
+async fn stage() -> (wasim::Server, tempfile::TempDir, Supervisor) {
     let sim = wasim::Server::start(wasim::Options::default())
         .await
         .expect("simulator");
@@ -84,6 +85,12 @@ async fn stays_in_its_session() {
     let supervisor = Supervisor::start(store, gateway, Settings::default())
         .await
         .expect("start");
+    (sim, dir, supervisor)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stays_in_its_session() {
+    let (sim, _dir, supervisor) = stage().await;
     let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
     pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
     pair(&supervisor, &sim, &mut watcher, "bob", "15550001002").await;
@@ -119,5 +126,29 @@ async fn stays_in_its_session() {
         bob.since,
         "bob missed a beat"
     );
+    supervisor.stop(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_session_that_is_gone_ends_it_for_everybody() {
+    let (sim, dir, supervisor) = stage().await;
+    let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
+    pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
+    // As if the task had failed right after its purge.
+    std::fs::remove_dir_all(dir.path().join("sessions/alice")).expect("remove");
+    supervisor
+        .inject_panic("alice".parse().expect("an id"))
+        .await;
+    let ended = event(&mut watcher, |e| e.kind.ended().is_some()).await;
+    assert_eq!(ended.status, None);
+    let command = Command::Status {
+        user: "alice".to_owned(),
+    };
+    let gone = supervisor
+        .execute(ROOT, command)
+        .await
+        .expect_err("it is gone");
+    assert_eq!(gone.code, FailureCode::NotFound);
+    pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
     supervisor.stop(Duration::from_secs(10)).await;
 }
