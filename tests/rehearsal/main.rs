@@ -12,6 +12,7 @@
 
 mod conflict;
 mod conformance;
+mod crash;
 mod daemon;
 mod forced;
 mod lifecycle;
