@@ -20,6 +20,9 @@
 //! (both default) bring the two programs; `simulator` builds a daemon that talks to `contrib/wasim`
 //! over loopback, and to nothing else.
 
+// In the simulator an `expect` names its invariant; in the daemon there is none to name.
+#![cfg_attr(not(test), warn(clippy::expect_used))]
+
 pub mod client;
 #[cfg(feature = "ctl")]
 pub mod ctl;

@@ -42,14 +42,14 @@ struct Inner {
     logged_in: AtomicBool,
     settled: CancellationToken,
     /// The library's own switch, known once the client is built.
-    library: OnceLock<Arc<AtomicBool>>,
+    reconnects: OnceLock<Arc<AtomicBool>>,
 }
 
 impl Restart {
     /// Takes the library's switch over, and turns it off.
     pub(super) fn adopt(&self, library: &Arc<AtomicBool>) {
         library.store(false, Ordering::SeqCst);
-        let _ = self.0.library.set(Arc::clone(library));
+        let _ = self.0.reconnects.set(Arc::clone(library));
     }
 
     /// Whether this stream error announces the restart of a pairing.
@@ -105,8 +105,8 @@ impl Restart {
     }
 
     fn switch(&self, on: bool) {
-        if let Some(library) = self.0.library.get() {
-            library.store(on, Ordering::SeqCst);
+        if let Some(switch) = self.0.reconnects.get() {
+            switch.store(on, Ordering::SeqCst);
         }
     }
 }
