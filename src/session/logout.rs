@@ -24,6 +24,8 @@ pub(super) struct Logout<'a> {
     pub(super) history: &'a Arc<Mutex<History>>,
     pub(super) auth_db: PathBuf,
     pub(super) scope: Scope,
+    /// Whether the record names an account.
+    pub(super) was_paired: bool,
 }
 
 impl Logout<'_> {
@@ -37,9 +39,11 @@ impl Logout<'_> {
         close(link, false).await.ok();
         match look_into(&self.auth_db).await {
             Ok(Stored::Paired(_)) => {}
-            Ok(Stored::Nothing | Stored::Unpaired) => return Unlink::NotLinked,
+            Ok(Stored::Nothing | Stored::Unpaired) if !self.was_paired => {
+                return Unlink::NotLinked;
+            }
             // Perhaps it is linked; nobody can tell, and nobody can log in with it.
-            Err(_) => return Unlink::Unreachable,
+            Ok(Stored::Nothing | Stored::Unpaired) | Err(_) => return Unlink::Unreachable,
         }
         let over_a_new_link = self.unlink_over_a_new_link(link, deadline);
         timeout_at(deadline, over_a_new_link)

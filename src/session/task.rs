@@ -425,6 +425,7 @@ impl Task {
             history: &self.seat.history,
             auth_db: self.seat.store.auth_db(&self.seat.user),
             scope: Scope::new(self.seat.span.clone()),
+            was_paired: intent.account.is_some(),
         };
         if unlink {
             intent.unlink = logout.unlink(&mut self.link, within).await;

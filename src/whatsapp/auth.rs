@@ -59,11 +59,14 @@ pub enum AuthError {
 /// # Errors
 /// [`AuthError`]; the file is left as it is.
 pub async fn look_into(path: &Path) -> Result<Stored, AuthError> {
+    if is_empty(path) {
+        return Ok(Stored::Unpaired);
+    }
     if !exists(path)? {
         return Ok(Stored::Nothing);
     }
     let store = open(path).await?;
-    let device = store.load().await.map_err(|e| refused(path, &e))?;
+    let device = store.load().await.map_err(|e| refused(path, chain(&e)))?;
     let pn = device.as_ref().and_then(|device| device.pn.clone());
     let stored = match (device, pn) {
         (Some(device), Some(jid)) => Stored::Paired(account(&jid, &device.push_name)),
@@ -94,13 +97,17 @@ pub(super) async fn open(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
         path: path.to_owned(),
         why: "the path is not UTF-8".to_owned(),
     })?;
-    let store = SqliteStore::with_config(url, config)
-        .await
-        .map_err(|e| refused(path, &e))?;
-    if existed {
-        check(path, &store).await?;
-    }
+    try_first(path, url, existed).await?;
+    let store = SqliteStore::with_config(url, config).await;
+    let store = store.map_err(|e| refused(path, chain(&e)))?;
     Ok(Arc::new(store))
+}
+
+/// Whether there is a file that nothing was ever written into: a crash came between its making and its
+/// first transaction. Whoever knows of an account must not take that for an answer.
+fn is_empty(path: &Path) -> bool {
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+    path.exists() && length(path) == 0 && length(&path.with_extension("db-wal")) == 0
 }
 
 /// Whether there is a file; an error when it cannot be a database.
@@ -143,21 +150,53 @@ struct Check {
     quick_check: String,
 }
 
-/// SQLite's own look at every page: milliseconds for the few hundred KiB of a session.
-async fn check(path: &Path, store: &SqliteStore) -> Result<(), AuthError> {
-    let query = |conn: &mut SqliteConnection| {
-        diesel::sql_query("PRAGMA quick_check(1)")
-            .get_result::<Check>(conn)
-            .map_err(|e| StoreError::Database(Box::new(e)))
-    };
-    let found = store.shared().run(query).await;
-    match found {
-        Ok(check) if check.quick_check == "ok" => Ok(()),
-        Ok(check) => Err(AuthError::Corrupt {
+/// One plain connection before the pool. The pool takes every failure for a passing one and tries for
+/// half a minute, on one of the few threads that all sessions share: one user's broken file would be
+/// everybody's trouble.
+async fn try_first(path: &Path, url: &str, existed: bool) -> Result<(), AuthError> {
+    let (path, url) = (path.to_owned(), url.to_owned());
+    let tried = tokio::task::spawn_blocking(move || {
+        if existed {
+            try_existing(&path, &url)
+        } else {
+            try_new(&path)
+        }
+    });
+    match tried.await {
+        Ok(tried) => tried,
+        Err(e) => std::panic::resume_unwind(e.into_panic()),
+    }
+}
+
+/// SQLite's own look at every page (milliseconds for the few hundred KiB of a session), and whether it
+/// could write.
+fn try_existing(path: &Path, url: &str) -> Result<(), AuthError> {
+    let mut connection =
+        SqliteConnection::establish(url).map_err(|e| refused(path, e.to_string()))?;
+    let check = diesel::sql_query("PRAGMA quick_check(1)").get_result::<Check>(&mut connection);
+    let check = check.map_err(|e| refused(path, e.to_string()))?;
+    if check.quick_check != "ok" {
+        return Err(AuthError::Corrupt {
             path: path.to_owned(),
             why: check.quick_check,
+        });
+    }
+    for statement in ["BEGIN IMMEDIATE", "ROLLBACK"] {
+        let done = diesel::sql_query(statement).execute(&mut connection);
+        done.map_err(|e| refused(path, e.to_string()))?;
+    }
+    Ok(())
+}
+
+/// Whether a file can be made there.
+fn try_new(path: &Path) -> Result<(), AuthError> {
+    let dir = path.parent().unwrap_or_else(|| Path::new("."));
+    match tempfile::tempfile_in(dir) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(AuthError::Unavailable {
+            path: path.to_owned(),
+            why: e.to_string(),
         }),
-        Err(e) => Err(refused(path, &e)),
     }
 }
 
@@ -178,29 +217,26 @@ pub(super) async fn make_durable(store: &SqliteStore) -> Result<(), String> {
 }
 
 /// Tells broken content from an obstacle that may go away.
-fn refused(path: &Path, error: &StoreError) -> AuthError {
-    let why = chain(error);
+fn refused(path: &Path, why: String) -> AuthError {
     let lower = why.to_lowercase();
-    let broken = [
+    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let is_broken = has(&[
         "malformed",
         "not a database",
         "corrupt",
+        "migration error",
         "no such table",
         "no such column",
-    ];
-    let path = path.to_owned();
-    let is_broken =
-        matches!(error, StoreError::Migration(_)) || broken.iter().any(|word| lower.contains(word));
-    let is_obstacle = [
+    ]);
+    let is_obstacle = has(&[
         "full",
         "unable to open",
         "readonly",
         "permission",
         "disk i/o",
         "locked",
-    ]
-    .iter()
-    .any(|word| lower.contains(word));
+    ]);
+    let path = path.to_owned();
     if is_broken && !is_obstacle {
         AuthError::Corrupt { path, why }
     } else {
@@ -253,8 +289,7 @@ mod tests {
         let whole = std::fs::read(&path).expect("read");
         let mut scrambled = whole.clone();
         scrambled[100..].fill(0xa5);
-        let cases: [(&str, &[u8]); 4] = [
-            ("empty", b""),
+        let cases: [(&str, &[u8]); 3] = [
             (
                 "text",
                 b"this is not a database at all, but long enough to be one",
@@ -274,6 +309,17 @@ mod tests {
             );
             assert_eq!(std::fs::read(&path).expect("read"), bytes, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_empty_file_was_never_paired_and_is_corrupt_where_one_was() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("auth.db");
+        std::fs::write(&path, b"").expect("write");
+        assert_eq!(look_into(&path).await.expect("empty"), Stored::Unpaired);
+        let found = open_existing(&path).await.map(|_| ());
+        assert!(matches!(found, Err(AuthError::Corrupt { .. })), "{found:?}");
+        assert_eq!(std::fs::read(&path).expect("read"), b"");
     }
 
     #[tokio::test]

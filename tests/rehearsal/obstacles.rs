@@ -140,13 +140,17 @@ async fn corrupt_credentials_get_no_new_identity() {
     let mut stage = Stage::set().await;
     stage.pair("alice", PHONE).await;
     let db = stage.session_dir("alice").join("auth.db");
-    let cases: [(&str, Option<&[u8]>); 3] = [
-        ("empty", Some(b"")),
-        ("garbage", Some(&[7; 5000])),
-        ("missing", None),
-    ];
     stage.stop();
     let whole = fs::read(&db).expect("read");
+    let mut scrambled = whole.clone();
+    scrambled[100..].fill(0xa5);
+    let cases = [
+        ("empty", Some(b"".as_slice())),
+        ("garbage", Some(&[7; 5000])),
+        ("truncated", Some(&whole[..whole.len() / 2])),
+        ("scrambled", Some(&scrambled)),
+        ("missing", None),
+    ];
     for (name, bytes) in cases {
         for extension in ["db-wal", "db-shm"] {
             let _ = fs::remove_file(db.with_extension(extension));
