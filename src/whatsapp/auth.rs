@@ -19,6 +19,9 @@ use crate::protocol::Account;
 /// nothing measurably faster.
 const CACHE_KIB: u32 = 32;
 
+/// How long to wait for a lock on the file, in milliseconds: longer than any transaction of a session.
+const BUSY_MS: u32 = 5000;
+
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// What a credentials file holds.
@@ -173,6 +176,11 @@ async fn try_first(path: &Path, url: &str, existed: bool) -> Result<(), AuthErro
 fn try_existing(path: &Path, url: &str) -> Result<(), AuthError> {
     let mut connection =
         SqliteConnection::establish(url).map_err(|e| refused(path, e.to_string()))?;
+    // The connection of the link before may be closing yet, which locks the file for some milliseconds.
+    let patience = format!("PRAGMA busy_timeout = {BUSY_MS}");
+    diesel::sql_query(patience)
+        .execute(&mut connection)
+        .map_err(|e| refused(path, e.to_string()))?;
     let check = diesel::sql_query("PRAGMA quick_check(1)").get_result::<Check>(&mut connection);
     let check = check.map_err(|e| refused(path, e.to_string()))?;
     if check.quick_check != "ok" {
