@@ -331,6 +331,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_that_is_locked_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("auth.db");
+        drop(open(&path).await.expect("open"));
+        let mut other = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("open");
+        let mut run = |statement: &str| {
+            diesel::sql_query(statement)
+                .execute(&mut other)
+                .expect("run");
+        };
+        run("BEGIN IMMEDIATE");
+        let mut looking = Box::pin(look_into(&path));
+        let early = tokio::time::timeout(std::time::Duration::from_millis(50), &mut looking).await;
+        assert!(early.is_err(), "{early:?}");
+        run("ROLLBACK");
+        assert_eq!(looking.await.expect("unlocked"), Stored::Unpaired);
+    }
+
+    #[tokio::test]
     async fn an_obstacle_is_not_corruption() {
         let dir = tempfile::tempdir().expect("tempdir");
         let missing = dir.path().join("gone/auth.db");
