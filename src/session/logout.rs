@@ -1,7 +1,7 @@
 //! The logout: unlink, close, wait until nothing can write, rename, write the history, erase.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -119,19 +119,8 @@ fn carry_out(
 ) -> Result<HistoryEntry, String> {
     let removed = purge.commit(intent).map_err(|e| e.to_string())?;
     let entry = intent.entry(removed);
-    let noted = {
-        let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.append(purge.id(), &entry)
-    };
-    // On a full disk the erasing makes the room that the line needs.
-    let erased = purge.erase().map_err(|e| e.to_string());
-    if noted.is_err() {
-        let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        history
-            .append(purge.id(), &entry)
-            .map_err(|e| format!("the line in the history is missing: {e}"))?;
-    }
-    erased.map(|()| entry)
+    purge.conclude(&entry, history).map_err(|e| e.to_string())?;
+    Ok(entry)
 }
 
 /// Closes a link, if there is one.

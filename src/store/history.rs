@@ -2,23 +2,34 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::durable::Replacing;
+use super::step::Step;
 use super::{StoreError, durable};
 use crate::protocol::HistoryEntry;
+
+const SHORTENING: Replacing = Replacing {
+    write: Step::ShortenWrite,
+    sync: Step::ShortenSync,
+    rename: Step::ShortenRename,
+    sync_dir: Step::ShortenSyncDir,
+};
 
 /// The ended sessions, newest last, in memory and on the disk.
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,
     limit: usize,
-    lines: VecDeque<Line>,
+    lines: VecDeque<Kept>,
     /// Lines in the file; it is rewritten when they are twice the limit.
     on_disk: usize,
+    /// Whether the file's own name is durable.
+    is_named: bool,
 }
 
 /// A line of the file.
@@ -29,32 +40,51 @@ struct Line {
     entry: HistoryEntry,
 }
 
+#[derive(Debug)]
+enum Kept {
+    Line(Box<Line>),
+    /// Of a newer version, or damaged. It is not understood, and not thrown away for that.
+    Strange(String),
+}
+
+impl Kept {
+    fn known(&self) -> Option<&Line> {
+        match self {
+            Self::Line(line) => Some(line),
+            Self::Strange(_) => None,
+        }
+    }
+}
+
 impl History {
     pub(super) fn open(path: &Path, limit: usize) -> Result<Self, StoreError> {
         let text = match fs::read(path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
             Err(e) => return Err(StoreError::io("read", path, e)),
         };
-        let on_disk = text.lines().count();
         // A crash in the middle of a write leaves half a line at the end: that session's purge had
-        // not been acknowledged, and is finished and written again at this start.
-        let lines: VecDeque<Line> = text
+        // not been acknowledged, and is finished and written again at this start. Cutting it off
+        // needs no room on the disk.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        if whole < text.len() {
+            cut(path).map_err(|e| StoreError::io("cut half a line off", path, e))?;
+        }
+        let lines: VecDeque<Kept> = text[..whole]
             .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
+            .map(|line| match serde_json::from_str(line) {
+                Ok(known) => Kept::Line(Box::new(known)),
+                Err(_) => Kept::Strange(line.to_owned()),
+            })
             .collect();
-        let torn = !text.is_empty() && !text.ends_with('\n');
-        let damaged = lines.len() < on_disk || torn;
         let mut history = Self {
             path: path.to_owned(),
             limit: limit.max(1),
+            on_disk: lines.len(),
+            is_named: !text.is_empty(),
             lines,
-            on_disk,
         };
         history.trim();
-        if damaged {
-            history.rewrite()?;
-        }
         Ok(history)
     }
 
@@ -70,25 +100,27 @@ impl History {
             id: id.to_owned(),
             entry: entry.clone(),
         };
-        let mut text = serde_json::to_string(&line)
-            .map_err(|e| StoreError::corrupt(&self.path, format!("it cannot be written: {e}")))?;
-        text.push('\n');
-        let is_new = !self.path.exists();
-        let written = OpenOptions::new()
+        let text = self.text(&line)?;
+        let file = OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(&self.path)
-            .and_then(|file| write_synced(&file, text.as_bytes()));
-        written.map_err(|e| StoreError::io("write", &self.path, e))?;
-        if is_new && let Some(dir) = self.path.parent() {
-            durable::sync_dir(dir)?;
+            .map_err(|e| StoreError::io("open", &self.path, e))?;
+        // The name first: a line whose file could not be made durable would be written again.
+        if !self.is_named {
+            durable::sync_dir(durable::parent(&self.path), Step::HistorySyncDir)?;
+            self.is_named = true;
         }
-        self.lines.push_back(line);
+        write_synced(&file, text.as_bytes()).map_err(|e| StoreError::io("write", &self.path, e))?;
+        self.lines.push_back(Kept::Line(Box::new(line)));
         self.on_disk += 1;
         self.trim();
-        if self.on_disk > self.limit * 2 {
-            self.rewrite()?;
+        if self.on_disk > self.limit * 2
+            && let Err(e) = self.shorten()
+        {
+            // The entry is durable; the file is shortened after the next one.
+            tracing::warn!("the history could not be shortened: {e}");
         }
         Ok(())
     }
@@ -96,12 +128,14 @@ impl History {
     /// Whether the entry of this purge is in it.
     #[must_use]
     pub fn contains(&self, id: &str) -> bool {
-        self.lines.iter().rev().any(|line| line.id == id)
+        let mut known = self.lines.iter().rev().filter_map(Kept::known);
+        known.any(|line| line.id == id)
     }
 
     /// The entries, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &HistoryEntry> {
-        self.lines.iter().rev().map(|line| &line.entry)
+        let known = self.lines.iter().rev().filter_map(Kept::known);
+        known.map(|line| &line.entry)
     }
 
     /// Changes how many entries are kept.
@@ -116,30 +150,53 @@ impl History {
         }
     }
 
-    fn rewrite(&mut self) -> Result<(), StoreError> {
+    fn shorten(&mut self) -> Result<(), StoreError> {
         let mut text = String::new();
-        for line in &self.lines {
-            let line = serde_json::to_string(line).map_err(|e| {
-                StoreError::corrupt(&self.path, format!("it cannot be written: {e}"))
-            })?;
-            text.push_str(&line);
-            text.push('\n');
+        for kept in &self.lines {
+            match kept {
+                Kept::Line(line) => text.push_str(&self.text(line)?),
+                Kept::Strange(line) => {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
         }
-        durable::replace(&self.path, text.as_bytes())?;
+        durable::replace(&self.path, text.as_bytes(), &SHORTENING)?;
         self.on_disk = self.lines.len();
         Ok(())
+    }
+
+    fn text(&self, line: &Line) -> Result<String, StoreError> {
+        let mut text = serde_json::to_string(line)
+            .map_err(|e| StoreError::corrupt(&self.path, format!("it cannot be written: {e}")))?;
+        text.push('\n');
+        Ok(text)
     }
 }
 
 /// Appends bytes and syncs; when that fails the file is cut back, so that no half line is followed by
 /// a whole one.
-fn write_synced(mut file: &File, bytes: &[u8]) -> std::io::Result<()> {
+fn write_synced(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     let before = file.metadata()?.len();
-    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    let written = Step::HistoryWrite
+        .take(|| file.write_all(bytes))
+        .and_then(|()| Step::HistorySync.take(|| file.sync_data()));
     if written.is_err() {
         let _ = file.set_len(before);
     }
     written
+}
+
+/// Cuts off what follows the last line break. Bytes, not characters: they may be no text.
+fn cut(path: &Path) -> io::Result<()> {
+    let bytes = fs::read(path)?;
+    let whole = bytes
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |end| end + 1);
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(whole as u64)?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -210,5 +267,22 @@ mod tests {
         assert_eq!(users(&history), ["a"]);
         history.append("3", &entry("c")).expect("append");
         assert_eq!(users(&History::open(&path, 10).expect("again")), ["c", "a"]);
+    }
+
+    #[test]
+    fn a_line_of_a_newer_version_is_kept() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("history.jsonl");
+        let newer = "{\"id\":\"9\",\"entry\":{\"cause\":\"of tomorrow\"}}";
+        fs::write(&path, format!("{newer}\n")).expect("write");
+        let mut history = History::open(&path, 4).expect("open");
+        for n in 0..3 {
+            history.append(&n.to_string(), &entry("a")).expect("append");
+        }
+        assert_eq!(users(&history), ["a", "a", "a"]);
+        history.shorten().expect("shorten");
+        let text = fs::read_to_string(&path).expect("read");
+        assert_eq!(text.lines().next(), Some(newer));
+        assert_eq!(text.lines().count(), 4);
     }
 }

@@ -6,7 +6,7 @@
 //! <state directory>/     0700
 //!   lock                 one daemon
 //!   sessions/<user>/     session.toml, auth.db (-wal, -shm)
-//!   trash/<user>.<id>/   renamed here by a purge, then erased
+//!   trash/<user>.<cause>.<id>/  renamed here by a purge, then erased
 //!   history.jsonl        one line per ended session
 //! ```
 //!
@@ -19,8 +19,11 @@ mod history;
 mod lock;
 mod purge;
 mod record;
+mod step;
+mod trash;
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,8 +31,10 @@ use std::sync::Arc;
 pub use descriptors::open_below;
 pub use error::StoreError;
 pub use history::History;
-pub use purge::{Intent, Leftover, Purge, PurgeFailed};
+pub use purge::{Intent, Purge, PurgeFailed};
 pub use record::{Desired, Hold, Record};
+pub use step::Step;
+pub use trash::Leftover;
 
 use crate::protocol::UserId;
 use lock::Lock;
@@ -69,7 +74,7 @@ impl Store {
         let lock = Lock::take(&root.join("lock"))?;
         make_private_dir(&root.join("sessions"))?;
         make_private_dir(&root.join("trash"))?;
-        durable::sync_dir(root)?;
+        durable::sync_dir(root, Step::RootSync)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 root: root.to_owned(),
@@ -102,11 +107,11 @@ impl Store {
     /// [`StoreError::Io`]; nothing of the session is left then.
     pub fn create(&self, user: &UserId, record: &Record) -> Result<(), StoreError> {
         let dir = self.session_dir(user);
-        make_private_dir(&dir)?;
-        let made = record.save(&dir).and_then(|()| {
-            durable::sync_dir(&self.sessions())?;
-            Ok(())
-        });
+        let made = Step::CreateDir
+            .take(|| make_private(&dir))
+            .map_err(|e| StoreError::io("make the private directory (mode 0700)", &dir, e))
+            .and_then(|()| record.save(&dir))
+            .and_then(|()| durable::sync_dir(&self.sessions(), Step::CreateSync));
         if made.is_err() {
             // A directory without a record would be taken for a broken session at the next start. It
             // was made just now, so it holds nothing that anybody could miss.
@@ -138,10 +143,12 @@ impl Store {
                     dir.display()
                 )));
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(e) => return Err(StoreError::io("look at", &dir, e)),
         }
         match Record::load(&dir) {
+            // A crash between the directory and its first record: nothing was ever in it.
+            Err(StoreError::Corrupt { .. }) if fs::remove_dir(&dir).is_ok() => Ok(Found::Nothing),
             Ok(record) => Ok(Found::Session(Box::new(record))),
             Err(StoreError::Corrupt { path, why }) => {
                 Ok(Found::Corrupt(format!("{}: {why}", path.display())))
@@ -190,7 +197,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] when the trash cannot be read.
     pub fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
-        purge::leftovers(&self.trash())
+        trash::leftovers(&self.trash())
     }
 
     fn sessions(&self) -> PathBuf {
@@ -204,15 +211,16 @@ impl Store {
 
 /// Makes a directory with mode 0700, or makes sure that one which exists is a directory and private.
 fn make_private_dir(dir: &Path) -> Result<(), StoreError> {
-    let made = fs::DirBuilder::new()
+    make_private(dir).map_err(|e| StoreError::io("make the private directory (mode 0700)", dir, e))
+}
+
+fn make_private(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(dir);
-    made.map_err(|e| StoreError::io("make the directory", dir, e))?;
-    let meta = fs::metadata(dir).map_err(|e| StoreError::io("look at", dir, e))?;
-    if meta.permissions().mode() & 0o077 != 0 {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
-            .map_err(|e| StoreError::io("make private (mode 0700)", dir, e))?;
+        .create(dir)?;
+    if fs::metadata(dir)?.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
 }
@@ -298,7 +306,25 @@ mod tests {
             }
         }
         fs::remove_file(&file).expect("remove");
+        fs::write(store.auth_db(&alice), b"credentials").expect("write");
         assert!(matches!(store.find(&alice), Ok(Found::Corrupt(_))));
+        assert!(store.auth_db(&alice).exists());
+    }
+
+    #[test]
+    fn a_directory_that_never_got_its_record_is_no_session() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = Store::open(dir.path()).expect("open");
+        let alice = user("alice");
+        for temporary in [false, true] {
+            let session = store.session_dir(&alice);
+            fs::create_dir(&session).expect("mkdir");
+            if temporary {
+                fs::write(session.join(".new-x"), b"version").expect("write");
+            }
+            assert!(matches!(store.find(&alice), Ok(Found::Nothing)));
+            assert!(!session.exists());
+        }
     }
 
     #[test]

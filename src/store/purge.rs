@@ -1,25 +1,35 @@
 //! The destructive half of a logout: one rename commits it, the rest can be repeated.
 //!
-//! 1. The intent (`logout.json`: why, who asked, how the unlink went) is written into the session's
-//!    directory. The session is still whole; a start that finds it there removes it.
+//! 1. The intent (`logout.json`: why, who asked, how the unlink went, what is removed) is written into
+//!    the session's directory. The session is still whole; a start that finds it there removes it.
 //! 2. The directory is renamed into the trash and both parents are synced. **The session is gone.**
-//! 3. The caller writes the history.
-//! 4. The directory in the trash is erased.
+//! 3. The line is written into the history.
+//! 4. The directory in the trash is erased, the intent at the end.
 //!
-//! After a crash between 2 and 4 the intent is found in the trash: the history line is written if it
-//! is missing, and the directory erased. Each step can be repeated, so a [`Purge`] that failed goes
-//! on where it stopped.
+//! After a crash between 2 and 4 the intent is found in the [trash](super::trash): the history line is
+//! written if it is missing, and the directory erased. Each step can be repeated, so a [`Purge`] that
+//! failed goes on where it stopped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, durable};
+use super::durable::Replacing;
+use super::step::Step;
+use super::{History, StoreError, durable, trash};
 use crate::protocol::{Account, Cause, HistoryEntry, Redacted, Removed, Unlink, UserId};
 
-const INTENT: &str = "logout.json";
+pub(super) const INTENT: &str = "logout.json";
+
+const INTENT_STEPS: Replacing = Replacing {
+    write: Step::IntentWrite,
+    sync: Step::IntentSync,
+    rename: Step::IntentRename,
+    sync_dir: Step::IntentSyncDir,
+};
 
 /// Why a session is purged: what the history needs to know, durable before the rename.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,13 +76,23 @@ impl Intent {
     }
 }
 
+/// An intent as it stands in its file, with what the directory held before anything was erased.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Written<I> {
+    pub(super) intent: I,
+    pub(super) removed: Removed,
+}
+
 /// A purge of one session, as far as it got.
 #[derive(Debug)]
 pub struct Purge {
     session: PathBuf,
     trash: PathBuf,
     id: String,
-    removed: Option<Removed>,
+    /// What the directory held, before the rename.
+    removed: Removed,
+    /// Where it is in the trash, once the rename is durable.
+    moved: Option<PathBuf>,
 }
 
 /// A purge that could not go on: what is left, and why.
@@ -88,12 +108,12 @@ pub struct PurgeFailed {
 
 impl Purge {
     pub(super) fn new(sessions: &Path, trash: &Path, user: &UserId) -> Self {
-        let id = unique_id();
         Self {
             session: sessions.join(user.as_str()),
-            trash: trash.join(format!("{user}.{id}")),
-            id,
-            removed: None,
+            trash: trash.to_owned(),
+            id: unique_id(),
+            removed: Removed::default(),
+            moved: None,
         }
     }
 
@@ -106,143 +126,75 @@ impl Purge {
     /// Whether the rename has been made: then the session is gone, whatever else fails.
     #[must_use]
     pub fn is_committed(&self) -> bool {
-        self.removed.is_some()
+        self.moved.is_some()
     }
 
     /// Steps 1 and 2: after it, the session is gone. Returns what the directory held. Does nothing
     /// when it was done already.
     ///
     /// # Errors
-    /// [`PurgeFailed`]: the session is still whole.
+    /// [`PurgeFailed`]: the session is still whole, or the rename is made and not yet durable.
     pub fn commit(&mut self, intent: &Intent) -> Result<Removed, PurgeFailed> {
-        if let Some(removed) = self.removed {
-            return Ok(removed);
+        if self.moved.is_none() {
+            let to = self.trash.join(trash::name(intent, &self.id));
+            self.rename(intent, &to).map_err(|source| PurgeFailed {
+                left: self.session.clone(),
+                source,
+            })?;
+            self.moved = Some(to);
         }
-        let removed = self.rename(intent).map_err(|source| PurgeFailed {
-            left: self.session.clone(),
-            source,
-        })?;
-        self.removed = Some(removed);
-        Ok(removed)
+        Ok(self.removed)
     }
 
-    fn rename(&self, intent: &Intent) -> Result<Removed, StoreError> {
-        let (sessions, trash) = (parent(&self.session), parent(&self.trash));
+    fn rename(&mut self, intent: &Intent, to: &Path) -> Result<(), StoreError> {
         // A rename of an earlier try may have been made without its syncs; and where there is no
         // directory any more, there is nothing to rename.
-        if self.session.exists() {
-            self.write_intent(intent);
-            fs::rename(&self.session, &self.trash)
+        if let Ok(meta) = self.session.symlink_metadata() {
+            // Something else in its place goes as it is; what a link points to is not ours.
+            if meta.is_dir() {
+                self.removed = trash::measure(&self.session);
+                self.write_intent(intent);
+            }
+            Step::TrashRename
+                .take(|| fs::rename(&self.session, to))
                 .map_err(|e| StoreError::io("move to the trash", &self.session, e))?;
         }
-        durable::sync_dir(sessions)?;
-        durable::sync_dir(trash)?;
-        Ok(measure(&self.trash))
+        durable::sync_dir(durable::parent(&self.session), Step::TrashSyncFrom)?;
+        durable::sync_dir(&self.trash, Step::TrashSyncTo)
     }
 
     /// Best effort: on a full disk the rename works where a write does not, and a purge that is asked
-    /// for must not depend on room. Without it, a crash before the history is written costs the line.
+    /// for must not depend on room. After a crash the name in the trash and the record tell the most
+    /// of it then.
     fn write_intent(&self, intent: &Intent) {
-        if let Ok(text) = serde_json::to_vec(intent) {
-            let _ = durable::replace(&self.session.join(INTENT), &text);
+        let written = Written {
+            intent,
+            removed: self.removed,
+        };
+        if let Ok(text) = serde_json::to_vec(&written) {
+            let _ = durable::replace(&self.session.join(INTENT), &text, &INTENT_STEPS);
         }
     }
 
-    /// Step 4: erases what the rename moved. Does nothing when it is gone already.
+    /// Steps 3 and 4: the line in the history, and nothing is left. Can be repeated.
     ///
     /// # Errors
     /// [`PurgeFailed`]: the session is gone, but files of it are left in the trash.
-    pub fn erase(&self) -> Result<(), PurgeFailed> {
-        erase(&self.trash)
+    pub fn conclude(
+        &self,
+        entry: &HistoryEntry,
+        history: &Mutex<History>,
+    ) -> Result<(), PurgeFailed> {
+        match &self.moved {
+            Some(dir) => trash::conclude(dir, &self.id, entry, history),
+            None => Ok(()),
+        }
     }
-}
-
-/// What a purge left in the trash.
-#[derive(Debug)]
-pub struct Leftover {
-    dir: PathBuf,
-    /// Whose session it was, as the directory's name has it.
-    pub user: String,
-    /// The purge's name.
-    pub id: String,
-    /// The line that belongs into the history; `None` when the intent cannot be read.
-    pub entry: Option<HistoryEntry>,
-}
-
-impl Leftover {
-    /// Erases it.
-    ///
-    /// # Errors
-    /// [`PurgeFailed`]: it is still there, at least in part.
-    pub fn erase(&self) -> Result<(), PurgeFailed> {
-        erase(&self.dir)
-    }
-}
-
-pub(super) fn leftovers(trash: &Path) -> Result<Vec<Leftover>, StoreError> {
-    let entries = fs::read_dir(trash).map_err(|e| StoreError::io("read", trash, e))?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let dir = entry.map_err(|e| StoreError::io("read", trash, e))?.path();
-        let intent = fs::read(dir.join(INTENT))
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<Intent>(&bytes).ok());
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        // The user's id may hold dots, the purge's name does not.
-        let (user, id) = name.rsplit_once('.').unwrap_or((&name, ""));
-        found.push(Leftover {
-            entry: intent.map(|intent| intent.entry(measure(&dir))),
-            user: user.to_owned(),
-            id: id.to_owned(),
-            dir,
-        });
-    }
-    Ok(found)
 }
 
 /// Removes an intent that a crash left before its rename: the session is whole and goes on.
 pub(super) fn forget_intent(session: &Path) {
     let _ = fs::remove_file(session.join(INTENT));
-}
-
-fn erase(dir: &Path) -> Result<(), PurgeFailed> {
-    let failed = |source| PurgeFailed {
-        left: dir.to_owned(),
-        source,
-    };
-    match fs::remove_dir_all(dir) {
-        Ok(()) => {}
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-        Err(e) => return Err(failed(StoreError::io("erase", dir, e))),
-    }
-    durable::sync_dir(parent(dir)).map_err(failed)
-}
-
-/// Counts the files below a directory and their bytes. The intent is the purge's own, so it does not
-/// count; what cannot be read counts as nothing.
-fn measure(dir: &Path) -> Removed {
-    let mut removed = Removed::default();
-    let mut pending = vec![dir.to_owned()];
-    while let Some(dir) = pending.pop() {
-        let Ok(entries) = fs::read_dir(&dir) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            match entry.metadata() {
-                Ok(meta) if meta.is_dir() => pending.push(entry.path()),
-                Ok(meta) if entry.file_name() != INTENT => {
-                    removed.files += 1;
-                    removed.bytes += meta.len();
-                }
-                _ => {}
-            }
-        }
-    }
-    removed
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or_else(|| Path::new("."))
 }
 
 /// A name that no other purge has: 64 random bits in hex.
@@ -278,6 +230,10 @@ mod tests {
         (store, alice)
     }
 
+    fn history(root: &Path) -> Mutex<History> {
+        Mutex::new(History::open(&root.join("history.jsonl"), 9).expect("history"))
+    }
+
     fn names(dir: &Path) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(dir)
             .expect("read")
@@ -297,8 +253,12 @@ mod tests {
         assert!(removed.bytes > 10);
         assert_eq!(names(&dir.path().join("sessions")), Vec::<String>::new());
         assert_eq!(purge.commit(&intent(&alice)).expect("again"), removed);
-        purge.erase().expect("erase");
-        purge.erase().expect("again");
+        let history = history(dir.path());
+        let entry = intent(&alice).entry(removed);
+        purge.conclude(&entry, &history).expect("conclude");
+        purge.conclude(&entry, &history).expect("again");
+        let history = history.into_inner().expect("no panic");
+        assert_eq!(history.newest_first().collect::<Vec<_>>(), [&entry]);
         assert_eq!(names(&dir.path().join("trash")), Vec::<String>::new());
     }
 
@@ -316,7 +276,7 @@ mod tests {
         let entry = found[0].entry.as_ref().expect("entry");
         assert_eq!((entry.cause, entry.removed.files), (Cause::ForceLogout, 2));
         assert_eq!(entry.removed.targets, 2);
-        found[0].erase().expect("erase");
+        found[0].conclude(&history(dir.path())).expect("conclude");
         assert!(store.leftovers().expect("leftovers").is_empty());
     }
 
@@ -326,7 +286,7 @@ mod tests {
         let (store, alice) = store_with_alice(dir.path());
         let mut purge = store.purge(&alice);
         // Something in the way: a rename onto a non-empty directory fails, for root too.
-        let obstacle = purge.trash.clone();
+        let obstacle = purge.trash.join(trash::name(&intent(&alice), purge.id()));
         fs::create_dir(&obstacle).expect("mkdir");
         fs::write(obstacle.join("x"), b"x").expect("write");
         let failed = purge.commit(&intent(&alice)).expect_err("the rename");
@@ -351,5 +311,68 @@ mod tests {
             (found[0].user.as_str(), found[0].id.as_str()),
             ("a.b.c", purge.id())
         );
+    }
+
+    #[test]
+    fn without_an_intent_the_name_and_the_record_tell_the_most_of_it() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (store, alice) = store_with_alice(dir.path());
+        let mut purge = store.purge(&alice);
+        purge.commit(&intent(&alice)).expect("commit");
+        let moved = purge.moved.clone().expect("it was moved");
+        // As a full disk would have left it.
+        fs::write(moved.join(INTENT), b"{\"int").expect("tear it");
+        let found = store.leftovers().expect("leftovers");
+        let entry = found[0].entry.clone().expect("entry");
+        assert_eq!((&entry.user, entry.cause), (&alice, Cause::ForceLogout));
+        assert_eq!((entry.owner, entry.unlink), (1000, Unlink::Unreachable));
+        assert_eq!(entry.removed.files, 2);
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_written_loses_nothing_that_belongs_into_it() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (store, alice) = store_with_alice(dir.path());
+        let mut purge = store.purge(&alice);
+        let removed = purge.commit(&intent(&alice)).expect("commit");
+        let entry = intent(&alice).entry(removed);
+        let broken = Mutex::new(History::open(&dir.path().join("no/where"), 9).expect("history"));
+        let failed = purge.conclude(&entry, &broken).expect_err("no history");
+        assert!(failed.to_string().contains("no/where"), "{failed}");
+        // What takes room is gone; what tells whose session it was is not.
+        let moved = purge.moved.clone().expect("it was moved");
+        assert_eq!(names(&moved), [INTENT, "session.toml"]);
+        let found = store.leftovers().expect("leftovers");
+        assert_eq!(found[0].entry.as_ref(), Some(&entry));
+        purge.conclude(&entry, &history(dir.path())).expect("again");
+        assert!(!moved.exists());
+    }
+
+    #[test]
+    fn whatever_stands_in_the_place_of_a_session_is_erased() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = Store::open(dir.path()).expect("open");
+        let outside = dir.path().join("outside");
+        fs::create_dir(&outside).expect("mkdir");
+        fs::write(outside.join("theirs"), b"x").expect("write");
+        for what in ["file", "link", "dangling link", "deep"] {
+            let user: UserId = "alice".parse().expect("id");
+            let place = store.session_dir(&user);
+            match what {
+                "file" => fs::write(&place, b"a file"),
+                "link" => std::os::unix::fs::symlink(&outside, &place),
+                "dangling link" => std::os::unix::fs::symlink("nowhere", &place),
+                _ => fs::create_dir_all(place.join("a/b/c")),
+            }
+            .expect(what);
+            let mut purge = store.purge(&user);
+            let removed = purge.commit(&intent(&user)).expect("commit");
+            let entry = intent(&user).entry(removed);
+            let history = history(dir.path());
+            purge.conclude(&entry, &history).expect("conclude");
+            assert_eq!(names(&dir.path().join("sessions")), Vec::<String>::new());
+            assert_eq!(names(&dir.path().join("trash")), Vec::<String>::new());
+        }
+        assert_eq!(names(&outside), ["theirs"], "what a link points to stays");
     }
 }

@@ -6,13 +6,22 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::durable::Replacing;
+use super::step::Step;
 use super::{StoreError, durable, purge};
 use crate::protocol::{Account, Cause, GroupJid};
 
 /// The format written by this version. A file of a newer one is refused, never overwritten.
 const VERSION: u32 = 1;
 
-const FILE: &str = "session.toml";
+pub(super) const FILE: &str = "session.toml";
+
+const STEPS: Replacing = Replacing {
+    write: Step::RecordWrite,
+    sync: Step::RecordSync,
+    rename: Step::RecordRename,
+    sync_dir: Step::RecordSyncDir,
+};
 
 /// What the daemon itself knows about a session; the credentials are in `auth.db`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,13 +93,18 @@ impl Record {
         let path = dir.join(FILE);
         let text = toml::to_string(self)
             .map_err(|e| StoreError::corrupt(&path, format!("it cannot be written: {e}")))?;
-        durable::replace(&path, text.as_bytes())
+        durable::replace(&path, text.as_bytes(), &STEPS)
     }
 
     /// Loads it, and clears away what an interrupted write or an uncommitted purge left beside it.
     pub(super) fn load(dir: &Path) -> Result<Self, StoreError> {
         durable::remove_temporaries(dir);
         purge::forget_intent(dir);
+        Self::read(dir)
+    }
+
+    /// Reads it, and changes nothing.
+    pub(super) fn read(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,

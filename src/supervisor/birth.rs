@@ -1,6 +1,6 @@
 //! How a session's task begins: what is on the disk decides.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::restore;
 
 use crate::protocol::{Failure, FailureCode, PhoneNumber};
 use crate::session::{Origin, Outcome, Seat, Standing, look, run};
-use crate::store::Record;
+use crate::store::{Record, StoreError};
 
 /// Why a session's task is started.
 pub(super) enum Birth {
@@ -84,10 +84,19 @@ async fn finish_purge(seat: &Seat) {
     let (store, user) = (seat.store.clone(), seat.user.clone());
     let history = Arc::clone(&seat.history);
     let work = tokio::task::spawn_blocking(move || {
-        let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        restore::finish_purges(&store, &mut history, Some(&user))
+        let mut left = store.leftovers()?;
+        left.retain(|left| left.user == user.as_str());
+        Ok::<_, StoreError>(restore::finish(left, &history))
     });
-    if let Ok(Err(e)) = work.await {
-        tracing::error!(user = %seat.user, "an interrupted logout could not be finished: {e}");
+    match work.await {
+        Ok(Ok(unfinished)) => {
+            let history = Arc::clone(&seat.history);
+            tokio::spawn(restore::keep_finishing(unfinished, history));
+        }
+        Ok(Err(e)) => {
+            tracing::error!(user = %seat.user, "an interrupted logout could not be finished: {e}");
+        }
+        // It panicked; the hook has said where.
+        Err(_) => {}
     }
 }

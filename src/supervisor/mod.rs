@@ -93,14 +93,13 @@ impl Supervisor {
         settings: Settings,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let (found, history) = restore::read(&store, settings.history_limit).await?;
-        let history = Arc::new(Mutex::new(history));
+        let start = restore::read(&store, settings.history_limit).await?;
         let concurrency = settings.restore_concurrency.max(1);
         let (orders, to_do) = mpsc::channel(ORDERS);
         let shared = Arc::new(Shared {
             store,
             board: Arc::new(Board::new()),
-            history,
+            history: start.history,
             settings: watch::channel(settings).0,
             orders,
             stop: CancellationToken::new(),
@@ -109,8 +108,10 @@ impl Supervisor {
             started_at: clock.now(),
         });
         let mut actor = Actor::new(Arc::clone(&shared), gateway, to_do);
-        let mut spoken = actor.restore(found, concurrency);
+        let mut spoken = actor.restore(start.sessions, concurrency);
         tokio::spawn(actor.run());
+        let history = Arc::clone(&shared.history);
+        tokio::spawn(restore::keep_finishing(start.unfinished, history));
         // A client that comes with the first instant must not be told that a stored session does not
         // exist. A disk that hangs under one of them holds up the start only so long.
         let _ = timeout(FIRST_WORDS, spoken.recv()).await;

@@ -1,7 +1,14 @@
 //! The start: finishes purges that a crash interrupted, and reads what sessions there are.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use crate::protocol::UserId;
-use crate::store::{Found, History, Record, Store, StoreError};
+use crate::store::{Found, History, Leftover, Record, Store, StoreError};
+
+/// Between two tries to finish what an interrupted purge left.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// What stands on the disk for one user at the start.
 pub(super) struct Restored {
@@ -9,16 +16,25 @@ pub(super) struct Restored {
     pub(super) owner: u32,
 }
 
+/// What the start found.
+pub(super) struct Start {
+    pub(super) sessions: Vec<Restored>,
+    pub(super) history: Arc<Mutex<History>>,
+    /// Purges that could not be finished yet.
+    pub(super) unfinished: Vec<Leftover>,
+}
+
 /// Finishes interrupted purges, and reads which sessions there are.
-pub(super) async fn read(
-    store: &Store,
-    history_limit: usize,
-) -> Result<(Vec<Restored>, History), StoreError> {
+pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, StoreError> {
     let store = store.clone();
     let work = tokio::task::spawn_blocking(move || {
-        let mut history = store.history(history_limit)?;
-        finish_purges(&store, &mut history, None)?;
-        Ok((sessions(&store)?, history))
+        let history = Arc::new(Mutex::new(store.history(history_limit)?));
+        let unfinished = finish(store.leftovers()?, &history);
+        Ok(Start {
+            sessions: sessions(&store)?,
+            history,
+            unfinished,
+        })
     });
     match work.await {
         Ok(read) => read,
@@ -28,24 +44,34 @@ pub(super) async fn read(
 }
 
 /// What is in the trash was committed: its line is written if the crash came before, and it is erased.
-/// With `only`, that of this user: those of others may be under way.
-pub(super) fn finish_purges(
-    store: &Store,
-    history: &mut History,
-    only: Option<&UserId>,
-) -> Result<(), StoreError> {
-    let left = store.leftovers()?.into_iter();
-    for left in left.filter(|left| only.is_none_or(|user| left.user == user.as_str())) {
-        if let Some(entry) = &left.entry {
-            history.append(&left.id, entry)?;
-            tracing::info!(user = %entry.user, "finished a logout that was interrupted");
-        }
-        // It is nobody's session any more; what cannot be erased is tried again at the next start.
-        if let Err(failed) = left.erase() {
-            tracing::error!("{failed}. Remove the obstacle; it is erased at the next start");
+/// Returns what could not be finished.
+pub(super) fn finish(left: Vec<Leftover>, history: &Mutex<History>) -> Vec<Leftover> {
+    let mut unfinished = Vec::new();
+    for left in left {
+        match left.conclude(history) {
+            Ok(()) => tracing::info!(user = left.user, "finished a logout that was interrupted"),
+            Err(failed) => {
+                tracing::error!(user = left.user, "{failed}. It is tried again");
+                unfinished.push(left);
+            }
         }
     }
-    Ok(())
+    unfinished
+}
+
+/// Tries again, at longer and longer intervals, until nothing is left of sessions that are gone.
+pub(super) async fn keep_finishing(mut left: Vec<Leftover>, history: Arc<Mutex<History>>) {
+    let mut pause = FIRST_PAUSE;
+    while !left.is_empty() {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        let history = Arc::clone(&history);
+        let work = tokio::task::spawn_blocking(move || finish(left, &history));
+        let Ok(unfinished) = work.await else {
+            return;
+        };
+        left = unfinished;
+    }
 }
 
 fn sessions(store: &Store) -> Result<Vec<Restored>, StoreError> {

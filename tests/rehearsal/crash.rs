@@ -1,70 +1,224 @@
-//! `kill -9` at any moment of a logout: afterwards the session is whole, or gone. Never half, never
-//! back.
+//! `kill -9` at each step of a logout, and at any moment: afterwards the session is whole, or gone.
+//! Never half, never back.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use wasessiond::client::ClientError;
-use wasessiond::protocol::{EventKind, FailureCode, Phase};
+use wasessiond::protocol::{Cause, EventKind, FailureCode, Phase};
+use wasessiond::store::Step;
 
+use crate::daemon::Daemon;
 use crate::stage::{PHONE, Stage};
 
-/// Rounds, and how much later each kill comes than the one before. A logout takes some 20 to 60 ms
-/// here, so the kills fall before, into and after it.
-const ROUNDS: u32 = 16;
-const STEP: Duration = Duration::from_millis(5);
-
-/// What became of the session.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What became of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
     Whole,
     Gone,
 }
 
+/// So short a history that every second line shortens it.
+const SHORT: &str = "[logout]\nhistory_limit = 1\n";
+
+// ---- at each step ---------------------------------------------------------------------------------
+
 #[tokio::test(flavor = "multi_thread")]
-async fn leaves_a_session_whole_or_gone() {
-    let mut stage = Stage::set().await;
-    let mut fates: BTreeMap<Fate, u32> = BTreeMap::new();
-    for round in 0..ROUNDS {
-        let device = stage.pair("alice", PHONE).await;
-        let client = stage.client.clone();
-        let logout = tokio::spawn(async move { client.force_logout("alice").await });
-        // The moment is the point: there is no event to wait for.
-        tokio::time::sleep(STEP * round).await;
-        stage.kill();
-        let acknowledged = matches!(logout.await, Ok(Ok(_)));
-        stage.start().await;
-        let fate = fate(&mut stage, &device).await;
-        assert!(
-            fate == Fate::Gone || !acknowledged,
-            "an acknowledged logout came back"
-        );
-        *fates.entry(fate).or_default() += 1;
-        if stage.client.status("alice").await.is_ok() {
-            stage
-                .client
-                .force_logout("alice")
-                .await
-                .expect("force-logout");
-            stage.ended("alice").await;
-        }
-        assert_eq!(stage.on_disk(), BTreeMap::new(), "round {round}");
-    }
-    println!("after {ROUNDS} kills: {fates:?}");
+async fn before_each_step_of_a_logout_leaves_a_session_whole_or_gone() {
+    each_step("before", Step::TrashSyncFrom).await;
 }
 
-async fn fate(stage: &mut Stage, device: &str) -> Fate {
-    match stage.client.status("alice").await {
-        Ok(_) => whole(stage, device).await,
+#[tokio::test(flavor = "multi_thread")]
+async fn after_each_step_of_a_logout_leaves_a_session_whole_or_gone() {
+    each_step("after", Step::TrashRename).await;
+}
+
+/// Kills at each step. From `gone` on the session is gone.
+async fn each_step(moment: &str, gone: Step) {
+    let mut stage = Stage::with(SHORT).await;
+    let mut device = stage.pair("alice", PHONE).await;
+    let mut fates: BTreeMap<Fate, u32> = BTreeMap::new();
+    let mut expected = Fate::Whole;
+    for step in Step::LOGOUT {
+        if step == gone {
+            expected = Fate::Gone;
+        }
+        die_in_a_logout(&mut stage, &device, step, moment).await;
+        stage.start().await;
+        let fate = fate(&mut stage, "alice", &device).await;
+        assert_eq!(fate, expected, "{moment} {step:?}");
+        *fates.entry(fate).or_default() += 1;
+        if fate == Fate::Gone {
+            device = stage.pair("alice", PHONE).await;
+        }
+    }
+    println!(
+        "killed {moment} each of {} steps: {fates:?}, 0 half",
+        Step::LOGOUT.len()
+    );
+}
+
+/// A logout that WhatsApp decides, and that ends the daemon at this step. It is one that does not
+/// unlink the device: a session that is whole afterwards must be able to log in.
+async fn die_in_a_logout(stage: &mut Stage, device: &str, step: Step, moment: &str) {
+    stage.stop();
+    let history = stage.state().join("history.jsonl");
+    match step {
+        // Taken for the first line ever.
+        Step::HistorySyncDir => fs::remove_file(&history).expect("remove the history"),
+        // Taken when the file has grown; what it does not understand counts, too.
+        Step::ShortenWrite | Step::ShortenSync | Step::ShortenRename | Step::ShortenSyncDir => {
+            fs::write(&history, "strange\n".repeat(3)).expect("write");
+        }
+        _ => {}
+    }
+    let points = format!("{}:{moment}=return(kill)", step.as_str());
+    stage.start_with(&[("FAILPOINTS", &points)]).await;
+    stage.settled("alice", Phase::Online).await;
+    stage.sim.replace(device).await.expect("replace");
+    stage.died();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_start_finishes_a_logout_does_not_bring_it_back() {
+    let mut stage = Stage::set().await;
+    for step in [
+        Step::HistorySyncDir,
+        Step::HistoryWrite,
+        Step::HistorySync,
+        Step::EraseFile,
+        Step::EraseDir,
+        Step::EraseSync,
+    ] {
+        for moment in ["before", "after"] {
+            let device = stage.pair("alice", PHONE).await;
+            die_in_a_logout(&mut stage, &device, Step::TrashSyncTo, "after").await;
+            let history = stage.state().join("history.jsonl");
+            let _ = fs::remove_file(history);
+            let points = format!("{}:{moment}=return(kill)", step.as_str());
+            let ended = Daemon::spawn(stage.dir.path(), &[("FAILPOINTS", &points)]);
+            assert!(ended.is_err(), "{moment} {step:?}: it was to die");
+            stage.start().await;
+            let fate = fate(&mut stage, "alice", &device).await;
+            assert_eq!(fate, Fate::Gone, "{moment} {step:?}");
+            assert_eq!(stage.on_disk(), BTreeMap::new(), "{moment} {step:?}");
+            let history = stage.client.history(Some("alice"), None).await;
+            let causes: Vec<Cause> = history.expect("history").iter().map(|e| e.cause).collect();
+            assert_eq!(
+                causes,
+                [Cause::Replaced],
+                "one logout, one line: {moment} {step:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_each_step_of_a_new_session_leaves_none_or_a_pairing_that_is_cleared_away() {
+    let mut stage = Stage::set().await;
+    for step in Step::BIRTH {
+        for moment in ["before", "after"] {
+            stage.stop();
+            let points = format!("{}:{moment}=return(kill)", step.as_str());
+            stage.start_with(&[("FAILPOINTS", &points)]).await;
+            let asked = stage.client.connect_session("alice", None).await;
+            assert!(asked.is_err(), "{moment} {step:?}: {asked:?}");
+            stage.died();
+            stage.start().await;
+            if stage.client.status("alice").await.is_ok() {
+                stage.ended("alice").await;
+            }
+            assert_eq!(stage.on_disk(), BTreeMap::new(), "{moment} {step:?}");
+        }
+    }
+    stage.pair("alice", PHONE).await;
+}
+
+// ---- at any moment --------------------------------------------------------------------------------
+
+const USERS: usize = 25;
+const LOGOUTS: u32 = 500;
+
+/// The kills of a round come up to this much after the logouts began: into the first of them, among
+/// them, after the last.
+const SPREAD: Duration = Duration::from_millis(400);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_any_moment_of_many_logouts_leaves_each_session_whole_or_gone() {
+    let mut stage = Stage::set().await;
+    let people: Vec<(String, String)> = (0..USERS)
+        .map(|n| (format!("u{n}"), format!("1555000{n:04}")))
+        .collect();
+    let mut devices: BTreeMap<String, String> = BTreeMap::new();
+    let mut fates: BTreeMap<Fate, u32> = BTreeMap::new();
+    let (mut logouts, mut kills) = (0, 0);
+    while logouts < LOGOUTS {
+        let mut to_pair = people.clone();
+        to_pair.retain(|(user, _)| !devices.contains_key(user));
+        let paired = stage.pair_all(&to_pair).await;
+        devices.extend(to_pair.into_iter().map(|(user, _)| user).zip(paired));
+        for (user, _) in &people {
+            stage.settled(user, Phase::Online).await;
+        }
+        // The moment is the point: there is no event to wait for.
+        let kill_at = tokio::time::sleep(SPREAD.mul_f64(rand()));
+        let mut asked = JoinSet::new();
+        for (n, (user, device)) in devices.iter().enumerate() {
+            if n % 2 == 0 {
+                let (client, user) = (stage.client.clone(), user.clone());
+                asked
+                    .spawn(async move { client.force_logout(&user).await.is_ok().then_some(user) });
+            } else {
+                stage.sim.replace(device).await.expect("replace");
+            }
+            logouts += 1;
+        }
+        kill_at.await;
+        stage.kill();
+        kills += 1;
+        let acknowledged: Vec<String> = asked.join_all().await.into_iter().flatten().collect();
+        stage.start().await;
+        for (user, device) in std::mem::take(&mut devices) {
+            let fate = fate(&mut stage, &user, &device).await;
+            *fates.entry(fate).or_default() += 1;
+            if fate == Fate::Whole {
+                assert!(
+                    !acknowledged.contains(&user),
+                    "an acknowledged logout came back"
+                );
+                devices.insert(user, device);
+            }
+        }
+    }
+    println!("{logouts} logouts, {kills} kills among them: {fates:?}, 0 half");
+    assert_eq!(fates.len(), 2, "the kills came too early or too late");
+}
+
+/// From 0 to 1, by the clock: the kills need not be repeatable, only spread.
+fn rand() -> f64 {
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .subsec_nanos();
+    f64::from(nanos % 1_000_003) / 1_000_003.0
+}
+
+// ---- what became of it ----------------------------------------------------------------------------
+
+async fn fate(stage: &mut Stage, user: &str, device: &str) -> Fate {
+    match stage.client.status(user).await {
+        Ok(_) => whole(stage, user, device).await,
         Err(ClientError::Failure(failure)) if failure.code == FailureCode::NotFound => {
             assert!(
                 failure.last_logout.is_some(),
-                "gone without a line in the history"
+                "{user} is gone without a line in the history"
             );
             assert_eq!(
-                stage.on_disk(),
-                BTreeMap::new(),
-                "gone, but not from the disk"
+                stage.of_user_on_disk(user),
+                Vec::<String>::new(),
+                "{user} is gone, but not from the disk"
             );
             Fate::Gone
         }
@@ -74,17 +228,18 @@ async fn fate(stage: &mut Stage, device: &str) -> Fate {
 
 /// It is there: then it logs in without a QR code, or WhatsApp had confirmed the unlink before the kill
 /// and it ends by itself.
-async fn whole(stage: &mut Stage, device: &str) -> Fate {
-    let linked = stage.sim.devices(PHONE).await.expect("devices");
+async fn whole(stage: &mut Stage, user: &str, device: &str) -> Fate {
+    let phone = device.split([':', '@']).next().expect("a phone");
+    let linked = stage.sim.devices(phone).await.expect("devices");
     if linked.iter().all(|d| d.jid != device) {
-        if stage.client.status("alice").await.is_ok() {
-            stage.ended("alice").await;
+        if stage.client.status(user).await.is_ok() {
+            stage.ended(user).await;
         }
         return Fate::Gone;
     }
-    let mut status = stage.client.status("alice").await.expect("status");
+    let mut status = stage.client.status(user).await.expect("status");
     if status.phase != Phase::Online {
-        let event = stage.event("alice", |e| {
+        let event = stage.event(user, |e| {
             assert!(
                 !matches!(e.kind, EventKind::Qr),
                 "a QR code over live credentials"

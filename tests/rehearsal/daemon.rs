@@ -11,6 +11,9 @@ use nix::unistd::Pid;
 /// How long a start or a stop may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Between two looks at a child: there is no event for the end of one that is not waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// A running daemon. Dropped, it is killed.
 pub(crate) struct Daemon {
     child: Child,
@@ -20,11 +23,22 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts one and waits until it says READY=1.
     pub(crate) fn start(home: &Path) -> Self {
+        Self::start_with(home, &[])
+    }
+
+    /// Starts one that has these variables in its environment, too.
+    pub(crate) fn start_with(home: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::spawn(home, environment)
+            .unwrap_or_else(|failed| panic!("the daemon did not become ready: {failed}"))
+    }
+
+    /// [`Daemon::start_with`], for one that may not get so far: the error is how it ended, and its log.
+    pub(crate) fn spawn(home: &Path, environment: &[(&str, &str)]) -> Result<Self, String> {
         let notify = home.join("notify.sock");
         let _ = std::fs::remove_file(&notify);
         let datagrams = UnixDatagram::bind(&notify).expect("bind the notify socket");
         datagrams
-            .set_read_timeout(Some(PATIENCE))
+            .set_read_timeout(Some(LOOK_AGAIN))
             .expect("set a time-out");
         let log = std::fs::File::options()
             .create(true)
@@ -40,22 +54,29 @@ impl Daemon {
             .arg("--socket")
             .arg(&socket)
             .env("NOTIFY_SOCKET", &notify)
+            .envs(environment.iter().copied())
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .expect("start the daemon");
-        let daemon = Self { child, socket };
+        let mut daemon = Self { child, socket };
+        let deadline = Instant::now() + PATIENCE;
         let mut buffer = [0; 4096];
         loop {
-            let length = datagrams.recv(&mut buffer).unwrap_or_else(|e| {
+            if let Ok(length) = datagrams.recv(&mut buffer) {
+                let text = String::from_utf8_lossy(&buffer[..length]);
+                if text.lines().any(|line| line == "READY=1") {
+                    return Ok(daemon);
+                }
+                continue;
+            }
+            let ended = daemon.child.try_wait().expect("wait for the daemon");
+            if ended.is_some() || Instant::now() > deadline {
                 let log = std::fs::read_to_string(home.join("daemon.log")).unwrap_or_default();
-                panic!("the daemon did not become ready: {e}\n{log}")
-            });
-            let text = String::from_utf8_lossy(&buffer[..length]);
-            if text.lines().any(|line| line == "READY=1") {
-                return daemon;
+                let how = ended.map_or("it still runs".to_owned(), |status| status.to_string());
+                return Err(format!("{how}\n{log}"));
             }
         }
     }
@@ -74,16 +95,20 @@ impl Daemon {
         self.signal(Signal::SIGKILL);
     }
 
-    fn signal(mut self, signal: Signal) -> ExitStatus {
+    fn signal(self, signal: Signal) -> ExitStatus {
         kill(Pid::from_raw(self.pid()), signal).expect("signal the daemon");
+        self.wait()
+    }
+
+    /// Waits until it ends.
+    pub(crate) fn wait(mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("wait for the daemon") {
                 return status;
             }
             assert!(Instant::now() < deadline, "the daemon did not end");
-            // There is no event for the end of a child that is not waited for.
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(LOOK_AGAIN);
         }
     }
 }

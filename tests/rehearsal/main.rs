@@ -7,6 +7,8 @@
     clippy::panic,
     clippy::match_wild_err_arm,
     clippy::match_wildcard_for_single_variants,
+    clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a test that fails, fails: what is lint-worthy in a daemon is the point here"
 )]
 
@@ -14,6 +16,7 @@ mod conflict;
 mod conformance;
 mod crash;
 mod daemon;
+mod faults;
 mod forced;
 mod lifecycle;
 mod obstacles;

@@ -1,9 +1,11 @@
 //! The stage of a rehearsal: a simulator, a daemon, and somebody who watches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tokio::time::timeout;
 use wasessiond::client::{Client, ClientError, Options, Watch, WatchItem};
@@ -57,7 +59,12 @@ impl Stage {
 
     /// Starts the daemon again, after a stop or a kill.
     pub(crate) async fn start(&mut self) {
-        let daemon = Daemon::start(self.dir.path());
+        self.start_with(&[]).await;
+    }
+
+    /// Starts the daemon again, with these variables in its environment.
+    pub(crate) async fn start_with(&mut self, environment: &[(&str, &str)]) {
+        let daemon = Daemon::start_with(self.dir.path(), environment);
         (self.client, self.watch) = join(&daemon).await;
         self.daemon = Some(daemon);
     }
@@ -70,6 +77,17 @@ impl Stage {
 
     pub(crate) fn kill(&mut self) {
         self.daemon.take().expect("it runs").kill();
+    }
+
+    /// Waits until the daemon has died of what it was told to die of.
+    pub(crate) fn died(&mut self) {
+        let status = self.daemon.take().expect("it runs").wait();
+        assert_eq!(
+            status.signal(),
+            Some(Signal::SIGKILL as i32),
+            "it did not get to where it was to die: {status}\n{}",
+            self.log()
+        );
     }
 
     // ---- what happens ---------------------------------------------------------------------------
@@ -106,6 +124,14 @@ impl Stage {
         event.status.expect("it was looked at")
     }
 
+    /// Waits until the user is in this phase, which it may be already.
+    pub(crate) async fn settled(&mut self, user: &str, phase: Phase) -> Status {
+        match self.client.status(user).await {
+            Ok(status) if status.phase == phase => status,
+            _ => self.phase(user, phase).await,
+        }
+    }
+
     pub(crate) async fn ended(&mut self, user: &str) -> HistoryEntry {
         let event = self.event(user, |e| e.kind.ended().is_some()).await;
         assert_eq!(event.status, None, "a session that ended has no status");
@@ -133,6 +159,39 @@ impl Stage {
             .await;
         self.phase(user, Phase::Online).await;
         device
+    }
+
+    /// Pairs many users at once, each with its own phone, and waits until all are online; returns their
+    /// devices' JIDs.
+    pub(crate) async fn pair_all(&mut self, people: &[(String, String)]) -> Vec<String> {
+        for (user, _) in people {
+            self.client
+                .connect_session(user, None)
+                .await
+                .expect("connect");
+        }
+        let mut devices = BTreeMap::new();
+        let mut online = BTreeSet::new();
+        while online.len() < people.len() {
+            let next = timeout(PATIENCE, self.watch.next()).await;
+            let Ok(WatchItem::Event(event)) = next.expect("it happens in time") else {
+                panic!("the watch ended");
+            };
+            let Some((user, phone)) = people.iter().find(|(user, _)| *user == event.user.as_str())
+            else {
+                continue;
+            };
+            let Some(status) = event.status else { continue };
+            if let (EventKind::Qr, Some(qr)) = (&event.kind, status.qr) {
+                let code = qr.code.expect("its text");
+                let device = self.sim.scan(code.reveal(), phone).await.expect("scan");
+                devices.insert(user.clone(), device);
+            } else if status.phase == Phase::Online {
+                online.insert(user.clone());
+            }
+        }
+        let device = |(user, _): &(String, String)| devices[user].clone();
+        people.iter().map(device).collect()
     }
 
     /// The failure code of something that must fail.
@@ -175,6 +234,19 @@ impl Stage {
             }
         }
         found
+    }
+
+    /// What there is of one user, while others come and go.
+    pub(crate) fn of_user_on_disk(&self, user: &str) -> Vec<String> {
+        let names = |part: &str| {
+            let entries = std::fs::read_dir(self.state().join(part)).expect("read");
+            entries.map(|e| e.expect("entry").file_name().to_string_lossy().into_owned())
+        };
+        let in_trash = format!("{user}.");
+        names("sessions")
+            .filter(|name| name == user)
+            .chain(names("trash").filter(|name| name.starts_with(&in_trash)))
+            .collect()
     }
 
     /// Whether the daemon has anything open below a user's directory, removed files included.

@@ -1,0 +1,169 @@
+//! Each change of the disk is a step with a name, so that a rehearsal can fail it, or kill the daemon
+//! before or after it.
+//!
+//! Only in builds with the feature `simulator`: `FAILPOINTS="trash_rename:before=return(kill)"` in the
+//! environment makes the daemon kill itself before the rename, `…=2*return(EIO)` makes the step fail
+//! twice. In any other build a step is just its work.
+
+use std::io;
+
+/// A change of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The sync of the state directory at the start.
+    RootSync,
+    /// The directory of a new session.
+    CreateDir,
+    /// The sync of where it is.
+    CreateSync,
+    /// The bytes of a session's record, into a temporary file.
+    RecordWrite,
+    /// Their sync.
+    RecordSync,
+    /// The record takes the place of the old one.
+    RecordRename,
+    /// The sync of that.
+    RecordSyncDir,
+    /// The bytes of a logout's intent, into a temporary file.
+    IntentWrite,
+    /// Their sync.
+    IntentSync,
+    /// The intent gets its name.
+    IntentRename,
+    /// The sync of that.
+    IntentSyncDir,
+    /// The session moves to the trash: the logout is committed.
+    TrashRename,
+    /// The sync of where it was.
+    TrashSyncFrom,
+    /// The sync of where it is.
+    TrashSyncTo,
+    /// The sync of where the history is, before its first line ever.
+    HistorySyncDir,
+    /// The line in the history.
+    HistoryWrite,
+    /// Its sync.
+    HistorySync,
+    /// The bytes of a shortened history, into a temporary file.
+    ShortenWrite,
+    /// Their sync.
+    ShortenSync,
+    /// The shortened history takes the place of the long one.
+    ShortenRename,
+    /// The sync of that.
+    ShortenSyncDir,
+    /// A file in the trash goes.
+    EraseFile,
+    /// A directory in the trash goes.
+    EraseDir,
+    /// The sync of that.
+    EraseSync,
+}
+
+impl Step {
+    /// Those of a logout, in their order. The four of [`Step::ShortenWrite`] come when the history has
+    /// grown to twice its limit.
+    pub const LOGOUT: [Self; 17] = [
+        Self::IntentWrite,
+        Self::IntentSync,
+        Self::IntentRename,
+        Self::IntentSyncDir,
+        Self::TrashRename,
+        Self::TrashSyncFrom,
+        Self::TrashSyncTo,
+        Self::HistorySyncDir,
+        Self::HistoryWrite,
+        Self::HistorySync,
+        Self::ShortenWrite,
+        Self::ShortenSync,
+        Self::ShortenRename,
+        Self::ShortenSyncDir,
+        Self::EraseFile,
+        Self::EraseDir,
+        Self::EraseSync,
+    ];
+
+    /// Those of a new session, in their order. The four of [`Step::RecordWrite`] come with each change
+    /// of its record, too.
+    pub const BIRTH: [Self; 6] = [
+        Self::CreateDir,
+        Self::RecordWrite,
+        Self::RecordSync,
+        Self::RecordRename,
+        Self::RecordSyncDir,
+        Self::CreateSync,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RootSync => "root_sync",
+            Self::CreateDir => "create_dir",
+            Self::CreateSync => "create_sync",
+            Self::RecordWrite => "record_write",
+            Self::RecordSync => "record_sync",
+            Self::RecordRename => "record_rename",
+            Self::RecordSyncDir => "record_sync_dir",
+            Self::IntentWrite => "intent_write",
+            Self::IntentSync => "intent_sync",
+            Self::IntentRename => "intent_rename",
+            Self::IntentSyncDir => "intent_sync_dir",
+            Self::TrashRename => "trash_rename",
+            Self::TrashSyncFrom => "trash_sync_from",
+            Self::TrashSyncTo => "trash_sync_to",
+            Self::HistoryWrite => "history_write",
+            Self::HistorySync => "history_sync",
+            Self::HistorySyncDir => "history_sync_dir",
+            Self::ShortenWrite => "shorten_write",
+            Self::ShortenSync => "shorten_sync",
+            Self::ShortenRename => "shorten_rename",
+            Self::ShortenSyncDir => "shorten_sync_dir",
+            Self::EraseFile => "erase_file",
+            Self::EraseDir => "erase_dir",
+            Self::EraseSync => "erase_sync",
+        }
+    }
+
+    /// Does the work of this step.
+    pub(super) fn take<T>(self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        rehearse(self, "before")?;
+        let done = work()?;
+        rehearse(self, "after")?;
+        Ok(done)
+    }
+}
+
+#[cfg(not(feature = "simulator"))]
+#[expect(clippy::unnecessary_wraps, reason = "the same shape as in a rehearsal")]
+const fn rehearse(_: Step, _: &str) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(feature = "simulator")]
+fn rehearse(step: Step, moment: &str) -> io::Result<()> {
+    fail::fail_point!(&format!("{}:{moment}", step.as_str()), |what| {
+        obey(what.as_deref().unwrap_or_default())
+    });
+    Ok(())
+}
+
+/// Does what the environment told a step: dies, or fails with this error.
+#[cfg(feature = "simulator")]
+fn obey(what: &str) -> io::Result<()> {
+    use nix::errno::Errno;
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let errno = match what {
+        "kill" => {
+            let _ = kill(Pid::this(), Signal::SIGKILL);
+            return Ok(());
+        }
+        "EACCES" => Errno::EACCES,
+        "EROFS" => Errno::EROFS,
+        "ENOSPC" => Errno::ENOSPC,
+        _ => Errno::EIO,
+    };
+    Err(errno.into())
+}

@@ -1,0 +1,364 @@
+//! A disk that refuses in the middle of a logout: it is told truthfully, tried again, and finished when
+//! the obstacle goes. And a disk that refuses never costs credentials.
+
+use std::fs;
+use std::path::Path;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+use wasessiond::client::ClientError;
+use wasessiond::protocol::{Cause, FailureCode, Phase, Unlink};
+use wasessiond::store::Step;
+
+use crate::daemon::Daemon;
+use crate::stage::{PATIENCE, PHONE, Stage};
+
+// ---- every step, made to fail ---------------------------------------------------------------------
+
+/// What a step that fails once means for a logout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Means {
+    /// It goes on: what failed is not needed, or there is another way.
+    GoesOn,
+    /// `purge_failed`, and the next try finishes it.
+    Fails,
+}
+
+const fn meaning(step: Step) -> Means {
+    match step {
+        // The intent is for a crash; without room for it, the rename is still made.
+        Step::IntentWrite | Step::IntentSync | Step::IntentRename | Step::IntentSyncDir => {
+            Means::GoesOn
+        }
+        // Erasing makes room, and it is written again. What is too long is shortened the next time.
+        Step::HistorySyncDir
+        | Step::HistoryWrite
+        | Step::HistorySync
+        | Step::ShortenWrite
+        | Step::ShortenSync
+        | Step::ShortenRename
+        | Step::ShortenSyncDir => Means::GoesOn,
+        _ => Means::Fails,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_step_that_fails_is_told_and_done_again() {
+    let mut stage = Stage::with("[logout]\nhistory_limit = 1\n").await;
+    let errors = [
+        ("EACCES", "Permission denied"),
+        ("EROFS", "Read-only file system"),
+        ("EIO", "Input/output error"),
+        ("ENOSPC", "No space left"),
+    ];
+    let mut failed = 0;
+    for (n, step) in Step::LOGOUT.into_iter().enumerate() {
+        let (errno, words) = errors[n % errors.len()];
+        let device = stage.pair("alice", PHONE).await;
+        stage.stop();
+        if step == Step::HistorySyncDir {
+            fs::remove_file(stage.state().join("history.jsonl")).expect("remove the history");
+        }
+        let points = format!("{}:before=1*return({errno})", step.as_str());
+        stage.start_with(&[("FAILPOINTS", &points)]).await;
+        stage.settled("alice", Phase::Online).await;
+        stage.sim.replace(&device).await.expect("replace");
+        if meaning(step) == Means::Fails {
+            let status = stage.phase("alice", Phase::PurgeFailed).await;
+            let error = status.error.expect("an error");
+            assert!(error.contains(words), "{step:?}: {error}");
+            let path = stage.state().display().to_string();
+            assert!(error.contains(&path), "{step:?} names no path: {error}");
+            assert!(status.retry_at.is_some(), "{step:?}");
+            assert_eq!(status.reason, Some(Cause::Replaced), "{step:?}");
+            failed += 1;
+        }
+        stage.ended("alice").await;
+        stage
+            .assert_gone("alice", Cause::Replaced, Unlink::NotAsked)
+            .await;
+    }
+    assert_eq!(failed, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn force_logout_tries_at_once_and_says_what_is_left() {
+    let mut stage = Stage::set().await;
+    let device = stage.pair("alice", PHONE).await;
+    stage.stop();
+    // It fails by itself, then for the first that asks, and then no more.
+    let points = "erase_file:before=2*return(EIO)";
+    stage.start_with(&[("FAILPOINTS", points)]).await;
+    stage.settled("alice", Phase::Online).await;
+    stage.sim.replace(&device).await.expect("replace");
+    stage.phase("alice", Phase::PurgeFailed).await;
+    let refused = stage.client.force_logout("alice").await;
+    match refused {
+        Err(ClientError::Failure(failure)) => {
+            assert_eq!(failure.code, FailureCode::PurgeFailed);
+            for part in ["alice", "is left", "Input/output error", "trash"] {
+                assert!(
+                    failure.message.contains(part),
+                    "{part}: {}",
+                    failure.message
+                );
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+    stage
+        .client
+        .force_logout("alice")
+        .await
+        .expect("the obstacle is gone");
+    let line = stage
+        .assert_gone("alice", Cause::Replaced, Unlink::NotAsked)
+        .await;
+    assert_eq!(line.requested_by, None, "WhatsApp ended it");
+    assert!(line.removed.files >= 2, "{:?}", line.removed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_start_cannot_finish_is_finished_later_and_stops_nobody() {
+    let mut stage = Stage::set().await;
+    let device = stage.pair("alice", PHONE).await;
+    stage.pair("bob", "15550001002").await;
+    stage.stop();
+    let dies = "trash_sync_to:after=return(kill)";
+    stage.start_with(&[("FAILPOINTS", dies)]).await;
+    stage.settled("alice", Phase::Online).await;
+    stage.sim.replace(&device).await.expect("replace");
+    stage.died();
+    // The next start finds it, and cannot write the history, with room or without.
+    let full = "history_write:before=2*return(ENOSPC)";
+    stage.start_with(&[("FAILPOINTS", full)]).await;
+    stage.settled("bob", Phase::Online).await;
+    assert_eq!(stage.of_user_on_disk("alice").len(), 1);
+    assert!(!stage.session_dir("alice").exists(), "it came back");
+    // Meanwhile she can begin anew.
+    stage
+        .client
+        .connect_session("alice", None)
+        .await
+        .expect("connect");
+    stage.qr("alice").await;
+    let trash = stage.state().join("trash");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while fs::read_dir(&trash).expect("read").count() > 0 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "it is never finished"
+        );
+        // Nobody is told of it: there is no event for what ended before the start.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let history = stage.client.history(Some("alice"), None).await;
+    assert_eq!(history.expect("history")[0].cause, Cause::Replaced);
+}
+
+// ---- real obstacles -------------------------------------------------------------------------------
+
+/// Root can put these in the way; others skip what needs them.
+fn skipped(what: &str, why: &dyn std::fmt::Display) {
+    eprintln!("SKIPPED: {what}: {why}. It needs root, and a file system that can do it");
+}
+
+/// A small disk of its own under the state directory.
+struct Disk<'a>(&'a Path);
+
+const DISK: &str = "size=8m,mode=0700";
+
+impl<'a> Disk<'a> {
+    fn mount(at: &'a Path) -> nix::Result<Self> {
+        let flags = MsFlags::empty();
+        mount(Some("none"), at, Some("tmpfs"), flags, Some(DISK)).map(|()| Self(at))
+    }
+
+    fn remount(&self, flags: MsFlags) {
+        let flags = MsFlags::MS_REMOUNT | flags;
+        mount(None::<&str>, self.0, None::<&str>, flags, Some(DISK)).expect("remount");
+    }
+
+    /// Leaves no room at all.
+    fn fill(&self) {
+        let filler = self.0.join("filler");
+        let full = fs::write(&filler, vec![7; 9 << 20]).expect_err("the disk takes all");
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.0.join("filler")).expect("remove the filler");
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = umount2(self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+/// The obstacle is in the way of a logout, told, and goes.
+async fn until_it_goes(stage: &mut Stage, left: &str, why: &str, go: impl FnOnce()) {
+    let refused = stage.client.force_logout("alice").await;
+    match refused {
+        Err(ClientError::Failure(failure)) => {
+            assert_eq!(failure.code, FailureCode::PurgeFailed);
+            assert!(failure.message.contains(left), "{}", failure.message);
+            assert!(failure.message.contains(why), "{}", failure.message);
+        }
+        other => panic!("{other:?}"),
+    }
+    let status = stage.settled("alice", Phase::PurgeFailed).await;
+    assert!(status.retry_at.is_some());
+    go();
+    stage.ended("alice").await;
+    stage
+        .assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed)
+        .await;
+}
+
+fn set_immutable(dir: &Path, on: bool) -> rustix::io::Result<()> {
+    let dir = fs::File::open(dir).expect("open the directory");
+    let mut flags = ioctl_getflags(&dir)?;
+    flags.set(IFlags::IMMUTABLE, on);
+    ioctl_setflags(&dir, flags)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_immutable_directory_is_told_and_waited_for() {
+    let mut stage = Stage::set().await;
+    stage.pair("alice", PHONE).await;
+    let dir = stage.session_dir("alice");
+    if let Err(e) = set_immutable(&dir, true) {
+        return skipped("an immutable directory", &e);
+    }
+    until_it_goes(&mut stage, "sessions/alice", "not permitted", || {
+        set_immutable(&dir, false).expect("let it go");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn something_mounted_in_a_directory_is_told_and_waited_for() {
+    let mut stage = Stage::set().await;
+    stage.pair("alice", PHONE).await;
+    let inside = stage.session_dir("alice").join("mounted");
+    fs::create_dir(&inside).expect("mkdir");
+    let disk = match Disk::mount(&inside) {
+        Ok(disk) => disk,
+        Err(e) => return skipped("a mount", &e),
+    };
+    // The mount moves with the directory: the session is gone, its erasing is not finished.
+    let refused = stage.client.force_logout("alice").await;
+    assert_eq!(Stage::code(refused), FailureCode::PurgeFailed);
+    assert!(!stage.session_dir("alice").exists());
+    let status = stage.settled("alice", Phase::PurgeFailed).await;
+    let error = status.error.expect("an error");
+    assert!(error.contains("trash") && error.contains("busy"), "{error}");
+    let moved = stage.of_user_on_disk("alice").remove(0);
+    let at = stage.state().join("trash").join(moved).join("mounted");
+    umount2(&at, MntFlags::MNT_DETACH).expect("unmount");
+    stage
+        .client
+        .force_logout("alice")
+        .await
+        .expect("now it goes");
+    stage
+        .assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed)
+        .await;
+    drop(disk);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_another_process_holds_open_is_no_obstacle() {
+    let mut stage = Stage::set().await;
+    stage.pair("alice", PHONE).await;
+    let held = fs::File::open(stage.session_dir("alice").join("auth.db")).expect("open");
+    stage
+        .client
+        .force_logout("alice")
+        .await
+        .expect("force-logout");
+    stage.ended("alice").await;
+    stage
+        .assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed)
+        .await;
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_read_only_is_told_at_the_start_and_costs_nothing() {
+    let mut stage = Stage::set().await;
+    stage.stop();
+    let root = stage.state();
+    let disk = match Disk::mount(&root) {
+        Ok(disk) => disk,
+        Err(e) => return skipped("a read-only disk", &e),
+    };
+    stage.start().await;
+    let device = stage.pair("alice", PHONE).await;
+    stage.stop();
+    disk.remount(MsFlags::MS_RDONLY);
+    let Err(told) = Daemon::spawn(stage.dir.path(), &[]) else {
+        panic!("it started on a disk that it cannot write");
+    };
+    assert!(told.contains("exit status: 77"), "{told}");
+    assert!(told.contains("read-only"), "{told}");
+    disk.remount(MsFlags::empty());
+    stage.start().await;
+    let status = stage.settled("alice", Phase::Online).await;
+    assert_eq!(status.account.expect("an account").jid, device);
+    stage.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_costs_no_credentials_and_stops_no_logout() {
+    let mut stage = Stage::set().await;
+    stage.stop();
+    let root = stage.state();
+    let disk = match Disk::mount(&root) {
+        Ok(disk) => disk,
+        Err(e) => return skipped("a full disk", &e),
+    };
+    stage.start().await;
+    let alice = stage.pair("alice", PHONE).await;
+    let bob = stage.pair("bob", "15550001002").await;
+
+    // Full while they are online, lost and back, over a stop, a start and a kill.
+    disk.fill();
+    stage.sim.drop_connection(&alice).await.expect("drop");
+    stage.phase("alice", Phase::BackingOff).await;
+    stage.phase("alice", Phase::Online).await;
+    stage.stop();
+    stage.start().await;
+    stage.kill();
+    stage.start().await;
+    // Whether one can log in without room is its database's business; that it is kept is ours.
+    for user in ["alice", "bob"] {
+        assert!(stage.session_dir(user).join("auth.db").exists());
+        stage.client.status(user).await.expect("it is there");
+    }
+
+    // A new session is refused with the reason, and leaves nothing.
+    let refused = stage.client.connect_session("carol", None).await;
+    assert_eq!(Stage::code(refused), FailureCode::StoreFailed);
+    assert_eq!(stage.of_user_on_disk("carol"), Vec::<String>::new());
+
+    // A logout needs no room, and its line is there.
+    stage
+        .client
+        .force_logout("alice")
+        .await
+        .expect("force-logout");
+    assert_eq!(stage.of_user_on_disk("alice"), Vec::<String>::new());
+    let history = stage.client.history(Some("alice"), None).await;
+    assert_eq!(history.expect("history")[0].cause, Cause::ForceLogout);
+
+    // With room again, everything is as it was.
+    disk.make_room();
+    stage.stop();
+    stage.start().await;
+    let status = stage.settled("bob", Phase::Online).await;
+    assert_eq!(status.account.expect("an account").jid, bob);
+    stage.stop();
+}
