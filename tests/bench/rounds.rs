@@ -20,12 +20,14 @@ mod held;
 #[path = "../rehearsal/stage.rs"]
 #[allow(dead_code, reason = "shared with the rehearsals")]
 mod stage;
+mod times;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use held::Held;
 use stage::{PHONE, Stage};
+use times::Times;
 
 fn main() {
     let rounds = std::env::args()
@@ -58,36 +60,19 @@ async fn run(rounds: usize) {
             "round {round} left something"
         );
         if round == 50 || round % 250 == 0 || round == rounds {
-            let (pair, unlink) = medians(&times);
             println!(
                 "{round:>6} {:>42} {:>9.1} {:>9.1}",
                 Held::by(pid).to_string(),
-                ms(pair),
-                ms(unlink)
+                Times::new(times.iter().map(|(pair, _)| *pair)).percent(50),
+                Times::new(times.iter().map(|(_, unlink)| *unlink)).percent(50)
             );
         }
     }
-    let mut unlinks: Vec<_> = times.iter().map(|(_, unlink)| *unlink).collect();
-    unlinks.sort();
-    let at = |share: usize| unlinks[(unlinks.len() - 1) * share / 100];
+    let unlinks = Times::new(times.into_iter().map(|(_, unlink)| unlink));
     println!(
         "from the server's stanza to logged_out: median {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
-        ms(at(50)),
-        ms(at(99)),
-        ms(at(100))
+        unlinks.percent(50),
+        unlinks.percent(99),
+        unlinks.percent(100)
     );
-}
-
-fn medians(times: &[(Duration, Duration)]) -> (Duration, Duration) {
-    let middle = |mut values: Vec<Duration>| {
-        values.sort();
-        values[values.len() / 2]
-    };
-    let pairs = times.iter().map(|(pair, _)| *pair).collect();
-    let unlinks = times.iter().map(|(_, unlink)| *unlink).collect();
-    (middle(pairs), middle(unlinks))
-}
-
-fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
