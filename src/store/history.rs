@@ -41,7 +41,11 @@ impl History {
         // not been acknowledged, and is finished and written again at this start.
         let lines: VecDeque<Line> = text
             .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter_map(|line| serde_json::from_str::<Line>(line).ok())
+            .map(|line| Line {
+                entry: line.entry.bounded(),
+                ..line
+            })
             .collect();
         let torn = !text.is_empty() && !text.ends_with('\n');
         let damaged = lines.len() < on_disk || torn;
@@ -102,6 +106,19 @@ impl History {
     /// The entries, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &HistoryEntry> {
         self.lines.iter().rev().map(|line| &line.entry)
+    }
+
+    /// The entries older than the one of this purge, newest first, each with the id of its purge;
+    /// `None`: all. What was forgotten has nothing older than it.
+    pub fn before(&self, id: Option<&str>) -> impl Iterator<Item = (&str, &HistoryEntry)> {
+        let end = id.map_or(self.lines.len(), |id| {
+            self.lines
+                .iter()
+                .rposition(|line| line.id == id)
+                .unwrap_or(0)
+        });
+        let older = self.lines.range(..end).rev();
+        older.map(|line| (line.id.as_str(), &line.entry))
     }
 
     /// Changes how many entries are kept.

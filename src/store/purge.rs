@@ -51,7 +51,7 @@ impl Intent {
     #[must_use]
     pub fn entry(&self, mut removed: Removed) -> HistoryEntry {
         removed.targets = self.targets;
-        HistoryEntry {
+        let entry = HistoryEntry {
             at: self.at,
             user: self.user.clone(),
             cause: self.cause,
@@ -62,7 +62,8 @@ impl Intent {
             removed,
             text: self.text.clone(),
             appeal_token: self.appeal_token.clone(),
-        }
+        };
+        entry.bounded()
     }
 }
 
