@@ -62,18 +62,22 @@ impl Daemon {
         self.send(&Message::Reply(Reply { id, result }));
     }
 
+    /// Answers a watch, of nothing so far.
+    fn begin_watch(&mut self, id: u64, seq: u64) {
+        let watching = Watching {
+            epoch: 5,
+            seq,
+            gap: false,
+        };
+        self.reply(id, Ok(Answer::Watching(watching)));
+        self.send(&Message::InSync { seq });
+    }
+
     /// Answers a watch and the command to connect.
     fn begin(&mut self, now: Status) {
         let watch = self.request().expect("a watch");
         assert!(matches!(watch.command, Command::Watch { .. }));
-        let state = Watching {
-            epoch: 5,
-            seq: 41,
-            sessions: vec![],
-            replayed: vec![],
-            gap: false,
-        };
-        self.reply(watch.id, Ok(Answer::Watching(state)));
+        self.begin_watch(watch.id, 41);
         let connect = self.request().expect("a command");
         assert!(matches!(connect.command, Command::Connect { .. }));
         self.reply(connect.id, Ok(Answer::Status(Box::new(now))));
@@ -206,14 +210,7 @@ fn another_protocol_is_76() {
 fn a_reader_that_has_enough_ends_the_watch() {
     let (mut wactl, daemon, _directory) = start(&["--json", "watch"], |mut daemon| {
         let id = daemon.request().expect("a watch").id;
-        let state = Watching {
-            epoch: 5,
-            seq: 0,
-            sessions: vec![],
-            replayed: vec![],
-            gap: false,
-        };
-        daemon.reply(id, Ok(Answer::Watching(state)));
+        daemon.begin_watch(id, 0);
         // Until the client goes, which it notices when it writes.
         let mut seq = 0;
         daemon.stream.set_nonblocking(true).expect("set");

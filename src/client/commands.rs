@@ -1,8 +1,8 @@
 //! The commands, each with the type of its answer.
 
 use crate::protocol::{
-    Answer, Command, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded, Status,
-    TargetEdit,
+    Answer, Command, DEFAULT_HISTORY, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded,
+    Status, TargetEdit,
 };
 
 use super::{Client, ClientError};
@@ -104,15 +104,32 @@ impl Client {
         ask!(self, "status", Command::Status { user }, Answer::Status(status) => *status)
     }
 
-    /// Every session the caller may see, without secrets.
+    /// Every session the caller may see, by user, without secrets. The daemon tells them page by page,
+    /// each of its own moment: [`Client::watch`] has all of one moment.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn list(&self) -> Result<Vec<Status>, ClientError> {
-        ask!(self, "list", Command::List, Answer::Sessions(sessions) => sessions)
+        let mut sessions = Vec::new();
+        let mut after = None;
+        loop {
+            let command = Command::List {
+                after: after.as_ref().map(ToString::to_string),
+            };
+            let page = ask!(self, "list", command, Answer::Sessions(page) => page)?;
+            sessions.extend(page.sessions);
+            if page.next.is_none() {
+                return Ok(sessions);
+            }
+            if page.next <= after {
+                return Err(ClientError::Protocol("a list without an end".to_owned()));
+            }
+            after = page.next;
+        }
     }
 
-    /// Sessions that ended, newest first: of one user or of all, at most so many.
+    /// Sessions that ended, newest first: of one user or of all, at most so many, or
+    /// [`DEFAULT_HISTORY`].
     ///
     /// # Errors
     /// [`ClientError`].
@@ -121,11 +138,27 @@ impl Client {
         user: Option<&str>,
         limit: Option<u32>,
     ) -> Result<Vec<HistoryEntry>, ClientError> {
-        let command = Command::History {
-            user: user.map(str::to_owned),
-            limit,
-        };
-        ask!(self, "history", command, Answer::History(entries) => entries)
+        let wanted = limit.unwrap_or(DEFAULT_HISTORY) as usize;
+        let mut entries = Vec::new();
+        let mut before = None;
+        loop {
+            let left = wanted.saturating_sub(entries.len());
+            let command = Command::History {
+                user: user.map(str::to_owned),
+                limit: u32::try_from(left).ok(),
+                before: before.take(),
+            };
+            let page = ask!(self, "history", command, Answer::History(page) => page)?;
+            before = page.next;
+            let empty = page.entries.is_empty();
+            entries.extend(page.entries.into_iter().take(left));
+            if before.is_none() || entries.len() >= wanted {
+                return Ok(entries);
+            }
+            if empty {
+                return Err(ClientError::Protocol("a history without an end".to_owned()));
+            }
+        }
     }
 
     /// The groups of the account, asked from WhatsApp.

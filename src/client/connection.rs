@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
@@ -109,6 +110,10 @@ impl Client {
     /// [`ClientError::Failure`] when the daemon says no; otherwise what is wrong with the connection.
     pub async fn request(&self, command: Command) -> Result<Answer, ClientError> {
         self.ask(command, None).await
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.connection.options.request_timeout
     }
 
     pub(super) async fn ask(

@@ -55,7 +55,7 @@ pub use connection::Client;
 pub use error::ClientError;
 pub use options::Options;
 pub use socket::{SOCKET_VARIABLE, SYSTEM_SOCKET, socket_path};
-pub use watch::{Watch, WatchItem};
+pub use watch::{Snapshot, Watch, WatchItem};
 
 #[cfg(test)]
 pub(crate) mod scripted;

@@ -89,17 +89,12 @@ impl Router {
                         break end;
                     }
                 }
-                Ok(Message::Event(event)) => {
-                    if let Some(feed) = self.feed() {
-                        feed.event(*event);
-                    }
-                }
-                Ok(Message::Lagged { missed, state }) => {
-                    if let Some(feed) = self.feed() {
-                        feed.lagged(missed, state);
-                    }
-                }
                 Ok(Message::Closing(failure)) => farewell = Some(failure),
+                Ok(of_the_watch) => {
+                    if let Some(feed) = self.feed() {
+                        feed.take(of_the_watch);
+                    }
+                }
                 Err(error) => break End::Protocol(error.to_string()),
             }
         };
@@ -118,8 +113,8 @@ impl Router {
             return Ok(());
         };
         if let (Some(feed), Ok(Answer::Watching(watching))) = (pending.feed, &result) {
-            // Here, and not where the reply is awaited: events of the new watch follow at once.
-            feed.begin(watching);
+            // Here, and not where the reply is awaited: the state of the new watch follows at once.
+            feed.begin(*watching);
             if let Some(replaced) = state.feed.upgrade() {
                 replaced.finish(End::Replaced);
             }

@@ -9,8 +9,8 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::{Hello, Welcome};
 use crate::protocol::{
-    Account, Answer, Cause, Command, Event, EventKind, Failure, HistoryEntry, Message, Phase, Qr,
-    Redacted, Removed, Reply, Request, Status, Unlink, Watching,
+    Account, Answer, Cause, Command, Event, EventKind, Failure, HistoryEntry, HistoryPage, Message,
+    Phase, Qr, Redacted, Removed, Reply, Request, SessionsPage, Status, Unlink, Watching,
 };
 
 use super::{Client, Options};
@@ -56,6 +56,33 @@ impl Daemon {
 
     pub(crate) async fn reply(&mut self, id: u64, result: Result<Answer, Failure>) {
         self.send(&Message::Reply(Reply { id, result })).await;
+    }
+
+    /// Answers a watch: that it has begun, and its state.
+    pub(crate) async fn begin_watch(&mut self, id: u64, picture: Picture) {
+        let watching = Watching {
+            epoch: 5,
+            seq: picture.seq,
+            gap: picture.gap,
+        };
+        self.reply(id, Ok(Answer::Watching(watching))).await;
+        self.paint(picture).await;
+    }
+
+    /// Tells the client that it fell behind, and the state.
+    pub(crate) async fn lagged(&mut self, missed: u64, picture: Picture) {
+        self.send(&Message::Lagged { missed }).await;
+        self.paint(picture).await;
+    }
+
+    async fn paint(&mut self, picture: Picture) {
+        for event in picture.replayed {
+            self.send(&Message::Replayed(Box::new(event))).await;
+        }
+        for status in picture.sessions {
+            self.send(&Message::Present(Box::new(status))).await;
+        }
+        self.send(&Message::InSync { seq: picture.seq }).await;
     }
 
     pub(crate) async fn event(&mut self, event: Event) {
@@ -188,12 +215,36 @@ pub(crate) fn ended(seq: u64, entry: HistoryEntry) -> Event {
     }
 }
 
-pub(crate) fn watching(seq: u64, sessions: Vec<Status>) -> Watching {
-    Watching {
-        epoch: 5,
+/// A state as a watch tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct Picture {
+    pub(crate) seq: u64,
+    pub(crate) sessions: Vec<Status>,
+    pub(crate) replayed: Vec<Event>,
+    pub(crate) gap: bool,
+}
+
+pub(crate) fn picture(seq: u64, sessions: Vec<Status>) -> Picture {
+    Picture {
         seq,
         sessions,
         replayed: Vec::new(),
         gap: false,
     }
+}
+
+/// All of a list on one page.
+pub(crate) fn listed(sessions: Vec<Status>) -> Answer {
+    Answer::Sessions(SessionsPage {
+        sessions,
+        next: None,
+    })
+}
+
+/// All of a history on one page.
+pub(crate) fn ended_so_far(entries: Vec<HistoryEntry>) -> Answer {
+    Answer::History(HistoryPage {
+        entries,
+        next: None,
+    })
 }

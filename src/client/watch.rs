@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::protocol::{Command, Event, Since, View, Watching};
+use tokio::time::timeout;
+
+use crate::protocol::{Answer, Command, Event, Since, Status, View};
 
 use super::commands::unexpected;
-use super::feed::Feed;
+use super::feed::{Beginning, Feed};
 use super::{Client, ClientError};
 
 /// What comes out of a [`Watch`].
@@ -18,8 +20,41 @@ pub enum WatchItem {
         /// How many.
         missed: u64,
         /// The state now; the watch's view is already set to it.
-        state: Box<Watching>,
+        state: Box<Snapshot>,
     },
+}
+
+/// The sessions watched, all at one moment. A clone shares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The number of the daemon's run.
+    pub epoch: u64,
+    /// Whether events before it are lost to this watch. Ends of sessions are in the history.
+    pub gap: bool,
+    /// The sessions, with the number of the last event they include.
+    pub view: View,
+}
+
+impl Snapshot {
+    /// The number of the last event it includes.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.view.seq()
+    }
+
+    /// Every session, by user.
+    pub fn sessions(&self) -> impl Iterator<Item = &Status> {
+        self.view.sessions()
+    }
+
+    /// Where it stands: what to give as `since` to go on from here.
+    #[must_use]
+    pub fn position(&self) -> Since {
+        Since {
+            epoch: Some(self.epoch),
+            seq: self.seq(),
+        }
+    }
 }
 
 /// The state of some sessions, and everything that happens to them.
@@ -31,14 +66,14 @@ pub struct Watch {
     client: Client,
     feed: Arc<Feed>,
     users: Vec<String>,
-    beginning: Watching,
-    view: View,
-    position: (u64, u64),
+    beginning: Beginning,
+    now: Snapshot,
 }
 
 impl Client {
-    /// Watches these users, or, when none is named, everyone the caller may see, now and later. With
-    /// `since`, [`Watch::beginning`] also has what happened after it, as far as that is remembered.
+    /// Watches these users, or, when none is named, everyone the caller may see, now and later; returns
+    /// when the whole state is here. With `since`, [`Watch::replayed`] has what happened after it, as
+    /// far as that is remembered.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -56,32 +91,39 @@ impl Client {
             users: users.clone(),
             since,
         };
-        let answer = self.ask(command, Some(Arc::clone(&feed))).await?;
-        let crate::protocol::Answer::Watching(beginning) = answer else {
+        let Answer::Watching(_) = self.ask(command, Some(Arc::clone(&feed))).await? else {
             return Err(unexpected("watch"));
         };
+        let within = self.request_timeout();
+        let beginning = timeout(within, feed.beginning()).await;
+        let beginning = beginning.map_err(|_| ClientError::Timeout(within))??;
         Ok(Watch {
             client: self.clone(),
             feed,
             users,
-            view: View::new(beginning.sessions.iter().cloned()),
-            position: (beginning.epoch, beginning.seq),
+            now: beginning.state.clone(),
             beginning,
         })
     }
 }
 
 impl Watch {
-    /// How it began. `replayed` is for a log: the state already includes it.
+    /// The state in which it began.
     #[must_use]
-    pub fn beginning(&self) -> &Watching {
-        &self.beginning
+    pub fn beginning(&self) -> &Snapshot {
+        &self.beginning.state
+    }
+
+    /// What happened after `since` and before the state in which it began, which includes it already.
+    #[must_use]
+    pub fn replayed(&self) -> &[Event] {
+        &self.beginning.replayed
     }
 
     /// The sessions after the last item that [`next`](Self::next) returned.
     #[must_use]
     pub fn view(&self) -> &View {
-        &self.view
+        &self.now.view
     }
 
     /// Waits for what comes next. Nothing is lost when the future is dropped.
@@ -91,14 +133,8 @@ impl Watch {
     pub async fn next(&mut self) -> Result<WatchItem, ClientError> {
         let item = self.feed.next().await?;
         match &item {
-            WatchItem::Event(event) => {
-                self.view.apply(event);
-                self.position.1 = event.seq;
-            }
-            WatchItem::Lagged { state, .. } => {
-                self.view = View::new(state.sessions.iter().cloned());
-                self.position = (state.epoch, state.seq);
-            }
+            WatchItem::Event(event) => self.now.view.apply(event),
+            WatchItem::Lagged { state, .. } => self.now = Snapshot::clone(state),
         }
         Ok(item)
     }
@@ -106,15 +142,12 @@ impl Watch {
     /// Where it stands: what to give as `since` to go on from here.
     #[must_use]
     pub fn position(&self) -> Since {
-        Since {
-            epoch: Some(self.position.0),
-            seq: self.position.1,
-        }
+        self.now.position()
     }
 
     /// Goes on with the same users on a new connection. What happened in between is in
-    /// [`Watch::beginning`]; where that says `gap` (the daemon was started again, or remembers too
-    /// little), look into the history.
+    /// [`Watch::replayed`]; where [`Watch::beginning`] says `gap` (the daemon was started again, or
+    /// remembers too little), look into the history.
     ///
     /// # Errors
     /// [`ClientError`].

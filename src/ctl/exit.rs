@@ -31,7 +31,7 @@ impl Exit {
         match code {
             FailureCode::NotFound => Self::NoSession,
             FailureCode::NotAllowed => Self::NotAllowed,
-            FailureCode::InvalidRequest => Self::Protocol,
+            FailureCode::InvalidRequest | FailureCode::UnknownCommand => Self::Protocol,
             FailureCode::Stopping => Self::NoDaemon,
             _ => Self::Refused,
         }
@@ -110,6 +110,8 @@ mod tests {
             (failure(FailureCode::ConfigInvalid), 1),
             (failure(FailureCode::Stopping), 69),
             (failure(FailureCode::Internal), 1),
+            (failure(FailureCode::UnknownCommand), 76),
+            (failure(FailureCode::TooLarge), 1),
         ] {
             assert_eq!(Exit::of_client(&error) as u8, status, "{error:?}");
         }

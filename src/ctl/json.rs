@@ -7,9 +7,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::protocol::{
-    Cause, Event, Group, GroupJid, HistoryEntry, Status, Unlink, UserId, Watching,
-};
+use crate::client::Snapshot;
+use crate::protocol::{Cause, Event, Group, GroupJid, HistoryEntry, Status, Unlink, UserId};
 
 /// The version of the shapes.
 const SCHEMA: u32 = 1;
@@ -97,16 +96,16 @@ pub(crate) struct State<'a> {
     epoch: u64,
     seq: u64,
     gap: bool,
-    sessions: &'a [Status],
+    sessions: Vec<&'a Status>,
 }
 
-impl<'a> From<&'a Watching> for State<'a> {
-    fn from(watching: &'a Watching) -> Self {
+impl<'a> From<&'a Snapshot> for State<'a> {
+    fn from(snapshot: &'a Snapshot) -> Self {
         Self {
-            epoch: watching.epoch,
-            seq: watching.seq,
-            gap: watching.gap,
-            sessions: &watching.sessions,
+            epoch: snapshot.epoch,
+            seq: snapshot.seq(),
+            gap: snapshot.gap,
+            sessions: snapshot.sessions().collect(),
         }
     }
 }

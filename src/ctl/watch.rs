@@ -1,7 +1,6 @@
 //! `wactl watch`
 
-use crate::client::{self, Client, WatchItem};
-use crate::protocol::Watching;
+use crate::client::{self, Client, Snapshot, WatchItem};
 
 use super::arguments::Watch;
 use super::error::Error;
@@ -29,7 +28,7 @@ fn begin(terminal: &mut Terminal, watch: &client::Watch) -> Result<(), Error> {
         terminal.object(json::Beginning {
             watching: beginning.into(),
         })?;
-        for event in &beginning.replayed {
+        for event in watch.replayed() {
             terminal.object(json::Happened::from(event))?;
         }
         return Ok(());
@@ -39,7 +38,7 @@ fn begin(terminal: &mut Terminal, watch: &client::Watch) -> Result<(), Error> {
             .say("Some events since then are forgotten; ended sessions are in `wactl history`.");
     }
     let now = terminal.now();
-    for event in &beginning.replayed {
+    for event in watch.replayed() {
         terminal.print(&render::event::line(event, now))?;
     }
     state(terminal, beginning)
@@ -68,14 +67,14 @@ pub(super) fn show(terminal: &mut Terminal, item: &WatchItem) -> Result<(), Erro
 }
 
 /// Prints a line for each session as it is.
-fn state(terminal: &mut Terminal, watching: &Watching) -> Result<(), Error> {
+fn state(terminal: &mut Terminal, snapshot: &Snapshot) -> Result<(), Error> {
     let now = terminal.now();
-    for status in &watching.sessions {
+    for status in snapshot.sessions() {
         let what = format!("is {}", status.phase);
         let gist = render::status::gist(status, now);
         terminal.print(&render::event::row(now, status.user.as_str(), &what, &gist))?;
     }
-    let Watching { epoch, seq, .. } = watching;
+    let (epoch, seq) = (snapshot.epoch, snapshot.seq());
     terminal.say(&format!("Watching from event {epoch}:{seq} on."));
     Ok(())
 }

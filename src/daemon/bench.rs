@@ -20,7 +20,7 @@ use super::state::{About, Daemon};
 use super::systemd::Notifier;
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
-use crate::protocol::{Command, MAX_FRAME, Message, Reply, Request};
+use crate::protocol::{Answer, Command, MAX_FRAME, Message, Reply, Request};
 use crate::store::Store;
 use crate::supervisor::Supervisor;
 use crate::whatsapp::{Gateway, GatewaySettings};
@@ -71,8 +71,8 @@ impl Bench {
         }
     }
 
-    /// A connection with so many bytes of room each way, before anything is said.
-    pub(crate) fn connect(&self, uid: u32, room: usize) -> Client {
+    /// The client's end of a connection with so many bytes of room each way.
+    pub(crate) fn stream(&self, uid: u32, room: usize) -> (DuplexStream, JoinHandle<()>) {
         let (ours, theirs) = tokio::io::duplex(room);
         let peer = Peer {
             uid,
@@ -80,10 +80,16 @@ impl Bench {
             groups: [uid].into(),
         };
         let served = serve(theirs, peer, self.daemon.clone(), self.stop.clone());
+        (ours, tokio::spawn(served))
+    }
+
+    /// A connection, before anything is said.
+    pub(crate) fn connect(&self, uid: u32, room: usize) -> Client {
+        let (stream, served) = self.stream(uid, room);
         Client {
-            stream: Framed::new(ours, codec(MAX_FRAME)),
+            stream: Framed::new(stream, codec(MAX_FRAME)),
             encoding: Encoding::Bincode,
-            served: tokio::spawn(served),
+            served,
         }
     }
 
@@ -137,10 +143,29 @@ impl Client {
         Some(self.encoding.decode(&frame).expect("a message"))
     }
 
+    /// The next reply. What a watch tells of its state may stand before it.
     pub(crate) async fn reply(&mut self) -> Reply {
-        match self.message().await {
-            Some(Message::Reply(reply)) => reply,
-            other => panic!("not a reply: {other:?}"),
+        loop {
+            match self.message().await {
+                Some(Message::Reply(reply)) => return reply,
+                Some(Message::Present(_) | Message::InSync { .. }) => {}
+                other => panic!("not a reply: {other:?}"),
+            }
+        }
+    }
+
+    /// Begins a watch, and waits until its state is here.
+    pub(crate) async fn watch(&mut self, id: u64, users: &[&str]) {
+        let users = users.iter().map(|user| (*user).to_owned()).collect();
+        self.ask(id, Command::Watch { users, since: None }).await;
+        let reply = self.reply().await;
+        assert!(matches!(reply.result, Ok(Answer::Watching(_))), "{reply:?}");
+        loop {
+            match self.message().await {
+                Some(Message::InSync { .. }) => return,
+                Some(Message::Present(_)) => {}
+                other => panic!("not a state: {other:?}"),
+            }
         }
     }
 

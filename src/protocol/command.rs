@@ -44,38 +44,89 @@ pub enum Command {
         /// The user.
         user: String,
     },
-    /// Every session the caller may see, by user, without secrets.
+    /// The sessions the caller may see, by user, without secrets: a page of them, of at most
+    /// [`MAX_PAGE`](super::MAX_PAGE) bytes.
     /// Answer: [`Answer::Sessions`](super::Answer::Sessions).
-    List,
-    /// Present state, then every change until the connection closes.
-    /// Answer: [`Answer::Watching`](super::Answer::Watching). One watch a connection: a second one
-    /// replaces the first.
+    List {
+        /// Only users after this one, in the order of their ids' bytes: the
+        /// [`SessionsPage::next`](super::SessionsPage::next) of the page before; `None`: the first
+        /// page.
+        after: Option<String>,
+    },
+    /// The present state, then every change until the connection closes.
+    /// Answer: [`Answer::Watching`](super::Answer::Watching); the state follows it, message by
+    /// message. One watch a connection: a second one replaces the first.
     Watch {
-        /// These users; none named: everyone the caller may see, now and later.
+        /// These users, at most [`MAX_WATCHED`](super::MAX_WATCHED); none named: everyone the caller
+        /// may see, now and later.
         users: Vec<String>,
         /// Also what happened after this, as far as it is still remembered.
         since: Option<Since>,
     },
-    /// Sessions that ended, newest first. Answer: [`Answer::History`](super::Answer::History).
+    /// Sessions that ended, newest first: a page of them, of at most
+    /// [`MAX_PAGE`](super::MAX_PAGE) bytes. Answer: [`Answer::History`](super::Answer::History).
     History {
         /// Only this user's.
         user: Option<String>,
-        /// At most this many.
+        /// At most this many: [`DEFAULT_HISTORY`](super::DEFAULT_HISTORY) where nothing is said, and
+        /// never more than [`MAX_HISTORY`](super::MAX_HISTORY).
         limit: Option<u32>,
+        /// Only older ones than this place: the [`HistoryPage::next`](super::HistoryPage::next) of the
+        /// page before; `None`: from the newest.
+        before: Option<String>,
     },
-    /// The account's groups, asked from WhatsApp. Answer: [`Answer::Groups`](super::Answer::Groups).
+    /// The account's groups, asked from WhatsApp. Answer: [`Answer::Groups`](super::Answer::Groups);
+    /// a list that fits into no frame is
+    /// [`FailureCode::TooLarge`](super::FailureCode::TooLarge).
     Groups {
         /// The user.
         user: String,
     },
-    /// Show or change the target groups. Answer: [`Answer::Targets`](super::Answer::Targets), when
-    /// the change is durable.
+    /// Show or change the target groups, of which there may be [`MAX_TARGETS`](super::MAX_TARGETS).
+    /// Answer: [`Answer::Targets`](super::Answer::Targets), when the change is durable.
     Targets {
         /// The user.
         user: String,
         /// What to do.
         edit: TargetEdit,
     },
+}
+
+impl Command {
+    /// The names of all commands as they stand in JSON.
+    pub const NAMES: [&str; 12] = [
+        "ping",
+        "info",
+        "reload",
+        "connect",
+        "disconnect",
+        "force_logout",
+        "status",
+        "list",
+        "watch",
+        "history",
+        "groups",
+        "targets",
+    ];
+
+    /// The name as it stands in JSON.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Info => "info",
+            Self::Reload => "reload",
+            Self::Connect { .. } => "connect",
+            Self::Disconnect { .. } => "disconnect",
+            Self::ForceLogout { .. } => "force_logout",
+            Self::Status { .. } => "status",
+            Self::List { .. } => "list",
+            Self::Watch { .. } => "watch",
+            Self::History { .. } => "history",
+            Self::Groups { .. } => "groups",
+            Self::Targets { .. } => "targets",
+        }
+    }
 }
 
 /// Where a watcher left off.

@@ -1,6 +1,5 @@
-//! What happened to a session, and how a client stays in step.
+//! What happened to a session.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -20,7 +19,7 @@ pub struct Event {
     pub user: UserId,
     /// What happened.
     pub kind: EventKind,
-    /// The session after it; `None`: there is none any more.
+    /// The session after it; `None`: there is none any more, or none that this watcher may see.
     pub status: Option<Status>,
 }
 
@@ -103,54 +102,5 @@ impl EventKind {
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-/// The sessions as the events tell them. Both ends use this one: the daemon's own picture is kept by
-/// the same `apply`, so a client that follows the stream cannot differ from it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct View {
-    sessions: BTreeMap<UserId, Status>,
-}
-
-impl View {
-    /// The picture a [`Watching`](super::Watching) answer paints.
-    #[must_use]
-    pub fn new(sessions: impl IntoIterator<Item = Status>) -> Self {
-        let keyed = sessions.into_iter().map(|s| (s.user.clone(), s));
-        Self {
-            sessions: keyed.collect(),
-        }
-    }
-
-    /// Takes an event in.
-    pub fn apply(&mut self, event: &Event) {
-        match &event.status {
-            Some(status) => self.sessions.insert(event.user.clone(), status.clone()),
-            None => self.sessions.remove(&event.user),
-        };
-    }
-
-    /// One session.
-    #[must_use]
-    pub fn get(&self, user: &UserId) -> Option<&Status> {
-        self.sessions.get(user)
-    }
-
-    /// Every session, by user.
-    pub fn sessions(&self) -> impl Iterator<Item = &Status> {
-        self.sessions.values()
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::HistoryEntry;
+use super::limits::{MAX_MESSAGE, cut};
 
 /// A request that could not be done: a code for programs, a message for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -21,12 +22,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with a code and a message.
+    /// A failure with a code and a message, which is cut at [`MAX_MESSAGE`].
     #[must_use]
     pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: cut(message.into(), MAX_MESSAGE),
             retry_after: None,
             last_logout: None,
         }
@@ -38,7 +39,9 @@ impl Failure {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureCode {
-    /// The message could not be read, or broke a limit of the protocol. The daemon closes after it.
+    /// A request could not be read. As a reply: only that request, and the connection goes on (JSON
+    /// can tell whose request it was). As a goodbye: the message could not be read at all, or broke a
+    /// limit of the protocol, and the daemon closes after it.
     InvalidRequest,
     /// The user id is not one.
     InvalidUser,
@@ -70,6 +73,10 @@ pub enum FailureCode {
     Stopping,
     /// A fault of the daemon.
     Internal,
+    /// The daemon knows no such command: it is older than the client. The connection goes on.
+    UnknownCommand,
+    /// The answer would not fit into a frame.
+    TooLarge,
 }
 
 impl FailureCode {
@@ -93,6 +100,8 @@ impl FailureCode {
             Self::ConfigInvalid => "config_invalid",
             Self::Stopping => "stopping",
             Self::Internal => "internal",
+            Self::UnknownCommand => "unknown_command",
+            Self::TooLarge => "too_large",
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Command, Event, Failure, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded, Status,
+    UserId,
 };
 
 /// A command with a number of the client's choice, which its reply repeats.
@@ -21,15 +22,26 @@ pub struct Request {
 pub enum Message {
     /// The reply to a request.
     Reply(Reply),
-    /// Something that happened to a watched session.
+    /// Of a watch that begins with `since`: something that happened before the state that follows it,
+    /// and that the state already includes. For a log.
+    Replayed(Box<Event>),
+    /// Of a watch that begins, or begins anew: a session as it is at the number that
+    /// [`Message::InSync`] tells.
+    Present(Box<Status>),
+    /// The state is complete: what was told by [`Message::Present`] since the watch began, or began
+    /// anew, are all the sessions there are for this watcher.
+    InSync {
+        /// The number of the last event the state includes: only later ones follow.
+        seq: u64,
+    },
+    /// Something that happened to a watched session just now.
     Event(Box<Event>),
-    /// The reader fell behind: `missed` events are lost to it. The present state follows, as if the
-    /// watch had just begun. An end of a session among them is in the history.
+    /// The reader fell behind, and events are lost to it. It drops its picture: the watch begins anew,
+    /// and [`Message::Present`] and [`Message::InSync`] follow. An end of a session among what is lost
+    /// is in the history.
     Lagged {
-        /// How many events were lost.
+        /// How many events were lost, those about sessions that are not watched included.
         missed: u64,
-        /// The present state.
-        state: Watching,
     },
     /// The connection will be closed, and why. Sent where something can still be sent.
     Closing(Failure),
@@ -58,12 +70,12 @@ pub enum Answer {
     /// To `connect`, `disconnect`, `status`.
     Status(Box<Status>),
     /// To `list`.
-    Sessions(Vec<Status>),
+    Sessions(SessionsPage),
     /// To `force_logout`, and to `disconnect` of a session that was never paired.
     LoggedOut(Box<LogoutReport>),
     /// To `history`.
-    History(Vec<HistoryEntry>),
-    /// To `watch`.
+    History(HistoryPage),
+    /// To `watch`: it has begun, and its state follows.
     Watching(Watching),
     /// To `groups`.
     Groups(Vec<Group>),
@@ -71,19 +83,34 @@ pub enum Answer {
     Targets(Vec<GroupJid>),
 }
 
-/// The state at the beginning of a watch.
+/// Some of the sessions, by user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsPage {
+    /// The sessions, without secrets.
+    pub sessions: Vec<Status>,
+    /// What to give as `after` for the next page; `None`: this is the last one. Each page is of its
+    /// own moment: who needs one picture of all sessions watches them.
+    pub next: Option<UserId>,
+}
+
+/// Some of the sessions that ended, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryPage {
+    /// The sessions that ended.
+    pub entries: Vec<HistoryEntry>,
+    /// What to give as `before` for the next page; `None`: there is nothing older. It means something
+    /// to the daemon only. A place that the history has forgotten since has nothing older either.
+    pub next: Option<String>,
+}
+
+/// How a watch begins. [`Message::Replayed`], [`Message::Present`] and [`Message::InSync`] follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watching {
     /// The number of the daemon's run.
     pub epoch: u64,
-    /// The number of the last event the state includes: later events follow it.
+    /// The number of the last event the state includes; [`Message::InSync`] says the same one.
     pub seq: u64,
-    /// The sessions watched, as they are at `seq`.
-    pub sessions: Vec<Status>,
-    /// What happened after `since` and up to `seq`, as far as it is still remembered: for a log, the
-    /// state already includes it.
-    pub replayed: Vec<Event>,
-    /// Whether events between `since` and the first of `replayed` are forgotten (the ring is
-    /// bounded), or `since` belongs to another run: then look into the history.
+    /// Whether events between `since` and the first that is replayed are forgotten (the daemon
+    /// remembers a bounded number), or `since` belongs to another run: then look into the history.
     pub gap: bool,
 }

@@ -38,23 +38,27 @@ mod event;
 mod failure;
 mod history;
 mod info;
+mod limits;
 mod message;
 pub mod preface;
 mod redacted;
 mod status;
 mod user;
+mod view;
 
 pub use account::{Account, Group, GroupJid, InvalidGroupJid, InvalidPhone, PhoneNumber};
 pub use cause::{Cause, UnknownCause, Unlink};
 pub use command::{Command, Since, TargetEdit};
-pub use event::{Event, EventKind, View};
+pub use event::{Event, EventKind};
 pub use failure::{Failure, FailureCode};
 pub use history::{HistoryEntry, LogoutReport, Removed};
 pub use info::{Count, Info, Reloaded};
-pub use message::{Answer, Message, Reply, Request, Watching};
+pub use limits::{
+    DEFAULT_HISTORY, MAX_FRAME, MAX_GROUPS, MAX_HISTORY, MAX_ITEM, MAX_MESSAGE, MAX_NAME, MAX_PAGE,
+    MAX_SECRET, MAX_TARGETS, MAX_TEXT, MAX_WATCHED,
+};
+pub use message::{Answer, HistoryPage, Message, Reply, Request, SessionsPage, Watching};
 pub use redacted::Redacted;
 pub use status::{Connecting, PairCode, Phase, Qr, Stage, Status};
 pub use user::{InvalidUserId, UserId};
-
-/// The largest frame either side may send, in bytes, without its length prefix: 1 MiB.
-pub const MAX_FRAME: usize = 1024 * 1024;
+pub use view::View;

@@ -1,6 +1,6 @@
 //! The logout: unlink, close, wait until nothing can write, rename, write the history, erase.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::command::{LogoutReply, Stopped};
-use crate::protocol::{Cause, Failure, HistoryEntry, LogoutReport, Stage, Unlink};
-use crate::store::{History, Intent, Purge, Store, open_below};
+use crate::protocol::{Cause, Failure, HistoryEntry, LogoutReport, Stage, Unlink, UserId};
+use crate::store::{History, Intent, Purge, Store};
 use crate::whatsapp::{Gateway, Link, LinkEvent, Scope, Stored, look_into};
 
 /// How long a descriptor of this process may stay open below a directory whose link is closed.
@@ -89,9 +89,8 @@ impl Logout<'_> {
         purge: &mut Option<Purge>,
         intent: &Intent,
     ) -> Result<HistoryEntry, String> {
-        let dir = self.store.session_dir(&intent.user);
         if purge.as_ref().is_none_or(|p| !p.is_committed()) {
-            nothing_open(&dir).await?;
+            self.nothing_open(&intent.user).await?;
         }
         let mut taken = purge
             .take()
@@ -108,6 +107,26 @@ impl Logout<'_> {
                 done
             }
             Err(e) => Err(format!("the removal broke off: {e}")),
+        }
+    }
+
+    /// Waits until this process has nothing of the session open.
+    async fn nothing_open(&self, user: &UserId) -> Result<(), String> {
+        let deadline = Instant::now() + LAST_DESCRIPTORS;
+        loop {
+            let open = self.store.open_files(user).await;
+            let Some(first) = open.first() else {
+                return Ok(());
+            };
+            if Instant::now() >= deadline {
+                return Err(format!(
+                    "{} is left: this daemon still has {} file(s) open there ({}), a disk may be hanging",
+                    self.store.session_dir(user).display(),
+                    open.len(),
+                    first.display()
+                ));
+            }
+            sleep(LOOK_AGAIN).await;
         }
     }
 }
@@ -128,26 +147,6 @@ pub(super) async fn close(link: &mut Option<Link>, flush: bool) -> Result<(), St
     match link.take() {
         Some(link) => link.close(flush).await.map_err(|e| e.to_string()),
         None => Ok(()),
-    }
-}
-
-/// Waits until this process has nothing open below a directory.
-pub(super) async fn nothing_open(dir: &Path) -> Result<(), String> {
-    let deadline = Instant::now() + LAST_DESCRIPTORS;
-    loop {
-        let open = open_below(dir);
-        let Some(first) = open.first() else {
-            return Ok(());
-        };
-        if Instant::now() >= deadline {
-            return Err(format!(
-                "{} is left: this daemon still has {} file(s) open there ({}), a disk may be hanging",
-                dir.display(),
-                open.len(),
-                first.display()
-            ));
-        }
-        sleep(LOOK_AGAIN).await;
     }
 }
 

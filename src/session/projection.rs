@@ -15,7 +15,7 @@ impl Machine {
             .as_ref()
             .filter(|_| self.phase == Phase::Held)
             .and_then(|hold| hold.until);
-        Status {
+        let status = Status {
             user: self.user.clone(),
             phase: self.phase,
             since: self.since,
@@ -31,7 +31,8 @@ impl Machine {
             error: self.error.clone(),
             targets: self.record.targets.clone(),
             last_activity: self.record.last_activity,
-        }
+        };
+        status.bounded()
     }
 
     /// The phase.

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::protocol::{Failure, FailureCode, Group, GroupJid, TargetEdit};
-
-/// The most target groups a user may choose.
-const MOST: usize = 1000;
+use crate::protocol::{Failure, FailureCode, Group, GroupJid, MAX_TARGETS, TargetEdit};
 
 /// A change whose JIDs are JIDs of groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +49,9 @@ impl Change {
             Self::Remove(jids) => targets.retain(|jid| !jids.contains(jid)),
             Self::Clear => targets.clear(),
         }
-        if targets.len() > MOST {
+        if targets.len() > MAX_TARGETS {
             let message = format!(
-                "{} target groups are more than the {MOST} a user may choose",
+                "{} target groups are more than the {MAX_TARGETS} a user may choose. Nothing was changed",
                 targets.len()
             );
             return Err(Failure::new(FailureCode::InvalidArgument, message));
@@ -139,7 +136,7 @@ mod tests {
 
     #[test]
     fn there_is_a_bound() {
-        let many = (0..=MOST)
+        let many = (0..=MAX_TARGETS)
             .map(|n| format!("1203630000000{n:05}@g.us"))
             .collect();
         let failure = change(TargetEdit::Set(many))

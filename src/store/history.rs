@@ -72,8 +72,11 @@ impl History {
         }
         let lines: VecDeque<Kept> = text[..whole]
             .lines()
-            .map(|line| match serde_json::from_str(line) {
-                Ok(known) => Kept::Line(Box::new(known)),
+            .map(|line| match serde_json::from_str::<Line>(line) {
+                Ok(known) => Kept::Line(Box::new(Line {
+                    entry: known.entry.bounded(),
+                    ..known
+                })),
                 Err(_) => Kept::Strange(line.to_owned()),
             })
             .collect();
@@ -136,6 +139,19 @@ impl History {
     pub fn newest_first(&self) -> impl Iterator<Item = &HistoryEntry> {
         let known = self.lines.iter().rev().filter_map(Kept::known);
         known.map(|line| &line.entry)
+    }
+
+    /// The entries older than the one of this purge, newest first, each with the id of its purge;
+    /// `None`: all. What was forgotten has nothing older than it.
+    pub fn before(&self, id: Option<&str>) -> impl Iterator<Item = (&str, &HistoryEntry)> {
+        let end = id.map_or(self.lines.len(), |id| {
+            self.lines
+                .iter()
+                .rposition(|kept| kept.known().is_some_and(|line| line.id == id))
+                .unwrap_or(0)
+        });
+        let older = self.lines.range(..end).rev().filter_map(Kept::known);
+        older.map(|line| (line.id.as_str(), &line.entry))
     }
 
     /// Changes how many entries are kept.

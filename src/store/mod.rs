@@ -28,7 +28,6 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use descriptors::open_below;
 pub use error::StoreError;
 pub use history::History;
 pub use purge::{Intent, Purge, PurgeFailed};
@@ -37,6 +36,7 @@ pub use step::Step;
 pub use trash::Leftover;
 
 use crate::protocol::UserId;
+use descriptors::Descriptors;
 use lock::Lock;
 
 /// The state directory, held exclusively for as long as a clone of this lives.
@@ -48,6 +48,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     root: PathBuf,
+    descriptors: Descriptors,
     // Held for its lifetime: closing it lets another daemon in.
     _lock: Lock,
 }
@@ -75,9 +76,12 @@ impl Store {
         make_private_dir(&root.join("sessions"))?;
         make_private_dir(&root.join("trash"))?;
         durable::sync_dir(root, Step::RootSync)?;
+        // As the kernel names it: a path of the configuration may go through links.
+        let real = fs::canonicalize(root).map_err(|e| StoreError::io("look at", root, e))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 root: root.to_owned(),
+                descriptors: Descriptors::below(real.join("sessions")),
                 _lock: lock,
             }),
         })
@@ -99,6 +103,12 @@ impl Store {
     #[must_use]
     pub fn auth_db(&self, user: &UserId) -> PathBuf {
         self.session_dir(user).join("auth.db")
+    }
+
+    /// What this process has open of a user's session, files that were already unlinked included.
+    /// Unlike the rest of the store it does not wait for the disk.
+    pub async fn open_files(&self, user: &UserId) -> Vec<PathBuf> {
+        self.inner.descriptors.of(user.as_str()).await
     }
 
     /// Makes the directory of a new session with its record, durably.
@@ -325,6 +335,21 @@ mod tests {
             assert!(matches!(store.find(&alice), Ok(Found::Nothing)));
             assert!(!session.exists());
         }
+    }
+
+    #[tokio::test]
+    async fn open_files_are_seen_through_a_link_to_the_state_directory() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        fs::create_dir(&real).expect("mkdir");
+        std::os::unix::fs::symlink(&real, &link).expect("link");
+        let store = Store::open(&link).expect("open");
+        let alice = user("alice");
+        store.create(&alice, &Record::new(0)).expect("create");
+        let file = fs::File::create(store.auth_db(&alice)).expect("create");
+        assert_eq!(store.open_files(&alice).await.len(), 1);
+        drop(file);
+        assert_eq!(store.open_files(&alice).await.len(), 0);
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Intent {
     #[must_use]
     pub fn entry(&self, mut removed: Removed) -> HistoryEntry {
         removed.targets = self.targets;
-        HistoryEntry {
+        let entry = HistoryEntry {
             at: self.at,
             user: self.user.clone(),
             cause: self.cause,
@@ -72,7 +72,8 @@ impl Intent {
             removed,
             text: self.text.clone(),
             appeal_token: self.appeal_token.clone(),
-        }
+        };
+        entry.bounded()
     }
 }
 

@@ -23,15 +23,60 @@ const RING: usize = 4096;
 pub(super) struct Board {
     epoch: u64,
     inner: Mutex<Inner>,
-    events: broadcast::Sender<Arc<Event>>,
+    events: broadcast::Sender<Arc<Happening>>,
     changed: watch::Sender<u64>,
+}
+
+/// An event, and what decides who may see it.
+#[derive(Debug)]
+pub(super) struct Happening {
+    event: Event,
+    /// Whose session it is now, or was when it ended.
+    owner: Option<u32>,
+    /// Whose it was before, where that is somebody else: a record that cannot be read is nobody's but
+    /// the administrators', until it can be read again.
+    was: Option<u32>,
+}
+
+impl Happening {
+    pub(super) fn seq(&self) -> u64 {
+        self.event.seq
+    }
+
+    /// The event as a watcher sees it who wants these users' sessions of these owners; `None`: it is
+    /// none of theirs. To whoever may not see the session any more, it is gone.
+    pub(super) fn seen_by(&self, wants: impl Fn(&UserId, u32) -> bool) -> Option<Event> {
+        let user = &self.event.user;
+        let wanted = |owner: Option<u32>| owner.is_some_and(|owner| wants(user, owner));
+        if wanted(self.owner) {
+            Some(self.event.clone())
+        } else if wanted(self.was) {
+            Some(Event {
+                status: None,
+                ..self.event.clone()
+            })
+        } else {
+            None
+        }
+    }
+}
+
+/// The state at one moment, cut so that nothing is between it and the events that follow.
+///
+/// It costs a pointer for each session and each event to be replayed. What it points to is shared with
+/// the board and with all other watchers: one that reads slowly keeps alive at most one old status for
+/// each session, and the events that the ring held when it began.
+pub(super) struct Cut {
+    pub(super) watching: Watching,
+    pub(super) replayed: Vec<Arc<Happening>>,
+    pub(super) sessions: Vec<Arc<Status>>,
+    pub(super) events: broadcast::Receiver<Arc<Happening>>,
 }
 
 #[derive(Default)]
 struct Inner {
-    seq: u64,
     view: View,
-    ring: VecDeque<Arc<Event>>,
+    ring: VecDeque<Arc<Happening>>,
     counters: Counters,
     /// Since when a session has been logging out.
     leaving: HashMap<UserId, Instant>,
@@ -39,12 +84,17 @@ struct Inner {
 
 impl Board {
     pub(super) fn new() -> Self {
+        Self::with_queue(QUEUE)
+    }
+
+    /// With another bound on how far a watcher may fall behind.
+    pub(super) fn with_queue(queue: usize) -> Self {
         Self {
             // Random, so that numbers of two runs are not taken for one another; below 2^53, so that
             // every language's JSON can carry it.
             epoch: rand::random::<u64>() >> 11,
             inner: Mutex::default(),
-            events: broadcast::channel(QUEUE).0,
+            events: broadcast::channel(queue).0,
             changed: watch::channel(0).0,
         }
     }
@@ -77,15 +127,21 @@ impl Board {
     }
 
     fn publish(&self, inner: &mut Inner, user: UserId, kind: EventKind, status: Option<Status>) {
-        inner.seq += 1;
-        let event = Arc::new(Event {
-            seq: inner.seq,
+        let event = Event {
+            seq: inner.view.seq() + 1,
             at: Timestamp::now(),
             user,
             kind,
             status,
-        });
+        };
+        let owner = owner(&event);
+        let before = inner.view.get(&event.user).map(|status| status.owner);
         inner.view.apply(&event);
+        let event = Arc::new(Happening {
+            event,
+            owner,
+            was: before.filter(|before| Some(*before) != owner),
+        });
         if inner.ring.len() == RING {
             inner.ring.pop_front();
         }
@@ -100,54 +156,44 @@ impl Board {
         self.lock().view.get(user).cloned()
     }
 
-    pub(super) fn visible(&self, caller: Caller) -> Vec<Status> {
+    /// What the caller may see of the sessions after this user, or from the first, by user.
+    pub(super) fn visible(&self, caller: Caller, after: Option<&UserId>) -> Vec<Arc<Status>> {
         let inner = self.lock();
-        inner
-            .view
-            .sessions()
+        let sessions = inner.view.shared(after);
+        sessions
             .filter(|s| caller.may_see(s.owner))
             .cloned()
             .collect()
     }
 
     /// The present state for a watcher, and the events from there on, without a gap between them.
-    pub(super) fn begin_watch(
-        &self,
-        wanted: impl Fn(&UserId, u32) -> bool,
-        since: Option<Since>,
-    ) -> (Watching, broadcast::Receiver<Arc<Event>>) {
+    pub(super) fn cut(&self, wants: impl Fn(&UserId, u32) -> bool, since: Option<Since>) -> Cut {
         let inner = self.lock();
-        let (replayed, gap) = self.replay(&inner, &wanted, since);
-        let sessions = inner.view.sessions().filter(|s| wanted(&s.user, s.owner));
-        let watching = Watching {
-            epoch: self.epoch,
-            seq: inner.seq,
-            sessions: sessions.cloned().collect(),
+        let (replayed, gap) = self.replay(&inner, since);
+        let sessions = inner.view.shared(None).filter(|s| wants(&s.user, s.owner));
+        Cut {
+            watching: Watching {
+                epoch: self.epoch,
+                seq: inner.view.seq(),
+                gap,
+            },
             replayed,
-            gap,
-        };
-        (watching, self.events.subscribe())
+            sessions: sessions.cloned().collect(),
+            events: self.events.subscribe(),
+        }
     }
 
-    fn replay(
-        &self,
-        inner: &Inner,
-        wanted: impl Fn(&UserId, u32) -> bool,
-        since: Option<Since>,
-    ) -> (Vec<Event>, bool) {
+    fn replay(&self, inner: &Inner, since: Option<Since>) -> (Vec<Arc<Happening>>, bool) {
         let Some(since) = since else {
             return (Vec::new(), false);
         };
-        if since.epoch.is_some_and(|epoch| epoch != self.epoch) || since.seq > inner.seq {
+        let seq = inner.view.seq();
+        if since.epoch.is_some_and(|epoch| epoch != self.epoch) || since.seq > seq {
             return (Vec::new(), true);
         }
-        let oldest = inner.ring.front().map_or(inner.seq + 1, |event| event.seq);
-        let missed = inner.ring.iter().filter(|event| event.seq > since.seq);
-        let replayed = missed
-            .filter(|event| owner(event).is_some_and(|owner| wanted(&event.user, owner)))
-            .map(|event| Event::clone(event))
-            .collect();
-        (replayed, since.seq + 1 < oldest)
+        let oldest = inner.ring.front().map_or(seq + 1, |event| event.seq());
+        let missed = inner.ring.iter().filter(|event| event.seq() > since.seq);
+        (missed.cloned().collect(), since.seq + 1 < oldest)
     }
 
     pub(super) fn census(&self) -> Census {
@@ -161,6 +207,12 @@ impl Board {
         self.changed.subscribe()
     }
 
+    /// The number of the last event.
+    #[cfg(test)]
+    pub(super) fn seq(&self) -> u64 {
+        self.lock().view.seq()
+    }
+
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }
@@ -172,7 +224,7 @@ impl Board {
 }
 
 /// Whose session an event is about.
-pub(super) fn owner(event: &Event) -> Option<u32> {
+fn owner(event: &Event) -> Option<u32> {
     let of_status = event.status.as_ref().map(|status| status.owner);
     of_status.or_else(|| event.kind.ended().map(|entry| entry.owner))
 }

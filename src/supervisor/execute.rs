@@ -1,14 +1,16 @@
 //! Commands as they come from a client: checked, routed, awaited within their deadlines.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::actor::{Absent, Delivery, Order, not_found};
-use super::{Caller, Supervisor};
+use super::{Caller, Supervisor, page};
 use crate::protocol::{
-    Answer, Command, Failure, FailureCode, LogoutReport, PhoneNumber, Status, TargetEdit, UserId,
+    Answer, Command, DEFAULT_HISTORY, Failure, FailureCode, Group, HistoryPage, LogoutReport,
+    MAX_GROUPS, MAX_HISTORY, MAX_PAGE, PhoneNumber, SessionsPage, Status, TargetEdit, UserId,
 };
 use crate::session::{SessionCommand, Stopped};
 
@@ -46,18 +48,13 @@ impl Supervisor {
                 let status = self.status(caller, &user_id(user)?)?;
                 Ok(Answer::Status(Box::new(status)))
             }
-            Command::List => {
-                let sessions = self.shared.board.visible(caller).into_iter();
-                Ok(Answer::Sessions(
-                    sessions.map(Status::without_secrets).collect(),
-                ))
-            }
-            Command::History { user, limit } => self.history(caller, user, limit),
-            Command::Groups { user } => {
-                let command = |reply| SessionCommand::Groups { reply };
-                let groups = self.ask(caller, user_id(user)?, GROUPS, command).await?;
-                Ok(Answer::Groups(groups))
-            }
+            Command::List { after } => self.list(caller, after),
+            Command::History {
+                user,
+                limit,
+                before,
+            } => self.history(caller, user, limit, before.as_deref()),
+            Command::Groups { user } => self.groups(caller, user_id(user)?).await,
             Command::Targets { user, edit } => self.targets(caller, user_id(user)?, edit).await,
             Command::Ping | Command::Info | Command::Reload | Command::Watch { .. } => Err(
                 Failure::new(FailureCode::Internal, "this is no command for a session"),
@@ -158,24 +155,59 @@ impl Supervisor {
             .ok_or_else(|| not_found(&self.shared, user, caller))
     }
 
+    fn list(&self, caller: Caller, after: Option<String>) -> Result<Answer, Failure> {
+        let after = after.map(user_id).transpose()?;
+        let sessions = self.shared.board.visible(caller, after.as_ref());
+        let shown = sessions
+            .into_iter()
+            .map(|status| Arc::unwrap_or_clone(status).without_secrets());
+        let (sessions, more) = page::fill(shown, usize::MAX, MAX_PAGE);
+        let last = sessions.last().filter(|_| more);
+        let next = last.map(|status| status.user.clone());
+        Ok(Answer::Sessions(SessionsPage { sessions, next }))
+    }
+
     fn history(
         &self,
         caller: Caller,
         user: Option<String>,
         limit: Option<u32>,
+        before: Option<&str>,
     ) -> Result<Answer, Failure> {
         let user = user.map(user_id).transpose()?;
-        let limit = limit
-            .map_or(DEFAULT_HISTORY, |n| n as usize)
-            .min(LONGEST_HISTORY);
+        let limit = limit.unwrap_or(DEFAULT_HISTORY).min(MAX_HISTORY);
+        if limit == 0 {
+            return Ok(Answer::History(HistoryPage {
+                entries: Vec::new(),
+                next: None,
+            }));
+        }
         let history = self.lock_history();
         let entries = history
-            .newest_first()
-            .filter(|entry| caller.may_see(entry.owner))
-            .filter(|entry| user.as_ref().is_none_or(|user| entry.user == *user))
-            .take(limit)
-            .cloned();
-        Ok(Answer::History(entries.collect()))
+            .before(before)
+            .filter(|(_, entry)| caller.may_see(entry.owner))
+            .filter(|(_, entry)| user.as_ref().is_none_or(|user| entry.user == *user));
+        let (page, more) = page::fill(entries, limit as usize, MAX_PAGE);
+        let last = page.last().filter(|_| more);
+        Ok(Answer::History(HistoryPage {
+            next: last.map(|(id, _)| (*id).to_owned()),
+            entries: page.into_iter().map(|(_, entry)| entry.clone()).collect(),
+        }))
+    }
+
+    async fn groups(&self, caller: Caller, user: UserId) -> Result<Answer, Failure> {
+        let command = |reply| SessionCommand::Groups { reply };
+        let groups = self.ask(caller, user.clone(), GROUPS, command).await?;
+        let groups: Vec<_> = groups.into_iter().map(Group::bounded).collect();
+        let size = page::json_len(&groups);
+        if size > MAX_GROUPS {
+            let message = format!(
+                "the account of {user} is in {} groups: a list of {size} bytes, more than the {MAX_GROUPS} that fit into one answer. Target groups can be added by their JIDs all the same",
+                groups.len()
+            );
+            return Err(Failure::new(FailureCode::TooLarge, message));
+        }
+        Ok(Answer::Groups(groups))
     }
 
     async fn targets(
@@ -225,10 +257,6 @@ impl Supervisor {
             .map_err(|_| Self::stopping())
     }
 }
-
-/// How many ended sessions are shown when nobody says how many, and at the most: a reply is one frame.
-const DEFAULT_HISTORY: usize = 100;
-const LONGEST_HISTORY: usize = 400;
 
 /// Reads a user id as it came over the socket.
 pub(super) fn user_id(user: String) -> Result<UserId, Failure> {

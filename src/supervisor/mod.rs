@@ -13,8 +13,12 @@ mod board;
 mod caller;
 mod census;
 mod execute;
+mod page;
 mod restore;
 mod watcher;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -30,7 +34,7 @@ pub use caller::Caller;
 pub use census::Census;
 pub use watcher::Watcher;
 
-use crate::protocol::{Failure, FailureCode, Since, UserId, Watching};
+use crate::protocol::{Failure, FailureCode, MAX_WATCHED, Since, UserId, Watching};
 use crate::store::{History, Store, StoreError};
 use crate::whatsapp::Gateway;
 use actor::{Actor, Order};
@@ -121,17 +125,24 @@ impl Supervisor {
     /// Begins a watch of these users; none named: everyone the caller may see, now and later.
     ///
     /// # Errors
-    /// A [`Failure`] that names a user id that is none.
+    /// A [`Failure`] that names a user id that is none, or says that there are too many.
     pub fn watch(
         &self,
         caller: Caller,
         users: Vec<String>,
         since: Option<Since>,
     ) -> Result<(Watching, Watcher), Failure> {
+        if users.len() > MAX_WATCHED {
+            let message = format!(
+                "{} users are more than the {MAX_WATCHED} a watch may name; name none to watch all",
+                users.len()
+            );
+            return Err(Failure::new(FailureCode::InvalidArgument, message));
+        }
         let users = users
             .into_iter()
             .map(execute::user_id)
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<_, _>>()?;
         Ok(Watcher::begin(&self.shared.board, caller, users, since))
     }
 
@@ -207,6 +218,20 @@ impl Supervisor {
     #[doc(hidden)]
     pub async fn inject_panic(&self, user: UserId) {
         let _ = self.shared.orders.send(Order::Panic(user)).await;
+    }
+
+    /// For tests: as if a session had told this of itself.
+    #[cfg(test)]
+    pub(crate) fn pretend(&self, status: crate::protocol::Status) {
+        let kind = crate::protocol::EventKind::Updated;
+        self.shared.board.changed_to(kind, status);
+    }
+
+    /// For tests: as if this session had ended.
+    #[cfg(test)]
+    pub(crate) fn pretend_ended(&self, id: &str, entry: &crate::protocol::HistoryEntry) {
+        let appended = self.lock_history().append(id, entry);
+        appended.expect("it is written");
     }
 
     fn lock_history(&self) -> std::sync::MutexGuard<'_, History> {

@@ -1,19 +1,26 @@
 //! One watch: the present state, then every change.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::vec::IntoIter;
 
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::board::{Board, owner};
+use super::board::{Board, Cut, Happening};
 use super::caller::Caller;
-use crate::protocol::{Event, Message, Since, UserId, Watching};
+use crate::protocol::{Message, Since, Status, UserId, Watching};
 
-/// One watch.
+/// One watch. It tells one message at a time, as they are asked for: a reader that is slow costs what a
+/// [`Cut`] costs, and then loses events.
 pub struct Watcher {
     board: Arc<Board>,
     scope: WatchScope,
-    events: broadcast::Receiver<Arc<Event>>,
+    // What is still to be told of the state, in this order.
+    replayed: IntoIter<Arc<Happening>>,
+    present: IntoIter<Arc<Status>>,
+    in_sync: Option<u64>,
+    events: broadcast::Receiver<Arc<Happening>>,
 }
 
 impl std::fmt::Debug for Watcher {
@@ -29,7 +36,7 @@ impl std::fmt::Debug for Watcher {
 struct WatchScope {
     caller: Caller,
     /// Empty: everyone.
-    users: Vec<UserId>,
+    users: HashSet<UserId>,
 }
 
 impl WatchScope {
@@ -42,28 +49,35 @@ impl Watcher {
     pub(super) fn begin(
         board: &Arc<Board>,
         caller: Caller,
-        users: Vec<UserId>,
+        users: HashSet<UserId>,
         since: Option<Since>,
     ) -> (Watching, Self) {
         let scope = WatchScope { caller, users };
-        let (watching, events) = board.begin_watch(|user, owner| scope.wants(user, owner), since);
+        let cut = board.cut(|user, owner| scope.wants(user, owner), since);
         let watcher = Self {
             board: Arc::clone(board),
             scope,
-            events,
+            replayed: cut.replayed.into_iter(),
+            present: cut.sessions.into_iter(),
+            in_sync: Some(cut.watching.seq),
+            events: cut.events,
         };
-        (watching, watcher)
+        (cut.watching, watcher)
     }
 
-    /// The next event, or that some were lost and the present state; `None`: the daemon has stopped.
+    /// What is to be told next: of the state, then each event, or that some were lost, and the state
+    /// anew. `None`: the daemon has stopped. Cancelling it loses nothing.
     pub async fn next(&mut self) -> Option<Message> {
+        if let Some(message) = self.next_of_state() {
+            return Some(message);
+        }
         loop {
             match self.events.recv().await {
-                Ok(event) => {
-                    let wanted =
-                        owner(&event).is_some_and(|owner| self.scope.wants(&event.user, owner));
-                    if wanted {
-                        return Some(Message::Event(Box::new(Arc::unwrap_or_clone(event))));
+                Ok(happening) => {
+                    if let Some(event) =
+                        happening.seen_by(|user, owner| self.scope.wants(user, owner))
+                    {
+                        return Some(Message::Event(Box::new(event)));
                     }
                 }
                 Err(RecvError::Lagged(missed)) => return Some(self.begin_again(missed)),
@@ -72,12 +86,29 @@ impl Watcher {
         }
     }
 
+    fn next_of_state(&mut self) -> Option<Message> {
+        let wants = |user: &UserId, owner| self.scope.wants(user, owner);
+        if let Some(event) = self.replayed.find_map(|happening| happening.seen_by(wants)) {
+            return Some(Message::Replayed(Box::new(event)));
+        }
+        if let Some(status) = self.present.next() {
+            return Some(Message::Present(Box::new(Arc::unwrap_or_clone(status))));
+        }
+        let seq = self.in_sync.take()?;
+        Some(Message::InSync { seq })
+    }
+
     fn begin_again(&mut self, missed: u64) -> Message {
-        let scope = self.scope.clone();
-        let (state, events) = self
-            .board
-            .begin_watch(|user, owner| scope.wants(user, owner), None);
+        let scope = &self.scope;
+        let Cut {
+            watching,
+            sessions,
+            events,
+            ..
+        } = self.board.cut(|user, owner| scope.wants(user, owner), None);
+        self.present = sessions.into_iter();
+        self.in_sync = Some(watching.seq);
         self.events = events;
-        Message::Lagged { missed, state }
+        Message::Lagged { missed }
     }
 }

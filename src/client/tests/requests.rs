@@ -2,11 +2,12 @@
 
 use tokio::io::AsyncWriteExt;
 
-use crate::client::scripted::{connected, entry, status, with_qr};
+use crate::client::scripted::{connected, entry, online, status, with_qr};
 use crate::client::{ClientError, Disconnected, Options};
 use crate::protocol::codec::Encoding;
 use crate::protocol::{
-    Answer, Cause, Command, Failure, FailureCode, LogoutReport, Phase, TargetEdit,
+    Answer, Cause, Command, Failure, FailureCode, HistoryPage, LogoutReport, Phase, SessionsPage,
+    TargetEdit,
 };
 
 fn json() -> Options {
@@ -199,4 +200,80 @@ async fn a_frame_over_the_limit_is_not_read() {
         matches!(result, Err(ClientError::Protocol(_))),
         "{result:?}"
     );
+}
+
+#[tokio::test]
+async fn a_list_is_followed_from_page_to_page() {
+    let (client, mut daemon) = connected(Options::default()).await;
+    let script = async {
+        for (after, user, next) in [
+            (None, "alice", Some("alice")),
+            (Some("alice"), "bob", Some("bob")),
+            (Some("bob"), "carol", None),
+        ] {
+            let after = after.map(str::to_owned);
+            let id = daemon.expect(&Command::List { after }).await;
+            let page = SessionsPage {
+                sessions: vec![online(user)],
+                next: next.map(|user| user.parse().expect("a user id")),
+            };
+            daemon.reply(id, Ok(Answer::Sessions(page))).await;
+        }
+    };
+    let (listed, ()) = tokio::join!(client.list(), script);
+    let all = ["alice", "bob", "carol"].map(online);
+    assert_eq!(listed.expect("a list"), all);
+}
+
+#[tokio::test]
+async fn a_list_that_goes_round_is_a_protocol_error() {
+    let (client, mut daemon) = connected(Options::default()).await;
+    let script = async {
+        for _ in 0..2 {
+            let id = daemon.request().await.expect("a request").id;
+            let page = SessionsPage {
+                sessions: vec![online("alice")],
+                next: Some("alice".parse().expect("a user id")),
+            };
+            daemon.reply(id, Ok(Answer::Sessions(page))).await;
+        }
+    };
+    let (listed, ()) = tokio::join!(client.list(), script);
+    assert!(
+        matches!(listed, Err(ClientError::Protocol(_))),
+        "{listed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_history_is_followed_until_it_is_enough() {
+    let (client, mut daemon) = connected(Options::default()).await;
+    let of = |user: &str| entry(user, Cause::Unlinked);
+    let script = async {
+        for (limit, before, users, next) in [
+            (3, None, vec!["a", "b"], Some("2")),
+            (1, Some("2"), vec!["c"], Some("3")),
+            (100, None, vec!["a"], Some("1")),
+            (99, Some("1"), vec!["b"], None),
+        ] {
+            let command = Command::History {
+                user: None,
+                limit: Some(limit),
+                before: before.map(str::to_owned),
+            };
+            let id = daemon.expect(&command).await;
+            let page = HistoryPage {
+                entries: users.into_iter().map(of).collect(),
+                next: next.map(str::to_owned),
+            };
+            daemon.reply(id, Ok(Answer::History(page))).await;
+        }
+    };
+    let calls = async {
+        let three = client.history(None, Some(3)).await.expect("a history");
+        assert_eq!(three, ["a", "b", "c"].map(of));
+        let all = client.history(None, None).await.expect("a history");
+        assert_eq!(all, ["a", "b"].map(of));
+    };
+    tokio::join!(script, calls);
 }

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use crate::client::feed::CAPACITY;
+use crate::client::feed::{CAPACITY, STATES};
 use crate::client::scripted::{
-    Daemon, connected, ended, entry, event, online, status, watching, with_qr,
+    Daemon, connected, ended, entry, event, online, picture, status, with_qr,
 };
-use crate::client::{Client, ClientError, Options, Watch, WatchItem};
+use crate::client::{Client, ClientError, Options, Snapshot, Watch, WatchItem};
 use crate::protocol::{
-    Answer, Cause, Command, EventKind, Failure, FailureCode, Message, Phase, Since,
+    Answer, Cause, Command, EventKind, Failure, FailureCode, Message, Phase, Since, View, Watching,
 };
 
 async fn watch_of(client: &Client, daemon: &mut Daemon, seq: u64) -> Watch {
     let script = async {
         let request = daemon.request().await.expect("a watch");
-        let state = watching(seq, vec![status("alice", Phase::Connecting)]);
-        daemon.reply(request.id, Ok(Answer::Watching(state))).await;
+        let state = picture(seq, vec![status("alice", Phase::Connecting)]);
+        daemon.begin_watch(request.id, state).await;
     };
     let (watch, ()) = tokio::join!(client.watch(["alice"], None), script);
     watch.expect("watching")
@@ -26,7 +26,7 @@ async fn a_watch_keeps_in_step() {
     let (client, mut daemon) = connected(Options::default()).await;
     let mut watch = watch_of(&client, &mut daemon, 41).await;
     let alice = "alice".parse().expect("a user id");
-    assert_eq!(watch.beginning().seq, 41);
+    assert_eq!(watch.beginning().seq(), 41);
     assert_eq!(
         watch.view().get(&alice).map(|s| s.phase),
         Some(Phase::Connecting)
@@ -55,16 +55,14 @@ async fn a_watch_keeps_in_step() {
     assert!(watch.view().is_empty());
     assert_eq!(watch.position().seq, 44);
 
-    let state = watching(90, vec![online("alice")]);
-    daemon
-        .send(&Message::Lagged {
-            missed: 7,
-            state: state.clone(),
-        })
-        .await;
+    daemon.lagged(7, picture(90, vec![online("alice")])).await;
     let lagged = WatchItem::Lagged {
         missed: 7,
-        state: Box::new(state),
+        state: Box::new(Snapshot {
+            epoch: 5,
+            gap: true,
+            view: View::new(90, [online("alice")]),
+        }),
     };
     assert_eq!(watch.next().await.expect("lagged"), lagged);
     assert_eq!(watch.view().get(&alice), Some(&online("alice")));
@@ -159,12 +157,19 @@ async fn a_watch_is_resumed_on_a_new_connection() {
         });
         let users = vec!["alice".to_owned()];
         let id = daemon.expect(&Command::Watch { users, since }).await;
-        let mut state = watching(44, vec![online("alice")]);
+        let mut state = picture(44, vec![online("alice")]);
         state.gap = true;
-        daemon.reply(id, Ok(Answer::Watching(state))).await;
+        state.replayed = vec![ended(43, entry("alice", Cause::Unlinked))];
+        daemon.begin_watch(id, state).await;
     };
     let (resumed, ()) = tokio::join!(watch.resume(&client), script);
-    assert!(resumed.expect("resumed").beginning().gap);
+    let resumed = resumed.expect("resumed");
+    assert!(resumed.beginning().gap);
+    assert_eq!(
+        resumed.replayed(),
+        [ended(43, entry("alice", Cause::Unlinked))]
+    );
+    assert_eq!(resumed.view(), &View::new(44, [online("alice")]));
 }
 
 #[tokio::test]
@@ -201,4 +206,71 @@ async fn the_connection_closes_with_the_last_of_its_users() {
     assert!(still.is_err(), "closed although a watch is open");
     drop(watch);
     assert_eq!(daemon.request().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_does_not_arrive_runs_into_the_timeout() {
+    let (client, mut daemon) = connected(Options::default()).await;
+    let script = async {
+        let id = daemon.request().await.expect("a watch").id;
+        let watching = Watching {
+            epoch: 5,
+            seq: 1,
+            gap: false,
+        };
+        daemon.reply(id, Ok(Answer::Watching(watching))).await;
+        let first = Message::Present(Box::new(online("alice")));
+        daemon.send(&first).await;
+    };
+    let (watch, ()) = tokio::join!(client.watch(["alice"], None), script);
+    assert!(matches!(watch, Err(ClientError::Timeout(_))), "{watch:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_before_the_state_is_complete_ends_the_watch() {
+    let (client, mut daemon) = connected(Options::default()).await;
+    let script = async {
+        let id = daemon.request().await.expect("a watch").id;
+        let watching = Watching {
+            epoch: 5,
+            seq: 1,
+            gap: false,
+        };
+        daemon.reply(id, Ok(Answer::Watching(watching))).await;
+        drop(daemon);
+    };
+    let (watch, ()) = tokio::join!(client.watch(["alice"], None), script);
+    assert!(matches!(watch, Err(ClientError::Closed(None))), "{watch:?}");
+}
+
+#[tokio::test]
+async fn a_daemon_that_begins_anew_over_and_over_fills_no_memory() {
+    let (client, mut daemon) = connected(Options::default()).await;
+    let mut watch = watch_of(&client, &mut daemon, 0).await;
+    let times = 10 * STATES as u64;
+    daemon.event(ended(1, entry("bob", Cause::Unlinked))).await;
+    for seq in 2..=times {
+        daemon.lagged(1, picture(seq, vec![online("alice")])).await;
+    }
+    let script = async {
+        let id = daemon.expect(&Command::Ping).await;
+        daemon.reply(id, Ok(Answer::Pong)).await;
+    };
+    let (pong, ()) = tokio::join!(client.ping(), script);
+    pong.expect("pong");
+
+    assert!(matches!(watch.next().await, Ok(WatchItem::Event(e)) if e.seq == 1));
+    let (mut states, mut missed) = (0, 0);
+    while watch.position().seq < times {
+        match watch.next().await.expect("an item") {
+            WatchItem::Lagged { missed: more, .. } => {
+                states += 1;
+                missed += more;
+            }
+            WatchItem::Event(event) => panic!("{event:?}"),
+        }
+    }
+    assert!(states <= STATES, "{states} states");
+    assert_eq!(missed, times - 1);
+    assert_eq!(watch.view(), &View::new(times, [online("alice")]));
 }

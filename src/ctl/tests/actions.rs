@@ -3,10 +3,10 @@
 use tokio::sync::mpsc::Sender;
 
 use super::{PERSON, PIPED, alice, asked, play};
-use crate::client::scripted::{Daemon, ended, entry, event, online, status, watching, with_qr};
+use crate::client::scripted::{Daemon, ended, entry, event, online, picture, status, with_qr};
 use crate::protocol::{
     Answer, Cause, Command, EventKind, Failure, FailureCode, HistoryEntry, LogoutReport, Message,
-    Phase, Since, Unlink, Watching,
+    Phase, Since, Unlink,
 };
 
 fn report(unlink: Unlink) -> LogoutReport {
@@ -104,7 +104,7 @@ async fn disconnect_of_a_pairing_says_that_nothing_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn watch_shows_the_past_the_present_and_what_comes() {
-    let mut beginning = watching(41, vec![status("alice", Phase::Connecting)]);
+    let mut beginning = picture(41, vec![status("alice", Phase::Connecting)]);
     beginning.replayed = vec![event(40, EventKind::Qr, with_qr("alice", 1))];
     beginning.gap = true;
     let since = Since {
@@ -117,12 +117,11 @@ async fn watch_shows_the_past_the_present_and_what_comes() {
     };
     let script = async move |daemon: &mut Daemon, _| {
         let id = daemon.expect(&command).await;
-        daemon.reply(id, Ok(Answer::Watching(beginning))).await;
+        daemon.begin_watch(id, beginning).await;
         daemon
             .event(event(42, EventKind::Online, online("alice")))
             .await;
-        let state: Watching = watching(50, vec![online("alice")]);
-        daemon.send(&Message::Lagged { missed: 7, state }).await;
+        daemon.lagged(7, picture(50, vec![online("alice")])).await;
         daemon
             .event(ended(51, entry("alice", Cause::Unlinked)))
             .await;

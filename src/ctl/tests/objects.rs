@@ -5,11 +5,11 @@ use serde_json::json;
 use super::daemon::info;
 use super::{JSON, PIPED, alice, asked, play};
 use crate::client::scripted::{
-    Daemon, after, ended, entry, event, online, status, watching, with_qr,
+    Daemon, after, ended, ended_so_far, entry, event, listed, online, picture, status, with_qr,
 };
 use crate::protocol::{
-    Answer, Cause, Command, EventKind, Failure, FailureCode, Group, LogoutReport, Message, Phase,
-    Reloaded, Status, TargetEdit,
+    Answer, Cause, Command, DEFAULT_HISTORY, EventKind, Failure, FailureCode, Group, LogoutReport,
+    Phase, Reloaded, Status, TargetEdit,
 };
 
 fn qr_object() -> serde_json::Value {
@@ -81,19 +81,21 @@ async fn a_status() {
 
 #[tokio::test(start_paused = true)]
 async fn lists() {
-    let answer = Ok(Answer::Sessions(vec![status("alice", Phase::Disconnected)]));
-    let played = asked("list", JSON, Command::List, answer).await;
+    let list = || Command::List { after: None };
+    let answer = Ok(listed(vec![status("alice", Phase::Disconnected)]));
+    let played = asked("list", JSON, list(), answer).await;
     let expected = json!({"schema": 1, "sessions": [status_object("disconnected")]});
     assert_eq!(played.objects(), [expected]);
     // An empty list is a list.
-    let played = asked("list", JSON, Command::List, Ok(Answer::Sessions(vec![]))).await;
+    let played = asked("list", JSON, list(), Ok(listed(vec![]))).await;
     assert_eq!(played.objects(), [json!({"schema": 1, "sessions": []})]);
 
     let command = Command::History {
         user: Some(alice()),
-        limit: None,
+        limit: Some(DEFAULT_HISTORY),
+        before: None,
     };
-    let answer = Ok(Answer::History(vec![entry("alice", Cause::Unlinked)]));
+    let answer = Ok(ended_so_far(vec![entry("alice", Cause::Unlinked)]));
     let played = asked("history alice", JSON, command, answer).await;
     assert_eq!(
         played.objects(),
@@ -172,18 +174,17 @@ async fn the_daemon() {
 async fn a_stream() {
     let script = async |daemon: &mut Daemon, _| {
         let id = daemon.request().await.expect("a watch").id;
-        let mut beginning = watching(41, vec![status("alice", Phase::Connecting)]);
+        let mut beginning = picture(41, vec![status("alice", Phase::Connecting)]);
         beginning.replayed = vec![event(
             40,
             EventKind::Connecting,
             status("alice", Phase::Connecting),
         )];
-        daemon.reply(id, Ok(Answer::Watching(beginning))).await;
+        daemon.begin_watch(id, beginning).await;
         daemon
             .event(ended(42, entry("alice", Cause::Unlinked)))
             .await;
-        let state = watching(50, vec![]);
-        daemon.send(&Message::Lagged { missed: 7, state }).await;
+        daemon.lagged(7, picture(50, vec![])).await;
         daemon.close().await;
     };
     let played = play("watch", JSON, script).await;
@@ -202,7 +203,7 @@ async fn a_stream() {
             "entry": entry_object(), "status": null,
         }),
         json!({"schema": 1, "missed": 7, "watching": {
-            "epoch": 5, "seq": 50, "gap": false, "sessions": [],
+            "epoch": 5, "seq": 50, "gap": true, "sessions": [],
         }}),
     ];
     let objects = played.objects();

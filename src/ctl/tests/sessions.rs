@@ -1,7 +1,9 @@
 //! What people see of sessions.
 
 use super::{Look, PERSON, PIPED, alice, asked, jid};
-use crate::client::scripted::{account, after, entry, morning, online, status, with_qr};
+use crate::client::scripted::{
+    account, after, ended_so_far, entry, listed, morning, online, status, with_qr,
+};
 use crate::protocol::{
     Account, Answer, Cause, Command, Connecting, PairCode, Phase, Redacted, Stage, Status, Unlink,
 };
@@ -122,7 +124,8 @@ async fn list_is_a_table() {
         with_qr("carol", 2).without_secrets(),
         parked,
     ];
-    let played = asked("list", PIPED, Command::List, Ok(Answer::Sessions(all))).await;
+    let list = Command::List { after: None };
+    let played = asked("list", PIPED, list, Ok(listed(all))).await;
     let expected = "\
 USER   PHASE          SINCE      ACCOUNT       TARGETS  NOTE
 alice  online         now        +15550100999  0        Alice
@@ -135,7 +138,8 @@ dave   parked         now        -             0        replaced
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_says_what_to_do() {
-    let played = asked("list", PERSON, Command::List, Ok(Answer::Sessions(vec![]))).await;
+    let list = Command::List { after: None };
+    let played = asked("list", PERSON, list, Ok(listed(vec![]))).await;
     assert_eq!(played.out, "");
     assert_eq!(
         played.talk,
@@ -156,8 +160,9 @@ async fn history_is_a_table_without_tokens() {
     let command = Command::History {
         user: None,
         limit: Some(2),
+        before: None,
     };
-    let answer = Ok(Answer::History(vec![locked, asked_for]));
+    let answer = Ok(ended_so_far(vec![locked, asked_for]));
     let played = asked("history --limit 2", PIPED, command, answer).await;
     let expected = "\
 ENDED                 USER   CAUSE           BY        UNLINK       ACCOUNT       REMOVED                      WHATSAPP SAID

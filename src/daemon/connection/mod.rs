@@ -5,6 +5,7 @@
 //! say at once, how many requests it may have in flight, and how long it may leave what it is told
 //! unread. Breaking one costs the client its connection, and nobody else anything.
 
+mod envelope;
 mod frames;
 mod outbox;
 mod requests;
@@ -178,7 +179,12 @@ where
                     Ok(request) => {
                         under_way.spawn(requests.clone().handle(request));
                     }
-                    Err(error) => break End::Broke(error.to_string()),
+                    Err(error) => match envelope::refusal(encoding, &frame, &error) {
+                        Some((id, failure)) => {
+                            under_way.spawn(requests.clone().refuse(id, failure));
+                        }
+                        None => break End::Broke(error.to_string()),
+                    },
                 },
                 None | Some(Err(ReadError::Gone(_))) => break End::Left,
                 Some(Err(error)) => break End::Broke(error.to_string()),

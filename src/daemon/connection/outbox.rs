@@ -79,8 +79,8 @@ fn encode(message: Message, encoding: Encoding) -> Result<Bytes, CodecError> {
         // The client asked for more than fits: its connection need not end for it.
         (Err(error @ CodecError::TooLarge(_)), Message::Reply(Reply { id, .. })) => {
             warn!("a reply does not fit into a frame: {error}");
-            let why = format!("The answer is too large: {error}. Ask for less, user by user");
-            let result = Err(Failure::new(FailureCode::Internal, why));
+            let why = format!("The answer is too large: {error}. Ask for less at a time");
+            let result = Err(Failure::new(FailureCode::TooLarge, why));
             encoding
                 .encode(&Message::Reply(Reply { id, result }))
                 .map(Bytes::from)

@@ -41,6 +41,11 @@ impl Requests {
         self.reply(id, result).await;
     }
 
+    /// Answers a request that could not be read.
+    pub(super) async fn refuse(self, id: u64, failure: Failure) {
+        self.reply(id, Err(failure)).await;
+    }
+
     async fn reply(&self, id: u64, result: Result<Answer, Failure>) {
         // An error: the writer is gone, and with it the client.
         let _ = self.outbox.send(Message::Reply(Reply { id, result })).await;
@@ -107,13 +112,13 @@ impl Requests {
     async fn begin_watch(&self, id: u64, users: Vec<String>, since: Option<Since>) {
         let mut watch = self.watch.lock().await;
         let caller = self.daemon.live().policy.caller(&self.peer);
-        let (state, watcher) = match self.daemon.supervisor().watch(caller, users, since) {
+        let (watching, watcher) = match self.daemon.supervisor().watch(caller, users, since) {
             Ok(begun) => begun,
             // The one before goes on.
             Err(failure) => return self.reply(id, Err(failure)).await,
         };
         stop(&mut watch).await;
-        self.reply(id, Ok(Answer::Watching(state))).await;
+        self.reply(id, Ok(Answer::Watching(watching))).await;
         let forwarding = tokio::spawn(forward(watcher, self.outbox.clone()));
         *watch = Some(AbortOnDropHandle::new(forwarding));
     }
@@ -132,8 +137,8 @@ async fn stop(watch: &mut Option<AbortOnDropHandle<()>>) {
     }
 }
 
-/// Passes events on. While the client does not read, this waits, and the supervisor tells the watcher
-/// how much it missed.
+/// Passes the state and the events on, one at a time. While the client does not read, this waits, and
+/// the supervisor tells the watcher how much it missed.
 async fn forward(mut watcher: Watcher, outbox: Outbox) {
     while let Some(message) = watcher.next().await {
         if outbox.send(message).await.is_err() {

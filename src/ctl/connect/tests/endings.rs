@@ -66,10 +66,10 @@ async fn a_logout_while_waiting_is_exit_4_with_the_cause() {
 async fn an_end_among_lost_events_is_found() {
     let script = async |daemon: &mut Daemon, _| {
         begin(daemon, vec![], with_qr("alice", 1)).await;
-        let state = watching(90, vec![with_qr("alice", 3)]);
-        daemon.send(&Message::Lagged { missed: 5, state }).await;
-        let state = watching(99, vec![]);
-        daemon.send(&Message::Lagged { missed: 7, state }).await;
+        daemon
+            .lagged(5, picture(90, vec![with_qr("alice", 3)]))
+            .await;
+        daemon.lagged(7, picture(99, vec![])).await;
         let mut no = not_found();
         no.last_logout = Some(Box::new(entry("alice", Cause::Unlinked)));
         refuse(daemon, &ask_status(), no).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::client::scripted::{Daemon, event, online, status, watching, with_qr};
+use crate::client::scripted::{Daemon, event, online, picture, status, with_qr};
 use crate::ctl::render::qr::{Code, QUIET};
 use crate::protocol::{Answer, Command, EventKind, Failure, FailureCode, Phase, Status};
 
@@ -32,9 +32,7 @@ async fn begin(daemon: &mut Daemon, before: Vec<Status>, now: Status) {
         since: None,
     };
     let id = daemon.expect(&watch).await;
-    daemon
-        .reply(id, Ok(Answer::Watching(watching(41, before))))
-        .await;
+    daemon.begin_watch(id, picture(41, before)).await;
     answer(daemon, &connect(), now).await;
 }
 

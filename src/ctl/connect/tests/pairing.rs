@@ -117,9 +117,7 @@ async fn what_is_older_than_the_command_ends_no_wait() {
 async fn a_pair_code_for_a_phone_number() {
     let script = async |daemon: &mut Daemon, _| {
         let id = daemon.request().await.expect("a watch").id;
-        daemon
-            .reply(id, Ok(Answer::Watching(watching(41, vec![]))))
-            .await;
+        daemon.begin_watch(id, picture(41, vec![])).await;
         let command = Command::Connect {
             user: "alice".to_owned(),
             phone: Some("+15550100999".to_owned()),

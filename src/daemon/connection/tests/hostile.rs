@@ -6,7 +6,7 @@ use tokio::time::{Duration, timeout};
 use crate::daemon::bench::{Bench, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
-use crate::protocol::{Answer, Command, FailureCode, MAX_FRAME};
+use crate::protocol::{Answer, Command, FailureCode, MAX_FRAME, MAX_WATCHED, Reply};
 
 #[tokio::test(start_paused = true)]
 async fn prefaces_of_something_else() {
@@ -83,6 +83,82 @@ async fn frames_that_lie() {
     let mut client = bench.client(SOMEBODY, Encoding::Json).await;
     client.ask(7, Command::Ping).await;
     assert_eq!(client.reply().await.result, Ok(Answer::Pong));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_json_request_that_cannot_be_read_fails_alone() {
+    let bench = Bench::new().await;
+    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    for (sent, code, told) in [
+        (
+            r#"{"id":1,"command":"dance"}"#,
+            FailureCode::UnknownCommand,
+            "knows no command \"dance\"; it knows ping, info,",
+        ),
+        (
+            r#"{"id":2,"command":{"dance":{"user":"alice"}}}"#,
+            FailureCode::UnknownCommand,
+            "\"dance\"",
+        ),
+        (
+            r#"{"id":3,"command":{}}"#,
+            FailureCode::UnknownCommand,
+            "\"\"",
+        ),
+        (
+            r#"{"id":4,"command":{"connect":{"phone":null}}}"#,
+            FailureCode::InvalidRequest,
+            "missing field `user`",
+        ),
+        (
+            r#"{"id":5,"command":"connect"}"#,
+            FailureCode::InvalidRequest,
+            "\"connect\"",
+        ),
+        (
+            r#"{"id":6,"command":{"targets":{"user":"alice","edit":{"swap":[]}}}}"#,
+            FailureCode::InvalidRequest,
+            "unknown variant `swap`",
+        ),
+    ] {
+        client.send_frame(sent.as_bytes()).await;
+        let Reply { id, result } = client.reply().await;
+        assert!(sent.starts_with(&format!("{{\"id\":{id},")), "{sent}: {id}");
+        let failure = result.expect_err("it cannot be read");
+        assert_eq!(failure.code, code, "{sent}");
+        assert!(failure.message.contains(told), "{sent}: {failure}");
+    }
+    client.ask(7, Command::Ping).await;
+    assert_eq!(client.reply().await.result, Ok(Answer::Pong));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_of_the_future_in_bincode_is_a_goodbye_that_says_so() {
+    let bench = Bench::new().await;
+    let mut client = bench.client(SOMEBODY, Encoding::Bincode).await;
+    // Request 1, command 200.
+    client.send_bytes(&[0, 0, 0, 2, 1, 200]).await;
+    let failure = client.closing().await;
+    assert_eq!(failure.code, FailureCode::InvalidRequest);
+    assert!(failure.message.contains("200"), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_names_only_so_many_users() {
+    let bench = Bench::new().await;
+    let mut client = bench.client(SOMEBODY, Encoding::Bincode).await;
+    for (id, many) in [(1, MAX_WATCHED), (2, MAX_WATCHED + 1)] {
+        let users = (0..many).map(|n| format!("user-{n}")).collect();
+        client.ask(id, Command::Watch { users, since: None }).await;
+        match client.reply().await.result {
+            Ok(Answer::Watching(_)) => assert_eq!(many, MAX_WATCHED),
+            Err(failure) => {
+                assert_eq!(many, MAX_WATCHED + 1);
+                assert_eq!(failure.code, FailureCode::InvalidArgument);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Clients of every kind, against the real supervisor, with the clock of the tests.
 
 mod hostile;
+mod large;
 mod polite;
 mod slow;

@@ -55,11 +55,7 @@ async fn a_client_may_close_its_half_and_wait_for_the_answers() {
 async fn a_watch_ends_when_the_client_closes_its_half() {
     let bench = Bench::new().await;
     let mut client = bench.client(SOMEBODY, Encoding::Json).await;
-    client.ask(1, watch(&[])).await;
-    assert!(matches!(
-        client.reply().await.result,
-        Ok(Answer::Watching(_))
-    ));
+    client.watch(1, &[]).await;
     client
         .stream
         .get_mut()
@@ -108,8 +104,7 @@ async fn at_a_stop_everybody_gets_a_goodbye() {
     let bench = Bench::new().await;
     let idle = bench.client(SOMEBODY, Encoding::Json).await;
     let mut watcher = bench.client(SOMEBODY, Encoding::Bincode).await;
-    watcher.ask(1, watch(&[])).await;
-    watcher.reply().await;
+    watcher.watch(1, &[]).await;
     let begin = Instant::now();
     bench.stop.cancel();
     for client in [idle, watcher] {
@@ -244,8 +239,7 @@ async fn a_client_that_vanishes_stops_no_logout() {
     let begun = client.reply().await;
     assert!(begun.result.is_ok(), "{begun:?}");
     let mut watcher = bench.client(0, Encoding::Bincode).await;
-    watcher.ask(1, watch(&["alice"])).await;
-    watcher.reply().await;
+    watcher.watch(1, &["alice"]).await;
     client
         .ask(2, Command::ForceLogout { user: user.clone() })
         .await;

@@ -1,0 +1,122 @@
+//! The picture of all sessions that both ends keep, and how they keep it the same.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::{Answer, Event, Message, Reply, Status, UserId};
+
+/// The sessions as a watch tells them.
+///
+/// Both ends use this one: the daemon keeps its own picture with [`apply`](Self::apply), and a client
+/// that gives every message it reads to [`follow`](Self::follow) has the same picture whenever it
+/// [is in sync](Self::is_in_sync). A clone shares the statuses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    sessions: BTreeMap<UserId, Arc<Status>>,
+    seq: u64,
+    /// A state is on its way, and not complete.
+    arriving: bool,
+}
+
+impl View {
+    /// The picture with these sessions, which includes all events up to this number.
+    #[must_use]
+    pub fn new(seq: u64, sessions: impl IntoIterator<Item = Status>) -> Self {
+        let mut view = Self::default();
+        view.begin();
+        for status in sessions {
+            view.present(status);
+        }
+        view.complete(seq);
+        view
+    }
+
+    /// Takes in whatever the daemon sends.
+    pub fn follow(&mut self, message: &Message) {
+        match message {
+            Message::Reply(Reply {
+                result: Ok(Answer::Watching(_)),
+                ..
+            })
+            | Message::Lagged { .. } => self.begin(),
+            Message::Present(status) => self.present(Status::clone(status)),
+            Message::InSync { seq } => self.complete(*seq),
+            Message::Event(event) => self.apply(event),
+            // What is replayed is in the state already.
+            Message::Reply(_) | Message::Replayed(_) | Message::Closing(_) => {}
+        }
+    }
+
+    /// Drops the picture: a new one follows.
+    pub fn begin(&mut self) {
+        self.sessions.clear();
+        self.arriving = true;
+    }
+
+    /// Takes in one session of a picture that arrives.
+    pub fn present(&mut self, status: Status) {
+        self.sessions.insert(status.user.clone(), Arc::new(status));
+    }
+
+    /// The picture has arrived, and includes all events up to this number.
+    pub fn complete(&mut self, seq: u64) {
+        self.seq = seq;
+        self.arriving = false;
+    }
+
+    /// Takes in an event.
+    pub fn apply(&mut self, event: &Event) {
+        self.seq = event.seq;
+        match &event.status {
+            Some(status) => {
+                let status = Arc::new(status.clone());
+                self.sessions.insert(event.user.clone(), status);
+            }
+            None => drop(self.sessions.remove(&event.user)),
+        }
+    }
+
+    /// Whether the picture is complete: false while a new one arrives.
+    #[must_use]
+    pub fn is_in_sync(&self) -> bool {
+        !self.arriving
+    }
+
+    /// The number of the last event it includes.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// One session.
+    #[must_use]
+    pub fn get(&self, user: &UserId) -> Option<&Status> {
+        self.sessions.get(user).map(Arc::as_ref)
+    }
+
+    /// Every session, by user.
+    pub fn sessions(&self) -> impl Iterator<Item = &Status> {
+        self.sessions.values().map(Arc::as_ref)
+    }
+
+    /// Every session after this user, or from the first, by user; to be kept, at the cost of a
+    /// pointer each.
+    pub fn shared(&self, after: Option<&UserId>) -> impl Iterator<Item = &Arc<Status>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self.sessions.range::<UserId, _>((from, Bound::Unbounded));
+        range.map(|(_, status)| status)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+}

@@ -1,0 +1,3 @@
+//! What watchers are told, against what is so.
+
+mod watching;
