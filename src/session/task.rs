@@ -27,8 +27,8 @@ use crate::protocol::{
     UserId,
 };
 use crate::store::{Desired, History, Purge, Record, Store};
-use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Scope};
-use opening::{maybe, opened};
+use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Remains, Scope};
+use opening::{finish, gone, maybe, opened};
 
 /// Tells what happened to a session, and its status after it.
 pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
@@ -55,6 +55,8 @@ pub struct Seat {
     pub stop: CancellationToken,
     /// After a start: whose turn it is to connect.
     pub turn: Option<Arc<Semaphore>>,
+    /// What the user's tasks begin that cannot be broken off.
+    pub remains: Remains,
     /// The span that everything of this session logs in.
     pub span: tracing::Span,
 }
@@ -266,7 +268,7 @@ impl Task {
 
     /// What could not be used may have been put right. Nothing is made over what was not.
     async fn look_again(&mut self) {
-        let standing = look(&self.seat.store, &self.seat.user).await;
+        let standing = look(&self.seat.store, &self.seat.user, &self.seat.remains).await;
         let Standing::Session { mut record, paired } = standing else {
             return;
         };
@@ -399,9 +401,10 @@ impl Task {
     fn save(&self, record: Record) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
         let (store, user) = (self.seat.store.clone(), self.seat.user.clone());
         let name = user.clone();
+        let remains = self.seat.remains.clone();
         async move {
-            let saved = tokio::task::spawn_blocking(move || store.save(&user, &record)).await;
-            let why = match saved {
+            let saved = remains.spawn_blocking(move || store.save(&user, &record));
+            let why = match saved.await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(e)) => e.to_string(),
                 Err(e) => e.to_string(),
@@ -414,7 +417,7 @@ impl Task {
     /// The logout, all of it. `Ok`: nothing is left, and the history says so.
     async fn log_out(&mut self, unlink: bool) -> Result<(), String> {
         self.forget_link();
-        self.nothing_opening().await?;
+        self.nothing_remains().await?;
         let within = self.seat.settings.borrow().unlink_timeout;
         let Some(mut intent) = self.machine.intent().cloned() else {
             return Err("no logout was decided".to_owned());
@@ -424,7 +427,7 @@ impl Task {
             gateway: &self.seat.gateway,
             history: &self.seat.history,
             auth_db: self.seat.store.auth_db(&self.seat.user),
-            scope: Scope::new(self.seat.span.clone()),
+            scope: Scope::new(self.seat.span.clone(), self.seat.remains.clone()),
             was_paired: intent.account.is_some(),
         };
         if unlink {
@@ -432,6 +435,8 @@ impl Task {
             self.machine.unlinked(intent.unlink);
         }
         close(&mut self.link, false).await?;
+        // An opening for the unlink that ran out of time.
+        gone(&self.seat.remains).await?;
         let entry = logout.purge(&mut self.purge, &intent).await?;
         self.gone = Some(entry);
         Ok(())
@@ -463,7 +468,7 @@ impl Task {
 
     async fn stop(mut self) -> Outcome {
         self.close_link().await;
-        let _ = self.nothing_opening().await;
+        let _ = self.nothing_remains().await;
         if !matches!(
             self.machine.phase(),
             Phase::StoreCorrupt | Phase::PurgeFailed
@@ -477,6 +482,24 @@ impl Task {
             ended: Ended::Stopped,
             left: Vec::new(),
         }
+    }
+}
+
+impl Drop for Task {
+    /// A task that is ended by force, or panics, closes nothing: its link is left to be closed, and
+    /// whoever comes after waits for that.
+    fn drop(&mut self) {
+        self.forget_link();
+        let (given_up, mut link) = (self.given_up.take(), self.link.take());
+        if given_up.is_none() && link.is_none() {
+            return;
+        }
+        self.seat.remains.leave(async move {
+            if let Some(given_up) = given_up {
+                finish(given_up).await;
+            }
+            let _ = close(&mut link, false).await;
+        });
     }
 }
 

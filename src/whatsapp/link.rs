@@ -99,11 +99,15 @@ impl Link {
         scope: Scope,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<Self, AuthError> {
-        let store = if expect_paired {
-            auth::open_existing(auth_db).await?
-        } else {
-            auth::open(auth_db).await?
+        let path = auth_db.to_owned();
+        let opening = async move {
+            if expect_paired {
+                auth::open_existing(&path).await
+            } else {
+                auth::open(&path).await
+            }
         };
+        let store = scope.remains().see_through(opening).await?;
         let (signals, received) = Signals::channel();
         let restart = Restart::default();
         let heard = Heard::now();

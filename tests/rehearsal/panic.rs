@@ -1,7 +1,10 @@
 //! A panic in one session's task is that session's failure, and nobody else's. The supervisor runs in
 //! this process: no client can ask a daemon to fail.
 
+use std::path::Path;
 use std::time::Duration;
+
+use diesel::prelude::*;
 
 use tokio::time::timeout;
 use wasessiond::protocol::{
@@ -126,6 +129,71 @@ async fn stays_in_its_session() {
         bob.since,
         "bob missed a beat"
     );
+    supervisor.stop(Duration::from_secs(10)).await;
+}
+
+/// The files of the state directory that this process has open.
+fn open_files(dir: &Path) -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").expect("read /proc");
+    let files = files
+        .flatten()
+        .filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    files.filter(|file| file.starts_with(dir)).count()
+}
+
+/// An opening of a database cannot be broken off. Half of one would be taken for a broken file.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_credentials_are_being_opened_is_waited_out_by_the_next_task() {
+    let (sim, dir, supervisor) = stage().await;
+    let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
+    pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
+    let alice = || "alice".to_owned();
+    let disconnect = Command::Disconnect { user: alice() };
+    supervisor
+        .execute(ROOT, disconnect)
+        .await
+        .expect("disconnect");
+
+    // Somebody holds the file, so that it cannot be opened at once.
+    let session = dir
+        .path()
+        .canonicalize()
+        .expect("path")
+        .join("sessions/alice");
+    let url = session.join("auth.db");
+    let mut other = SqliteConnection::establish(url.to_str().expect("UTF-8")).expect("open");
+    let mut run = |statement: &str| {
+        diesel::sql_query(statement)
+            .execute(&mut other)
+            .expect("run");
+    };
+    run("BEGIN IMMEDIATE");
+    let held = open_files(&session);
+    let connect = Command::Connect {
+        user: alice(),
+        phone: None,
+    };
+    supervisor.execute(ROOT, connect).await.expect("connect");
+    let opening = timeout(PATIENCE, async {
+        while open_files(&session) == held {
+            tokio::task::yield_now().await;
+        }
+    });
+    opening.await.expect("it is being opened");
+
+    supervisor
+        .inject_panic("alice".parse().expect("an id"))
+        .await;
+    let failed = |e: &Event| is(e, "alice", Phase::BackingOff);
+    let early = timeout(Duration::from_millis(200), event(&mut watcher, failed)).await;
+    assert!(early.is_err(), "the next task did not wait: {early:?}");
+    run("ROLLBACK");
+    event(&mut watcher, failed).await;
+    event(&mut watcher, |e| {
+        assert!(!matches!(e.kind, EventKind::StoreCorrupt | EventKind::Qr));
+        is(e, "alice", Phase::Online)
+    })
+    .await;
     supervisor.stop(Duration::from_secs(10)).await;
 }
 
