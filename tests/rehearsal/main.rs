@@ -21,3 +21,4 @@ mod pairing;
 mod panic;
 mod stage;
 mod targets;
+mod verbs;
