@@ -23,8 +23,8 @@ use super::settings::Settings;
 use super::standing::{Standing, look};
 use super::targets::Change;
 use crate::protocol::{
-    EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, TargetEdit,
-    UserId,
+    Account, EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status,
+    TargetEdit, Unlink, UserId,
 };
 use crate::store::{Desired, History, Purge, Record, Store};
 use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Remains, Scope};
@@ -422,6 +422,11 @@ impl Task {
         let Some(mut intent) = self.machine.intent().cloned() else {
             return Err("no logout was decided".to_owned());
         };
+        let paired_just_now = self.paired_just_now().await;
+        if let Some(account) = &paired_just_now {
+            intent.account = Some(account.clone());
+            intent.unlink = Unlink::Unreachable;
+        }
         let logout = Logout {
             store: &self.seat.store,
             gateway: &self.seat.gateway,
@@ -430,7 +435,7 @@ impl Task {
             scope: Scope::new(self.seat.span.clone(), self.seat.remains.clone()),
             was_paired: intent.account.is_some(),
         };
-        if unlink {
+        if unlink || paired_just_now.is_some() {
             intent.unlink = logout.unlink(&mut self.link, within).await;
             self.machine.unlinked(intent.unlink);
         }
@@ -440,6 +445,15 @@ impl Task {
         let entry = logout.purge(&mut self.purge, &intent).await?;
         self.gone = Some(entry);
         Ok(())
+    }
+
+    /// The account of a pairing that has succeeded on the phone, where the session was to be removed before
+    /// it was told. The phone lists the device, so it is to be unlinked: what that takes is written.
+    async fn paired_just_now(&mut self) -> Option<Account> {
+        let link = self.link.as_ref().filter(|_| !self.machine.is_paired())?;
+        let account = link.account()?;
+        link.flush().await;
+        Some(account)
     }
 
     // ---- ends -----------------------------------------------------------------------------------

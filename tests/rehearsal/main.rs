@@ -19,6 +19,7 @@ mod lifecycle;
 mod obstacles;
 mod pairing;
 mod panic;
+mod races;
 mod stage;
 mod targets;
 mod verbs;

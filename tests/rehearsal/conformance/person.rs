@@ -169,10 +169,19 @@ impl Person {
 
     /// Nothing is left, on the disk, in the daemon, in its answers, and it was one logout.
     pub(crate) async fn is_gone(&self, cause: Cause, unlink: Unlink) -> HistoryEntry {
+        let history = self.nothing_left().await;
+        assert_eq!(history.len(), 1, "one logout: {history:?}");
+        assert_eq!((history[0].cause, history[0].unlink), (cause, unlink));
+        history[0].clone()
+    }
+
+    /// Nothing is left, on the disk, in the daemon, in its answers; returns how its sessions ended, the
+    /// last one first.
+    pub(crate) async fn nothing_left(&self) -> Vec<HistoryEntry> {
         let session = self.state.join("sessions").join(&self.user);
         assert!(!session.exists(), "something is left on the disk");
         let trash = format!("{}/{}.", self.state.join("trash").display(), self.user);
-        let ours = |path: &std::path::Path| {
+        let ours = |path: &Path| {
             path.starts_with(&session) || path.display().to_string().starts_with(&trash)
         };
         let in_trash = std::fs::read_dir(self.state.join("trash")).expect("read");
@@ -186,19 +195,17 @@ impl Person {
         {
             assert!(!ours(&file), "still open: {}", file.display());
         }
+        let history = self.client.history(Some(&self.user), None).await;
+        let history = history.expect("history");
         match self.client.status(&self.user).await {
             Err(ClientError::Failure(failure)) => {
                 assert_eq!(failure.code, FailureCode::NotFound);
                 let last = failure.last_logout.expect("the last logout");
-                assert_eq!((last.cause, last.unlink), (cause, unlink));
+                assert_eq!(Some(&*last), history.first());
             }
             other => panic!("it should be gone: {other:?}"),
         }
-        let history = self.client.history(Some(&self.user), None).await;
-        let history = history.expect("history");
-        assert_eq!(history.len(), 1, "one logout: {history:?}");
-        assert_eq!((history[0].cause, history[0].unlink), (cause, unlink));
-        history[0].clone()
+        history
     }
 }
 
