@@ -16,6 +16,7 @@ mod crash;
 mod daemon;
 mod forced;
 mod lifecycle;
+mod model;
 mod obstacles;
 mod pairing;
 mod panic;

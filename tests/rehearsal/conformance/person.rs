@@ -167,6 +167,23 @@ impl Person {
         );
     }
 
+    /// The credentials are there as long as the history has no more ends than these.
+    pub(crate) async fn has_credentials_unless_it_ended(&self, ends: usize) {
+        let file = self.state.join("sessions").join(&self.user).join("auth.db");
+        if file.exists() {
+            return;
+        }
+        // It was removed just now: then its end is in the history, or on its way there.
+        loop {
+            let history = self.client.history(Some(&self.user), None).await;
+            if history.expect("history").len() > ends {
+                return;
+            }
+            let leaving = self.now().await == Some(Phase::LoggingOut);
+            assert!(leaving, "no credentials, and nobody said why");
+        }
+    }
+
     /// Nothing is left, on the disk, in the daemon, in its answers, and it was one logout.
     pub(crate) async fn is_gone(&self, cause: Cause, unlink: Unlink) -> HistoryEntry {
         let history = self.nothing_left().await;
