@@ -22,5 +22,6 @@ mod pairing;
 mod panic;
 mod races;
 mod stage;
+mod stuck;
 mod targets;
 mod verbs;

@@ -149,11 +149,7 @@ async fn before_it_is_ready(mut person: Person) {
     let never_ready = FaultRule::from(Fault::NoOffline).only(&person.phone);
     person.sim.set_fault(never_ready).await.expect("fault");
     person.connect().await;
-    let syncs = |e: &wasessiond::protocol::Event| {
-        let connecting = e.status.as_ref().and_then(|s| s.connecting);
-        connecting.is_some_and(|c| c.stage == Reached::Sync)
-    };
-    person.event(syncs).await;
+    person.until_stage(Reached::Sync).await;
     person.sim.unlink(&person.device).await.expect("unlink");
     assert_eq!(ended_once(&mut person).await.cause, Cause::Unlinked);
 }

@@ -106,6 +106,17 @@ impl Stage {
         event.status.expect("it was looked at")
     }
 
+    /// The status in this phase: now, or when the session gets there.
+    pub(crate) async fn until(&mut self, user: &str, phase: Phase) -> Status {
+        loop {
+            let status = self.client.status(user).await.expect("a session");
+            if status.phase == phase {
+                return status;
+            }
+            self.event(user, |_| true).await;
+        }
+    }
+
     pub(crate) async fn ended(&mut self, user: &str) -> HistoryEntry {
         let event = self.event(user, |e| e.kind.ended().is_some()).await;
         assert_eq!(event.status, None, "a session that ended has no status");

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use wasessiond::client::{Client, ClientError, Options, Watch, WatchItem};
-use wasessiond::protocol::{Cause, Event, EventKind, FailureCode, HistoryEntry, Phase, Unlink};
+use wasessiond::protocol::{
+    Cause, Event, EventKind, FailureCode, HistoryEntry, Phase, Stage as Reached, Unlink,
+};
 use wasim::Observation;
 
 use crate::stage::Stage;
@@ -125,6 +127,17 @@ impl Person {
     /// Waits until this holds of the session, which may be now.
     pub(crate) async fn until(&mut self, phase: Option<Phase>) {
         while self.now().await != phase {
+            self.next().await;
+        }
+    }
+
+    /// Waits until connecting got to this stage, which may be now.
+    pub(crate) async fn until_stage(&mut self, stage: Reached) {
+        loop {
+            let status = self.client.status(&self.user).await.expect("status");
+            if status.connecting.is_some_and(|c| c.stage == stage) {
+                return;
+            }
             self.next().await;
         }
     }

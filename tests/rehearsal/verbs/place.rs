@@ -168,7 +168,7 @@ impl Place {
             Self::Sync => connecting(&mut person, protocol::Stage::Sync).await,
             Self::ToPair => {
                 person.connect().await;
-                stage_is(&mut person, protocol::Stage::Login).await;
+                person.until_stage(protocol::Stage::Login).await;
                 connection = Some(pairing_connection(&person).await);
             }
             Self::AwaitingScan => {
@@ -266,16 +266,7 @@ async fn with_an_account(mut person: Person) -> Person {
 
 async fn connecting(person: &mut Person, stage: protocol::Stage) {
     person.connect().await;
-    stage_is(person, stage).await;
-}
-
-async fn stage_is(person: &mut Person, stage: protocol::Stage) {
-    person
-        .event(|e| {
-            let connecting = e.status.as_ref().and_then(|s| s.connecting);
-            connecting.is_some_and(|c| c.stage == stage)
-        })
-        .await;
+    person.until_stage(stage).await;
 }
 
 /// The next login is refused.
