@@ -2,13 +2,14 @@
 //! this process: no client can ask a daemon to fail.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::prelude::*;
 
 use tokio::time::timeout;
 use wasessiond::protocol::{
-    Answer, Cause, Command, Event, EventKind, FailureCode, Message, Phase, Status,
+    Answer, Cause, Command, Event, EventKind, FailureCode, Message, Phase, Status, Unlink,
 };
 use wasessiond::store::Store;
 use wasessiond::supervisor::{Caller, Settings, Supervisor, Watcher};
@@ -74,6 +75,10 @@ async fn status(supervisor: &Supervisor, user: &str) -> Status {
 }
 
 async fn stage() -> (wasim::Server, tempfile::TempDir, Supervisor) {
+    stage_with(Settings::default()).await
+}
+
+async fn stage_with(settings: Settings) -> (wasim::Server, tempfile::TempDir, Supervisor) {
     let sim = wasim::Server::start(wasim::Options::default())
         .await
         .expect("simulator");
@@ -85,7 +90,7 @@ async fn stage() -> (wasim::Server, tempfile::TempDir, Supervisor) {
     })
     .expect("a gateway");
     let store = Store::open(dir.path()).expect("a store");
-    let supervisor = Supervisor::start(store, gateway, Settings::default())
+    let supervisor = Supervisor::start(store, gateway, settings)
         .await
         .expect("start");
     (sim, dir, supervisor)
@@ -143,8 +148,12 @@ fn open_files(dir: &Path) -> usize {
 
 /// An opening of a database cannot be broken off. Half of one would be taken for a broken file.
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_credentials_are_being_opened_is_waited_out_by_the_next_task() {
-    let (sim, dir, supervisor) = stage().await;
+async fn an_opening_is_waited_out_by_the_task_after_one_that_was_ended_by_force() {
+    let (sim, dir, supervisor) = stage_with(Settings {
+        logout_deadline: Duration::from_millis(50),
+        ..Settings::default()
+    })
+    .await;
     let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
     pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
     let alice = || "alice".to_owned();
@@ -162,12 +171,8 @@ async fn while_the_credentials_are_being_opened_is_waited_out_by_the_next_task()
         .join("sessions/alice");
     let url = session.join("auth.db");
     let mut other = SqliteConnection::establish(url.to_str().expect("UTF-8")).expect("open");
-    let mut run = |statement: &str| {
-        diesel::sql_query(statement)
-            .execute(&mut other)
-            .expect("run");
-    };
-    run("BEGIN IMMEDIATE");
+    let hold = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
+    hold.expect("hold it");
     let held = open_files(&session);
     let connect = Command::Connect {
         user: alice(),
@@ -181,19 +186,26 @@ async fn while_the_credentials_are_being_opened_is_waited_out_by_the_next_task()
     });
     opening.await.expect("it is being opened");
 
-    supervisor
-        .inject_panic("alice".parse().expect("an id"))
-        .await;
-    let failed = |e: &Event| is(e, "alice", Phase::BackingOff);
-    let early = timeout(Duration::from_millis(200), event(&mut watcher, failed)).await;
+    // The logout waits for it, and its task is ended by force for that.
+    let supervisor = Arc::new(supervisor);
+    let force = Command::ForceLogout { user: alice() };
+    let theirs = Arc::clone(&supervisor);
+    let forced = tokio::spawn(async move { theirs.execute(ROOT, force).await });
+    let began_again = |e: &Event| is(e, "alice", Phase::BackingOff);
+    let early = timeout(Duration::from_millis(500), event(&mut watcher, began_again)).await;
     assert!(early.is_err(), "the next task did not wait: {early:?}");
-    run("ROLLBACK");
-    event(&mut watcher, failed).await;
+    drop(other);
+    event(&mut watcher, began_again).await;
+    match forced.await.expect("no panic").expect("force-logout") {
+        Answer::LoggedOut(report) => assert_eq!(report.entry.unlink, Unlink::Confirmed),
+        other => panic!("{other:?}"),
+    }
     event(&mut watcher, |e| {
         assert!(!matches!(e.kind, EventKind::StoreCorrupt | EventKind::Qr));
-        is(e, "alice", Phase::Online)
+        e.kind.ended().is_some()
     })
     .await;
+    assert!(!session.exists());
     supervisor.stop(Duration::from_secs(10)).await;
 }
 

@@ -2,8 +2,9 @@
 //! one can begin.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use diesel::prelude::*;
 use tokio::task::JoinHandle;
 use wasessiond::client::{Client, ClientError, Disconnected, Options, WatchItem};
 use wasessiond::protocol::{
@@ -331,6 +332,37 @@ async fn a_force_logout_meets_a_connect(mut person: Person, number: usize) {
     ended_once(&mut person).await;
 }
 
+/// Somebody holds the file, so that neither the link nor the unlink can open it: the logout is waited for
+/// by force in the end, and is answered all the same.
+async fn a_force_logout_meets_an_opening_that_hangs(mut person: Person) {
+    person.pair().await;
+    person
+        .client
+        .disconnect(&person.user)
+        .await
+        .expect("disconnect");
+    let file = person.credentials();
+    let mut other = SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("open");
+    let hold = diesel::sql_query("BEGIN EXCLUSIVE").execute(&mut other);
+    hold.expect("hold it");
+    person.connect().await;
+    let asked = Instant::now();
+    let report = person.client.force_logout(&person.user).await;
+    let entry = report.expect("force-logout").entry;
+    assert!(
+        asked.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert_eq!(
+        entry.unlink,
+        Unlink::Unreachable,
+        "nobody could log in with it"
+    );
+    drop(other);
+    ended_once(&mut person).await;
+}
+
 /// From the moment at which WhatsApp has linked the device it is unlinked, or the person is told to
 /// look at the phone: also where the daemon has not heard of it yet.
 async fn a_force_logout_meets_the_scan(mut person: Person, number: usize) {
@@ -355,6 +387,9 @@ async fn a_force_logout_meets_the_scan(mut person: Person, number: usize) {
 async fn commands_that_meet_end_it_once() {
     let stage = Stage::with(SLOW_UNLINK).await;
     tokio::join!(
+        all(&stage, 1, 1, |person, _| {
+            a_force_logout_meets_an_opening_that_hangs(person)
+        }),
         all(&stage, 10, 6, two_clients_force_it),
         all(&stage, 20, 6, a_connect_meets_the_purge),
     );

@@ -83,11 +83,15 @@ async fn a_handshake_that_is_refused_for_ever_is_told_and_tried_again() {
         person.has_credentials();
     }
     sim.clear_faults().await.expect("clear");
+    // Not to wait for the backoff.
+    person.connect().await;
     person.online().await;
 
     let ask_for_another = FaultRule::from(Fault::RefuseIk).only(&device);
     sim.set_fault(ask_for_another).await.expect("fault");
     sim.drop_connection(&device).await.expect("drop");
+    backs_off(&mut person, Cause::ConnectionLost).await;
+    person.connect().await;
     person.online().await;
     let other = |o: &Observation| matches!(o, Observation::HandshakeFallback { .. });
     let seen = sim.wait_after(position, other, PATIENCE).await;

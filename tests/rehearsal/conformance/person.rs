@@ -171,9 +171,12 @@ impl Person {
 
     // ---- what is left ---------------------------------------------------------------------------
 
+    pub(crate) fn credentials(&self) -> PathBuf {
+        self.state.join("sessions").join(&self.user).join("auth.db")
+    }
+
     pub(crate) fn has_credentials(&self) {
-        let file = self.state.join("sessions").join(&self.user).join("auth.db");
-        let length = std::fs::metadata(file).map(|m| m.len());
+        let length = std::fs::metadata(self.credentials()).map(|m| m.len());
         assert!(
             length.as_ref().is_ok_and(|l| *l > 0),
             "no credentials: {length:?}"
@@ -182,8 +185,7 @@ impl Person {
 
     /// The credentials are there as long as the history has no more ends than these.
     pub(crate) async fn has_credentials_unless_it_ended(&self, ends: usize) {
-        let file = self.state.join("sessions").join(&self.user).join("auth.db");
-        if file.exists() {
+        if self.credentials().exists() {
             return;
         }
         // It was removed just now: then its end is in the history, or on its way there.
