@@ -37,7 +37,7 @@ impl Logout<'_> {
             return up.unlink(within).await;
         }
         close(link, false).await.ok();
-        match look_into(&self.auth_db).await {
+        match look_into(&self.auth_db, self.scope.remains()).await {
             Ok(Stored::Paired(_)) => {}
             Ok(Stored::Nothing | Stored::Unpaired) if !self.was_paired => {
                 return Unlink::NotLinked;
@@ -97,7 +97,7 @@ impl Logout<'_> {
             .unwrap_or_else(|| self.store.purge(&intent.user));
         let intent = intent.clone();
         let history = Arc::clone(self.history);
-        let work = tokio::task::spawn_blocking(move || {
+        let work = self.scope.remains().spawn_blocking(move || {
             let done = carry_out(&mut taken, &intent, &history);
             (taken, done)
         });

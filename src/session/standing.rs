@@ -2,7 +2,7 @@
 
 use crate::protocol::UserId;
 use crate::store::{Found, Record, Store, StoreError};
-use crate::whatsapp::{Stored, look_into};
+use crate::whatsapp::{Remains, Stored, look_into};
 
 /// What stands on the disk for a user.
 #[derive(Debug)]
@@ -23,9 +23,9 @@ pub enum Standing {
 }
 
 /// Looks at the disk.
-pub async fn look(store: &Store, user: &UserId) -> Standing {
+pub async fn look(store: &Store, user: &UserId, remains: &Remains) -> Standing {
     let (on_disk, whose) = (store.clone(), user.clone());
-    let found = tokio::task::spawn_blocking(move || on_disk.find(&whose)).await;
+    let found = remains.spawn_blocking(move || on_disk.find(&whose)).await;
     let record = match found {
         Ok(Ok(Found::Nothing)) => return Standing::Nothing,
         Ok(Ok(Found::Corrupt(why))) => return Standing::Corrupt(why),
@@ -41,7 +41,7 @@ pub async fn look(store: &Store, user: &UserId) -> Standing {
             paired: true,
         };
     }
-    match look_into(&store.auth_db(user)).await {
+    match look_into(&store.auth_db(user), remains).await {
         Ok(stored) => Standing::Session {
             record,
             paired: matches!(stored, Stored::Paired(_)),

@@ -23,12 +23,12 @@ use super::settings::Settings;
 use super::standing::{Standing, look};
 use super::targets::Change;
 use crate::protocol::{
-    EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, TargetEdit,
-    UserId,
+    Account, EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status,
+    TargetEdit, Unlink, UserId,
 };
 use crate::store::{Desired, History, Purge, Record, Store};
-use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Scope};
-use opening::{maybe, opened};
+use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Remains, Scope};
+use opening::{finish, gone, maybe, opened};
 
 /// Tells what happened to a session, and its status after it.
 pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
@@ -55,6 +55,8 @@ pub struct Seat {
     pub stop: CancellationToken,
     /// After a start: whose turn it is to connect.
     pub turn: Option<Arc<Semaphore>>,
+    /// What the user's tasks begin that cannot be broken off.
+    pub remains: Remains,
     /// The span that everything of this session logs in.
     pub span: tracing::Span,
 }
@@ -266,7 +268,7 @@ impl Task {
 
     /// What could not be used may have been put right. Nothing is made over what was not.
     async fn look_again(&mut self) {
-        let standing = look(&self.seat.store, &self.seat.user).await;
+        let standing = look(&self.seat.store, &self.seat.user, &self.seat.remains).await;
         let Standing::Session { mut record, paired } = standing else {
             return;
         };
@@ -399,9 +401,10 @@ impl Task {
     fn save(&self, record: Record) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
         let (store, user) = (self.seat.store.clone(), self.seat.user.clone());
         let name = user.clone();
+        let remains = self.seat.remains.clone();
         async move {
-            let saved = tokio::task::spawn_blocking(move || store.save(&user, &record)).await;
-            let why = match saved {
+            let saved = remains.spawn_blocking(move || store.save(&user, &record));
+            let why = match saved.await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(e)) => e.to_string(),
                 Err(e) => e.to_string(),
@@ -414,27 +417,43 @@ impl Task {
     /// The logout, all of it. `Ok`: nothing is left, and the history says so.
     async fn log_out(&mut self, unlink: bool) -> Result<(), String> {
         self.forget_link();
-        self.nothing_opening().await?;
+        self.nothing_remains().await?;
         let within = self.seat.settings.borrow().unlink_timeout;
         let Some(mut intent) = self.machine.intent().cloned() else {
             return Err("no logout was decided".to_owned());
         };
+        let paired_just_now = self.paired_just_now().await;
+        if let Some(account) = &paired_just_now {
+            intent.account = Some(account.clone());
+            intent.unlink = Unlink::Unreachable;
+        }
         let logout = Logout {
             store: &self.seat.store,
             gateway: &self.seat.gateway,
             history: &self.seat.history,
             auth_db: self.seat.store.auth_db(&self.seat.user),
-            scope: Scope::new(self.seat.span.clone()),
+            scope: Scope::new(self.seat.span.clone(), self.seat.remains.clone()),
             was_paired: intent.account.is_some(),
         };
-        if unlink {
+        if unlink || paired_just_now.is_some() {
             intent.unlink = logout.unlink(&mut self.link, within).await;
             self.machine.unlinked(intent.unlink);
         }
         close(&mut self.link, false).await?;
+        // An opening for the unlink that ran out of time.
+        gone(&self.seat.remains).await?;
         let entry = logout.purge(&mut self.purge, &intent).await?;
         self.gone = Some(entry);
         Ok(())
+    }
+
+    /// The account of a pairing that has succeeded on the phone, where the session was to be removed before
+    /// it was told. The phone lists the device, so it is to be unlinked: what that takes is written.
+    async fn paired_just_now(&mut self) -> Option<Account> {
+        let link = self.link.as_ref().filter(|_| !self.machine.is_paired())?;
+        let account = link.account()?;
+        link.flush().await;
+        Some(account)
     }
 
     // ---- ends -----------------------------------------------------------------------------------
@@ -463,7 +482,7 @@ impl Task {
 
     async fn stop(mut self) -> Outcome {
         self.close_link().await;
-        let _ = self.nothing_opening().await;
+        let _ = self.nothing_remains().await;
         if !matches!(
             self.machine.phase(),
             Phase::StoreCorrupt | Phase::PurgeFailed
@@ -477,6 +496,24 @@ impl Task {
             ended: Ended::Stopped,
             left: Vec::new(),
         }
+    }
+}
+
+impl Drop for Task {
+    /// A task that is ended by force, or panics, closes nothing: its link is left to be closed, and
+    /// whoever comes after waits for that.
+    fn drop(&mut self) {
+        self.forget_link();
+        let (given_up, mut link) = (self.given_up.take(), self.link.take());
+        if given_up.is_none() && link.is_none() {
+            return;
+        }
+        self.seat.remains.leave(async move {
+            if let Some(given_up) = given_up {
+                finish(given_up).await;
+            }
+            let _ = close(&mut link, false).await;
+        });
     }
 }
 

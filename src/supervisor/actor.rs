@@ -18,7 +18,7 @@ use crate::protocol::{
     Cause, EventKind, Failure, FailureCode, HistoryEntry, PhoneNumber, Removed, Unlink, UserId,
 };
 use crate::session::{Ended, Outcome, Report, Seat, SessionCommand, answer};
-use crate::whatsapp::Gateway;
+use crate::whatsapp::{Gateway, Remains};
 
 /// What the loop is told.
 pub(super) enum Order {
@@ -72,6 +72,8 @@ struct Entry {
     task: AbortHandle,
     /// Deliveries that wait for the task to end, because it is ending or was told to.
     waiting: Vec<Delivery>,
+    /// What the task begins that cannot be broken off: the next one waits for it.
+    remains: Remains,
 }
 
 pub(super) struct Actor {
@@ -116,7 +118,8 @@ impl Actor {
                 turn: Arc::clone(&turn),
                 silent: silent.clone(),
             };
-            self.begin(user, owner, Birth::Restored, Some(restoring));
+            let remains = Remains::default();
+            self.begin(user, owner, Birth::Restored, Some(restoring), remains);
         }
         spoken
     }
@@ -201,7 +204,8 @@ impl Actor {
             return refuse(command, &failure);
         }
         let owner = caller.uid;
-        self.begin(user.clone(), owner, Birth::Wanted { owner, phone }, None);
+        let birth = Birth::Wanted { owner, phone };
+        self.begin(user.clone(), owner, birth, None, Remains::default());
         if let Some(entry) = self.sessions.get(&user) {
             // The channel is new and empty.
             let _ = entry.commands.try_send(command);
@@ -244,7 +248,14 @@ impl Actor {
         }
     }
 
-    fn begin(&mut self, user: UserId, owner: u32, birth: Birth, restoring: Option<Restoring>) {
+    fn begin(
+        &mut self,
+        user: UserId,
+        owner: u32,
+        birth: Birth,
+        restoring: Option<Restoring>,
+        remains: Remains,
+    ) {
         let (commands, received) = mpsc::channel(COMMANDS);
         let span = tracing::info_span!("session", %user);
         let board = Arc::clone(&self.shared.board);
@@ -268,6 +279,7 @@ impl Actor {
             commands: received,
             stop: self.shared.stop.clone(),
             turn,
+            remains: remains.clone(),
             span: span.clone(),
         };
         let task = self.tasks.spawn(live(seat, birth).instrument(span));
@@ -277,6 +289,7 @@ impl Actor {
             commands,
             task,
             waiting: Vec::new(),
+            remains,
         };
         self.sessions.insert(user, entry);
     }
@@ -305,7 +318,7 @@ impl Actor {
                 tracing::error!(user = %user, "{failure}");
                 refuse_all(seat, &failure);
             }
-            Err(error) => self.failed(&user, entry.owner, error),
+            Err(error) => self.failed(&user, &entry, error),
         }
         for delivery in entry.waiting {
             self.deliver(delivery);
@@ -389,7 +402,7 @@ impl Actor {
     }
 
     /// A task that panicked or was cut begins again: what is on the disk decides how.
-    fn failed(&mut self, user: &UserId, owner: u32, error: JoinError) {
+    fn failed(&mut self, user: &UserId, gone: &Entry, error: JoinError) {
         if self.shared.stop.is_cancelled() {
             return;
         }
@@ -406,7 +419,9 @@ impl Actor {
             .min(LONGEST_AFTER_FAILURE);
         let now = self.shared.clock.now();
         let retry_at = now.checked_add(wait).unwrap_or(now);
-        self.begin(user.clone(), owner, Birth::Failed { error, retry_at }, None);
+        let birth = Birth::Failed { error, retry_at };
+        let remains = gone.remains.clone();
+        self.begin(user.clone(), gone.owner, birth, None, remains);
     }
 
     fn not_found(&self, user: &UserId, caller: Caller) -> Failure {

@@ -1,14 +1,18 @@
 //! How a session's task begins: what is on the disk decides.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::restore;
-
 use crate::protocol::{Failure, FailureCode, PhoneNumber};
 use crate::session::{Origin, Outcome, Seat, Standing, look, run};
 use crate::store::{Record, StoreError};
+
+/// How long what the task before had begun may take to be over before that is worth a warning.
+const REMAINS: Duration = Duration::from_secs(5);
 
 /// Why a session's task is started.
 pub(super) enum Birth {
@@ -36,9 +40,10 @@ pub(super) enum Life {
 /// Looks at the disk, and runs the session.
 pub(super) async fn live(seat: Seat, birth: Birth) -> Life {
     if matches!(birth, Birth::Failed { .. }) {
+        nothing_remains(&seat).await;
         finish_purge(&seat).await;
     }
-    let (record, origin) = match (look(&seat.store, &seat.user).await, birth) {
+    let (record, origin) = match (look(&seat.store, &seat.user, &seat.remains).await, birth) {
         (Standing::Nothing, Birth::Wanted { owner, phone }) => {
             return begin_new(seat, owner, phone).await;
         }
@@ -69,8 +74,10 @@ pub(super) async fn live(seat: Seat, birth: Birth) -> Life {
 async fn begin_new(seat: Seat, owner: u32, phone: Option<PhoneNumber>) -> Life {
     let record = Record::new(owner);
     let (store, user, written) = (seat.store.clone(), seat.user.clone(), record.clone());
-    let created = tokio::task::spawn_blocking(move || store.create(&user, &written)).await;
-    let why = match created {
+    let created = seat
+        .remains
+        .spawn_blocking(move || store.create(&user, &written));
+    let why = match created.await {
         Ok(Ok(())) => return Life::Lived(run(seat, record, Origin::New { phone }).await),
         Ok(Err(e)) => e.to_string(),
         Err(e) => e.to_string(),
@@ -79,11 +86,21 @@ async fn begin_new(seat: Seat, owner: u32, phone: Option<PhoneNumber>) -> Life {
     Life::Stillborn(seat, Failure::new(FailureCode::StoreFailed, message))
 }
 
+/// The task before was ended in the middle of something. What cannot be broken off (an opening of the
+/// credentials, a rename) is still under way then, and must not be met halfway. A disk that hangs holds
+/// up its own user: commands are answered at their deadlines.
+async fn nothing_remains(seat: &Seat) {
+    if timeout(REMAINS, seat.remains.gone()).await.is_err() {
+        tracing::warn!(user = %seat.user, "what its task had begun is not over yet, a disk may be hanging");
+        seat.remains.gone().await;
+    }
+}
+
 /// The task before may have failed in the middle of a purge: what it had renamed is finished first.
 async fn finish_purge(seat: &Seat) {
     let (store, user) = (seat.store.clone(), seat.user.clone());
     let history = Arc::clone(&seat.history);
-    let work = tokio::task::spawn_blocking(move || {
+    let work = seat.remains.spawn_blocking(move || {
         let mut left = store.leftovers()?;
         left.retain(|left| left.user == user.as_str());
         Ok::<_, StoreError>(restore::finish(left, &history))

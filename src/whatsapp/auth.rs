@@ -13,6 +13,7 @@ use diesel::prelude::*;
 use whatsapp_rust::store::{DeviceStore, SqliteStore, SqliteStoreConfig};
 use whatsapp_rust::wacore::store::error::StoreError;
 
+use super::remains::Remains;
 use crate::protocol::Account;
 
 /// SQLite's page cache of one session, in KiB. The library's 512 cost 0.3 MB a session more and made
@@ -61,7 +62,14 @@ pub enum AuthError {
 ///
 /// # Errors
 /// [`AuthError`]; the file is left as it is.
-pub async fn look_into(path: &Path) -> Result<Stored, AuthError> {
+pub async fn look_into(path: &Path, remains: &Remains) -> Result<Stored, AuthError> {
+    let path = path.to_owned();
+    remains
+        .see_through(async move { look_at(&path).await })
+        .await
+}
+
+async fn look_at(path: &Path) -> Result<Stored, AuthError> {
     if is_empty(path) {
         return Ok(Stored::Unpaired);
     }
@@ -284,9 +292,17 @@ mod tests {
     async fn a_new_file_is_an_unpaired_one() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("auth.db");
-        assert_eq!(look_into(&path).await.expect("nothing"), Stored::Nothing);
+        assert_eq!(
+            look_into(&path, &Remains::default())
+                .await
+                .expect("nothing"),
+            Stored::Nothing
+        );
         drop(open(&path).await.expect("open"));
-        assert_eq!(look_into(&path).await.expect("new"), Stored::Unpaired);
+        assert_eq!(
+            look_into(&path, &Remains::default()).await.expect("new"),
+            Stored::Unpaired
+        );
     }
 
     #[tokio::test]
@@ -310,7 +326,7 @@ mod tests {
                 let _ = std::fs::remove_file(path.with_extension(extension));
             }
             std::fs::write(&path, bytes).expect("write");
-            let found = look_into(&path).await;
+            let found = look_into(&path, &Remains::default()).await;
             assert!(
                 matches!(found, Err(AuthError::Corrupt { .. })),
                 "{name}: {found:?}"
@@ -324,7 +340,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("auth.db");
         std::fs::write(&path, b"").expect("write");
-        assert_eq!(look_into(&path).await.expect("empty"), Stored::Unpaired);
+        assert_eq!(
+            look_into(&path, &Remains::default()).await.expect("empty"),
+            Stored::Unpaired
+        );
         let found = open_existing(&path).await.map(|_| ());
         assert!(matches!(found, Err(AuthError::Corrupt { .. })), "{found:?}");
         assert_eq!(std::fs::read(&path).expect("read"), b"");
@@ -342,11 +361,40 @@ mod tests {
                 .expect("run");
         };
         run("BEGIN IMMEDIATE");
-        let mut looking = Box::pin(look_into(&path));
+        let remains = Remains::default();
+        let mut looking = Box::pin(look_into(&path, &remains));
         let early = tokio::time::timeout(std::time::Duration::from_millis(50), &mut looking).await;
         assert!(early.is_err(), "{early:?}");
         run("ROLLBACK");
         assert_eq!(looking.await.expect("unlocked"), Stored::Unpaired);
+    }
+
+    #[tokio::test]
+    async fn a_look_that_nobody_waits_for_any_more_is_waited_for_by_the_next() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().canonicalize().expect("path").join("auth.db");
+        drop(open(&path).await.expect("open"));
+        let mut other = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("open");
+        let mut run = |statement: &str| {
+            diesel::sql_query(statement)
+                .execute(&mut other)
+                .expect("run");
+        };
+        run("BEGIN IMMEDIATE");
+        let remains = Remains::default();
+        let moment = std::time::Duration::from_millis(50);
+        let early = tokio::time::timeout(moment, look_into(&path, &remains)).await;
+        assert!(early.is_err(), "{early:?}");
+        let early = tokio::time::timeout(moment, remains.gone()).await;
+        assert!(early.is_err(), "its connection is still open");
+        run("ROLLBACK");
+        remains.gone().await;
+        drop(other);
+        let files = std::fs::read_dir("/proc/self/fd").expect("read");
+        let open = files
+            .flatten()
+            .filter_map(|fd| std::fs::read_link(fd.path()).ok());
+        assert_eq!(open.filter(|file| *file == path).count(), 0);
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ use super::restart::Restart;
 use super::scope::{Scope, ScopedRuntime};
 use super::signal::{Handler, Signals};
 use super::story::{Story, Teller};
-use crate::protocol::{Cause, Group, PhoneNumber, Unlink};
+use crate::protocol::{Account, Cause, Group, PhoneNumber, Unlink};
 
 /// A question to WhatsApp that got no answer to use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -99,11 +99,15 @@ impl Link {
         scope: Scope,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<Self, AuthError> {
-        let store = if expect_paired {
-            auth::open_existing(auth_db).await?
-        } else {
-            auth::open(auth_db).await?
+        let path = auth_db.to_owned();
+        let opening = async move {
+            if expect_paired {
+                auth::open_existing(&path).await
+            } else {
+                auth::open(&path).await
+            }
         };
+        let store = scope.remains().see_through(opening).await?;
         let (signals, received) = Signals::channel();
         let restart = Restart::default();
         let heard = Heard::now();
@@ -228,6 +232,22 @@ impl Link {
         self.client.is_logged_in()
     }
 
+    /// The account, from the moment at which the phone accepted the device: somewhat before that is
+    /// durable and told.
+    #[must_use]
+    pub fn account(&self) -> Option<Account> {
+        let device = self.client.persistence_manager().get_device_snapshot();
+        let jid = device.pn.as_ref()?;
+        Some(auth::account(jid, &device.push_name))
+    }
+
+    /// Writes what is only in memory.
+    pub async fn flush(&self) {
+        if let Err(e) = self.client.persistence_manager().flush().await {
+            tracing::warn!("the device's state could not be flushed: {e}");
+        }
+    }
+
     /// Asks WhatsApp to remove this device from the account. It counts as confirmed when WhatsApp
     /// says so, or throws the device out instead of answering.
     pub async fn unlink(&self, within: Duration) -> Unlink {
@@ -273,18 +293,16 @@ impl Link {
     /// [`StillRunning`] when a task or a blocking call did not end in time. It goes on being counted
     /// by the scope.
     pub async fn close(self, flush: bool) -> Result<(), StillRunning> {
+        if flush {
+            // The library's own teardown may wait for the network; the flush must not depend on it.
+            let _ = timeout(GOODBYE, self.client.disconnect()).await;
+            self.flush().await;
+        }
         let (client, store, scope) = (
             Arc::clone(&self.client),
             Arc::clone(&self.store),
             self.scope.clone(),
         );
-        if flush {
-            // The library's own teardown may wait for the network; the flush must not depend on it.
-            let _ = timeout(GOODBYE, client.disconnect()).await;
-            if let Err(e) = client.persistence_manager().flush().await {
-                tracing::warn!("the device's state could not be flushed: {e}");
-            }
-        }
         scope.cancel();
         drop(self);
         let ended = timeout(LAST_TASKS, scope.ended()).await;

@@ -16,6 +16,7 @@ mod link;
 mod pump;
 #[cfg(all(test, not(feature = "simulator")))]
 mod real_build;
+mod remains;
 mod restart;
 mod scope;
 mod signal;
@@ -27,4 +28,5 @@ pub use ending::{Ending, Pace, Verdict};
 pub use event::{LinkEvent, PairCodeRefused};
 pub use gateway::{Gateway, GatewayError, GatewaySettings};
 pub use link::{AskError, Link, StillRunning};
+pub use remains::Remains;
 pub use scope::Scope;

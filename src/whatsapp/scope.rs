@@ -13,6 +13,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 use whatsapp_rust::wacore::runtime::{AbortHandle, Runtime};
 
+use super::remains::Remains;
+
 type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 /// The tasks of one link.
@@ -21,17 +23,25 @@ pub struct Scope {
     token: CancellationToken,
     tracker: TaskTracker,
     span: Span,
+    remains: Remains,
 }
 
 impl Scope {
-    /// A scope whose tasks log within `span`.
+    /// A scope whose tasks log within `span`; what it cannot break off belongs to `remains`.
     #[must_use]
-    pub fn new(span: Span) -> Self {
+    pub fn new(span: Span, remains: Remains) -> Self {
         Self {
             token: CancellationToken::new(),
             tracker: TaskTracker::new(),
             span,
+            remains,
         }
+    }
+
+    /// Where its work that cannot be broken off is counted.
+    #[must_use]
+    pub fn remains(&self) -> &Remains {
+        &self.remains
     }
 
     /// Runs a task until it is done or the scope ends.
@@ -114,7 +124,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_scope_leaves_no_task() {
-        let scope = Scope::new(Span::none());
+        let scope = Scope::new(Span::none(), Remains::default());
         let runtime = ScopedRuntime(scope.clone());
         runtime.spawn_detached(Box::pin(std::future::pending()));
         runtime.spawn(Box::pin(std::future::pending())).detach();
@@ -130,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn blocking_calls_are_awaited() {
-        let scope = Scope::new(Span::none());
+        let scope = Scope::new(Span::none(), Remains::default());
         let runtime = ScopedRuntime(scope.clone());
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let call = runtime.spawn_blocking(Box::new(move || {

@@ -83,6 +83,15 @@ struct Progress {
     name: Option<String>,
 }
 
+impl Progress {
+    /// The handshake is over; says whether that is news.
+    fn shaken(&mut self) -> bool {
+        let news = self.reached < Reached::Handshake;
+        self.reached = Reached::Handshake;
+        news
+    }
+}
+
 impl Story {
     /// Reads signals until the link is over, and tells what they mean.
     pub(super) async fn tell(
@@ -113,20 +122,19 @@ impl Story {
         match signal {
             Signal::Dialing => self.teller.tell(LinkEvent::Stage(Stage::Transport)),
             Signal::Dialed => self.dialed(progress),
-            Signal::Shaken => {
-                progress.reached = Reached::Handshake;
-                self.teller.tell(LinkEvent::Stage(Stage::Login));
-            }
+            Signal::Shaken => self.shaken(progress),
             Signal::Failed(ending) => return Some(ending),
             Signal::Closed(_) | Signal::StreamEnd if progress.restarting => {}
             // The library may still be reading what arrived before: the end of its loop decides.
             Signal::Closed(reason) => progress.closed = Some(reason),
             Signal::Refs(refs) => {
+                self.shaken(progress);
                 progress.refs = u32::try_from(refs).unwrap_or(u32::MAX);
                 progress.shown = 0;
                 self.teller.tell(LinkEvent::ReadyForPairCode);
             }
             Signal::Qr { code, valid_for } => {
+                self.shaken(progress);
                 progress.shown += 1;
                 self.teller.tell(LinkEvent::Qr {
                     code,
@@ -148,6 +156,7 @@ impl Story {
                 self.teller.tell(LinkEvent::PairFailed(why));
             }
             Signal::Success => {
+                self.shaken(progress);
                 progress.logged_in_at = Some(Instant::now());
                 self.teller.tell(LinkEvent::Stage(Stage::Sync));
             }
@@ -182,6 +191,14 @@ impl Story {
                 signals.send(Signal::Shaken);
             }
         });
+    }
+
+    /// The handshake is over: by the task that waits for that, or by the first stanza, whichever is heard of
+    /// first. The other one is late and no news: a link that is online does not go back to its login.
+    fn shaken(&self, progress: &mut Progress) {
+        if progress.shaken() {
+            self.teller.tell(LinkEvent::Stage(Stage::Login));
+        }
     }
 
     /// The library reports a pairing before it has written it. Nobody is told before it is durable.
@@ -295,4 +312,22 @@ fn stream_error(node: &whatsapp_rust::wacore_binary::Node) -> Option<Ending> {
         tracing::debug!("WhatsApp reported a stream error that ends nothing");
     }
     ending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_handshake_of_a_connection_is_over_once() {
+        let mut progress = Progress::default();
+        assert!(progress.shaken());
+        assert!(!progress.shaken(), "the word that came late");
+        // The next connection, of a pairing that goes on.
+        progress = Progress {
+            reached: Reached::Socket,
+            ..Progress::default()
+        };
+        assert!(progress.shaken());
+    }
 }

@@ -5,7 +5,7 @@
 mod network;
 mod odd;
 mod pairing;
-mod person;
+pub(crate) mod person;
 mod row;
 mod slow;
 mod unlink;

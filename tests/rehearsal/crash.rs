@@ -76,7 +76,7 @@ async fn die_in_a_logout(stage: &mut Stage, device: &str, step: Step, moment: &s
     }
     let points = format!("{}:{moment}=return(kill)", step.as_str());
     stage.start_with(&[("FAILPOINTS", &points)]).await;
-    stage.settled("alice", Phase::Online).await;
+    stage.until("alice", Phase::Online).await;
     stage.sim.replace(device).await.expect("replace");
     stage.died();
 }
@@ -160,7 +160,7 @@ async fn at_any_moment_of_many_logouts_leaves_each_session_whole_or_gone() {
         let paired = stage.pair_all(&to_pair).await;
         devices.extend(to_pair.into_iter().map(|(user, _)| user).zip(paired));
         for (user, _) in &people {
-            stage.settled(user, Phase::Online).await;
+            stage.until(user, Phase::Online).await;
         }
         // The moment is the point: there is no event to wait for.
         let kill_at = tokio::time::sleep(SPREAD.mul_f64(rand()));

@@ -61,7 +61,7 @@ async fn each_step_that_fails_is_told_and_done_again() {
         }
         let points = format!("{}:before=1*return({errno})", step.as_str());
         stage.start_with(&[("FAILPOINTS", &points)]).await;
-        stage.settled("alice", Phase::Online).await;
+        stage.until("alice", Phase::Online).await;
         stage.sim.replace(&device).await.expect("replace");
         if meaning(step) == Means::Fails {
             let status = stage.phase("alice", Phase::PurgeFailed).await;
@@ -89,7 +89,7 @@ async fn force_logout_tries_at_once_and_says_what_is_left() {
     // It fails by itself, then for the first that asks, and then no more.
     let points = "erase_file:before=2*return(EIO)";
     stage.start_with(&[("FAILPOINTS", points)]).await;
-    stage.settled("alice", Phase::Online).await;
+    stage.until("alice", Phase::Online).await;
     stage.sim.replace(&device).await.expect("replace");
     stage.phase("alice", Phase::PurgeFailed).await;
     let refused = stage.client.force_logout("alice").await;
@@ -126,13 +126,13 @@ async fn what_a_start_cannot_finish_is_finished_later_and_stops_nobody() {
     stage.stop();
     let dies = "trash_sync_to:after=return(kill)";
     stage.start_with(&[("FAILPOINTS", dies)]).await;
-    stage.settled("alice", Phase::Online).await;
+    stage.until("alice", Phase::Online).await;
     stage.sim.replace(&device).await.expect("replace");
     stage.died();
     // The next start finds it, and cannot write the history, with room or without.
     let full = "history_write:before=2*return(ENOSPC)";
     stage.start_with(&[("FAILPOINTS", full)]).await;
-    stage.settled("bob", Phase::Online).await;
+    stage.until("bob", Phase::Online).await;
     assert_eq!(stage.of_user_on_disk("alice").len(), 1);
     assert!(!stage.session_dir("alice").exists(), "it came back");
     // Meanwhile she can begin anew.
@@ -208,7 +208,7 @@ async fn until_it_goes(stage: &mut Stage, left: &str, why: &str, go: impl FnOnce
         }
         other => panic!("{other:?}"),
     }
-    let status = stage.settled("alice", Phase::PurgeFailed).await;
+    let status = stage.until("alice", Phase::PurgeFailed).await;
     assert!(status.retry_at.is_some());
     go();
     stage.ended("alice").await;
@@ -252,7 +252,7 @@ async fn something_mounted_in_a_directory_is_told_and_waited_for() {
     let refused = stage.client.force_logout("alice").await;
     assert_eq!(Stage::code(refused), FailureCode::PurgeFailed);
     assert!(!stage.session_dir("alice").exists());
-    let status = stage.settled("alice", Phase::PurgeFailed).await;
+    let status = stage.until("alice", Phase::PurgeFailed).await;
     let error = status.error.expect("an error");
     assert!(error.contains("trash") && error.contains("busy"), "{error}");
     let moved = stage.of_user_on_disk("alice").remove(0);
@@ -306,7 +306,7 @@ async fn a_disk_that_is_read_only_is_told_at_the_start_and_costs_nothing() {
     assert!(told.contains("read-only"), "{told}");
     disk.remount(MsFlags::empty());
     stage.start().await;
-    let status = stage.settled("alice", Phase::Online).await;
+    let status = stage.until("alice", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, device);
     stage.stop();
 }
@@ -358,7 +358,7 @@ async fn a_full_disk_costs_no_credentials_and_stops_no_logout() {
     disk.make_room();
     stage.stop();
     stage.start().await;
-    let status = stage.settled("bob", Phase::Online).await;
+    let status = stage.until("bob", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, bob);
     stage.stop();
 }

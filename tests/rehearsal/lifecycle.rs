@@ -108,9 +108,7 @@ async fn unlinked_while_the_daemon_was_down() {
     let entry = stage.ended("alice").await;
     assert_eq!(entry.account.expect("an account").jid, device);
     // One unlinked account does not stop the others.
-    if stage.client.status("bob").await.expect("bob").phase != Phase::Online {
-        stage.phase("bob", Phase::Online).await;
-    }
+    stage.until("bob", Phase::Online).await;
     assert!(stage.sim.devices("15550001002").await.expect("devices")[0].jid == other);
     stage.client.force_logout("bob").await.expect("bob");
     stage

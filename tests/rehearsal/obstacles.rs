@@ -160,10 +160,7 @@ async fn corrupt_credentials_get_no_new_identity() {
             None => fs::remove_file(&db).expect("remove"),
         }
         stage.start().await;
-        let mut status = stage.client.status("alice").await.expect("status");
-        if status.phase != Phase::StoreCorrupt {
-            status = stage.phase("alice", Phase::StoreCorrupt).await;
-        }
+        let status = stage.until("alice", Phase::StoreCorrupt).await;
         assert!(
             status.error.is_some_and(|e| e.contains("auth.db")),
             "{name}"
@@ -181,9 +178,7 @@ async fn corrupt_credentials_get_no_new_identity() {
     }
     // Put back, it works.
     stage.start().await;
-    if stage.client.status("alice").await.expect("status").phase != Phase::Online {
-        stage.phase("alice", Phase::Online).await;
-    }
+    stage.until("alice", Phase::Online).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

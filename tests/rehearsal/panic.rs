@@ -1,11 +1,15 @@
 //! A panic in one session's task is that session's failure, and nobody else's. The supervisor runs in
 //! this process: no client can ask a daemon to fail.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+
+use diesel::prelude::*;
 
 use tokio::time::timeout;
 use wasessiond::protocol::{
-    Answer, Cause, Command, Event, EventKind, FailureCode, Message, Phase, Status,
+    Answer, Cause, Command, Event, EventKind, FailureCode, Message, Phase, Status, Unlink,
 };
 use wasessiond::store::Store;
 use wasessiond::supervisor::{Caller, Settings, Supervisor, Watcher};
@@ -71,6 +75,10 @@ async fn status(supervisor: &Supervisor, user: &str) -> Status {
 }
 
 async fn stage() -> (wasim::Server, tempfile::TempDir, Supervisor) {
+    stage_with(Settings::default()).await
+}
+
+async fn stage_with(settings: Settings) -> (wasim::Server, tempfile::TempDir, Supervisor) {
     let sim = wasim::Server::start(wasim::Options::default())
         .await
         .expect("simulator");
@@ -82,7 +90,7 @@ async fn stage() -> (wasim::Server, tempfile::TempDir, Supervisor) {
     })
     .expect("a gateway");
     let store = Store::open(dir.path()).expect("a store");
-    let supervisor = Supervisor::start(store, gateway, Settings::default())
+    let supervisor = Supervisor::start(store, gateway, settings)
         .await
         .expect("start");
     (sim, dir, supervisor)
@@ -126,6 +134,78 @@ async fn stays_in_its_session() {
         bob.since,
         "bob missed a beat"
     );
+    supervisor.stop(Duration::from_secs(10)).await;
+}
+
+/// The files of the state directory that this process has open.
+fn open_files(dir: &Path) -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").expect("read /proc");
+    let files = files
+        .flatten()
+        .filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    files.filter(|file| file.starts_with(dir)).count()
+}
+
+/// An opening of a database cannot be broken off. Half of one would be taken for a broken file.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_is_waited_out_by_the_task_after_one_that_was_ended_by_force() {
+    let (sim, dir, supervisor) = stage_with(Settings {
+        logout_deadline: Duration::from_millis(50),
+        ..Settings::default()
+    })
+    .await;
+    let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
+    pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
+    let alice = || "alice".to_owned();
+    let disconnect = Command::Disconnect { user: alice() };
+    supervisor
+        .execute(ROOT, disconnect)
+        .await
+        .expect("disconnect");
+
+    // Somebody holds the file, so that it cannot be opened at once.
+    let session = dir
+        .path()
+        .canonicalize()
+        .expect("path")
+        .join("sessions/alice");
+    let url = session.join("auth.db");
+    let mut other = SqliteConnection::establish(url.to_str().expect("UTF-8")).expect("open");
+    let hold = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
+    hold.expect("hold it");
+    let held = open_files(&session);
+    let connect = Command::Connect {
+        user: alice(),
+        phone: None,
+    };
+    supervisor.execute(ROOT, connect).await.expect("connect");
+    let opening = timeout(PATIENCE, async {
+        while open_files(&session) == held {
+            tokio::task::yield_now().await;
+        }
+    });
+    opening.await.expect("it is being opened");
+
+    // The logout waits for it, and its task is ended by force for that.
+    let supervisor = Arc::new(supervisor);
+    let force = Command::ForceLogout { user: alice() };
+    let theirs = Arc::clone(&supervisor);
+    let forced = tokio::spawn(async move { theirs.execute(ROOT, force).await });
+    let began_again = |e: &Event| is(e, "alice", Phase::BackingOff);
+    let early = timeout(Duration::from_millis(500), event(&mut watcher, began_again)).await;
+    assert!(early.is_err(), "the next task did not wait: {early:?}");
+    drop(other);
+    event(&mut watcher, began_again).await;
+    match forced.await.expect("no panic").expect("force-logout") {
+        Answer::LoggedOut(report) => assert_eq!(report.entry.unlink, Unlink::Confirmed),
+        other => panic!("{other:?}"),
+    }
+    event(&mut watcher, |e| {
+        assert!(!matches!(e.kind, EventKind::StoreCorrupt | EventKind::Qr));
+        e.kind.ended().is_some()
+    })
+    .await;
+    assert!(!session.exists());
     supervisor.stop(Duration::from_secs(10)).await;
 }
 

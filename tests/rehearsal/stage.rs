@@ -124,11 +124,14 @@ impl Stage {
         event.status.expect("it was looked at")
     }
 
-    /// Waits until the user is in this phase, which it may be already.
-    pub(crate) async fn settled(&mut self, user: &str, phase: Phase) -> Status {
-        match self.client.status(user).await {
-            Ok(status) if status.phase == phase => status,
-            _ => self.phase(user, phase).await,
+    /// The status in this phase: now, or when the session gets there.
+    pub(crate) async fn until(&mut self, user: &str, phase: Phase) -> Status {
+        loop {
+            let status = self.client.status(user).await.expect("a session");
+            if status.phase == phase {
+                return status;
+            }
+            self.event(user, |_| true).await;
         }
     }
 

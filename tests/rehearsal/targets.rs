@@ -1,6 +1,6 @@
 //! Groups and target groups.
 
-use wasessiond::protocol::{FailureCode, TargetEdit};
+use wasessiond::protocol::{FailureCode, Phase, TargetEdit};
 use wasim::Group;
 
 use crate::stage::{PHONE, Stage};
@@ -45,11 +45,7 @@ async fn are_chosen_kept_and_cleared_by_a_logout() {
         [TEAM]
     );
 
-    if status.phase != wasessiond::protocol::Phase::Online {
-        stage
-            .phase("alice", wasessiond::protocol::Phase::Online)
-            .await;
-    }
+    stage.until("alice", Phase::Online).await;
     stage.sim.unlink(&device).await.expect("unlink");
     assert_eq!(stage.ended("alice").await.removed.targets, 1);
     stage.pair("alice", PHONE).await;

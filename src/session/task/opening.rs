@@ -9,7 +9,7 @@ use tracing::Instrument;
 use super::super::logout::close;
 use super::super::machine::Input;
 use super::{Opening, Queue, Task};
-use crate::whatsapp::{AuthError, Link, Scope};
+use crate::whatsapp::{AuthError, Link, Remains, Scope};
 
 /// How long a restored session holds its turn at the most: a server that hangs must not hold up the
 /// others.
@@ -17,8 +17,9 @@ const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// The most a restored session waits before it asks for its turn.
 const RESTORE_SPREAD: Duration = Duration::from_millis(500);
 
-/// How long a link that is being opened may take to be given up.
-const GIVE_UP: Duration = Duration::from_secs(10);
+/// How long what cannot be broken off (a link that is being opened, a write) may hold up a logout: its
+/// reply then says so, within the deadline.
+const GIVE_UP: Duration = Duration::from_secs(8);
 
 impl Task {
     /// Begins to open a link; after a start of the daemon when it is its turn.
@@ -50,7 +51,7 @@ impl Task {
 
     /// Opens a link in a task of its own, so that commands are answered meanwhile.
     pub(super) fn begin_opening(&mut self) {
-        let scope = Scope::new(self.seat.span.clone());
+        let scope = Scope::new(self.seat.span.clone(), self.seat.remains.clone());
         self.scope = Some(scope.clone());
         let (events, told) = mpsc::unbounded_channel();
         self.events = Some(told);
@@ -97,21 +98,24 @@ impl Task {
         }
     }
 
-    /// Waits for a link that was given up while it was being opened.
-    pub(super) async fn nothing_opening(&mut self) -> Result<(), String> {
-        let Some(given_up) = self.given_up.take() else {
-            return Ok(());
-        };
-        let finished = tokio::spawn(finish(given_up));
-        let timely = timeout(GIVE_UP, finished).await;
-        timely
-            .map(|_| ())
-            .map_err(|_| "its credentials are still being opened".to_owned())
+    /// Waits for what cannot be broken off, an opening that was given up above all.
+    pub(super) async fn nothing_remains(&mut self) -> Result<(), String> {
+        if let Some(given_up) = self.given_up.take() {
+            self.seat.remains.leave(finish(given_up));
+        }
+        gone(&self.seat.remains).await
     }
 }
 
+pub(super) async fn gone(remains: &Remains) -> Result<(), String> {
+    let gone = timeout(GIVE_UP, remains.gone()).await;
+    gone.map_err(|_| {
+        "its files are still being opened or written, a disk may be hanging".to_owned()
+    })
+}
+
 /// Sees an opening through, and closes what it opened.
-async fn finish(opening: Opening) {
+pub(super) async fn finish(opening: Opening) {
     if let Ok(Ok(link)) = opening.await {
         let _ = link.close(false).await;
     }

@@ -1,11 +1,13 @@
 //! One user of a daemon that has many: with a connection, a watch and a phone of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::timeout;
 use wasessiond::client::{Client, ClientError, Options, Watch, WatchItem};
-use wasessiond::protocol::{Cause, Event, EventKind, FailureCode, HistoryEntry, Phase, Unlink};
+use wasessiond::protocol::{
+    Cause, Event, EventKind, FailureCode, HistoryEntry, Phase, Stage as Reached, Unlink,
+};
 use wasim::Observation;
 
 use crate::stage::Stage;
@@ -13,21 +15,22 @@ use crate::stage::Stage;
 /// The longest that anything here takes is the return after a 429: a minute of backoff.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-pub(super) struct Person {
-    pub(super) sim: wasim::Server,
-    pub(super) client: Client,
+pub(crate) struct Person {
+    pub(crate) sim: wasim::Server,
+    pub(crate) client: Client,
     watch: Watch,
-    pub(super) user: String,
-    pub(super) phone: String,
+    pub(crate) user: String,
+    pub(crate) phone: String,
     /// The device's JID, once paired.
-    pub(super) device: String,
+    pub(crate) device: String,
     state: PathBuf,
+    socket: PathBuf,
     pid: i32,
 }
 
 impl Person {
     /// Number `number` of a stage: each has a name and a phone of its own.
-    pub(super) async fn new(stage: &Stage, number: usize) -> Self {
+    pub(crate) async fn new(stage: &Stage, number: usize) -> Self {
         let user = format!("user{number}");
         let (client, watch) = join(stage, &user).await;
         Self {
@@ -38,35 +41,41 @@ impl Person {
             phone: format!("1555000{:04}", 2000 + number),
             device: String::new(),
             state: stage.state(),
+            socket: stage.daemon.as_ref().expect("it runs").socket.clone(),
             pid: stage.daemon.as_ref().expect("it runs").pid(),
         }
     }
 
     /// Likewise, paired and online.
-    pub(super) async fn paired(stage: &Stage, number: usize) -> Self {
+    pub(crate) async fn paired(stage: &Stage, number: usize) -> Self {
         let mut person = Self::new(stage, number).await;
         person.pair().await;
         person
     }
 
     /// Joins the daemon that was started again.
-    pub(super) async fn rejoin(&mut self, stage: &Stage) {
+    pub(crate) async fn rejoin(&mut self, stage: &Stage) {
         (self.client, self.watch) = join(stage, &self.user).await;
         self.pid = stage.daemon.as_ref().expect("it runs").pid();
     }
 
-    pub(super) async fn connect(&self) -> Phase {
+    /// Where another client of the same daemon connects.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    pub(crate) async fn connect(&self) -> Phase {
         let status = self.client.connect_session(&self.user, None).await;
         status.expect("connect").phase
     }
 
-    pub(super) async fn qr(&mut self) -> String {
+    pub(crate) async fn qr(&mut self) -> String {
         let event = self.event(|e| matches!(e.kind, EventKind::Qr)).await;
         let qr = event.status.and_then(|s| s.qr).expect("a QR code");
         qr.code.expect("its text").reveal().to_owned()
     }
 
-    pub(super) async fn pair(&mut self) {
+    pub(crate) async fn pair(&mut self) {
         self.connect().await;
         let qr = self.qr().await;
         let device = self.sim.scan(&qr, &self.phone).await.expect("scan");
@@ -77,7 +86,7 @@ impl Person {
 
     // ---- what happens ---------------------------------------------------------------------------
 
-    pub(super) async fn next(&mut self) -> Event {
+    pub(crate) async fn next(&mut self) -> Event {
         match timeout(PATIENCE, self.watch.next()).await {
             Ok(Ok(WatchItem::Event(event))) => {
                 let again = matches!(event.kind, EventKind::Qr) && !self.device.is_empty();
@@ -91,7 +100,7 @@ impl Person {
     }
 
     /// Waits for an event. What was paired does not end unless that is what is waited for.
-    pub(super) async fn event(&mut self, fits: impl Fn(&Event) -> bool) -> Event {
+    pub(crate) async fn event(&mut self, fits: impl Fn(&Event) -> bool) -> Event {
         loop {
             let event = self.next().await;
             if fits(&event) {
@@ -101,13 +110,40 @@ impl Person {
         }
     }
 
-    pub(super) async fn phase(&mut self, phase: Phase) -> Event {
+    pub(crate) async fn phase(&mut self, phase: Phase) -> Event {
         self.event(|e| e.status.as_ref().is_some_and(|s| s.phase == phase))
             .await
     }
 
+    /// The phase now; `None`: there is no session.
+    pub(crate) async fn now(&self) -> Option<Phase> {
+        match self.client.status(&self.user).await {
+            Ok(status) => Some(status.phase),
+            Err(ClientError::Failure(f)) if f.code == FailureCode::NotFound => None,
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// Waits until this holds of the session, which may be now.
+    pub(crate) async fn until(&mut self, phase: Option<Phase>) {
+        while self.now().await != phase {
+            self.next().await;
+        }
+    }
+
+    /// Waits until connecting got to this stage, which may be now.
+    pub(crate) async fn until_stage(&mut self, stage: Reached) {
+        loop {
+            let status = self.client.status(&self.user).await.expect("status");
+            if status.connecting.is_some_and(|c| c.stage == stage) {
+                return;
+            }
+            self.next().await;
+        }
+    }
+
     /// Waits until it is online, as the device it was, without a QR code.
-    pub(super) async fn online(&mut self) {
+    pub(crate) async fn online(&mut self) {
         let status = self.phase(Phase::Online).await.status.expect("a status");
         assert_eq!(status.account.expect("an account").jid, self.device);
         self.has_credentials();
@@ -115,13 +151,13 @@ impl Person {
 
     /// Whether an event has come that was not looked at. Events and answers come in order on one
     /// connection, so that after an answer this is no race.
-    pub(super) async fn pending(&mut self) -> Option<WatchItem> {
+    pub(crate) async fn pending(&mut self) -> Option<WatchItem> {
         let next = timeout(Duration::ZERO, self.watch.next()).await.ok()?;
         Some(next.expect("the watch goes on"))
     }
 
     /// What the simulator saw of this device since then, among what fits.
-    pub(super) async fn seen(
+    pub(crate) async fn seen(
         &self,
         position: u64,
         fits: impl Fn(&Observation) -> bool,
@@ -135,21 +171,49 @@ impl Person {
 
     // ---- what is left ---------------------------------------------------------------------------
 
-    pub(super) fn has_credentials(&self) {
-        let file = self.state.join("sessions").join(&self.user).join("auth.db");
-        let length = std::fs::metadata(file).map(|m| m.len());
+    pub(crate) fn credentials(&self) -> PathBuf {
+        self.state.join("sessions").join(&self.user).join("auth.db")
+    }
+
+    pub(crate) fn has_credentials(&self) {
+        let length = std::fs::metadata(self.credentials()).map(|m| m.len());
         assert!(
             length.as_ref().is_ok_and(|l| *l > 0),
             "no credentials: {length:?}"
         );
     }
 
+    /// The credentials are there as long as the history has no more ends than these.
+    pub(crate) async fn has_credentials_unless_it_ended(&self, ends: usize) {
+        if self.credentials().exists() {
+            return;
+        }
+        // It was removed just now: then its end is in the history, or on its way there.
+        loop {
+            let history = self.client.history(Some(&self.user), None).await;
+            if history.expect("history").len() > ends {
+                return;
+            }
+            let leaving = self.now().await == Some(Phase::LoggingOut);
+            assert!(leaving, "no credentials, and nobody said why");
+        }
+    }
+
     /// Nothing is left, on the disk, in the daemon, in its answers, and it was one logout.
-    pub(super) async fn is_gone(&self, cause: Cause, unlink: Unlink) -> HistoryEntry {
+    pub(crate) async fn is_gone(&self, cause: Cause, unlink: Unlink) -> HistoryEntry {
+        let history = self.nothing_left().await;
+        assert_eq!(history.len(), 1, "one logout: {history:?}");
+        assert_eq!((history[0].cause, history[0].unlink), (cause, unlink));
+        history[0].clone()
+    }
+
+    /// Nothing is left, on the disk, in the daemon, in its answers; returns how its sessions ended, the
+    /// last one first.
+    pub(crate) async fn nothing_left(&self) -> Vec<HistoryEntry> {
         let session = self.state.join("sessions").join(&self.user);
         assert!(!session.exists(), "something is left on the disk");
         let trash = format!("{}/{}.", self.state.join("trash").display(), self.user);
-        let ours = |path: &std::path::Path| {
+        let ours = |path: &Path| {
             path.starts_with(&session) || path.display().to_string().starts_with(&trash)
         };
         let in_trash = std::fs::read_dir(self.state.join("trash")).expect("read");
@@ -163,19 +227,17 @@ impl Person {
         {
             assert!(!ours(&file), "still open: {}", file.display());
         }
+        let history = self.client.history(Some(&self.user), None).await;
+        let history = history.expect("history");
         match self.client.status(&self.user).await {
             Err(ClientError::Failure(failure)) => {
                 assert_eq!(failure.code, FailureCode::NotFound);
                 let last = failure.last_logout.expect("the last logout");
-                assert_eq!((last.cause, last.unlink), (cause, unlink));
+                assert_eq!(Some(&*last), history.first());
             }
             other => panic!("it should be gone: {other:?}"),
         }
-        let history = self.client.history(Some(&self.user), None).await;
-        let history = history.expect("history");
-        assert_eq!(history.len(), 1, "one logout: {history:?}");
-        assert_eq!((history[0].cause, history[0].unlink), (cause, unlink));
-        history[0].clone()
+        history
     }
 }
 

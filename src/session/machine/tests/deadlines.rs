@@ -42,6 +42,9 @@ fn leads_on(machine: &Machine, now: jiff::Timestamp, settings: &Settings) -> Tes
 
 fn has_an_end(step: &Taken<'_>) -> TestCaseResult {
     let due = step.after.deadline(step.settings);
+    if step.after.phase == Phase::Held && step.after.paired {
+        prop_assert_eq!(due, step.after.status().held_until);
+    }
     match step.after.phase {
         Phase::BackingOff
         | Phase::Held
@@ -49,6 +52,8 @@ fn has_an_end(step: &Taken<'_>) -> TestCaseResult {
         | Phase::AwaitingScan
         | Phase::AwaitingCode => prop_assert!(due.is_some()),
         Phase::LoggingOut | Phase::StoreCorrupt => prop_assert_eq!(due, None),
+        // Whatever waits for a person is left alone, and what WhatsApp holds is until then.
+        Phase::Parked | Phase::Disconnected if step.after.paired => prop_assert_eq!(due, None),
         Phase::Connecting | Phase::Online | Phase::Parked | Phase::Disconnected => {
             // Services do not accumulate: a pairing ends by itself wherever it is.
             prop_assert!(step.after.paired || due.is_some());
