@@ -83,6 +83,15 @@ struct Progress {
     name: Option<String>,
 }
 
+impl Progress {
+    /// The handshake is done: what begins now. It is noticed by a task of its own, which on a busy
+    /// machine may come to it when the login, and all else, is done already: then nothing begins.
+    fn shaken(&mut self) -> Option<Stage> {
+        self.reached = Reached::Handshake;
+        self.logged_in_at.is_none().then_some(Stage::Login)
+    }
+}
+
 impl Story {
     /// Reads signals until the link is over, and tells what they mean.
     pub(super) async fn tell(
@@ -114,8 +123,9 @@ impl Story {
             Signal::Dialing => self.teller.tell(LinkEvent::Stage(Stage::Transport)),
             Signal::Dialed => self.dialed(progress),
             Signal::Shaken => {
-                progress.reached = Reached::Handshake;
-                self.teller.tell(LinkEvent::Stage(Stage::Login));
+                if let Some(stage) = progress.shaken() {
+                    self.teller.tell(LinkEvent::Stage(stage));
+                }
             }
             Signal::Failed(ending) => return Some(ending),
             Signal::Closed(_) | Signal::StreamEnd if progress.restarting => {}
@@ -295,4 +305,21 @@ fn stream_error(node: &whatsapp_rust::wacore_binary::Node) -> Option<Ending> {
         tracing::debug!("WhatsApp reported a stream error that ends nothing");
     }
     ending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handshake_that_is_noticed_after_the_login_begins_nothing() {
+        let mut progress = Progress::default();
+        assert_eq!(progress.shaken(), Some(Stage::Login));
+        let mut progress = Progress {
+            logged_in_at: Some(Instant::now()),
+            ..Progress::default()
+        };
+        assert_eq!(progress.shaken(), None);
+        assert!(progress.reached == Reached::Handshake);
+    }
 }
