@@ -130,7 +130,7 @@ impl Purge {
         let (sessions, trash) = (parent(&self.session), parent(&self.trash));
         // A rename of an earlier try may have been made without its syncs; and where there is no
         // directory any more, there is nothing to rename.
-        if self.session.exists() {
+        if is_there(&self.session)? {
             self.write_intent(intent);
             fs::rename(&self.session, &self.trash)
                 .map_err(|e| StoreError::io("move to the trash", &self.session, e))?;
@@ -210,12 +210,25 @@ fn erase(dir: &Path) -> Result<(), PurgeFailed> {
         left: dir.to_owned(),
         source,
     };
-    match fs::remove_dir_all(dir) {
+    let erased = match fs::symlink_metadata(dir) {
+        Ok(meta) if !meta.is_dir() => fs::remove_file(dir),
+        _ => fs::remove_dir_all(dir),
+    };
+    match erased {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(failed(StoreError::io("erase", dir, e))),
     }
     durable::sync_dir(parent(dir)).map_err(failed)
+}
+
+/// Whether anything has that name: a link that leads nowhere is something, too.
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(StoreError::io("look at", path, e)),
+    }
 }
 
 /// Counts the files below a directory and their bytes. The intent is the purge's own, so it does not
@@ -336,6 +349,27 @@ mod tests {
         fs::remove_dir_all(&obstacle).expect("rmdir");
         purge.commit(&intent(&alice)).expect("once the way is free");
         assert!(!store.session_dir(&alice).exists());
+    }
+
+    #[test]
+    fn what_stands_in_a_directorys_place_goes_too() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (store, alice) = store_with_alice(dir.path());
+        let place = store.session_dir(&alice);
+        fs::remove_dir_all(&place).expect("remove");
+        let in_its_place: [&dyn Fn(); 3] = [
+            &|| fs::write(&place, b"x").expect("a file"),
+            &|| std::os::unix::fs::symlink(&place, &place).expect("a link to itself"),
+            &|| std::os::unix::fs::symlink("/nowhere", &place).expect("a link to nowhere"),
+        ];
+        for put in in_its_place {
+            put();
+            let mut purge = store.purge(&alice);
+            purge.commit(&intent(&alice)).expect("commit");
+            purge.erase().expect("erase");
+            assert_eq!(names(&dir.path().join("sessions")), Vec::<String>::new());
+            assert_eq!(names(&dir.path().join("trash")), Vec::<String>::new());
+        }
     }
 
     #[test]
