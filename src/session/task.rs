@@ -416,7 +416,7 @@ impl Task {
         self.forget_link();
         self.nothing_opening().await?;
         let within = self.seat.settings.borrow().unlink_timeout;
-        let Some(mut intent) = self.machine.intent().cloned() else {
+        let Some(decided) = self.machine.intent() else {
             return Err("no logout was decided".to_owned());
         };
         let logout = Logout {
@@ -425,13 +425,16 @@ impl Task {
             history: &self.seat.history,
             auth_db: self.seat.store.auth_db(&self.seat.user),
             scope: Scope::new(self.seat.span.clone()),
-            was_paired: intent.account.is_some(),
+            was_paired: decided.account.is_some(),
         };
         if unlink {
-            intent.unlink = logout.unlink(&mut self.link, within).await;
-            self.machine.unlinked(intent.unlink);
+            let unlinked = logout.unlink(&mut self.link, within).await;
+            self.machine.unlinked(unlinked);
         }
         close(&mut self.link, false).await?;
+        let Some(intent) = self.machine.intent().cloned() else {
+            return Err("no logout was decided".to_owned());
+        };
         let entry = logout.purge(&mut self.purge, &intent).await?;
         self.gone = Some(entry);
         Ok(())
