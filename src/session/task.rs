@@ -51,12 +51,23 @@ pub struct Seat {
     pub report: Report,
     /// Where commands come from.
     pub commands: mpsc::Receiver<SessionCommand>,
+    /// One that came before the task began.
+    pub early: Option<SessionCommand>,
     /// Fires when the daemon stops.
     pub stop: CancellationToken,
     /// After a start: whose turn it is to connect.
     pub turn: Option<Arc<Semaphore>>,
     /// The span that everything of this session logs in.
     pub span: tracing::Span,
+}
+
+impl Seat {
+    /// Takes no more commands, and returns those that wait.
+    pub fn drain(&mut self) -> Vec<SessionCommand> {
+        self.commands.close();
+        let waiting = std::iter::from_fn(|| self.commands.try_recv().ok());
+        self.early.take().into_iter().chain(waiting).collect()
+    }
 }
 
 /// How a session's task ended.
@@ -92,6 +103,8 @@ type Opening = JoinHandle<Result<Link, AuthError>>;
 
 /// Runs a session until it ends.
 pub async fn run(seat: Seat, record: Record, origin: Origin) -> Outcome {
+    #[cfg(feature = "simulator")]
+    fail_if_named("session_run", &seat.user);
     let (machine, effects) = Machine::new(
         seat.user.clone(),
         record,
@@ -197,7 +210,7 @@ impl Task {
         };
         tokio::select! {
             () = self.seat.stop.cancelled() => Wake::Stop,
-            command = self.seat.commands.recv() => match command {
+            command = command(&mut self.seat.early, &mut self.seat.commands) => match command {
                 Some(command) => Wake::Command(command),
                 // The supervisor is gone, and so is everybody who could ask.
                 None => Wake::Stop,
@@ -230,6 +243,8 @@ impl Task {
     }
 
     async fn command(&mut self, command: SessionCommand) {
+        #[cfg(feature = "simulator")]
+        fail_if_named("session_command", &self.seat.user);
         match command {
             SessionCommand::Targets { edit, reply } if edit != TargetEdit::Show => {
                 match self.cannot_change() {
@@ -443,11 +458,10 @@ impl Task {
     // ---- ends -----------------------------------------------------------------------------------
 
     fn logged_out(mut self, entry: HistoryEntry) -> Outcome {
-        self.seat.commands.close();
         self.refuse_code(false, None, &format!("the pairing ended ({})", entry.cause));
         let mut waiters = std::mem::take(&mut self.logout_waiters);
         let mut left = Vec::new();
-        while let Ok(command) = self.seat.commands.try_recv() {
+        for command in self.seat.drain() {
             match command {
                 // Twice at once: both asked for the same, and it is done.
                 SessionCommand::ForceLogout { reply, .. } => waiters.push(reply),
@@ -493,6 +507,16 @@ async fn next(events: &mut Option<mpsc::UnboundedReceiver<LinkEvent>>) -> Option
     }
 }
 
+async fn command(
+    early: &mut Option<SessionCommand>,
+    commands: &mut mpsc::Receiver<SessionCommand>,
+) -> Option<SessionCommand> {
+    match early.take() {
+        Some(command) => Some(command),
+        None => commands.recv().await,
+    }
+}
+
 async fn turn_over(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
@@ -515,6 +539,17 @@ fn ask_failure(user: &UserId, error: &AskError) -> Failure {
         failure.retry_after = retry_after.map(|wait| wait.as_secs().max(1));
     }
     failure
+}
+
+/// `FAILPOINTS="session_command=return(alice)"`: every command takes the task of alice's session down;
+/// `session_run`: it fails before it has said a word.
+#[cfg(feature = "simulator")]
+fn fail_if_named(point: &str, user: &UserId) {
+    fail::fail_point!(point, |named: Option<String>| {
+        if named.is_some_and(|named| named == user.as_str()) {
+            fail_on_purpose();
+        }
+    });
 }
 
 #[allow(

@@ -1,5 +1,7 @@
 //! The start: finishes purges that a crash interrupted, and reads what sessions there are.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::protocol::UserId;
 use crate::store::{Found, History, Record, Store, StoreError};
 
@@ -16,8 +18,9 @@ pub(super) async fn read(
 ) -> Result<(Vec<Restored>, History), StoreError> {
     let store = store.clone();
     let work = tokio::task::spawn_blocking(move || {
-        let mut history = store.history(history_limit)?;
-        finish_purges(&store, &mut history, None)?;
+        let history = Mutex::new(store.history(history_limit)?);
+        finish_purges(&store, &history, None)?;
+        let history = history.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok((sessions(&store)?, history))
     });
     match work.await {
@@ -28,16 +31,19 @@ pub(super) async fn read(
 }
 
 /// What is in the trash was committed: its line is written if the crash came before, and it is erased.
-/// With `only`, that of this user: those of others may be under way.
+/// With `only`, that of this user: those of others may be under way. The history is free while it
+/// erases: others write to it and read from it.
 pub(super) fn finish_purges(
     store: &Store,
-    history: &mut History,
+    history: &Mutex<History>,
     only: Option<&UserId>,
 ) -> Result<(), StoreError> {
     let left = store.leftovers()?.into_iter();
     for left in left.filter(|left| only.is_none_or(|user| left.user == user.as_str())) {
         if let Some(entry) = &left.entry {
+            let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
             history.append(&left.id, entry)?;
+            drop(history);
             tracing::info!(user = %entry.user, "finished a logout that was interrupted");
         }
         // It is nobody's session any more; what cannot be erased is tried again at the next start.
