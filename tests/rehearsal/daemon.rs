@@ -11,6 +11,9 @@ use nix::unistd::Pid;
 /// How long a start or a stop may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The daemon.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wasessiond");
+
 /// A running daemon. Dropped, it is killed.
 pub(crate) struct Daemon {
     child: Child,
@@ -20,6 +23,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts one and waits until it says READY=1.
     pub(crate) fn start(home: &Path) -> Self {
+        Self::launch(home, Command::new(PROGRAM))
+    }
+
+    /// The same by a command of the caller's, which runs what it is given besides.
+    pub(crate) fn launch(home: &Path, mut command: Command) -> Self {
         let notify = home.join("notify.sock");
         let _ = std::fs::remove_file(&notify);
         let datagrams = UnixDatagram::bind(&notify).expect("bind the notify socket");
@@ -32,7 +40,7 @@ impl Daemon {
             .open(home.join("daemon.log"))
             .expect("open the log");
         let socket = home.join("control.sock");
-        let child = Command::new(env!("CARGO_BIN_EXE_wasessiond"))
+        let child = command
             .arg("--config")
             .arg(home.join("config.toml"))
             .arg("--state")

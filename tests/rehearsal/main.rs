@@ -10,14 +10,19 @@
     reason = "a test that fails, fails: what is lint-worthy in a daemon is the point here"
 )]
 
+mod blast;
 mod conflict;
 mod conformance;
 mod crash;
 mod daemon;
 mod forced;
+#[cfg(feature = "ctl")]
+mod history;
 mod lifecycle;
 mod obstacles;
 mod pairing;
 mod panic;
+#[cfg(feature = "ctl")]
+mod secrets;
 mod stage;
 mod targets;
