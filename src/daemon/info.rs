@@ -1,6 +1,7 @@
 //! What the daemon says of itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::state::Daemon;
 use crate::protocol::{Count, Info};
@@ -24,11 +25,16 @@ impl Daemon {
             phases: counts(&census.phases),
             logouts: counts(&census.logouts),
             purge_failures: census.purge_failures,
-            purge_median_ms: census
-                .purge_median
-                .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            purge_median_ms: census.purge_median.map(milliseconds),
+            purges: census.purges,
+            purge_total_ms: milliseconds(census.purge_total),
+            purge_longest_ms: census.purge_longest.map(milliseconds),
         }
     }
+}
+
+fn milliseconds(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn counts<N: ToString>(of: &BTreeMap<N, u64>) -> Vec<Count> {

@@ -26,11 +26,17 @@ pub struct Info {
     pub phases: Vec<Count>,
     /// Logouts since the daemon started, by cause.
     pub logouts: Vec<Count>,
-    /// Purges since the daemon started that failed at first.
+    /// Tries to purge since the daemon started that failed; each is tried again.
     pub purge_failures: u64,
     /// How long the purges since the daemon started took from the decision to the announcement, in
     /// milliseconds: the middle one of the last thousand.
     pub purge_median_ms: Option<u64>,
+    /// How many purges finished since the daemon started.
+    pub purges: u64,
+    /// How long they took together, in milliseconds.
+    pub purge_total_ms: u64,
+    /// How long the longest of them took, in milliseconds.
+    pub purge_longest_ms: Option<u64>,
 }
 
 /// How many of something.

@@ -8,14 +8,45 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::command::{LogoutReply, Stopped};
-use crate::protocol::{Cause, Failure, HistoryEntry, LogoutReport, Stage, Unlink, UserId};
+use crate::protocol::{
+    Cause, Failure, HistoryEntry, LogoutReport, Redacted, Stage, Unlink, UserId,
+};
 use crate::store::{History, Intent, Purge, Store};
-use crate::whatsapp::{Gateway, Link, LinkEvent, Scope, Stored, look_into};
+use crate::whatsapp::{Ending, Gateway, Link, LinkEvent, Scope, Stored, look_into};
 
 /// How long a descriptor of this process may stay open below a directory whose link is closed.
 const LAST_DESCRIPTORS: Duration = Duration::from_secs(5);
 /// How often to look again. Closing takes milliseconds.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// How unlinking went, and what WhatsApp said when the login for it was refused: the token to appeal
+/// with comes once.
+#[derive(Debug)]
+pub(super) struct Unlinked {
+    pub(super) unlink: Unlink,
+    pub(super) text: Option<String>,
+    pub(super) appeal_token: Option<Redacted>,
+}
+
+impl From<Unlink> for Unlinked {
+    fn from(unlink: Unlink) -> Self {
+        Self {
+            unlink,
+            text: None,
+            appeal_token: None,
+        }
+    }
+}
+
+impl From<Ending> for Unlinked {
+    fn from(ending: Ending) -> Self {
+        Self {
+            unlink: ending.as_unlink(),
+            text: ending.text,
+            appeal_token: ending.appeal_token,
+        }
+    }
+}
 
 /// What a session still holds when its logout begins, and what the logout needs.
 pub(super) struct Logout<'a> {
@@ -31,27 +62,29 @@ pub(super) struct Logout<'a> {
 impl Logout<'_> {
     /// Asks WhatsApp to remove the device: over the link that is up, or over one that is opened for
     /// it, as far as there is time.
-    pub(super) async fn unlink(&self, link: &mut Option<Link>, within: Duration) -> Unlink {
+    pub(super) async fn unlink(&self, link: &mut Option<Link>, within: Duration) -> Unlinked {
         let deadline = Instant::now() + within;
         if let Some(up) = link.as_ref().filter(|link| link.is_logged_in()) {
-            return up.unlink(within).await;
+            return up.unlink(within).await.into();
         }
         close(link, false).await.ok();
         match look_into(&self.auth_db, self.scope.remains()).await {
             Ok(Stored::Paired(_)) => {}
             Ok(Stored::Nothing | Stored::Unpaired) if !self.was_paired => {
-                return Unlink::NotLinked;
+                return Unlink::NotLinked.into();
             }
             // Perhaps it is linked; nobody can tell, and nobody can log in with it.
-            Ok(Stored::Nothing | Stored::Unpaired) | Err(_) => return Unlink::Unreachable,
+            Ok(Stored::Nothing | Stored::Unpaired) | Err(_) => {
+                return Unlink::Unreachable.into();
+            }
         }
         let over_a_new_link = self.unlink_over_a_new_link(link, deadline);
         timeout_at(deadline, over_a_new_link)
             .await
-            .unwrap_or(Unlink::Unreachable)
+            .unwrap_or_else(|_| Unlink::Unreachable.into())
     }
 
-    async fn unlink_over_a_new_link(&self, link: &mut Option<Link>, deadline: Instant) -> Unlink {
+    async fn unlink_over_a_new_link(&self, link: &mut Option<Link>, deadline: Instant) -> Unlinked {
         let (events, mut told) = tokio::sync::mpsc::unbounded_channel();
         let opened = Link::open(
             self.gateway,
@@ -62,7 +95,7 @@ impl Logout<'_> {
         )
         .await;
         let Ok(opened) = opened else {
-            return Unlink::Unreachable;
+            return Unlink::Unreachable.into();
         };
         // Kept where the caller closes it, whatever happens here.
         let opened = link.insert(opened);
@@ -71,13 +104,13 @@ impl Logout<'_> {
                 // The login is accepted; that the link is ready for more need not be waited for.
                 LinkEvent::Stage(Stage::Sync) => {
                     let left = deadline.saturating_duration_since(Instant::now());
-                    return opened.unlink(left).await;
+                    return opened.unlink(left).await.into();
                 }
-                LinkEvent::Ended(ending) => return ending.as_unlink(),
+                LinkEvent::Ended(ending) => return ending.into(),
                 _ => {}
             }
         }
-        Unlink::Unreachable
+        Unlink::Unreachable.into()
     }
 
     /// The destructive half. The link must be closed.

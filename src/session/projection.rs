@@ -1,8 +1,9 @@
 //! A session's state as everybody sees it.
 
 use super::advice::next_action;
+use super::logout::Unlinked;
 use super::machine::Machine;
-use crate::protocol::{Phase, Status, Unlink};
+use crate::protocol::{Account, Phase, Status, Unlink};
 use crate::store::{Intent, Record};
 
 impl Machine {
@@ -54,9 +55,19 @@ impl Machine {
     }
 
     /// Notes how the unlink went: a purge that has to be repeated must know.
-    pub(super) fn unlinked(&mut self, unlink: Unlink) {
+    pub(super) fn unlinked(&mut self, unlinked: Unlinked) {
         if let Some(intent) = &mut self.intent {
-            intent.unlink = unlink;
+            intent.unlink = unlinked.unlink;
+            intent.text = unlinked.text.or(intent.text.take());
+            intent.appeal_token = unlinked.appeal_token.or(intent.appeal_token.take());
+        }
+    }
+
+    /// Notes that the phone had accepted the device when its session was to be removed already.
+    pub(super) fn paired_too_late(&mut self, account: Account) {
+        if let Some(intent) = &mut self.intent {
+            intent.account = Some(account);
+            intent.unlink = Unlink::Unreachable;
         }
     }
 

@@ -24,7 +24,7 @@ use super::standing::{Standing, look};
 use super::targets::Change;
 use crate::protocol::{
     Account, EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status,
-    TargetEdit, Unlink, UserId,
+    TargetEdit, UserId,
 };
 use crate::store::{Desired, History, Purge, Record, Store};
 use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Remains, Scope};
@@ -51,6 +51,8 @@ pub struct Seat {
     pub report: Report,
     /// Where commands come from.
     pub commands: mpsc::Receiver<SessionCommand>,
+    /// One that came before the task began.
+    pub early: Option<SessionCommand>,
     /// Fires when the daemon stops.
     pub stop: CancellationToken,
     /// After a start: whose turn it is to connect.
@@ -59,6 +61,15 @@ pub struct Seat {
     pub remains: Remains,
     /// The span that everything of this session logs in.
     pub span: tracing::Span,
+}
+
+impl Seat {
+    /// Takes no more commands, and returns those that wait.
+    pub fn drain(&mut self) -> Vec<SessionCommand> {
+        self.commands.close();
+        let waiting = std::iter::from_fn(|| self.commands.try_recv().ok());
+        self.early.take().into_iter().chain(waiting).collect()
+    }
 }
 
 /// How a session's task ended.
@@ -94,6 +105,8 @@ type Opening = JoinHandle<Result<Link, AuthError>>;
 
 /// Runs a session until it ends.
 pub async fn run(seat: Seat, record: Record, origin: Origin) -> Outcome {
+    #[cfg(feature = "simulator")]
+    fail_if_named("session_run", &seat.user);
     let (machine, effects) = Machine::new(
         seat.user.clone(),
         record,
@@ -199,7 +212,7 @@ impl Task {
         };
         tokio::select! {
             () = self.seat.stop.cancelled() => Wake::Stop,
-            command = self.seat.commands.recv() => match command {
+            command = command(&mut self.seat.early, &mut self.seat.commands) => match command {
                 Some(command) => Wake::Command(command),
                 // The supervisor is gone, and so is everybody who could ask.
                 None => Wake::Stop,
@@ -232,6 +245,8 @@ impl Task {
     }
 
     async fn command(&mut self, command: SessionCommand) {
+        #[cfg(feature = "simulator")]
+        fail_if_named("session_command", &self.seat.user);
         match command {
             SessionCommand::Targets { edit, reply } if edit != TargetEdit::Show => {
                 match self.cannot_change() {
@@ -419,29 +434,32 @@ impl Task {
         self.forget_link();
         self.nothing_remains().await?;
         let within = self.seat.settings.borrow().unlink_timeout;
-        let Some(mut intent) = self.machine.intent().cloned() else {
+        let late = self.paired_just_now().await;
+        let unlink = unlink || late.is_some();
+        if let Some(account) = late {
+            self.machine.paired_too_late(account);
+        }
+        let Some(decided) = self.machine.intent() else {
             return Err("no logout was decided".to_owned());
         };
-        let paired_just_now = self.paired_just_now().await;
-        if let Some(account) = &paired_just_now {
-            intent.account = Some(account.clone());
-            intent.unlink = Unlink::Unreachable;
-        }
         let logout = Logout {
             store: &self.seat.store,
             gateway: &self.seat.gateway,
             history: &self.seat.history,
             auth_db: self.seat.store.auth_db(&self.seat.user),
             scope: Scope::new(self.seat.span.clone(), self.seat.remains.clone()),
-            was_paired: intent.account.is_some(),
+            was_paired: decided.account.is_some(),
         };
-        if unlink || paired_just_now.is_some() {
-            intent.unlink = logout.unlink(&mut self.link, within).await;
-            self.machine.unlinked(intent.unlink);
+        if unlink {
+            let unlinked = logout.unlink(&mut self.link, within).await;
+            self.machine.unlinked(unlinked);
         }
         close(&mut self.link, false).await?;
         // An opening for the unlink that ran out of time.
         gone(&self.seat.remains).await?;
+        let Some(intent) = self.machine.intent().cloned() else {
+            return Err("no logout was decided".to_owned());
+        };
         let entry = logout.purge(&mut self.purge, &intent).await?;
         self.gone = Some(entry);
         Ok(())
@@ -459,11 +477,10 @@ impl Task {
     // ---- ends -----------------------------------------------------------------------------------
 
     fn logged_out(mut self, entry: HistoryEntry) -> Outcome {
-        self.seat.commands.close();
         self.refuse_code(false, None, &format!("the pairing ended ({})", entry.cause));
         let mut waiters = std::mem::take(&mut self.logout_waiters);
         let mut left = Vec::new();
-        while let Ok(command) = self.seat.commands.try_recv() {
+        for command in self.seat.drain() {
             match command {
                 // Twice at once: both asked for the same, and it is done.
                 SessionCommand::ForceLogout { reply, .. } => waiters.push(reply),
@@ -527,6 +544,16 @@ async fn next(events: &mut Option<mpsc::UnboundedReceiver<LinkEvent>>) -> Option
     }
 }
 
+async fn command(
+    early: &mut Option<SessionCommand>,
+    commands: &mut mpsc::Receiver<SessionCommand>,
+) -> Option<SessionCommand> {
+    match early.take() {
+        Some(command) => Some(command),
+        None => commands.recv().await,
+    }
+}
+
 async fn turn_over(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
@@ -549,6 +576,17 @@ fn ask_failure(user: &UserId, error: &AskError) -> Failure {
         failure.retry_after = retry_after.map(|wait| wait.as_secs().max(1));
     }
     failure
+}
+
+/// `FAILPOINTS="session_command=return(alice)"`: every command takes the task of alice's session down;
+/// `session_run`: it fails before it has said a word.
+#[cfg(feature = "simulator")]
+fn fail_if_named(point: &str, user: &UserId) {
+    fail::fail_point!(point, |named: Option<String>| {
+        if named.is_some_and(|named| named == user.as_str()) {
+            fail_on_purpose();
+        }
+    });
 }
 
 #[allow(

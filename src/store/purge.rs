@@ -150,7 +150,7 @@ impl Purge {
     fn rename(&mut self, intent: &Intent, to: &Path) -> Result<(), StoreError> {
         // A rename of an earlier try may have been made without its syncs; and where there is no
         // directory any more, there is nothing to rename.
-        if let Ok(meta) = self.session.symlink_metadata() {
+        if let Some(meta) = look_at(&self.session)? {
             // Something else in its place goes as it is; what a link points to is not ours.
             if meta.is_dir() {
                 self.removed = trash::measure(&self.session);
@@ -196,6 +196,15 @@ impl Purge {
 /// Removes an intent that a crash left before its rename: the session is whole and goes on.
 pub(super) fn forget_intent(session: &Path) {
     let _ = fs::remove_file(session.join(INTENT));
+}
+
+/// What has that name, if anything: a link that leads nowhere is something, too.
+fn look_at(path: &Path) -> Result<Option<fs::Metadata>, StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Some(meta)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::io("look at", path, e)),
+    }
 }
 
 /// A name that no other purge has: 64 random bits in hex.
@@ -356,12 +365,13 @@ mod tests {
         let outside = dir.path().join("outside");
         fs::create_dir(&outside).expect("mkdir");
         fs::write(outside.join("theirs"), b"x").expect("write");
-        for what in ["file", "link", "dangling link", "deep"] {
+        for what in ["file", "link", "dangling link", "loop", "deep"] {
             let user: UserId = "alice".parse().expect("id");
             let place = store.session_dir(&user);
             match what {
                 "file" => fs::write(&place, b"a file"),
                 "link" => std::os::unix::fs::symlink(&outside, &place),
+                "loop" => std::os::unix::fs::symlink(&place, &place),
                 "dangling link" => std::os::unix::fs::symlink("nowhere", &place),
                 _ => fs::create_dir_all(place.join("a/b/c")),
             }

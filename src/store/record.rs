@@ -1,6 +1,8 @@
 //! `session.toml`: what the daemon itself knows about a session.
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -106,8 +108,9 @@ impl Record {
     /// Reads it, and changes nothing.
     pub(super) fn read(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
+        let bytes = match read(&path) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Err(StoreError::corrupt(&path, "it is not a file")),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(StoreError::corrupt(&path, "it is missing"));
             }
@@ -133,6 +136,21 @@ impl Record {
         }
         toml::from_str(text).map_err(|e| e.to_string())
     }
+}
+
+/// Reads a file; `None`: it is something else. A pipe in its place would make the reader wait for ever,
+/// and everybody with it.
+fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]

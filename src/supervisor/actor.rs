@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -15,7 +17,8 @@ use super::caller::Caller;
 use super::restore::Restored;
 use super::{Shared, Supervisor};
 use crate::protocol::{
-    Cause, EventKind, Failure, FailureCode, HistoryEntry, PhoneNumber, Removed, Unlink, UserId,
+    Cause, EventKind, Failure, FailureCode, HistoryEntry, Phase, PhoneNumber, Removed, Status,
+    Unlink, UserId,
 };
 use crate::session::{Ended, Outcome, Report, Seat, SessionCommand, answer};
 use crate::whatsapp::{Gateway, Remains};
@@ -70,6 +73,8 @@ struct Entry {
     owner: u32,
     commands: mpsc::Sender<SessionCommand>,
     task: AbortHandle,
+    /// Whether it has told a status.
+    heard: Arc<AtomicBool>,
     /// Deliveries that wait for the task to end, because it is ending or was told to.
     waiting: Vec<Delivery>,
     /// What the task begins that cannot be broken off: the next one waits for it.
@@ -264,7 +269,10 @@ impl Actor {
             None => (None, None),
         };
         let silent = Mutex::new(silent);
+        let heard = Arc::new(AtomicBool::new(false));
+        let speaks = Arc::clone(&heard);
         let report: Report = Arc::new(move |kind, status| {
+            speaks.store(true, Ordering::Relaxed);
             board.changed_to(kind, status);
             silent.lock().unwrap_or_else(PoisonError::into_inner).take();
         });
@@ -277,6 +285,7 @@ impl Actor {
             clock: self.shared.clock,
             report,
             commands: received,
+            early: None,
             stop: self.shared.stop.clone(),
             turn,
             remains: remains.clone(),
@@ -288,6 +297,7 @@ impl Actor {
             owner,
             commands,
             task,
+            heard,
             waiting: Vec::new(),
             remains,
         };
@@ -309,8 +319,8 @@ impl Actor {
         };
         match joined {
             Ok((_, Life::Lived(outcome))) => self.lived(&user, outcome),
-            Ok((_, Life::Unfounded(seat))) => {
-                let mut late = drain(seat);
+            Ok((_, Life::Unfounded(mut seat))) => {
+                let mut late = seat.drain();
                 late.extend(entry.waiting.drain(..).map(|delivery| delivery.command));
                 self.unfounded(&user, entry.owner, late);
             }
@@ -402,7 +412,7 @@ impl Actor {
     }
 
     /// A task that panicked or was cut begins again: what is on the disk decides how.
-    fn failed(&mut self, user: &UserId, gone: &Entry, error: JoinError) {
+    fn failed(&mut self, user: &UserId, before: &Entry, error: JoinError) {
         if self.shared.stop.is_cancelled() {
             return;
         }
@@ -419,9 +429,20 @@ impl Actor {
             .min(LONGEST_AFTER_FAILURE);
         let now = self.shared.clock.now();
         let retry_at = now.checked_add(wait).unwrap_or(now);
-        let birth = Birth::Failed { error, retry_at };
-        let remains = gone.remains.clone();
-        self.begin(user.clone(), gone.owner, birth, None, remains);
+        let owner = before.owner;
+        let unheard = !before.heard.load(Ordering::Relaxed);
+        if unheard {
+            let known = self.shared.board.get(user);
+            let status = unheard_status(user, owner, known, &error, now, retry_at);
+            self.shared.board.changed_to(EventKind::BackingOff, status);
+        }
+        let birth = Birth::Failed {
+            error,
+            retry_at,
+            unheard,
+        };
+        let remains = before.remains.clone();
+        self.begin(user.clone(), owner, birth, None, remains);
     }
 
     fn not_found(&self, user: &UserId, caller: Caller) -> Failure {
@@ -468,23 +489,51 @@ fn refuse(command: SessionCommand, failure: &Failure) {
     }
 }
 
-fn refuse_all(seat: Seat, failure: &Failure) {
-    for command in drain(seat) {
+fn refuse_all(mut seat: Seat, failure: &Failure) {
+    for command in seat.drain() {
         refuse(command, failure);
     }
 }
 
-/// What was still asked of a session whose task did not begin.
-fn drain(mut seat: Seat) -> Vec<SessionCommand> {
-    seat.commands.close();
-    std::iter::from_fn(|| seat.commands.try_recv().ok()).collect()
+/// What is told of a session whose task failed before it could tell anything itself.
+fn unheard_status(
+    user: &UserId,
+    owner: u32,
+    known: Option<Status>,
+    error: &str,
+    now: Timestamp,
+    retry_at: Timestamp,
+) -> Status {
+    let (account, targets, last_activity) = match known {
+        Some(known) => (known.account, known.targets, known.last_activity),
+        None => (None, Vec::new(), None),
+    };
+    Status {
+        user: user.clone(),
+        phase: Phase::BackingOff,
+        since: now,
+        next_action: format!(
+            "Wait: it begins again by itself; `wactl connect {user}` tries at once. The daemon's log says where it failed."
+        ),
+        owner,
+        account,
+        connecting: None,
+        qr: None,
+        pair_code: None,
+        retry_at: Some(retry_at),
+        held_until: None,
+        reason: Some(Cause::TaskFailed),
+        error: Some(error.to_owned()),
+        targets,
+        last_activity,
+    }
 }
 
 /// What is said of a session whose directory vanished without a line in the history: somebody removed
 /// it by hand.
 fn lost_entry(user: &UserId, owner: u32) -> HistoryEntry {
     HistoryEntry {
-        at: jiff::Timestamp::now(),
+        at: Timestamp::now(),
         user: user.clone(),
         cause: Cause::TaskFailed,
         account: None,

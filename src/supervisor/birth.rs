@@ -24,7 +24,12 @@ pub(super) enum Birth {
     /// It was on the disk when the daemon started.
     Restored,
     /// Its task failed.
-    Failed { error: String, retry_at: Timestamp },
+    Failed {
+        error: String,
+        retry_at: Timestamp,
+        /// It failed before it had told a status.
+        unheard: bool,
+    },
 }
 
 /// A task that ended.
@@ -38,7 +43,15 @@ pub(super) enum Life {
 }
 
 /// Looks at the disk, and runs the session.
-pub(super) async fn live(seat: Seat, birth: Birth) -> Life {
+pub(super) async fn live(mut seat: Seat, birth: Birth) -> Life {
+    if let Birth::Failed {
+        retry_at,
+        unheard: true,
+        ..
+    } = &birth
+    {
+        wait(&mut seat, *retry_at).await;
+    }
     if matches!(birth, Birth::Failed { .. }) {
         nothing_remains(&seat).await;
         finish_purge(&seat).await;
@@ -56,7 +69,12 @@ pub(super) async fn live(seat: Seat, birth: Birth) -> Life {
         // Whose it is cannot be read: it is the administrators'.
         (Standing::Unreadable(error), _) => (Record::new(0), Origin::Corrupt(error.to_string())),
         (Standing::Corrupt(why), _) => (Record::new(0), Origin::Corrupt(why)),
-        (Standing::Session { record, paired }, Birth::Failed { error, retry_at }) => {
+        (
+            Standing::Session { record, paired },
+            Birth::Failed {
+                error, retry_at, ..
+            },
+        ) => {
             let origin = Origin::Failed {
                 paired,
                 error,
@@ -69,6 +87,16 @@ pub(super) async fn live(seat: Seat, birth: Birth) -> Life {
         }
     };
     Life::Lived(run(seat, record, origin).await)
+}
+
+/// One that got as far as its first status waits by itself. One that did not would fail as fast as it
+/// can begin, at everybody's cost. Whoever asks for something does not wait.
+async fn wait(seat: &mut Seat, until: Timestamp) {
+    tokio::select! {
+        () = seat.clock.until(Some(until)) => {}
+        () = seat.stop.cancelled() => {}
+        command = seat.commands.recv() => seat.early = command,
+    }
 }
 
 async fn begin_new(seat: Seat, owner: u32, phone: Option<PhoneNumber>) -> Life {

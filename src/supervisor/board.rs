@@ -110,7 +110,8 @@ impl Board {
                     .or_insert_with(Instant::now);
             }
             Phase::PurgeFailed => inner.counters.purge_failed(),
-            _ => {}
+            // Its task failed before the removal was committed, and the session goes on.
+            _ => drop(inner.leaving.remove(&status.user)),
         }
         self.publish(&mut inner, status.user.clone(), kind, Some(status));
     }
@@ -227,4 +228,68 @@ impl Board {
 fn owner(event: &Event) -> Option<u32> {
     let of_status = event.status.as_ref().map(|status| status.owner);
     of_status.or_else(|| event.kind.ended().map(|entry| entry.owner))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::protocol::{Cause, Removed, Unlink};
+
+    fn status(phase: Phase) -> Status {
+        Status {
+            user: "alice".parse().expect("an id"),
+            phase,
+            since: Timestamp::UNIX_EPOCH,
+            next_action: String::new(),
+            owner: 0,
+            account: None,
+            connecting: None,
+            qr: None,
+            pair_code: None,
+            retry_at: None,
+            held_until: None,
+            reason: None,
+            error: None,
+            targets: Vec::new(),
+            last_activity: None,
+        }
+    }
+
+    fn entry() -> HistoryEntry {
+        HistoryEntry {
+            at: Timestamp::UNIX_EPOCH,
+            user: "alice".parse().expect("an id"),
+            cause: Cause::Unlinked,
+            account: None,
+            owner: 0,
+            requested_by: None,
+            unlink: Unlink::NotLinked,
+            removed: Removed::default(),
+            text: None,
+            appeal_token: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_purge_takes_from_the_decision_that_led_to_it() {
+        let board = Board::new();
+        let told = |kind, phase| board.changed_to(kind, status(phase));
+        // A logout whose task failed: the session went on.
+        told(EventKind::LoggingOut, Phase::LoggingOut);
+        told(EventKind::BackingOff, Phase::BackingOff);
+        advance(Duration::from_hours(1)).await;
+        // One whose first try failed.
+        told(EventKind::LoggingOut, Phase::LoggingOut);
+        told(EventKind::PurgeFailed, Phase::PurgeFailed);
+        advance(Duration::from_secs(2)).await;
+        told(EventKind::LoggingOut, Phase::LoggingOut);
+        board.ended(EventKind::LoggedOut(Box::new(entry())), &entry());
+        let census = board.census();
+        assert_eq!((census.purges, census.purge_failures), (1, 1));
+        assert_eq!(census.purge_longest, Some(Duration::from_secs(2)));
+    }
 }

@@ -15,10 +15,16 @@ pub struct Census {
     pub phases: BTreeMap<Phase, u64>,
     /// Ended sessions since the start, by cause.
     pub logouts: BTreeMap<Cause, u64>,
-    /// Purges that did not finish at first.
+    /// Tries to purge that failed; each is tried again.
     pub purge_failures: u64,
     /// The middle one of the last purges, from the decision to the announcement.
     pub purge_median: Option<Duration>,
+    /// Purges that finished since the start.
+    pub purges: u64,
+    /// How long they took together.
+    pub purge_total: Duration,
+    /// How long the longest of them took.
+    pub purge_longest: Option<Duration>,
 }
 
 impl Census {
@@ -45,17 +51,24 @@ impl Census {
 pub(super) struct Counters {
     logouts: BTreeMap<Cause, u64>,
     purge_failures: u64,
-    purges: VecDeque<Duration>,
+    purges: u64,
+    purge_total: Duration,
+    purge_longest: Option<Duration>,
+    /// The last ones.
+    purge_times: VecDeque<Duration>,
 }
 
 impl Counters {
     pub(super) fn logged_out(&mut self, cause: Cause, took: Option<Duration>) {
         *self.logouts.entry(cause).or_default() += 1;
         if let Some(took) = took {
-            if self.purges.len() == PURGES {
-                self.purges.pop_front();
+            self.purges += 1;
+            self.purge_total = self.purge_total.saturating_add(took);
+            self.purge_longest = self.purge_longest.max(Some(took));
+            if self.purge_times.len() == PURGES {
+                self.purge_times.pop_front();
             }
-            self.purges.push_back(took);
+            self.purge_times.push_back(took);
         }
     }
 
@@ -67,14 +80,17 @@ impl Counters {
         let mut census = Census {
             logouts: self.logouts.clone(),
             purge_failures: self.purge_failures,
+            purges: self.purges,
+            purge_total: self.purge_total,
+            purge_longest: self.purge_longest,
             ..Census::default()
         };
         for phase in phases {
             *census.phases.entry(phase).or_default() += 1;
         }
-        let mut purges: Vec<_> = self.purges.iter().copied().collect();
-        purges.sort();
-        census.purge_median = purges.get(purges.len() / 2).copied();
+        let mut times: Vec<_> = self.purge_times.iter().copied().collect();
+        times.sort();
+        census.purge_median = times.get(times.len() / 2).copied();
         census
     }
 }
@@ -94,5 +110,28 @@ mod tests {
         ];
         let census = Counters::default().census(phases.into_iter());
         assert_eq!(census.summary(), "1 online, 2 connecting, 1 parked");
+    }
+
+    #[test]
+    fn logouts_purges_and_their_times_are_counted() {
+        let mut counters = Counters::default();
+        let none = counters.census(std::iter::empty());
+        assert_eq!(none, Census::default());
+        for n in 1..=2000_u64 {
+            counters.logged_out(Cause::Unlinked, Some(Duration::from_millis(n)));
+        }
+        counters.logged_out(Cause::TaskFailed, None);
+        counters.purge_failed();
+        let census = counters.census(std::iter::empty());
+        let by_cause = [(Cause::Unlinked, 2000), (Cause::TaskFailed, 1)];
+        assert_eq!(census.logouts, by_cause.into());
+        assert_eq!((census.purges, census.purge_failures), (2000, 1));
+        assert_eq!(census.purge_total, Duration::from_secs(2001));
+        assert_eq!(census.purge_longest, Some(Duration::from_secs(2)));
+        assert_eq!(
+            census.purge_median,
+            Some(Duration::from_millis(1501)),
+            "of the last thousand"
+        );
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -70,11 +71,12 @@ pub async fn look_into(path: &Path, remains: &Remains) -> Result<Stored, AuthErr
 }
 
 async fn look_at(path: &Path) -> Result<Stored, AuthError> {
-    if is_empty(path) {
-        return Ok(Stored::Unpaired);
-    }
-    if !exists(path)? {
-        return Ok(Stored::Nothing);
+    match head(path).await? {
+        Head::Missing => return Ok(Stored::Nothing),
+        // A crash came between its making and its first transaction. Whoever knows of an account must
+        // not take that for an answer.
+        Head::Empty => return Ok(Stored::Unpaired),
+        Head::Database => {}
     }
     let store = open(path).await?;
     let device = store.load().await.map_err(|e| refused(path, chain(&e)))?;
@@ -88,18 +90,22 @@ async fn look_at(path: &Path) -> Result<Stored, AuthError> {
 
 /// Opens a credentials file that must be there: one that is missing is not made anew.
 pub(super) async fn open_existing(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
-    if exists(path)? {
+    if head(path).await? != Head::Missing {
         return open(path).await;
     }
-    Err(AuthError::Corrupt {
-        path: path.to_owned(),
-        why: "the file is missing although this session was paired".to_owned(),
-    })
+    Err(corrupt(
+        path,
+        "the file is missing although this session was paired",
+    ))
 }
 
 /// Opens a credentials file, or makes it.
 pub(super) async fn open(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
-    let existed = exists(path)?;
+    let existed = match head(path).await? {
+        Head::Missing => false,
+        Head::Database => true,
+        Head::Empty => return Err(corrupt(path, "the file is empty")),
+    };
     let config = SqliteStoreConfig {
         cache_size_kib: CACHE_KIB,
         ..SqliteStoreConfig::default()
@@ -114,45 +120,66 @@ pub(super) async fn open(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
     Ok(Arc::new(store))
 }
 
-/// Whether there is a file that nothing was ever written into: a crash came between its making and its
-/// first transaction. Whoever knows of an account must not take that for an answer.
-fn is_empty(path: &Path) -> bool {
-    let length = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
-    path.exists() && length(path) == 0 && length(&path.with_extension("db-wal")) == 0
+/// What the first look at a file tells.
+#[derive(Debug, PartialEq, Eq)]
+enum Head {
+    Missing,
+    /// Nothing was ever written into it.
+    Empty,
+    Database,
 }
 
-/// Whether there is a file; an error when it cannot be a database.
-fn exists(path: &Path) -> Result<bool, AuthError> {
+/// Looks at the beginning of a file; an error when it cannot be a database. On a thread of its own: a
+/// disk that hangs under one session must not hold up those that share this one.
+async fn head(path: &Path) -> Result<Head, AuthError> {
+    let path = path.to_owned();
+    match tokio::task::spawn_blocking(move || read_head(&path)).await {
+        Ok(head) => head,
+        Err(e) => std::panic::resume_unwind(e.into_panic()),
+    }
+}
+
+fn read_head(path: &Path) -> Result<Head, AuthError> {
     let unavailable = |e: std::io::Error| AuthError::Unavailable {
         path: path.to_owned(),
         why: e.to_string(),
     };
-    let mut file = match File::open(path) {
+    // A pipe in its place would make the reader wait for ever.
+    let opened = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path);
+    let file = match opened {
         Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Head::Missing),
         Err(e) => return Err(unavailable(e)),
     };
+    if !file.metadata().map_err(unavailable)?.is_file() {
+        return Err(corrupt(path, "it is not a file"));
+    }
     let mut head = Vec::with_capacity(MAGIC.len());
-    file.by_ref()
-        .take(MAGIC.len() as u64)
+    file.take(MAGIC.len() as u64)
         .read_to_end(&mut head)
         .map_err(unavailable)?;
     if head == MAGIC {
-        return Ok(true);
+        return Ok(Head::Database);
+    }
+    if !head.is_empty() {
+        return Err(corrupt(path, "it is not an SQLite database"));
     }
     // A database whose first transaction is still in its log has an empty file, and that is fine.
     let log = path.with_extension("db-wal");
-    if head.is_empty() && std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0) {
-        return Ok(true);
+    if std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0) {
+        return Ok(Head::Database);
     }
-    Err(AuthError::Corrupt {
+    Ok(Head::Empty)
+}
+
+fn corrupt(path: &Path, why: &str) -> AuthError {
+    AuthError::Corrupt {
         path: path.to_owned(),
-        why: if head.is_empty() {
-            "the file is empty".to_owned()
-        } else {
-            "it is not an SQLite database".to_owned()
-        },
-    })
+        why: why.to_owned(),
+    }
 }
 
 #[derive(QueryableByName)]

@@ -193,8 +193,9 @@ pub(super) fn of_failure(node: &Node) -> Ending {
             "WhatsApp refused the login without a reason",
         ),
     };
-    ending.text = said(node);
-    ending.appeal_token = attr(node, "appeal_token").map(Redacted::from);
+    let token = attr(node, "appeal_token").filter(|token| !token.is_empty());
+    ending.text = said(node, token.as_deref());
+    ending.appeal_token = token.map(Redacted::from);
     ending
 }
 
@@ -213,8 +214,9 @@ fn of_ban(node: &Node) -> Ending {
     )
 }
 
-/// What WhatsApp says to the person in a `<failure>`.
-fn said(node: &Node) -> Option<String> {
+/// What WhatsApp says to the person in a `<failure>`. It is shown where a token must not be, so one
+/// that stands in it (in a link, say) is taken out.
+fn said(node: &Node, token: Option<&str>) -> Option<String> {
     let parts = [
         "logout_message_header",
         "logout_message_subtext",
@@ -222,7 +224,10 @@ fn said(node: &Node) -> Option<String> {
         "url",
     ];
     let said: Vec<String> = parts.iter().filter_map(|key| attr(node, key)).collect();
-    let text = said.join(" ");
+    let mut text = said.join(" ");
+    if let Some(token) = token {
+        text = text.replace(token, "[token]");
+    }
     (!text.is_empty()).then(|| text.chars().take(LONGEST_TEXT).collect())
 }
 

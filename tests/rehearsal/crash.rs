@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -10,7 +11,7 @@ use wasessiond::client::ClientError;
 use wasessiond::protocol::{Cause, EventKind, FailureCode, Phase};
 use wasessiond::store::Step;
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, PROGRAM};
 use crate::stage::{PHONE, Stage};
 
 /// What became of a session.
@@ -98,7 +99,9 @@ async fn while_a_start_finishes_a_logout_does_not_bring_it_back() {
             let history = stage.state().join("history.jsonl");
             let _ = fs::remove_file(history);
             let points = format!("{}:{moment}=return(kill)", step.as_str());
-            let ended = Daemon::spawn(stage.dir.path(), &[("FAILPOINTS", &points)]);
+            let mut command = Command::new(PROGRAM);
+            command.env("FAILPOINTS", &points);
+            let ended = Daemon::attempt(stage.dir.path(), command);
             assert!(ended.is_err(), "{moment} {step:?}: it was to die");
             stage.start().await;
             let fate = fate(&mut stage, "alice", &device).await;

@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two looks at a child: there is no event for the end of one that is not waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// The daemon.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wasessiond");
 
 /// A running daemon. Dropped, it is killed.
 pub(crate) struct Daemon {
@@ -28,12 +30,19 @@ impl Daemon {
 
     /// Starts one that has these variables in its environment, too.
     pub(crate) fn start_with(home: &Path, environment: &[(&str, &str)]) -> Self {
-        Self::spawn(home, environment)
+        let mut command = Command::new(PROGRAM);
+        command.envs(environment.iter().copied());
+        Self::launch(home, command)
+    }
+
+    /// By a command of the caller's, which runs what it is given besides.
+    pub(crate) fn launch(home: &Path, command: Command) -> Self {
+        Self::attempt(home, command)
             .unwrap_or_else(|failed| panic!("the daemon did not become ready: {failed}"))
     }
 
-    /// [`Daemon::start_with`], for one that may not get so far: the error is how it ended, and its log.
-    pub(crate) fn spawn(home: &Path, environment: &[(&str, &str)]) -> Result<Self, String> {
+    /// [`Daemon::launch`], for one that may not get so far: the error is how it ended, and its log.
+    pub(crate) fn attempt(home: &Path, mut command: Command) -> Result<Self, String> {
         let notify = home.join("notify.sock");
         let _ = std::fs::remove_file(&notify);
         let datagrams = UnixDatagram::bind(&notify).expect("bind the notify socket");
@@ -46,7 +55,7 @@ impl Daemon {
             .open(home.join("daemon.log"))
             .expect("open the log");
         let socket = home.join("control.sock");
-        let child = Command::new(env!("CARGO_BIN_EXE_wasessiond"))
+        let child = command
             .arg("--config")
             .arg(home.join("config.toml"))
             .arg("--state")
@@ -54,7 +63,6 @@ impl Daemon {
             .arg("--socket")
             .arg(&socket)
             .env("NOTIFY_SOCKET", &notify)
-            .envs(environment.iter().copied())
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
@@ -10,7 +11,7 @@ use wasessiond::client::ClientError;
 use wasessiond::protocol::{Cause, FailureCode, Phase, Unlink};
 use wasessiond::store::Step;
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, PROGRAM};
 use crate::stage::{PATIENCE, PHONE, Stage};
 
 // ---- every step, made to fail ---------------------------------------------------------------------
@@ -299,7 +300,7 @@ async fn a_disk_that_is_read_only_is_told_at_the_start_and_costs_nothing() {
     let device = stage.pair("alice", PHONE).await;
     stage.stop();
     disk.remount(MsFlags::MS_RDONLY);
-    let Err(told) = Daemon::spawn(stage.dir.path(), &[]) else {
+    let Err(told) = Daemon::attempt(stage.dir.path(), Command::new(PROGRAM)) else {
         panic!("it started on a disk that it cannot write");
     };
     assert!(told.contains("exit status: 77"), "{told}");

@@ -12,18 +12,23 @@
     reason = "a test that fails, fails: what is lint-worthy in a daemon is the point here"
 )]
 
+mod blast;
 mod conflict;
 mod conformance;
 mod crash;
 mod daemon;
 mod faults;
 mod forced;
+#[cfg(feature = "ctl")]
+mod history;
 mod lifecycle;
 mod model;
 mod obstacles;
 mod pairing;
 mod panic;
 mod races;
+#[cfg(feature = "ctl")]
+mod secrets;
 mod stage;
 mod stuck;
 mod targets;

@@ -171,8 +171,8 @@ async fn an_opening_is_waited_out_by_the_task_after_one_that_was_ended_by_force(
         .join("sessions/alice");
     let url = session.join("auth.db");
     let mut other = SqliteConnection::establish(url.to_str().expect("UTF-8")).expect("open");
-    let hold = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
-    hold.expect("hold it");
+    let begun = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
+    begun.expect("hold it");
     let held = open_files(&session);
     let connect = Command::Connect {
         user: alice(),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -13,7 +14,7 @@ use wasessiond::protocol::{
     Cause, Event, EventKind, FailureCode, HistoryEntry, Phase, Status, Unlink,
 };
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, PROGRAM};
 
 /// How long anything may take on a busy machine. What is waited for is an event, so a test is as fast
 /// as what it tests.
@@ -37,6 +38,11 @@ impl Stage {
 
     /// With these lines of configuration besides the endpoint.
     pub(crate) async fn with(config: &str) -> Self {
+        Self::launch(config, Command::new(PROGRAM)).await
+    }
+
+    /// The same, with a daemon that is started by this command.
+    pub(crate) async fn launch(config: &str, command: Command) -> Self {
         let sim = wasim::Server::start(wasim::Options::default())
             .await
             .expect("start the simulator");
@@ -46,7 +52,7 @@ impl Stage {
             sim.url()
         );
         std::fs::write(dir.path().join("config.toml"), text).expect("write the configuration");
-        let daemon = Daemon::start(dir.path());
+        let daemon = Daemon::launch(dir.path(), command);
         let (client, watch) = join(&daemon).await;
         Self {
             sim,
@@ -65,6 +71,13 @@ impl Stage {
     /// Starts the daemon again, with these variables in its environment.
     pub(crate) async fn start_with(&mut self, environment: &[(&str, &str)]) {
         let daemon = Daemon::start_with(self.dir.path(), environment);
+        (self.client, self.watch) = join(&daemon).await;
+        self.daemon = Some(daemon);
+    }
+
+    /// The same, by this command.
+    pub(crate) async fn start_by(&mut self, command: Command) {
+        let daemon = Daemon::launch(self.dir.path(), command);
         (self.client, self.watch) = join(&daemon).await;
         self.daemon = Some(daemon);
     }

@@ -190,7 +190,7 @@ fn every_command_has_its_rows() {
         Command::Disconnect { user: user() },
         Command::ForceLogout { user: user() },
         Command::Status { user: user() },
-        Command::List,
+        Command::List { after: None },
         Command::Watch {
             users: vec![user()],
             since,
@@ -198,6 +198,7 @@ fn every_command_has_its_rows() {
         Command::History {
             user: Some(user()),
             limit,
+            before: None,
         },
         Command::Groups { user: user() },
     ];

@@ -122,9 +122,17 @@ impl Account {
         Some((id, self.last_key_index))
     }
 
-    /// The account's private key as it would show up where it does not belong.
-    pub(crate) fn identity_secret(&self) -> String {
-        Key::from(self.identity.clone()).base64()
+    /// The private keys of the phone, the key it shares with its devices, and the keys that its
+    /// devices show in QR codes.
+    pub(crate) fn secrets(&self) -> Vec<Key> {
+        let own = [
+            Key::from(self.identity.clone()),
+            Key::from(self.signed_prekey.pair.clone()),
+            self.sync_key.key,
+        ];
+        let devices = self.devices.values();
+        let shown = devices.flat_map(|device| [device.noise_key, device.identity]);
+        own.into_iter().chain(shown).collect()
     }
 
     pub(crate) fn jid(&self, device: u16) -> Jid {

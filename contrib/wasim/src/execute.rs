@@ -7,9 +7,9 @@ use crate::account::phone_number;
 use crate::app_state::CRITICAL_BLOCK;
 use crate::command::{Answer, Command, Connection as Listed, Device, Group};
 use crate::connection::{Connection, normalize, unwrap, wrap};
-use crate::crypto::{Key, Pair};
+use crate::crypto::{Key, Pair, hex};
 use crate::ending::StreamError;
-use crate::fault::Target;
+use crate::fault::{Fault, Target};
 use crate::observation::Observation;
 use crate::order::{Scanned, Then, Typed, Work};
 use crate::qr::QrCode;
@@ -64,14 +64,20 @@ impl Shared {
                     .find(&device)?
                     .jid
                     .ok_or(Error::NoSuchDevice(device))?;
-                self.world().failures.insert(jid, failure);
+                let mut world = self.world();
+                world.keep_token(&failure);
+                world.failures.insert(jid, failure);
                 Ok(Answer::Done)
             }
             Command::SetFault { mut rule } => {
                 if let Target::Only(who) = &mut rule.target {
                     *who = plain(who);
                 }
-                self.world().faults.add(rule);
+                let mut world = self.world();
+                if let Fault::FailLogin(failure) = &rule.fault {
+                    world.keep_token(failure);
+                }
+                world.faults.add(rule);
                 Ok(Answer::Done)
             }
             Command::ClearFaults => {
@@ -107,12 +113,13 @@ impl Shared {
         }
     }
 
-    async fn scan(&self, qr: &str, phone: &str) -> Result<Answer, Error> {
+    async fn scan(&self, text: &str, phone: &str) -> Result<Answer, Error> {
         let phone = phone_number(phone)?;
-        let qr = QrCode::read(qr)?;
+        let qr = QrCode::read(text)?;
         let connection = {
             let mut world = self.world();
-            world.secrets.insert(Key(qr.adv_secret).base64());
+            world.secrets.insert(text.to_owned());
+            world.keep_secret(&Key(qr.adv_secret));
             world.account(&phone, now());
             let mut showing = world
                 .links
@@ -324,14 +331,4 @@ fn is_group(jid: &str) -> bool {
         && number
             .bytes()
             .all(|byte| byte.is_ascii_digit() || byte == b'-')
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

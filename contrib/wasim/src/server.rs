@@ -155,9 +155,10 @@ impl Server {
             .await
     }
 
-    /// Every secret that passed through the server: QR references, adv secrets, pair codes, client
-    /// and account keys (in the base64 and hexadecimal forms in which they would show up). For
-    /// tests that search logs and files for leaks.
+    /// Every secret that passed through the server: QR codes and their references, adv secrets, pair
+    /// codes and theirs, appeal tokens, client and account keys (in the base64 and hexadecimal forms
+    /// in which they would show up). A pair code that nobody typed is not among them: the server
+    /// never learns it. For tests that search logs and files for leaks.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
         self.handle.shared.world().secrets.iter().cloned().collect()

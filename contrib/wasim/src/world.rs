@@ -7,7 +7,7 @@ use wacore_binary::{Jid, Server};
 
 use crate::Error;
 use crate::account::{Account, Device, phone_number};
-use crate::crypto::Key;
+use crate::crypto::{Key, hex};
 use crate::ending::{Failure, UnlinkAnswer};
 use crate::fault::Faults;
 use crate::order::Order;
@@ -58,7 +58,7 @@ pub(crate) struct Named {
 
 impl World {
     pub(crate) fn new(state: State) -> Self {
-        Self {
+        let mut world = Self {
             state,
             links: BTreeMap::new(),
             logins: HashMap::new(),
@@ -68,7 +68,24 @@ impl World {
             unlink_for: HashMap::new(),
             secrets: BTreeSet::new(),
             next_connection: 1,
+        };
+        let accounts = world.state.accounts.values();
+        let keys: Vec<Key> = accounts.flat_map(Account::secrets).collect();
+        for key in &keys {
+            world.keep_secret(key);
         }
+        world
+    }
+
+    /// Notes a key, in the forms in which it would show up where it does not belong.
+    pub(crate) fn keep_secret(&mut self, key: &Key) {
+        self.secrets.insert(key.base64());
+        self.secrets.insert(hex(&key.0));
+    }
+
+    /// Notes the token in a refusal, if there is one.
+    pub(crate) fn keep_token(&mut self, failure: &Failure) {
+        self.secrets.extend(failure.appeal_token.clone());
     }
 
     /// Enters a connection, and gives it its number.
@@ -96,13 +113,15 @@ impl World {
 
     /// The account of a phone, made if there is none. `now` in seconds since 1970.
     pub(crate) fn account(&mut self, phone: &str, now: u64) -> &mut Account {
-        let accounts = &mut self.state.accounts;
-        if !accounts.contains_key(phone) {
+        if !self.state.accounts.contains_key(phone) {
             let account = Account::new(phone, now);
-            self.secrets.insert(account.identity_secret());
-            accounts.insert(phone.to_owned(), account);
+            for key in account.secrets() {
+                self.keep_secret(&key);
+            }
+            self.state.accounts.insert(phone.to_owned(), account);
         }
-        accounts
+        self.state
+            .accounts
             .get_mut(phone)
             .expect("invariant: it was there or has just been inserted")
     }

@@ -25,11 +25,8 @@ pub(crate) fn info(info: &Info, socket: &Path, now: Timestamp) -> String {
     fields.add("started", both(info.started_at, now));
     fields.add("run", info.epoch.to_string());
     fields.add("logouts", counts(&info.logouts));
+    fields.add("purges", purges(info));
     fields.add("failed purges", info.purge_failures.to_string());
-    fields.add_some(
-        "median purge",
-        info.purge_median_ms.map(|ms| format!("{ms} ms")),
-    );
     if info.simulator {
         fields.add("simulator", "yes: this daemon reaches no WhatsApp");
     }
@@ -50,6 +47,17 @@ pub(crate) fn reloaded(reloaded: &Reloaded) -> String {
         );
     }
     text
+}
+
+/// `3, half of them within 12 ms, the longest 40 ms, 60 ms in all`
+fn purges(info: &Info) -> String {
+    let (Some(median), Some(longest)) = (info.purge_median_ms, info.purge_longest_ms) else {
+        return info.purges.to_string();
+    };
+    format!(
+        "{}, half of them within {median} ms, the longest {longest} ms, {} ms in all",
+        info.purges, info.purge_total_ms
+    )
 }
 
 fn counts(counts: &[Count]) -> String {

@@ -57,8 +57,8 @@ wasessiond 0.1.0
   started        2026-11-24 08:12:03Z (1h ago)
   run            5
   logouts        3 unlinked, 1 force_logout
+  purges         4, half of them within 12 ms, the longest 40 ms, 70 ms in all
   failed purges  0
-  median purge   12 ms
 ";
     assert_eq!(played.out, expected);
 
@@ -99,5 +99,8 @@ pub(super) fn info() -> Info {
         logouts: vec![count("unlinked", 3), count("force_logout", 1)],
         purge_failures: 0,
         purge_median_ms: Some(12),
+        purges: 4,
+        purge_total_ms: 70,
+        purge_longest_ms: Some(40),
     }
 }

@@ -150,6 +150,7 @@ async fn the_daemon() {
         "phases": [{"name": "online", "count": 2}, {"name": "parked", "count": 1}],
         "logouts": [{"name": "unlinked", "count": 3}, {"name": "force_logout", "count": 1}],
         "purge_failures": 0, "purge_median_ms": 12,
+        "purges": 4, "purge_total_ms": 70, "purge_longest_ms": 40,
     });
     assert_eq!(played.objects(), [expected]);
     let played = asked("daemon ping", JSON, Command::Ping, Ok(Answer::Pong)).await;

@@ -26,7 +26,7 @@ use tracing::{debug, error, warn};
 
 use super::access::Peer;
 use super::state::Daemon;
-use crate::protocol::codec::Encoding;
+use crate::protocol::codec::{CodecError, Encoding};
 use crate::protocol::preface::{self, Hello, PrefaceError, Welcome};
 use crate::protocol::{Failure, FailureCode, MAX_FRAME, Message, Request};
 pub(crate) use frames::codec;
@@ -99,7 +99,7 @@ where
         End::Left | End::Stopping | End::Unwritten(Ok(()) | Err(WriteError::Gone(_))) => {
             debug!(peer_uid = uid, "{who} is disconnected: {end}");
         }
-        End::Broke(_) | End::Unwritten(Err(_)) => {
+        End::Broke(_) | End::Unreadable(..) | End::Unwritten(Err(_)) => {
             warn!(peer_uid = uid, "{who} is disconnected: {end}");
         }
     }
@@ -144,6 +144,9 @@ enum End {
     Stopping,
     #[error("{0}")]
     Broke(String),
+    /// The error repeats what was sent. It is for the client; in a log a secret may be among it.
+    #[error("it sent a message that is none of this protocol in {0}, and was told what is wrong")]
+    Unreadable(Encoding, CodecError),
     #[error("{}", match .0 { Ok(()) => "it was told everything".to_owned(), Err(e) => e.to_string() })]
     Unwritten(Result<(), WriteError>),
 }
@@ -183,7 +186,7 @@ where
                         Some((id, failure)) => {
                             under_way.spawn(requests.clone().refuse(id, failure));
                         }
-                        None => break End::Broke(error.to_string()),
+                        None => break End::Unreadable(encoding, error),
                     },
                 },
                 None | Some(Err(ReadError::Gone(_))) => break End::Left,
@@ -223,11 +226,13 @@ async fn say_goodbye(
     end: &End,
     writer: &mut JoinHandle<Result<(), WriteError>>,
 ) {
+    let invalid = |why: &dyn std::fmt::Display| {
+        let message = format!("The connection is closed: {why}");
+        Failure::new(FailureCode::InvalidRequest, message)
+    };
     let goodbye = match end {
-        End::Broke(why) => Some(Failure::new(
-            FailureCode::InvalidRequest,
-            format!("The connection is closed: {why}"),
-        )),
+        End::Broke(why) => Some(invalid(why)),
+        End::Unreadable(_, why) => Some(invalid(why)),
         End::Stopping => Some(Failure::new(
             FailureCode::Stopping,
             "The daemon is stopping. Sessions stay linked; connect again when it is back",

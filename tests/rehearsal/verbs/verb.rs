@@ -66,7 +66,7 @@ pub(super) fn of(command: &Command) -> &'static [Verb] {
         Command::Disconnect { .. } => &[Verb::Disconnect],
         Command::ForceLogout { .. } => &[Verb::ForceLogout],
         Command::Status { .. } => &[Verb::Status],
-        Command::List => &[Verb::List],
+        Command::List { .. } => &[Verb::List],
         Command::Watch { .. } => &[Verb::Watch],
         Command::History { .. } => &[Verb::History],
         Command::Groups { .. } => &[Verb::Groups],

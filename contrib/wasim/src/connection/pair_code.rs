@@ -68,7 +68,9 @@ impl Connection {
         let Phase::Pairing(pairing) = &mut self.phase else {
             return Step::Continue(());
         };
-        let reference = format!("3@{}", Key(random()).base64()).into_bytes();
+        let reference = format!("3@{}", Key(random()).base64());
+        self.shared.world().secrets.insert(reference.clone());
+        let reference = reference.into_bytes();
         pairing.code = Code {
             reference: Some(reference.clone()),
             typed: None,
@@ -161,7 +163,7 @@ impl Connection {
         let identity = child_content(request, "companion_identity_public").unwrap_or_default();
         match open(bundle, identity, &ours, &client, &account) {
             Some(adv_secret) => {
-                self.shared.world().secrets.insert(Key(adv_secret).base64());
+                self.shared.world().keep_secret(&Key(adv_secret));
                 self.offer_identity(phone, &adv_secret, outcome).await
             }
             None => self.wrong_code(phone, outcome),

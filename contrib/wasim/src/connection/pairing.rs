@@ -55,8 +55,8 @@ impl Connection {
     pub(super) async fn register(&mut self, registration: Registration) -> Step {
         {
             let mut world = self.shared.world();
-            world.secrets.insert(registration.noise_key.base64());
-            world.secrets.insert(registration.identity.base64());
+            world.keep_secret(&registration.noise_key);
+            world.keep_secret(&registration.identity);
             if let Some(link) = world.links.get_mut(&self.id) {
                 link.stage = "pairing";
                 link.showing = Some(Showing {
