@@ -11,9 +11,13 @@
 //!
 //! // First the watch, then the command: nothing that follows from it can be missed.
 //! let mut watch = client.watch(["alice"], None).await?;
+//! for session in watch.beginning().sessions() {
+//!     println!("{} is {}", session.user, session.phase);
+//! }
 //! client.connect_session("alice", None).await?;
 //! loop {
 //!     match watch.next().await? {
+//!         // `watch.view()` has it already.
 //!         WatchItem::Event(event) => {
 //!             if let Some(ended) = event.kind.ended() {
 //!                 println!("alice: {}", ended.cause);
@@ -35,6 +39,8 @@
 //!   request holds up no other.
 //! - A request that is dropped or runs into its timeout is forgotten here. The daemon may still do
 //!   it: ask again for the state.
+//! - [`Client::list`] and [`Client::history`] read page after page, so there may be more sessions than
+//!   fit into a frame; [`Client::watch`] returns when the whole state is here.
 //! - A [`Watch`] that nobody reads holds up nothing and grows to no more than a bounded number of
 //!   events; then the old ones make place for one [`WatchItem::Lagged`]. The end of a session is
 //!   kept while there is room, and is in the history in any case.

@@ -26,6 +26,7 @@ pub enum WatchItem {
 
 /// The sessions watched, all at one moment. A clone shares them.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// The number of the daemon's run.
     pub epoch: u64,

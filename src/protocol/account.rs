@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The WhatsApp account a session is linked to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Account {
     /// The device's JID: `<phone>:<device>@s.whatsapp.net`.
     pub jid: String,
@@ -18,6 +19,7 @@ pub struct Account {
 
 /// A WhatsApp group of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Group {
     /// The group's JID.
     pub jid: GroupJid,

@@ -69,7 +69,7 @@ pub enum Cause {
 pub struct UnknownCause(String);
 
 /// Every cause but [`Cause::Refused`], whose name has a code in it.
-const NAMES: [(Cause, &str); 23] = [
+pub(super) const NAMES: [(Cause, &str); 23] = [
     (Cause::Unlinked, "unlinked"),
     (Cause::LoggedOut, "logged_out"),
     (Cause::Replaced, "replaced"),
@@ -141,6 +141,7 @@ impl From<Cause> for String {
 
 /// How unlinking the device at WhatsApp went, when a session was ended from this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Unlink {
     /// WhatsApp confirmed it: the device is gone from the phone's list.

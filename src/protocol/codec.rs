@@ -5,9 +5,21 @@
 //!   hold is limited before anything is allocated, so no few bytes can ask for a terabyte.
 //! - **json**: `serde_json`, UTF-8, one object a frame.
 //!
-//! bincode breaks when a field is added, so every change to the types is a new version of the
-//! protocol. Attributes that bincode cannot carry (`skip_serializing_if`, `flatten`, `untagged`,
-//! internally tagged enums) must not be used in these types; the golden-bytes tests notice.
+//! # bincode, byte by byte
+//!
+//! - An unsigned integer below 251 is one byte. Otherwise a byte says how many follow, little endian:
+//!   251 two, 252 four, 253 eight. `bool` is a byte, 0 or 1.
+//! - A string is the number of its bytes, as such an integer, and its UTF-8. A list is the number of its
+//!   items, and the items.
+//! - A struct is its fields, one after the other, in the order in which they are declared.
+//! - An enum is the index of its variant, from 0, as such an integer, and then its fields. `Result` is
+//!   one: 0 `Ok`, 1 `Err`. An `Option` is a byte, 0 or 1, and with 1 the value.
+//! - [`UserId`](super::UserId), [`GroupJid`](super::GroupJid), [`Cause`](super::Cause),
+//!   [`Redacted`](super::Redacted) and times are strings, the same as in JSON.
+//!
+//! So a field that is added breaks every reader: see [what may change](super#what-may-change-within-version-1).
+//! Attributes that bincode cannot carry (`skip_serializing_if`, `flatten`, `untagged`, internally tagged
+//! enums) must not be used in these types; a test refuses them.
 
 use std::fmt;
 

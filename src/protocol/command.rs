@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Users, phone numbers and JIDs travel as plain strings here and are checked by the daemon, so that
 /// a wrong one gets a [`Failure`](super::Failure) that names it, and the connection goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Command {
     /// Are you there? Answer: [`Answer::Pong`](super::Answer::Pong).
     Ping,
@@ -131,6 +133,7 @@ impl Command {
 
 /// Where a watcher left off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Since {
     /// The run of the daemon the number belongs to; `None`: the present one.
     pub epoch: Option<u64>,
@@ -141,7 +144,9 @@ pub struct Since {
 /// A change of the target groups. A group that is added must be one of the account's, so WhatsApp is
 /// asked; removing and clearing works without WhatsApp.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum TargetEdit {
     /// Change nothing.
     Show,

@@ -9,11 +9,13 @@ use super::{HistoryEntry, Status, UserId};
 
 /// Something that happened to one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Event {
     /// The event's number. Numbers grow by one an event in a run of the daemon; a watcher that sees
     /// only some users sees gaps.
     pub seq: u64,
     /// When it happened.
+    #[cfg_attr(test, schemars(with = "super::golden::Time"))]
     pub at: Timestamp,
     /// To whose session.
     pub user: UserId,
@@ -25,6 +27,7 @@ pub struct Event {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {

@@ -9,6 +9,7 @@ use super::limits::{MAX_MESSAGE, cut};
 
 /// A request that could not be done: a code for programs, a message for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[error("{message}")]
 pub struct Failure {
     /// What kind of failure it is: branch on this.
@@ -36,6 +37,7 @@ impl Failure {
 
 /// The kinds of failure. Closed within a version of the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureCode {

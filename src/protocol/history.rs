@@ -7,8 +7,10 @@ use super::{Account, Cause, Redacted, Unlink, UserId};
 
 /// One ended session: what the history keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HistoryEntry {
     /// When it ended.
+    #[cfg_attr(test, schemars(with = "super::golden::Time"))]
     pub at: Timestamp,
     /// Whose it was.
     pub user: UserId,
@@ -32,6 +34,7 @@ pub struct HistoryEntry {
 
 /// What a purge removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Removed {
     /// How many files.
     pub files: u64,
@@ -43,6 +46,7 @@ pub struct Removed {
 
 /// The answer to a `force-logout`: the session is gone, and this is how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LogoutReport {
     /// The same as the line in the history.
     pub entry: HistoryEntry,

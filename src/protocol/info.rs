@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 
 /// What the daemon says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Info {
     /// The version of the program.
     pub version: String,
     /// Its process id.
     pub pid: u32,
     /// When it started.
+    #[cfg_attr(test, schemars(with = "super::golden::Time"))]
     pub started_at: Timestamp,
     /// The number of this run: event numbers belong to it.
     pub epoch: u64,
@@ -41,6 +43,7 @@ pub struct Info {
 
 /// How many of something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Count {
     /// Of what.
     pub name: String,
@@ -50,6 +53,7 @@ pub struct Count {
 
 /// What a reload of the configuration did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Reloaded {
     /// Keys that changed and are in force now.
     pub changed: Vec<String>,

@@ -9,6 +9,7 @@ use super::{
 
 /// A command with a number of the client's choice, which its reply repeats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Request {
     /// The number.
     pub id: u64,
@@ -18,7 +19,9 @@ pub struct Request {
 
 /// What the daemon sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Message {
     /// The reply to a request.
     Reply(Reply),
@@ -49,6 +52,7 @@ pub enum Message {
 
 /// The reply to the request with this number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Reply {
     /// The request's number.
     pub id: u64,
@@ -58,6 +62,7 @@ pub struct Reply {
 
 /// What a successful request brings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Answer {
@@ -85,6 +90,7 @@ pub enum Answer {
 
 /// Some of the sessions, by user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SessionsPage {
     /// The sessions, without secrets.
     pub sessions: Vec<Status>,
@@ -95,6 +101,7 @@ pub struct SessionsPage {
 
 /// Some of the sessions that ended, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HistoryPage {
     /// The sessions that ended.
     pub entries: Vec<HistoryEntry>,
@@ -105,6 +112,7 @@ pub struct HistoryPage {
 
 /// How a watch begins. [`Message::Replayed`], [`Message::Present`] and [`Message::InSync`] follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Watching {
     /// The number of the daemon's run.
     pub epoch: u64,

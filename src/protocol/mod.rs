@@ -1,34 +1,122 @@
 //! What travels over the control socket: the types, their bytes, and the rules of the conversation.
 //!
 //! This module does no I/O and knows no clock. Its documentation is the specification of the
-//! protocol, version 1; a program in any language can be written from it.
+//! protocol, version 1; a program in any language can be written from it. The manual page
+//! `contrib/man/wasession-protocol.7` says the same for those who write JSON, with a conversation byte
+//! by byte; `contrib/schema/wasession-1.json` is its JSON Schema; `tests/golden` has the bytes of every
+//! message in both encodings.
 //!
 //! # A conversation
 //!
 //! 1. **Frames.** Everything is framed: a big-endian `u32` length, then that many bytes, at most
 //!    [`MAX_FRAME`] (1 MiB). A longer claim is refused before anything is allocated.
-//! 2. **Preface.** The first frame in each direction is text, see [`preface`]. The client says
-//!    `wasession/1 bincode` or `wasession/1 json` (a name for the client may follow); the daemon
-//!    answers `wasession/1 ok wasessiond/<version>`, or `wasession/1 error <why>` and closes.
+//! 2. **Preface.** The first frame in each direction is text, at most [`preface::MAX_LEN`] bytes, see
+//!    [`preface`]. The client says `wasession/1 bincode` or `wasession/1 json` (a space and a name for
+//!    the client may follow); the daemon answers `wasession/1 ok wasessiond/<version>`, or
+//!    `wasession/1 error <why>` and closes. The client waits for that before it sends more.
 //! 3. **Messages.** After it, one message a frame in the chosen encoding, see [`codec`]. The client
-//!    sends [`Request`]s; the daemon sends [`Message`]s: a [`Reply`] to each request, and
-//!    [`Event`]s while a watch is open.
+//!    sends [`Request`]s; the daemon sends [`Message`]s: a [`Reply`] to each request, and while a watch
+//!    is open what belongs to it.
+//! 4. **The end.** Either side closes when it likes. A client that closes only its own half still gets
+//!    the replies to what it asked; its watch ends. Where the daemon closes for a reason and something
+//!    can still be said, the last message is [`Message::Closing`].
 //!
-//! Requests may be pipelined. Replies carry the request's `id` and come in the order in which they
-//! are ready, so a slow one (a logout waits for the removal to be durable) blocks no other.
-//! **A reply comes after its effects**: `ok` to a force-logout means that the data is gone.
+//! Requests may be pipelined, and their `id` is the client's own affair: it is only repeated. Replies
+//! come in the order in which they are ready, so a slow one (a logout waits for the removal to be
+//! durable) blocks no other. **A reply comes after its effects**: `ok` to a force-logout means that the
+//! data is gone. A client that goes away stops nothing that was begun.
 //!
 //! # Staying in step
 //!
-//! [`Command::Watch`] is answered by [`Watching`]: the state of everything asked for. Each [`Event`]
-//! after it carries the whole [`Status`] that follows from it (`None`: the session is gone). A client
-//! that replaces its copy with each one, as [`View::apply`] does, always has the daemon's state.
+//! A [`Command::Watch`] is answered by [`Watching`], which is small. Then come, in this order and each
+//! as a message of its own:
+//!
+//! 1. [`Message::Replayed`], any number, oldest first: only with `since`, for a log. The state includes
+//!    them.
+//! 2. [`Message::Present`], one for each session watched, by user: the state. All of them are of one
+//!    moment, between the event with the number `seq` of [`Watching`] and the next one.
+//! 3. [`Message::InSync`] with that `seq`: the state is complete.
+//! 4. [`Message::Event`], for ever: what happens after `seq`, by number. Each carries the whole
+//!    [`Status`] that follows from it; `None`: the session is gone, or is not this watcher's any more.
+//!
+//! To a reader that falls behind so far that events are lost to it, the daemon says [`Message::Lagged`]
+//! in place of them, and then 2, 3 and 4 again. The client drops its picture when it reads that. Replies
+//! may stand between any two of these messages. A second watch on the same connection ends the first:
+//! nothing of the first comes after the second [`Watching`].
+//!
+//! A client that replaces its copy with each one, as [`View::follow`] does, has the daemon's state
+//! whenever it is in sync. Numbers belong to one run of the daemon, its `epoch`; a watch with `since`
+//! tells by `gap` that something was forgotten in between. Ends of sessions are in the history then.
+//!
+//! Only a watch tells an order. The status in the answer to `connect`, `disconnect` or `status` is as it
+//! was at some moment between the request and its reply, and has no number: an event that is read
+//! before it may be newer, one that is read after it may be older. Show it, and let the watch decide.
+//!
+//! # Limits
+//!
+//! | what | limit |
+//! |---|---|
+//! | a frame | [`MAX_FRAME`], 1 MiB |
+//! | a preface | [`preface::MAX_LEN`], 256 bytes |
+//! | a status, an ended session | [`MAX_ITEM`], 192 KiB; texts in it are cut at [`MAX_TEXT`], names at [`MAX_NAME`], secrets at [`MAX_SECRET`] bytes, with an ellipsis at the end |
+//! | the message of a failure | cut at [`MAX_MESSAGE`], 8 KiB |
+//! | a page of `list` and `history` | [`MAX_PAGE`], 256 KiB |
+//! | entries on a page of `history` | [`MAX_HISTORY`], 1000; [`DEFAULT_HISTORY`], 100, where nothing is said |
+//! | the list of an account's groups | [`MAX_GROUPS`]; a longer one is [`FailureCode::TooLarge`] |
+//! | target groups of a user | [`MAX_TARGETS`], 1000 |
+//! | users that a watch names | [`MAX_WATCHED`], 1000 |
+//! | requests of a connection under way | 32; then the daemon reads no more until one is answered |
+//! | from the connection to the preface | 5 s |
+//! | from the first byte of a frame to its last | 10 s; between frames a client may be silent for ever |
+//! | a client that does not read what it is told | 30 s, then it is disconnected |
+//! | events that a watch may fall behind | 4096, then it has lagged |
+//! | events that can be replayed | the last 4096 |
+//! | connections of a uid, and sessions | the configuration's; beyond it a preface or a failure says so |
+//!
+//! # Failures
+//!
+//! A request that cannot be done is a [`Failure`] in its reply, with a [`FailureCode`] to branch on, and
+//! the connection goes on. A frame that cannot be read ends the connection with
+//! [`FailureCode::InvalidRequest`], with one exception: a JSON frame that is an object with a number
+//! `id` and a `command` gets its reply. Then an unknown command is [`FailureCode::UnknownCommand`], and
+//! a known one with wrong fields [`FailureCode::InvalidRequest`].
 //!
 //! # JSON
 //!
-//! The JSON encoding is the same types. Enums are externally tagged, in snake case:
-//! `{"id":1,"command":{"connect":{"user":"alice","phone":null}}}`, `{"id":2,"command":"list"}`.
-//! Fields are never left out: what is not known is `null`. Times are RFC 3339 in UTC.
+//! The JSON encoding is the same types. Enums are externally tagged, in snake case; a variant without
+//! data is its name as a string, one with data an object with the name as its only key:
+//! `{"id":1,"command":{"connect":{"user":"alice","phone":null}}}`, `{"id":2,"command":"ping"}`. The
+//! result of a reply is `{"Ok": ..}` or `{"Err": ..}`. The daemon leaves no field out: what is not known
+//! is `null`. In requests a field that may be `null` may be left out. Times are RFC 3339 in UTC. No
+//! number that the daemon makes up is above 2^53.
+//!
+//! # What may change within version 1
+//!
+//! bincode has no names and no lengths of structs: a variant is its index, and a field its place. So in
+//! version 1
+//!
+//! - a command may be added at the end of [`Command`], with its answer at the end of [`Answer`], its
+//!   failure codes at the end of [`FailureCode`], and messages that only follow it at the end of
+//!   [`Message`]; types that only these use may be added;
+//! - what there is stays: no field is added, removed or moved, no variant renamed or moved, in any
+//!   type; no event kind, phase, cause or stage is added, since a client that knows none of this may
+//!   be told of it; texts for people may change at any time.
+//!
+//! Whatever else changes is `wasession/2`. A client in JSON should ignore messages and fields that it
+//! does not know.
+//!
+//! Who meets whom:
+//!
+//! | | says |
+//! |---|---|
+//! | a client of `wasession/2`, a daemon of this one | `wasession/1 error version 2 of the protocol is not spoken here, ..`, and closes |
+//! | a client of this one, a daemon of `wasession/2` | its preface begins with `wasession/2`: the client knows that the daemon is newer, whatever follows |
+//! | an encoding that is not known | `wasession/1 error the encoding must be ..`, and closes |
+//! | a newer client's command in JSON | [`FailureCode::UnknownCommand`], and goes on |
+//! | a newer client's command in bincode | [`Message::Closing`] with [`FailureCode::InvalidRequest`], which names the index: where a command ends cannot be told |
+//! | an older client | is told nothing that it does not know, since it does not ask for it |
+//!
+//! A newer client that wants to know beforehand asks for [`Info`], whose version is the daemon's.
 
 mod account;
 mod cause;
@@ -36,6 +124,8 @@ pub mod codec;
 mod command;
 mod event;
 mod failure;
+#[cfg(test)]
+mod golden;
 mod history;
 mod info;
 mod limits;

@@ -6,7 +6,11 @@
 //! daemon:  wasession/1 ok wasessiond/0.1.0
 //! ```
 //!
-//! or `wasession/1 error <why>`, and the daemon closes.
+//! or `wasession/1 error <why>`, and the daemon closes. A line feed at the end is passed over.
+//!
+//! In every version, now and later, a preface begins with `wasession/`, the version in decimal digits
+//! and a space: that much can always be read, and each side says its own version. What follows belongs
+//! to the version.
 
 use std::fmt;
 

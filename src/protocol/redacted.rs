@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// It travels as a plain string, but `Debug` shows `[redacted]` and there is no `Display`: it reaches
 /// a person only where code asks for it by name, with [`Redacted::reveal`].
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Redacted(String);
 

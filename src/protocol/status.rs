@@ -12,6 +12,7 @@ use super::{Account, Cause, GroupJid, Redacted, UserId};
 /// What belongs to a phase stands beside it in [`Status`]. A user without a session has no phase:
 /// the daemon answers [`FailureCode::NotFound`](super::FailureCode::NotFound).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
@@ -83,6 +84,7 @@ impl fmt::Display for Phase {
 
 /// How far opening a link got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Reaching WhatsApp: DNS, TCP, TLS, the WebSocket upgrade.
@@ -116,12 +118,14 @@ impl fmt::Display for Stage {
 
 /// The state of one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Status {
     /// Whose session it is.
     pub user: UserId,
     /// What it is doing.
     pub phase: Phase,
     /// When it entered this phase.
+    #[cfg_attr(test, schemars(with = "super::golden::Time"))]
     pub since: Timestamp,
     /// One sentence that tells a person what to do now.
     pub next_action: String,
@@ -136,8 +140,10 @@ pub struct Status {
     /// Phase `awaiting_code`: the live pair code.
     pub pair_code: Option<PairCode>,
     /// Phases `backing_off` and `purge_failed`: when the next try is.
+    #[cfg_attr(test, schemars(with = "Option<super::golden::Time>"))]
     pub retry_at: Option<Timestamp>,
     /// Phase `held`: WhatsApp accepts nothing before this.
+    #[cfg_attr(test, schemars(with = "Option<super::golden::Time>"))]
     pub held_until: Option<Timestamp>,
     /// Why it is not online, where there is a reason.
     pub reason: Option<Cause>,
@@ -146,6 +152,7 @@ pub struct Status {
     /// The groups the user has chosen.
     pub targets: Vec<GroupJid>,
     /// When the session was last used through the daemon, or received something from WhatsApp.
+    #[cfg_attr(test, schemars(with = "Option<super::golden::Time>"))]
     pub last_activity: Option<Timestamp>,
 }
 
@@ -165,17 +172,20 @@ impl Status {
 
 /// How far connecting got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Connecting {
     /// The number of this attempt, from 1, counted since the session was last online.
     pub attempt: u32,
     /// What it is waiting for.
     pub stage: Stage,
     /// Since when it has been waiting for that.
+    #[cfg_attr(test, schemars(with = "super::golden::Time"))]
     pub stage_since: Timestamp,
 }
 
 /// A QR code that can be scanned now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Qr {
     /// The text to draw as a QR code. `None` in `list`.
     pub code: Option<Redacted>,
@@ -184,16 +194,19 @@ pub struct Qr {
     /// How many more follow when this one expires unused.
     pub remaining: u32,
     /// When it stops working and the next one comes, or the pairing ends.
+    #[cfg_attr(test, schemars(with = "super::golden::Time"))]
     pub expires_at: Timestamp,
 }
 
 /// A pair code that can be entered on the phone now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PairCode {
     /// The eight characters to enter. `None` in `list`.
     pub code: Option<Redacted>,
     /// The phone number it was made for, in E.164 form.
     pub phone: String,
     /// When it stops working.
+    #[cfg_attr(test, schemars(with = "super::golden::Time"))]
     pub expires_at: Timestamp,
 }

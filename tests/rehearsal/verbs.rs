@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
-use wasessiond::protocol::{Command, Phase};
+use wasessiond::protocol::{Command, Phase, Request};
 
 use self::place::{Place, There, clear_the_way, each};
 use self::table::column;
@@ -172,47 +172,24 @@ fn print(place: Place, played: &[Played]) {
     }
 }
 
-/// A new command does not compile without its rows, and a row that no command asks for is none.
+/// No command is without its rows, and no row without its command. The golden requests have every
+/// command that there is.
 #[test]
 fn every_command_has_its_rows() {
-    use wasessiond::protocol::TargetEdit::{Add, Clear, Remove, Set, Show};
-    let user = || "alice".to_owned();
-    let (since, limit) = (None, None);
-    let mut commands = vec![
-        Command::Connect {
-            user: user(),
-            phone: None,
-        },
-        Command::Connect {
-            user: user(),
-            phone: Some("+15550001001".to_owned()),
-        },
-        Command::Disconnect { user: user() },
-        Command::ForceLogout { user: user() },
-        Command::Status { user: user() },
-        Command::List { after: None },
-        Command::Watch {
-            users: vec![user()],
-            since,
-        },
-        Command::History {
-            user: Some(user()),
-            limit,
-            before: None,
-        },
-        Command::Groups { user: user() },
-    ];
-    for edit in [Show, Set(vec![]), Add(vec![]), Remove(vec![]), Clear] {
-        commands.push(Command::Targets { user: user(), edit });
-    }
-    let rows: Vec<_> = commands.iter().flat_map(|c| verb::of(c)).collect();
+    let golden = include_str!("../golden/requests.txt");
+    let commands: Vec<Command> = golden
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str::<Request>(line).expect(line).command)
+        .collect();
+    let asked_for: Vec<Verb> = commands.iter().flat_map(verb::of).copied().collect();
     let cells = column(Place::Nobody).into_cells();
-    assert_eq!(rows.len(), cells.len());
-    for (verb, _) in cells {
-        assert_eq!(
-            rows.iter().filter(|row| ***row == verb).count(),
-            1,
-            "{verb:?}"
-        );
+    let table: Vec<Verb> = cells.into_iter().map(|(verb, _)| verb).collect();
+    for verb in &asked_for {
+        let rows = table.iter().filter(|row| *row == verb).count();
+        assert_eq!(rows, 1, "{verb:?}");
+    }
+    for row in &table {
+        assert!(asked_for.contains(row), "no command asks for {row:?}");
     }
 }

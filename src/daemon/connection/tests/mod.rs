@@ -2,5 +2,7 @@
 
 mod hostile;
 mod large;
+mod manual;
 mod polite;
 mod slow;
+mod versions;

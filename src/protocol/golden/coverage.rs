@@ -1,0 +1,294 @@
+//! Nothing that travels is without golden bytes: a variant that is added does not compile here before
+//! it is named, and once it is named a golden value must have it.
+
+use std::collections::BTreeSet;
+
+use super::values;
+use crate::protocol::*;
+
+/// Names every variant of an enum, with a match that must be complete.
+macro_rules! variants {
+    ($function:ident, $names:ident, $type:ty, { $($pattern:pat => $name:literal),+ $(,)? }) => {
+        const $names: &[&str] = &[$($name),+];
+
+        fn $function(value: &$type) -> &'static str {
+            match value {
+                $($pattern => $name),+
+            }
+        }
+    };
+}
+
+/// The same for an enum without data, whose values can be listed then.
+macro_rules! units {
+    ($function:ident, $values:ident: [$type:ident; $count:literal], $($variant:ident),+ $(,)?) => {
+        pub(super) const $values: [$type; $count] = [$($type::$variant),+];
+
+        fn $function(value: $type) -> &'static str {
+            match value {
+                $($type::$variant => stringify!($variant)),+
+            }
+        }
+    };
+}
+
+variants!(command, COMMANDS, Command, {
+    Command::Ping => "ping",
+    Command::Info => "info",
+    Command::Reload => "reload",
+    Command::Connect { .. } => "connect",
+    Command::Disconnect { .. } => "disconnect",
+    Command::ForceLogout { .. } => "force_logout",
+    Command::Status { .. } => "status",
+    Command::List { .. } => "list",
+    Command::Watch { .. } => "watch",
+    Command::History { .. } => "history",
+    Command::Groups { .. } => "groups",
+    Command::Targets { .. } => "targets",
+});
+
+variants!(edit, EDITS, TargetEdit, {
+    TargetEdit::Show => "show",
+    TargetEdit::Set(_) => "set",
+    TargetEdit::Add(_) => "add",
+    TargetEdit::Remove(_) => "remove",
+    TargetEdit::Clear => "clear",
+});
+
+variants!(message, MESSAGES, Message, {
+    Message::Reply(_) => "reply",
+    Message::Replayed(_) => "replayed",
+    Message::Present(_) => "present",
+    Message::InSync { .. } => "in_sync",
+    Message::Event(_) => "event",
+    Message::Lagged { .. } => "lagged",
+    Message::Closing(_) => "closing",
+});
+
+variants!(answer, ANSWERS, Answer, {
+    Answer::Pong => "pong",
+    Answer::Info(_) => "info",
+    Answer::Reloaded(_) => "reloaded",
+    Answer::Status(_) => "status",
+    Answer::Sessions(_) => "sessions",
+    Answer::LoggedOut(_) => "logged_out",
+    Answer::History(_) => "history",
+    Answer::Watching(_) => "watching",
+    Answer::Groups(_) => "groups",
+    Answer::Targets(_) => "targets",
+});
+
+variants!(kind, KINDS, EventKind, {
+    EventKind::Connecting => "connecting",
+    EventKind::Qr => "qr",
+    EventKind::PairCode => "pair_code",
+    EventKind::Paired => "paired",
+    EventKind::Online => "online",
+    EventKind::BackingOff => "backing_off",
+    EventKind::Held => "held",
+    EventKind::Parked => "parked",
+    EventKind::Disconnected => "disconnected",
+    EventKind::LoggingOut => "logging_out",
+    EventKind::LoggedOut(_) => "logged_out",
+    EventKind::PairingExpired(_) => "pairing_expired",
+    EventKind::PurgeFailed => "purge_failed",
+    EventKind::StoreCorrupt => "store_corrupt",
+    EventKind::Targets => "targets",
+    EventKind::AccountChanged => "account_changed",
+    EventKind::Updated => "updated",
+});
+
+variants!(cause_name, CAUSES, Cause, {
+    Cause::Unlinked => "unlinked",
+    Cause::LoggedOut => "logged_out",
+    Cause::Replaced => "replaced",
+    Cause::AccountLocked => "account_locked",
+    Cause::Invalidated => "invalidated",
+    Cause::ForceLogout => "force_logout",
+    Cause::PairingExpired => "pairing_expired",
+    Cause::PairingAbandoned => "pairing_abandoned",
+    Cause::TemporaryBan => "temporary_ban",
+    Cause::ClientOutdated => "client_outdated",
+    Cause::Refused(None) => "refused",
+    Cause::Refused(Some(_)) => "refused_code",
+    Cause::ServerUnavailable => "server_unavailable",
+    Cause::RateLimited => "rate_limited",
+    Cause::StreamEnded => "stream_ended",
+    Cause::StreamError => "stream_error",
+    Cause::ConnectionLost => "connection_lost",
+    Cause::ProxyRefused => "proxy_refused",
+    Cause::Unreachable => "unreachable",
+    Cause::HandshakeFailed => "handshake_failed",
+    Cause::Silent => "silent",
+    Cause::Stuck => "stuck",
+    Cause::StoreFailed => "store_failed",
+    Cause::TaskFailed => "task_failed",
+    Cause::Idle => "idle",
+});
+
+units!(code, CODES: [FailureCode; 18],
+    InvalidRequest, InvalidUser, InvalidArgument, NotFound, NotAllowed, QuotaExceeded, RateLimited,
+    NotOnline, DeadlineExceeded, PurgeFailed, StoreCorrupt, StoreFailed, Refused, ConfigInvalid,
+    Stopping, Internal, UnknownCommand, TooLarge,
+);
+units!(phase, PHASES: [Phase; 11],
+    Connecting, AwaitingScan, AwaitingCode, Online, BackingOff, Held, Parked, Disconnected, LoggingOut,
+    PurgeFailed, StoreCorrupt,
+);
+units!(stage, STAGES: [Stage; 4], Transport, Handshake, Login, Sync);
+units!(unlink, UNLINKS: [Unlink; 5], Confirmed, Refused, Unreachable, NotLinked, NotAsked);
+
+/// One event of every kind.
+pub(super) fn kinds() -> Vec<EventKind> {
+    vec![
+        EventKind::Connecting,
+        EventKind::Qr,
+        EventKind::PairCode,
+        EventKind::Paired,
+        EventKind::Online,
+        EventKind::BackingOff,
+        EventKind::Held,
+        EventKind::Parked,
+        EventKind::Disconnected,
+        EventKind::LoggingOut,
+        EventKind::LoggedOut(Box::new(values::full_entry())),
+        EventKind::PairingExpired(Box::new(values::bare_entry())),
+        EventKind::PurgeFailed,
+        EventKind::StoreCorrupt,
+        EventKind::Targets,
+        EventKind::AccountChanged,
+        EventKind::Updated,
+    ]
+}
+
+/// What was met among the golden values.
+#[derive(Default)]
+struct Met(BTreeSet<(&'static str, &'static str)>);
+
+impl Met {
+    fn all(&self, of: &'static str, names: &[&'static str]) {
+        for name in names {
+            assert!(
+                self.0.contains(&(of, name)),
+                "no golden value has the {of} {name}"
+            );
+        }
+    }
+
+    fn status(&mut self, status: &Status) {
+        self.0.insert(("phase", phase(status.phase)));
+        if let Some(connecting) = &status.connecting {
+            self.0.insert(("stage", stage(connecting.stage)));
+        }
+        for (field, some) in [
+            ("account", status.account.is_some()),
+            (
+                "account.name",
+                status.account.as_ref().is_some_and(|a| a.name.is_some()),
+            ),
+            ("connecting", status.connecting.is_some()),
+            ("qr", status.qr.is_some()),
+            (
+                "qr.code",
+                status.qr.as_ref().is_some_and(|qr| qr.code.is_some()),
+            ),
+            ("pair_code", status.pair_code.is_some()),
+            (
+                "pair_code.code",
+                status.pair_code.as_ref().is_some_and(|p| p.code.is_some()),
+            ),
+            ("retry_at", status.retry_at.is_some()),
+            ("held_until", status.held_until.is_some()),
+            ("reason", status.reason.is_some()),
+            ("error", status.error.is_some()),
+            ("last_activity", status.last_activity.is_some()),
+        ] {
+            self.0.insert((if some { "some" } else { "none" }, field));
+        }
+    }
+
+    fn entry(&mut self, entry: &HistoryEntry) {
+        self.0.insert(("cause", cause_name(&entry.cause)));
+        self.0.insert(("unlink", unlink(entry.unlink)));
+        for (field, some) in [
+            ("entry.account", entry.account.is_some()),
+            ("requested_by", entry.requested_by.is_some()),
+            ("text", entry.text.is_some()),
+            ("appeal_token", entry.appeal_token.is_some()),
+        ] {
+            self.0.insert((if some { "some" } else { "none" }, field));
+        }
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        self.0.insert(("code", code(failure.code)));
+    }
+
+    fn answer(&mut self, told: &Answer) {
+        self.0.insert(("answer", answer(told)));
+        match told {
+            Answer::Status(status) => self.status(status),
+            Answer::Sessions(page) => page.sessions.iter().for_each(|s| self.status(s)),
+            Answer::History(page) => page.entries.iter().for_each(|e| self.entry(e)),
+            Answer::LoggedOut(report) => self.entry(&report.entry),
+            _ => {}
+        }
+    }
+
+    fn message(&mut self, told: &Message) {
+        self.0.insert(("message", message(told)));
+        match told {
+            Message::Reply(Reply {
+                result: Ok(answer), ..
+            }) => self.answer(answer),
+            Message::Reply(Reply {
+                result: Err(failure),
+                ..
+            })
+            | Message::Closing(failure) => {
+                self.failure(failure);
+            }
+            Message::Present(status) => self.status(status),
+            Message::Event(event) | Message::Replayed(event) => {
+                self.0.insert(("kind", kind(&event.kind)));
+            }
+            Message::InSync { .. } | Message::Lagged { .. } => {}
+        }
+    }
+}
+
+#[test]
+fn nothing_that_travels_is_without_golden_bytes() {
+    let mut met = Met::default();
+    for (_, Request { command: asked, .. }) in values::requests() {
+        met.0.insert(("command", command(&asked)));
+        assert_eq!(asked.name(), command(&asked));
+        if let Command::Targets { edit: change, .. } = &asked {
+            met.0.insert(("edit", edit(change)));
+        }
+    }
+    for (_, told) in values::messages() {
+        met.message(&told);
+    }
+    met.all("command", COMMANDS);
+    assert_eq!(COMMANDS, Command::NAMES);
+    met.all("edit", EDITS);
+    met.all("message", MESSAGES);
+    met.all("answer", ANSWERS);
+    met.all("kind", KINDS);
+    met.all("cause", CAUSES);
+    met.all("code", &CODES.map(code));
+    met.all("phase", &PHASES.map(phase));
+    assert_eq!(PHASES, Phase::ALL);
+    met.all("stage", &STAGES.map(stage));
+    met.all("unlink", &UNLINKS.map(unlink));
+    let mut optional: BTreeSet<_> = BTreeSet::new();
+    for (how, field) in &met.0 {
+        if ["some", "none"].contains(how) {
+            optional.insert(*field);
+        }
+    }
+    let optional: Vec<_> = optional.into_iter().collect();
+    met.all("some", &optional);
+    met.all("none", &optional);
+}

@@ -1,0 +1,270 @@
+//! The golden bytes, read by another implementation of the encoding into types of its own, and written
+//! back by it.
+//!
+//! wincode reads and writes the layout of bincode's `standard()` when it is told to write integers with
+//! variable lengths. The types here are what the documentation says travels, with nothing but strings
+//! and numbers: what the protocol's own types do on the way (`try_from`, `transparent`) must not show.
+
+use serde::Serialize;
+use wincode::config::Configuration;
+use wincode::{SchemaRead, SchemaWrite};
+
+use super::{Kept, MESSAGES, REQUESTS, read};
+
+/// A type that travels.
+macro_rules! mirror {
+    ($(struct $name:ident { $($field:ident: $type:ty),+ $(,)? })+) => {
+        $(
+            #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+            struct $name { $($field: $type),+ }
+        )+
+    };
+}
+
+/// An enum that has no data.
+macro_rules! names {
+    ($(enum $name:ident { $($variant:ident),+ $(,)? })+) => {
+        $(
+            #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+            #[serde(rename_all = "snake_case")]
+            enum $name { $($variant),+ }
+        )+
+    };
+}
+
+type Time = String;
+
+mirror! {
+    struct Request { id: u64, command: Command }
+    struct Since { epoch: Option<u64>, seq: u64 }
+    struct Reply { id: u64, result: Outcome }
+    struct Failure {
+        code: FailureCode,
+        message: String,
+        retry_after: Option<u64>,
+        last_logout: Option<Entry>,
+    }
+    struct Info {
+        version: String,
+        pid: u32,
+        started_at: Time,
+        epoch: u64,
+        state_directory: String,
+        config_file: Option<String>,
+        simulator: bool,
+        summary: String,
+        phases: Vec<Count>,
+        logouts: Vec<Count>,
+        purge_failures: u64,
+        purge_median_ms: Option<u64>,
+        purges: u64,
+        purge_total_ms: u64,
+        purge_longest_ms: Option<u64>,
+    }
+    struct Count { name: String, count: u64 }
+    struct Reloaded { changed: Vec<String>, needs_restart: Vec<String> }
+    struct Account { jid: String, phone: String, name: Option<String> }
+    struct Status {
+        user: String,
+        phase: Phase,
+        since: Time,
+        next_action: String,
+        owner: u32,
+        account: Option<Account>,
+        connecting: Option<Connecting>,
+        qr: Option<Qr>,
+        pair_code: Option<PairCode>,
+        retry_at: Option<Time>,
+        held_until: Option<Time>,
+        reason: Option<String>,
+        error: Option<String>,
+        targets: Vec<String>,
+        last_activity: Option<Time>,
+    }
+    struct Connecting { attempt: u32, stage: Stage, stage_since: Time }
+    struct Qr { code: Option<String>, number: u32, remaining: u32, expires_at: Time }
+    struct PairCode { code: Option<String>, phone: String, expires_at: Time }
+    struct Sessions { sessions: Vec<Status>, next: Option<String> }
+    struct History { entries: Vec<Entry>, next: Option<String> }
+    struct Entry {
+        at: Time,
+        user: String,
+        cause: String,
+        account: Option<Account>,
+        owner: u32,
+        requested_by: Option<u32>,
+        unlink: Unlink,
+        removed: Removed,
+        text: Option<String>,
+        appeal_token: Option<String>,
+    }
+    struct Removed { files: u64, bytes: u64, targets: u32 }
+    struct Report { entry: Entry, next_action: String }
+    struct Watching { epoch: u64, seq: u64, gap: bool }
+    struct Group { jid: String, subject: String, size: u32 }
+    struct Event { seq: u64, at: Time, user: String, kind: Kind, status: Option<Status> }
+}
+
+names! {
+    enum Phase {
+        Connecting, AwaitingScan, AwaitingCode, Online, BackingOff, Held, Parked, Disconnected,
+        LoggingOut, PurgeFailed, StoreCorrupt,
+    }
+    enum Stage { Transport, Handshake, Login, Sync }
+    enum Unlink { Confirmed, Refused, Unreachable, NotLinked, NotAsked }
+    enum FailureCode {
+        InvalidRequest, InvalidUser, InvalidArgument, NotFound, NotAllowed, QuotaExceeded,
+        RateLimited, NotOnline, DeadlineExceeded, PurgeFailed, StoreCorrupt, StoreFailed, Refused,
+        ConfigInvalid, Stopping, Internal, UnknownCommand, TooLarge,
+    }
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+enum Command {
+    Ping,
+    Info,
+    Reload,
+    Connect {
+        user: String,
+        phone: Option<String>,
+    },
+    Disconnect {
+        user: String,
+    },
+    ForceLogout {
+        user: String,
+    },
+    Status {
+        user: String,
+    },
+    List {
+        after: Option<String>,
+    },
+    Watch {
+        users: Vec<String>,
+        since: Option<Since>,
+    },
+    History {
+        user: Option<String>,
+        limit: Option<u32>,
+        before: Option<String>,
+    },
+    Groups {
+        user: String,
+    },
+    Targets {
+        user: String,
+        edit: Edit,
+    },
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+enum Edit {
+    Show,
+    Set(Vec<String>),
+    Add(Vec<String>),
+    Remove(Vec<String>),
+    Clear,
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is read, looked at, and dropped"
+)]
+enum Message {
+    Reply(Reply),
+    Replayed(Event),
+    Present(Status),
+    InSync { seq: u64 },
+    Event(Event),
+    Lagged { missed: u64 },
+    Closing(Failure),
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is read, looked at, and dropped"
+)]
+enum Outcome {
+    Ok(Answer),
+    Err(Failure),
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is read, looked at, and dropped"
+)]
+enum Answer {
+    Pong,
+    Info(Info),
+    Reloaded(Reloaded),
+    Status(Status),
+    Sessions(Sessions),
+    LoggedOut(Report),
+    History(History),
+    Watching(Watching),
+    Groups(Vec<Group>),
+    Targets(Vec<String>),
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is read, looked at, and dropped"
+)]
+enum Kind {
+    Connecting,
+    Qr,
+    PairCode,
+    Paired,
+    Online,
+    BackingOff,
+    Held,
+    Parked,
+    Disconnected,
+    LoggingOut,
+    LoggedOut(Entry),
+    PairingExpired(Entry),
+    PurgeFailed,
+    StoreCorrupt,
+    Targets,
+    AccountChanged,
+    Updated,
+}
+
+/// Reads the bytes with wincode into a type of its own, compares what came of it with the golden JSON,
+/// and writes the bytes again.
+macro_rules! reads_the_same {
+    ($type:ty, $path:expr) => {
+        for Kept {
+            name,
+            json,
+            bincode,
+        } in read($path)
+        {
+            let config = Configuration::default().with_varint_encoding();
+            let value: $type = wincode::config::deserialize_exact(&bincode, config).expect(&name);
+            assert_eq!(serde_json::to_string(&value).expect("JSON"), json, "{name}");
+            let again = wincode::config::serialize(&value, config).expect(&name);
+            assert_eq!(again, bincode, "{name}");
+        }
+    };
+}
+
+#[test]
+fn another_implementation_reads_and_writes_every_request() {
+    reads_the_same!(Request, REQUESTS);
+}
+
+#[test]
+fn another_implementation_reads_and_writes_every_message() {
+    reads_the_same!(Message, MESSAGES);
+}
