@@ -198,16 +198,7 @@ impl Supervisor {
     async fn groups(&self, caller: Caller, user: UserId) -> Result<Answer, Failure> {
         let command = |reply| SessionCommand::Groups { reply };
         let groups = self.ask(caller, user.clone(), GROUPS, command).await?;
-        let groups: Vec<_> = groups.into_iter().map(Group::bounded).collect();
-        let size = page::json_len(&groups);
-        if size > MAX_GROUPS {
-            let message = format!(
-                "the account of {user} is in {} groups: a list of {size} bytes, more than the {MAX_GROUPS} that fit into one answer. Target groups can be added by their JIDs all the same",
-                groups.len()
-            );
-            return Err(Failure::new(FailureCode::TooLarge, message));
-        }
-        Ok(Answer::Groups(groups))
+        groups_answer(&user, groups)
     }
 
     async fn targets(
@@ -277,4 +268,61 @@ fn task_failed(user: &UserId) -> Failure {
 fn too_late(user: &UserId, and: &str) -> Failure {
     let message = format!("the session of {user} did not answer in time; {and}");
     Failure::new(FailureCode::DeadlineExceeded, message)
+}
+
+fn groups_answer(user: &UserId, groups: Vec<Group>) -> Result<Answer, Failure> {
+    let groups: Vec<_> = groups.into_iter().map(Group::bounded).collect();
+    let size = page::json_len(&groups);
+    if size > MAX_GROUPS {
+        let message = format!(
+            "the account of {user} is in {} groups: a list of {size} bytes, more than the {MAX_GROUPS} that fit into one answer. Target groups can be added by their JIDs all the same",
+            groups.len()
+        );
+        return Err(Failure::new(FailureCode::TooLarge, message));
+    }
+    Ok(Answer::Groups(groups))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::codec::Encoding;
+    use crate::protocol::{MAX_FRAME, Message, Reply};
+
+    fn groups(count: usize, subject: &str) -> Vec<Group> {
+        let group = |n| Group {
+            jid: format!("1203630123456{n:05}@g.us").parse().expect("a JID"),
+            subject: subject.to_owned(),
+            size: 1024,
+        };
+        (0..count).map(group).collect()
+    }
+
+    /// An account of a few thousand groups with the longest subjects that WhatsApp takes is answered;
+    /// whatever is answered fits into a frame.
+    #[test]
+    fn groups_that_do_not_fit_into_a_frame_are_a_failure_that_says_so() {
+        let user = "alice".parse().expect("a user id");
+        let ordinary = "A family with a name of usual length";
+        for (count, subject) in [(0, ""), (5000, ordinary), (3000, &"ä".repeat(100))] {
+            let answer = groups_answer(&user, groups(count, subject)).expect("it fits");
+            let result = Ok(answer);
+            let message = Message::Reply(Reply {
+                id: u64::MAX,
+                result,
+            });
+            for encoding in [Encoding::Json, Encoding::Bincode] {
+                let frame = encoding.encode(&message).expect("it fits into a frame");
+                assert!(frame.len() <= MAX_FRAME);
+            }
+        }
+        for (count, subject) in [(50_000, ordinary), (400, &"\u{1}".repeat(MAX_FRAME))] {
+            let failure = groups_answer(&user, groups(count, subject)).expect_err("too many");
+            assert_eq!(failure.code, FailureCode::TooLarge);
+            assert!(
+                failure.message.contains(&format!("in {count} groups")),
+                "{failure}"
+            );
+        }
+    }
 }

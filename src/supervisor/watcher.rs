@@ -11,8 +11,8 @@ use super::board::{Board, Cut, Happening};
 use super::caller::Caller;
 use crate::protocol::{Message, Since, Status, UserId, Watching};
 
-/// One watch. It tells one message at a time, as they are asked for: a reader that is slow costs what a
-/// [`Cut`] costs, and then loses events.
+/// One watch. It tells one message at a time, as they are asked for: a reader that is slow costs what
+/// the cut of the state costs, and then loses events.
 pub struct Watcher {
     board: Arc<Board>,
     scope: WatchScope,
