@@ -332,8 +332,8 @@ async fn a_force_logout_meets_a_connect(mut person: Person, number: usize) {
     ended_once(&mut person).await;
 }
 
-/// Somebody holds the file, so that neither the link nor the unlink can open it: the logout is waited for
-/// by force in the end, and is answered all the same.
+/// Somebody holds the file, so that neither the link nor the unlink can open it: the logout is
+/// answered in time all the same.
 async fn a_force_logout_meets_an_opening_that_hangs(mut person: Person) {
     person.pair().await;
     person
@@ -343,8 +343,8 @@ async fn a_force_logout_meets_an_opening_that_hangs(mut person: Person) {
         .expect("disconnect");
     let file = person.credentials();
     let mut other = SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("open");
-    let hold = diesel::sql_query("BEGIN EXCLUSIVE").execute(&mut other);
-    hold.expect("hold it");
+    let locked = diesel::sql_query("BEGIN EXCLUSIVE").execute(&mut other);
+    locked.expect("lock it");
     person.connect().await;
     let asked = Instant::now();
     let report = person.client.force_logout(&person.user).await;
