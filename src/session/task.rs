@@ -24,7 +24,7 @@ use super::standing::{Standing, look};
 use super::targets::Change;
 use crate::protocol::{
     Account, EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status,
-    TargetEdit, Unlink, UserId,
+    TargetEdit, UserId,
 };
 use crate::store::{Desired, History, Purge, Record, Store};
 use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Remains, Scope};
@@ -425,7 +425,6 @@ impl Task {
         let paired_just_now = self.paired_just_now().await;
         if let Some(account) = &paired_just_now {
             intent.account = Some(account.clone());
-            intent.unlink = Unlink::Unreachable;
         }
         let logout = Logout {
             store: &self.seat.store,
@@ -440,7 +439,8 @@ impl Task {
             self.machine.unlinked(intent.unlink);
         }
         close(&mut self.link, false).await?;
-        // An opening for the unlink that ran out of time.
+        // An opening for the unlink may have run out of time, and may have begun something.
+        logout.scope.cancel();
         gone(&self.seat.remains).await?;
         let entry = logout.purge(&mut self.purge, &intent).await?;
         self.gone = Some(entry);
