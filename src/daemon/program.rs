@@ -166,9 +166,6 @@ fn serve(options: &Options, environment: &Environment) -> Result<(), Failed> {
         .max_blocking_threads(8)
         .build()
         .map_err(system("start the runtime"))?;
-    // What a rehearsal wants to fail: see store::Step.
-    #[cfg(feature = "simulator")]
-    let _scenario = fail::FailScenario::setup();
     let result = runtime.block_on(async {
         let orders = signals::orders().map_err(system("take over the signals"))?;
         run(setup, filter, orders).await

@@ -3,7 +3,7 @@
 use super::advice::next_action;
 use super::logout::Unlinked;
 use super::machine::Machine;
-use crate::protocol::{Account, Phase, Status, Unlink};
+use crate::protocol::{Account, Phase, Status};
 use crate::store::{Intent, Record};
 
 impl Machine {
@@ -67,7 +67,6 @@ impl Machine {
     pub(super) fn paired_too_late(&mut self, account: Account) {
         if let Some(intent) = &mut self.intent {
             intent.account = Some(account);
-            intent.unlink = Unlink::Unreachable;
         }
     }
 

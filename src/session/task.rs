@@ -455,7 +455,8 @@ impl Task {
             self.machine.unlinked(unlinked);
         }
         close(&mut self.link, false).await?;
-        // An opening for the unlink that ran out of time.
+        // An opening for the unlink may have run out of time, and may have begun something.
+        logout.scope.cancel();
         gone(&self.seat.remains).await?;
         let Some(intent) = self.machine.intent().cloned() else {
             return Err("no logout was decided".to_owned());

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -11,7 +10,7 @@ use wasessiond::client::ClientError;
 use wasessiond::protocol::{Cause, EventKind, FailureCode, Phase};
 use wasessiond::store::Step;
 
-use crate::daemon::{Daemon, PROGRAM};
+use crate::daemon::{Daemon, failing};
 use crate::stage::{PHONE, Stage};
 
 /// What became of a session.
@@ -76,7 +75,7 @@ async fn die_in_a_logout(stage: &mut Stage, device: &str, step: Step, moment: &s
         _ => {}
     }
     let points = format!("{}:{moment}=return(kill)", step.as_str());
-    stage.start_with(&[("FAILPOINTS", &points)]).await;
+    stage.start_by(failing(&points)).await;
     stage.until("alice", Phase::Online).await;
     stage.sim.replace(device).await.expect("replace");
     stage.died();
@@ -99,9 +98,7 @@ async fn while_a_start_finishes_a_logout_does_not_bring_it_back() {
             let history = stage.state().join("history.jsonl");
             let _ = fs::remove_file(history);
             let points = format!("{}:{moment}=return(kill)", step.as_str());
-            let mut command = Command::new(PROGRAM);
-            command.env("FAILPOINTS", &points);
-            let ended = Daemon::attempt(stage.dir.path(), command);
+            let ended = Daemon::attempt(stage.dir.path(), failing(&points));
             assert!(ended.is_err(), "{moment} {step:?}: it was to die");
             stage.start().await;
             let fate = fate(&mut stage, "alice", &device).await;
@@ -125,7 +122,7 @@ async fn at_each_step_of_a_new_session_leaves_none_or_a_pairing_that_is_cleared_
         for moment in ["before", "after"] {
             stage.stop();
             let points = format!("{}:{moment}=return(kill)", step.as_str());
-            stage.start_with(&[("FAILPOINTS", &points)]).await;
+            stage.start_by(failing(&points)).await;
             let asked = stage.client.connect_session("alice", None).await;
             assert!(asked.is_err(), "{moment} {step:?}: {asked:?}");
             stage.died();

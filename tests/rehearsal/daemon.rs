@@ -16,6 +16,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// The daemon.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_wasessiond");
 
+/// The daemon, with steps that fail or that it dies at: see [`wasessiond::store::Step`].
+pub(crate) fn failing(points: &str) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.env("FAILPOINTS", points);
+    command
+}
+
 /// A running daemon. Dropped, it is killed.
 pub(crate) struct Daemon {
     child: Child,
@@ -23,19 +30,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one and waits until it says READY=1.
-    pub(crate) fn start(home: &Path) -> Self {
-        Self::start_with(home, &[])
-    }
-
-    /// Starts one that has these variables in its environment, too.
-    pub(crate) fn start_with(home: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(PROGRAM);
-        command.envs(environment.iter().copied());
-        Self::launch(home, command)
-    }
-
-    /// By a command of the caller's, which runs what it is given besides.
+    /// Starts one by this command, which is given its arguments besides, and waits until it says READY=1.
     pub(crate) fn launch(home: &Path, command: Command) -> Self {
         Self::attempt(home, command)
             .unwrap_or_else(|failed| panic!("the daemon did not become ready: {failed}"))

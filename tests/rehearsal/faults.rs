@@ -11,7 +11,7 @@ use wasessiond::client::ClientError;
 use wasessiond::protocol::{Cause, FailureCode, Phase, Unlink};
 use wasessiond::store::Step;
 
-use crate::daemon::{Daemon, PROGRAM};
+use crate::daemon::{Daemon, PROGRAM, failing};
 use crate::stage::{PATIENCE, PHONE, Stage};
 
 // ---- every step, made to fail ---------------------------------------------------------------------
@@ -61,7 +61,7 @@ async fn each_step_that_fails_is_told_and_done_again() {
             fs::remove_file(stage.state().join("history.jsonl")).expect("remove the history");
         }
         let points = format!("{}:before=1*return({errno})", step.as_str());
-        stage.start_with(&[("FAILPOINTS", &points)]).await;
+        stage.start_by(failing(&points)).await;
         stage.until("alice", Phase::Online).await;
         stage.sim.replace(&device).await.expect("replace");
         if meaning(step) == Means::Fails {
@@ -89,7 +89,7 @@ async fn force_logout_tries_at_once_and_says_what_is_left() {
     stage.stop();
     // It fails by itself, then for the first that asks, and then no more.
     let points = "erase_file:before=2*return(EIO)";
-    stage.start_with(&[("FAILPOINTS", points)]).await;
+    stage.start_by(failing(points)).await;
     stage.until("alice", Phase::Online).await;
     stage.sim.replace(&device).await.expect("replace");
     stage.phase("alice", Phase::PurgeFailed).await;
@@ -126,13 +126,13 @@ async fn what_a_start_cannot_finish_is_finished_later_and_stops_nobody() {
     stage.pair("bob", "15550001002").await;
     stage.stop();
     let dies = "trash_sync_to:after=return(kill)";
-    stage.start_with(&[("FAILPOINTS", dies)]).await;
+    stage.start_by(failing(dies)).await;
     stage.until("alice", Phase::Online).await;
     stage.sim.replace(&device).await.expect("replace");
     stage.died();
     // The next start finds it, and cannot write the history, with room or without.
     let full = "history_write:before=2*return(ENOSPC)";
-    stage.start_with(&[("FAILPOINTS", full)]).await;
+    stage.start_by(failing(full)).await;
     stage.until("bob", Phase::Online).await;
     assert_eq!(stage.of_user_on_disk("alice").len(), 1);
     assert!(!stage.session_dir("alice").exists(), "it came back");

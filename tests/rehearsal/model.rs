@@ -66,19 +66,16 @@ async fn credentials_are_gone_where_something_wiped_and_nowhere_else() {
     );
     let mut failed = Vec::new();
     for (seed, log, task) in running {
-        match task.await {
-            Ok(played) => {
-                for step in played.steps {
-                    *steps.entry(step.name()).or_default() += 1;
-                }
-                for cause in played.causes {
-                    *ended.entry(cause).or_default() += 1;
-                }
-            }
-            Err(_) => {
-                let log = log.lock().map(|log| log.join("\n  ")).unwrap_or_default();
-                failed.push(format!("{SEED}={seed} repeats this:\n  {log}"));
-            }
+        let Ok(played) = task.await else {
+            let log = log.lock().map(|log| log.join("\n  ")).unwrap_or_default();
+            failed.push(format!("{SEED}={seed} repeats this:\n  {log}"));
+            continue;
+        };
+        for step in played.steps {
+            *steps.entry(step.name()).or_default() += 1;
+        }
+        for cause in played.causes {
+            *ended.entry(cause).or_default() += 1;
         }
     }
     println!("steps: {steps:?}\nsessions that ended: {ended:?}");

@@ -3,7 +3,7 @@
 use std::fs;
 
 use wasessiond::protocol::{Cause, FailureCode, Phase, TargetEdit, Unlink};
-use wasim::{Fault, FaultRule};
+use wasim::Fault;
 
 use crate::stage::{PHONE, Stage};
 
@@ -229,27 +229,6 @@ async fn a_record_that_cannot_be_read_is_not_written_over() {
     stage
         .assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed)
         .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stage_that_hangs_is_torn_down_by_the_librarys_or_our_own_timer() {
-    let mut stage = Stage::set().await;
-    let device = stage.pair("alice", PHONE).await;
-    stage
-        .sim
-        .set_fault(FaultRule::from(Fault::NoSuccess).times(1))
-        .await
-        .expect("fault");
-    stage.sim.drop_connection(&device).await.expect("drop");
-    let status = loop {
-        let status = stage.phase("alice", Phase::BackingOff).await;
-        if status.reason != Some(Cause::ConnectionLost) {
-            break status;
-        }
-    };
-    assert_eq!(status.reason, Some(Cause::Stuck), "{:?}", status.error);
-    assert!(status.error.is_some_and(|e| e.contains("login")));
-    stage.phase("alice", Phase::Online).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

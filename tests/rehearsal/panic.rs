@@ -171,16 +171,16 @@ async fn an_opening_is_waited_out_by_the_task_after_one_that_was_ended_by_force(
         .join("sessions/alice");
     let url = session.join("auth.db");
     let mut other = SqliteConnection::establish(url.to_str().expect("UTF-8")).expect("open");
-    let begun = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
-    begun.expect("hold it");
-    let held = open_files(&session);
+    let locked = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
+    locked.expect("lock it");
+    let before = open_files(&session);
     let connect = Command::Connect {
         user: alice(),
         phone: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
     let opening = timeout(PATIENCE, async {
-        while open_files(&session) == held {
+        while open_files(&session) == before {
             tokio::task::yield_now().await;
         }
     });

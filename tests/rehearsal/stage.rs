@@ -65,14 +65,7 @@ impl Stage {
 
     /// Starts the daemon again, after a stop or a kill.
     pub(crate) async fn start(&mut self) {
-        self.start_with(&[]).await;
-    }
-
-    /// Starts the daemon again, with these variables in its environment.
-    pub(crate) async fn start_with(&mut self, environment: &[(&str, &str)]) {
-        let daemon = Daemon::start_with(self.dir.path(), environment);
-        (self.client, self.watch) = join(&daemon).await;
-        self.daemon = Some(daemon);
+        self.start_by(Command::new(PROGRAM)).await;
     }
 
     /// The same, by this command.

@@ -1,12 +1,10 @@
 //! Trouble that comes while all are online.
 
-use std::process::Command;
-
 use diesel::connection::SimpleConnection;
 use wasessiond::protocol::{Cause, Phase, Unlink};
 
 use super::crowd::{Crowd, ONE, USERS, blow_up, database};
-use crate::daemon::PROGRAM;
+use crate::daemon::failing;
 use crate::stage::Stage;
 
 /// One after the other on the same hundred: pairing them is what takes long.
@@ -21,8 +19,7 @@ async fn trouble_of_one_is_nobody_elses() {
         .await;
 
     crowd.stage.stop();
-    let mut panicking = Command::new(PROGRAM);
-    panicking.env("FAILPOINTS", format!("session_command=return({ONE})"));
+    let panicking = failing(&format!("session_command=return({ONE})"));
     crowd.stage.start_by(panicking).await;
     crowd.until_online(USERS - 1).await;
     if crowd.stage.client.status(ONE).await.expect("status").phase != Phase::Online {

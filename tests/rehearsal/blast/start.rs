@@ -11,7 +11,7 @@ use nix::sys::stat::Mode;
 use wasessiond::protocol::{Cause, Phase, Status};
 
 use super::crowd::{Crowd, ONE, USERS, blow_up, database, logins_of_others, told};
-use crate::daemon::PROGRAM;
+use crate::daemon::{PROGRAM, failing};
 use crate::stage::Stage;
 
 /// READY must not wait for the one. Generous: less than the ten seconds for which the supervisor waits
@@ -142,8 +142,7 @@ async fn what_one_left_on_the_disk_keeps_nobody_else_from_coming_back() {
 
 /// Its task fails before it has told anything. It is tried again, ever less often.
 async fn panics(crowd: &mut Crowd) {
-    let mut panicking = Command::new(PROGRAM);
-    panicking.env("FAILPOINTS", format!("session_run=return({ONE})"));
+    let panicking = failing(&format!("session_run=return({ONE})"));
     let began = Instant::now();
     start(crowd, "a task that panics at once", panicking).await;
     let status = crowd.stage.phase_or_now(Phase::BackingOff).await;

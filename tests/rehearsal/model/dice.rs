@@ -1,6 +1,6 @@
 //! Random numbers that are the same every time.
 
-/// SplitMix64: a few lines, and good enough to choose with.
+/// `SplitMix64`: a few lines, and good enough to choose with.
 pub(super) struct Dice(u64);
 
 impl Dice {
