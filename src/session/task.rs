@@ -22,6 +22,7 @@ use super::narration;
 use super::settings::Settings;
 use super::standing::{Standing, look};
 use super::targets::Change;
+use crate::message_id;
 use crate::protocol::{
     EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, TargetEdit,
     UserId,
@@ -333,7 +334,11 @@ impl Task {
                     let record = self.machine.record().clone();
                     // What could not be written is written with the next change; a person sees it.
                     if let Err(failure) = self.save(record).await {
-                        tracing::error!("{}", failure.message);
+                        tracing::error!(
+                            message_id = message_id::STORE_FAILED,
+                            "{}",
+                            failure.message
+                        );
                     }
                 }
                 Effect::Publish(kind) => self.publish(kind),
@@ -470,7 +475,7 @@ impl Task {
         ) {
             let record = self.machine.record().clone();
             if let Err(failure) = self.save(record).await {
-                tracing::warn!("{}", failure.message);
+                tracing::error!(message_id = message_id::STORE_FAILED, "{}", failure.message);
             }
         }
         Outcome {

@@ -19,6 +19,7 @@ mod history;
 mod lock;
 mod purge;
 mod record;
+mod wedge;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -30,6 +31,7 @@ pub use error::StoreError;
 pub use history::History;
 pub use purge::{Intent, Leftover, Purge, PurgeFailed};
 pub use record::{Desired, Hold, Record};
+pub use wedge::wedge;
 
 use crate::protocol::UserId;
 use lock::Lock;
@@ -82,6 +84,13 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.inner.root
+    }
+
+    /// Whether the disk answers: for a watchdog. It hangs where the disk does.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        wedge("store");
+        fs::metadata(self.root()).is_ok()
     }
 
     /// Where everything about a user is, whether or not it exists.

@@ -12,12 +12,14 @@ use tracing::Instrument;
 
 use super::birth::{Birth, Life, live};
 use super::caller::Caller;
+use super::narration;
 use super::restore::Restored;
 use super::{Shared, Supervisor};
 use crate::protocol::{
     Cause, EventKind, Failure, FailureCode, HistoryEntry, PhoneNumber, Removed, Unlink, UserId,
 };
 use crate::session::{Ended, Outcome, Report, Seat, SessionCommand, answer};
+use crate::store::wedge;
 use crate::whatsapp::Gateway;
 
 /// What the loop is told.
@@ -141,7 +143,11 @@ impl Actor {
         match order {
             Order::Deliver(delivery) => self.deliver(delivery),
             Order::Escalate(delivery) => self.escalate(delivery),
-            Order::Probe(reply) => drop(reply.send(())),
+            Order::Probe(reply) => {
+                wedge("supervisor");
+                // Whoever asked may have given up.
+                let _ = reply.send(());
+            }
             Order::Cut => self.tasks.abort_all(),
             Order::Panic(user) => {
                 if let Some(entry) = self.sessions.get(&user) {
@@ -201,6 +207,7 @@ impl Actor {
             return refuse(command, &failure);
         }
         let owner = caller.uid;
+        narration::begun(&user, owner);
         self.begin(user.clone(), owner, Birth::Wanted { owner, phone }, None);
         if let Some(entry) = self.sessions.get(&user) {
             // The channel is new and empty.
@@ -236,7 +243,7 @@ impl Actor {
     fn escalate(&mut self, delivery: Delivery) {
         match self.sessions.get_mut(&delivery.user) {
             Some(entry) => {
-                tracing::error!(user = %delivery.user, "its task does not answer and is ended");
+                narration::hung(&delivery.user);
                 entry.task.abort();
                 entry.waiting.push(delivery);
             }
@@ -246,7 +253,8 @@ impl Actor {
 
     fn begin(&mut self, user: UserId, owner: u32, birth: Birth, restoring: Option<Restoring>) {
         let (commands, received) = mpsc::channel(COMMANDS);
-        let span = tracing::info_span!("session", %user);
+        // No filter of the log takes the user's name from the lines that remain.
+        let span = tracing::error_span!("session", wasession_user = %user);
         let board = Arc::clone(&self.shared.board);
         let (turn, silent) = match restoring {
             Some(Restoring { turn, silent }) => (Some(turn), Some(silent)),
@@ -302,7 +310,7 @@ impl Actor {
                 self.unfounded(&user, entry.owner, late);
             }
             Ok((_, Life::Stillborn(seat, failure))) => {
-                tracing::error!(user = %user, "{failure}");
+                narration::not_begun(&user, &failure);
                 refuse_all(seat, &failure);
             }
             Err(error) => self.failed(&user, entry.owner, error),
@@ -324,10 +332,7 @@ impl Actor {
         };
         // First the announcement, then the replies: whoever has a reply finds it in the stream.
         self.shared.board.ended(kind_of(&entry), &entry);
-        tracing::info!(
-            user = %entry.user, cause = %entry.cause, unlink = %entry.unlink,
-            "the session ended; nothing of it is left"
-        );
+        narration::ended(&entry);
         let owner = entry.owner;
         answer(&entry, waiters, stopped);
         for command in outcome.left {
@@ -344,6 +349,7 @@ impl Actor {
             .unwrap_or_else(|| lost_entry(user, owner));
         if self.shared.board.get(user).is_some() {
             self.shared.board.ended(kind_of(&entry), &entry);
+            narration::ended(&entry);
         }
         for command in late {
             match command {
@@ -398,7 +404,7 @@ impl Actor {
         } else {
             "its task did not answer and was ended".to_owned()
         };
-        tracing::error!(user = %user, cause = %Cause::TaskFailed, "{error}");
+        narration::failed(user, &error);
         let failures = self.failures.entry(user.clone()).or_default();
         *failures = failures.saturating_add(1);
         let wait = AFTER_FAILURE

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use jiff::Timestamp;
 
 use super::restore;
-
+use crate::message_id;
 use crate::protocol::{Failure, FailureCode, PhoneNumber};
 use crate::session::{Origin, Outcome, Seat, Standing, look, run};
 use crate::store::Record;
@@ -88,6 +88,9 @@ async fn finish_purge(seat: &Seat) {
         restore::finish_purges(&store, &mut history, Some(&user))
     });
     if let Ok(Err(e)) = work.await {
-        tracing::error!(user = %seat.user, "an interrupted logout could not be finished: {e}");
+        tracing::error!(
+            message_id = message_id::PURGE_FAILED,
+            "an interrupted logout could not be finished: {e}"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The start: finishes purges that a crash interrupted, and reads what sessions there are.
 
+use super::narration;
+use crate::message_id;
 use crate::protocol::UserId;
 use crate::store::{Found, History, Record, Store, StoreError};
 
@@ -38,11 +40,16 @@ pub(super) fn finish_purges(
     for left in left.filter(|left| only.is_none_or(|user| left.user == user.as_str())) {
         if let Some(entry) = &left.entry {
             history.append(&left.id, entry)?;
-            tracing::info!(user = %entry.user, "finished a logout that was interrupted");
+            tracing::info!(wasession_user = %entry.user, "finished a logout that was interrupted");
+            narration::ended(entry);
         }
         // It is nobody's session any more; what cannot be erased is tried again at the next start.
         if let Err(failed) = left.erase() {
-            tracing::error!("{failed}. Remove the obstacle; it is erased at the next start");
+            tracing::error!(
+                message_id = message_id::PURGE_FAILED,
+                wasession_user = left.user,
+                "{failed}. Remove the obstacle; it is erased at the next start"
+            );
         }
     }
     Ok(())

@@ -19,5 +19,6 @@ mod lifecycle;
 mod obstacles;
 mod pairing;
 mod panic;
+mod signals;
 mod stage;
 mod targets;

@@ -28,6 +28,7 @@ fn written(filter: &str, events: impl FnOnce()) -> String {
     let subscriber = tracing_subscriber::registry()
         .with(filter)
         .with(filter_fn(may_be_shown))
+        .with(Limit::default())
         .with(lines(move || writer.clone(), false));
     tracing::subscriber::with_default(subscriber, events);
     let bytes = paper.0.lock().expect("the paper").clone();
@@ -70,32 +71,32 @@ fn a_filter_quietens_what_it_names() {
 fn lines_have_the_fields_but_not_the_journals_id() {
     let shown = written("info", || {
         let message_id = "0123456789abcdef0123456789abcdef";
-        info!(target: "wasessiond", user = %"alice", message_id, "it ended");
+        info!(target: "wasessiond", wasession_user = %"alice", message_id, "it ended");
     });
     assert!(shown.contains("it ended user=alice"), "{shown}");
     assert!(!shown.contains("0123456789abcdef"), "{shown}");
 }
 
 #[test]
-fn the_journals_id_is_found_in_every_spelling() {
-    use journal::tests::id_of;
-    let id = "0123456789abcdef0123456789abcdef";
-    assert_eq!(id_of(|| info!(message_id = id, "x")).as_deref(), Some(id));
-    assert_eq!(id_of(|| info!(message_id = %id, "x")).as_deref(), Some(id));
-    assert_eq!(id_of(|| info!(user = id, "x")), None);
-    assert_eq!(id_of(|| info!(message_id = "0123", "x")), None);
-    assert_eq!(id_of(|| info!(message_id = %format!("{id}\n"), "x")), None);
-}
-
-#[test]
-fn our_ids_are_ids_and_differ() {
-    use crate::daemon::message_id::{NOT_RELOADED, REFUSED};
-    for id in [NOT_RELOADED, REFUSED] {
-        assert_eq!(id_of_text(id).as_deref(), Some(id));
-    }
-    assert_ne!(NOT_RELOADED, REFUSED);
-}
-
-fn id_of_text(id: &str) -> Option<String> {
-    journal::tests::id_of(|| info!(message_id = id, "x"))
+fn a_session_that_repeats_itself_is_cut_short_and_its_library_too() {
+    let shown = written("info", || {
+        let span = tracing::error_span!(target: "wasessiond", "session", wasession_user = %"alice");
+        for n in 0..100 {
+            span.in_scope(|| info!(target: "wasessiond", "try {n}"));
+            span.in_scope(|| error!(target: "Client", "it failed {n}"));
+            info!(target: "wasessiond", wasession_user = %"alice", "an end {n}");
+        }
+        span.in_scope(|| info!(target: "wasessiond", "something else"));
+    });
+    let lines = |text: &str| shown.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((lines("try"), lines("it failed")), (10, 10), "{shown}");
+    assert_eq!(
+        (lines("an end"), lines("something else")),
+        (100, 1),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("session{user=alice}: Client: it failed 9"),
+        "{shown}"
+    );
 }
