@@ -47,7 +47,7 @@ pub(super) fn finish_purges(
         if let Err(failed) = left.erase() {
             tracing::error!(
                 message_id = message_id::PURGE_FAILED,
-                wasession_user = left.user,
+                wasession_user = %left.user,
                 "{failed}. Remove the obstacle; it is erased at the next start"
             );
         }

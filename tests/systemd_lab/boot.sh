@@ -19,7 +19,9 @@ house() {
     group=$lab/groups/wasessiond-lab-$$
     mkdir "$group"
     echo $$ >"$group/cgroup.procs"
-    unshare --pid --fork --kill-child --mount --propagation private --uts --ipc --net --cgroup \
+    # However this process ends, everything in there ends with it.
+    setpriv --pdeathsig KILL \
+        unshare --pid --fork --kill-child --mount --propagation private --uts --ipc --net --cgroup \
         sh "$0" furnish "$lab" "$@" &
     # A group with groups below it is to hold no process of its own.
     echo $$ >"$lab/groups$home/cgroup.procs"

@@ -28,20 +28,18 @@
 
 mod journal;
 mod limit;
+mod lines;
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
-use std::time::Instant;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{Level, Metadata};
-use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -119,7 +117,7 @@ impl FilterHandle {
             {
                 tracing::warn!(
                     message_id = message_id::LEFT_OUT,
-                    wasession_user = user,
+                    wasession_user = %user,
                     "{lines} more lines like the last ones of {target} about this session were left out"
                 );
             }
@@ -210,28 +208,7 @@ where
         }
     }
     let ansi = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
-    (lines(io::stderr, ansi).boxed(), trouble)
-}
-
-/// Plain lines.
-fn lines<S, W>(writer: W, ansi: bool) -> impl Layer<S> + Send + Sync
-where
-    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
-    let fields = format::debug_fn(|writer, field, value| match field.name() {
-        "message" => write!(writer, "{value:?}"),
-        // The first is for the journal's catalog; the others repeat what the line says anyway.
-        MESSAGE_ID | "log.target" | "log.module_path" | "log.file" | "log.line" => Ok(()),
-        name => {
-            let short = name.strip_prefix("wasession_").unwrap_or(name);
-            write!(writer, "{short}={value:?}")
-        }
-    });
-    tracing_subscriber::fmt::layer()
-        .fmt_fields(fields.delimited(" "))
-        .with_writer(writer)
-        .with_ansi(ansi)
+    (lines::layer(io::stderr, ansi).boxed(), trouble)
 }
 
 /// Whether stderr is connected to the journal, as systemd says it connected it.

@@ -20,6 +20,27 @@ impl Write for Paper {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_left_out_is_told_when_the_while_is_over() {
+    let paper = Paper::default();
+    let writer = paper.clone();
+    let told = FilterHandle::detached();
+    let subscriber = tracing_subscriber::registry()
+        .with(told.limit.clone())
+        .with(lines::layer(move || writer.clone(), false));
+    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let span = tracing::error_span!(target: "wasessiond", "session", wasession_user = %"alice");
+    span.in_scope(|| (0..25).for_each(|n| info!(target: "wasessiond", "try {n}")));
+    let telling = told.tell_what_was_left_out(CancellationToken::new());
+    let ended = tokio::time::timeout(limit::WHILE * 10, telling).await;
+    assert!(ended.is_err(), "it ended by itself");
+    let bytes = paper.0.lock().expect("the paper").clone();
+    let shown = String::from_utf8(bytes).expect("text");
+    let line = "15 more lines like the last ones of wasessiond about this session were left out user=alice";
+    assert_eq!(shown.matches(line).count(), 1, "{shown}");
+    assert_eq!(shown.lines().count(), 11, "{shown}");
+}
+
 /// What is written while this runs.
 fn written(filter: &str, events: impl FnOnce()) -> String {
     let paper = Paper::default();
@@ -29,7 +50,7 @@ fn written(filter: &str, events: impl FnOnce()) -> String {
         .with(filter)
         .with(filter_fn(may_be_shown))
         .with(Limit::default())
-        .with(lines(move || writer.clone(), false));
+        .with(lines::layer(move || writer.clone(), false));
     tracing::subscriber::with_default(subscriber, events);
     let bytes = paper.0.lock().expect("the paper").clone();
     String::from_utf8(bytes).expect("text")
@@ -71,9 +92,9 @@ fn a_filter_quietens_what_it_names() {
 fn lines_have_the_fields_but_not_the_journals_id() {
     let shown = written("info", || {
         let message_id = "0123456789abcdef0123456789abcdef";
-        info!(target: "wasessiond", wasession_user = %"alice", message_id, "it ended");
+        info!(target: "wasessiond", message_id, wasession_user = %"alice", "it ended");
     });
-    assert!(shown.contains("it ended user=alice"), "{shown}");
+    assert!(shown.ends_with("it ended user=alice\n"), "{shown}");
     assert!(!shown.contains("0123456789abcdef"), "{shown}");
 }
 
