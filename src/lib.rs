@@ -14,6 +14,9 @@
 //!       protocol  ---------+        what travels over the socket; types and bytes, no I/O
 //! ```
 //!
+//! Beside it stand `message_id`, the names under which the journal knows what happens, and
+//! `failpoint`, the places where a rehearsal makes the daemon fail.
+//!
 //! # Features
 //!
 //! `protocol` and [`client`] are always there and need only a handful of crates. `daemon` and `ctl`
@@ -28,6 +31,10 @@ pub mod client;
 pub mod ctl;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "daemon")]
+mod failpoint;
+#[cfg(feature = "daemon")]
+pub mod message_id;
 pub mod protocol;
 #[cfg(feature = "daemon")]
 pub mod session;

@@ -3,8 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Rehearsals name in $FAILPOINTS what is to fail.
-    #[cfg(feature = "simulator")]
-    let _failpoints = fail::FailScenario::setup();
     wasessiond::daemon::main()
 }

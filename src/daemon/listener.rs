@@ -17,10 +17,11 @@ use tracing::{debug, warn};
 
 use super::access::{Peer, groups_of};
 use super::connection;
-use super::message_id;
 use super::permits::{Permit, Permits};
 use super::socket::ControlSocket;
 use super::state::Daemon;
+use crate::failpoint;
+use crate::message_id;
 use crate::protocol::preface::Welcome;
 
 #[cfg(test)]
@@ -85,6 +86,7 @@ impl Listener {
                 biased;
                 () = stop.cancelled() => break,
                 Some(question) = self.questions.recv() => {
+                    failpoint::hang("listener");
                     // Whoever asked may have given up.
                     let _ = question.send(());
                 }

@@ -15,7 +15,6 @@ mod info;
 mod inherited;
 pub mod listener;
 pub mod logging;
-pub mod message_id;
 pub mod permits;
 mod program;
 mod reload;

@@ -19,6 +19,7 @@ use tracing::error;
 use super::environment::Environment;
 use super::error::status;
 use super::{DaemonError, Options, Setup, logging, run, signals};
+use crate::{failpoint, message_id};
 
 const VERSION: &str = if cfg!(feature = "simulator") {
     concat!(env!("CARGO_PKG_VERSION"), " (simulator build)")
@@ -69,6 +70,7 @@ pub fn main_with(words: &[OsString]) -> ExitCode {
             return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(status::SOFTWARE));
         }
     };
+    failpoint::setup();
     let environment = Environment::of_process();
     let result = match cli.command {
         Some(Command::Check { file }) => check(file, &environment),
@@ -77,7 +79,7 @@ pub fn main_with(words: &[OsString]) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            failure.tell();
+            failure.tell(&environment);
             ExitCode::from(failure.error.exit_status())
         }
     }
@@ -90,9 +92,12 @@ struct Failed {
 }
 
 impl Failed {
-    fn tell(&self) {
-        if self.logging {
-            error!("wasessiond ends: {}", self.error);
+    fn tell(&self, environment: &Environment) {
+        if self.logging || logging::start_for_an_error(environment) {
+            error!(
+                message_id = message_id::DAEMON_FAILED,
+                "wasessiond ends: {}", self.error
+            );
         } else {
             // Where it is written to may be closed; the exit status says the rest.
             let _ = writeln!(io::stderr(), "wasessiond: {}", self.error);
@@ -112,14 +117,11 @@ impl<E: Into<DaemonError>> From<E> for Failed {
 /// Paths of the command line belong to the directory of whoever typed them.
 fn absolute(cli: Cli) -> Result<Options, Failed> {
     let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
-    let system = |source| DaemonError::System {
-        action: "find out the working directory",
-        source,
-    };
+    let failed = || system("find out the working directory");
     Ok(Options {
-        config: absolute(cli.config).map_err(system)?,
-        socket: absolute(cli.socket).map_err(system)?,
-        state: absolute(cli.state).map_err(system)?,
+        config: absolute(cli.config).map_err(failed())?,
+        socket: absolute(cli.socket).map_err(failed())?,
+        state: absolute(cli.state).map_err(failed())?,
     })
 }
 
@@ -155,30 +157,41 @@ fn display(path: &Path) -> String {
 fn serve(options: &Options, environment: &Environment) -> Result<(), Failed> {
     // Whatever is made is for this user alone, unless code says otherwise.
     umask(Mode::from_bits_truncate(0o077));
-    let setup = Setup::load(options, environment)?;
-    let filter = logging::start(environment, &setup.live.config.log_filter)?;
-    std::panic::set_hook(Box::new(|panic| error!("panic: {panic}")));
-    raise_open_files();
-    let system = |action| move |source| DaemonError::System { action, source };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // The disk gets no faster from more threads.
         .max_blocking_threads(8)
         .build()
         .map_err(system("start the runtime"))?;
-    let result = runtime.block_on(async {
-        let orders = signals::orders().map_err(system("take over the signals"))?;
-        run(setup, filter, orders).await
-    });
+    let result = runtime.block_on(live(options, environment));
     // Whatever still runs had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    match result {
+    result
+}
+
+async fn live(options: &Options, environment: &Environment) -> Result<(), Failed> {
+    // First of all: whoever wants it to stop is heard from here on, whatever hangs.
+    let mut orders = signals::orders().map_err(system("take over the signals"))?;
+    let (options, surroundings) = (options.clone(), environment.clone());
+    let loading = tokio::task::spawn_blocking(move || Setup::load(&options, &surroundings));
+    let setup = tokio::select! {
+        loaded = loading => loaded.map_err(|e| DaemonError::Internal(e.to_string()))??,
+        _ = orders.stop() => return Ok(()),
+    };
+    let filter = logging::start(environment, &setup.live.config.log_filter)?;
+    std::panic::set_hook(Box::new(|panic| error!("panic: {panic}")));
+    raise_open_files();
+    match run(setup, filter, orders).await {
         Ok(_) => Ok(()),
         Err(error) => Err(Failed {
             error,
             logging: true,
         }),
     }
+}
+
+fn system(action: &'static str) -> impl FnOnce(io::Error) -> DaemonError {
+    move |source| DaemonError::System { action, source }
 }
 
 /// Each session needs a few descriptors, and the usual soft limit is meant for programs that use

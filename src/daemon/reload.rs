@@ -4,9 +4,8 @@
 use tracing::{error, info, warn};
 
 use super::config::Config;
-use super::message_id;
 use super::state::{Daemon, Live};
-use super::systemd::Notifier;
+use crate::message_id;
 use crate::protocol::{Failure, FailureCode, Reloaded};
 
 /// Sections whose keys take effect at once. What the others say is built into the socket, the lock
@@ -21,7 +20,7 @@ impl Daemon {
     pub async fn reload(&self, who: &str) -> Result<Reloaded, Failure> {
         let _turn = self.shared.reloading.lock().await;
         let notifier = &self.shared.notifier;
-        Notifier::reloading();
+        notifier.reloading();
         let source = self.shared.source.clone();
         let loaded = tokio::task::spawn_blocking(move || source.load()).await;
         let result = match loaded {
@@ -73,6 +72,7 @@ impl Daemon {
             keys => keys.join(", "),
         };
         info!(
+            message_id = message_id::RELOADED,
             "the configuration is reloaded ({who}): changed {}; a restart is needed for {}",
             list(&changed),
             list(&needs_restart)

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -18,15 +19,16 @@ use tracing::{error, info, warn};
 
 use super::environment::Environment;
 use super::error::DaemonError;
-use super::listener::Listener;
+use super::listener::{Heart, Listener};
 use super::logging::FilterHandle;
-use super::signals::{Order, Sender};
+use super::signals::{Order, Orders, Sender};
 use super::socket::ControlSocket;
 use super::source::Source;
 use super::state::{About, Daemon, Live};
 use super::systemd::Notifier;
+use crate::message_id;
 use crate::store::Store;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Clock, FirstWords, Supervisor};
 use crate::whatsapp::Gateway;
 
 /// How long the links may take to close at a stop.
@@ -34,6 +36,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long everything else may take besides: replies, goodbyes, tasks that end.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long the process may take to end after that.
+const LAST_MOMENTS: Duration = Duration::from_secs(2);
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -103,16 +108,71 @@ impl Setup {
 pub async fn run(
     setup: Setup,
     filter: FilterHandle,
-    mut orders: impl Stream<Item = Order> + Unpin,
+    mut orders: Orders<impl Stream<Item = Order> + Unpin>,
 ) -> Result<ExitReason, DaemonError> {
     let started_at = Timestamp::now();
-    let Setup {
-        live,
-        notes,
-        source,
-        state_directory,
-        socket,
-    } = setup;
+    introduce(&setup);
+    let notifier = Arc::new(Notifier::default());
+    let (socket, supervisor, first_words) = tokio::select! {
+        opened = open(&setup) => opened?,
+        // No session was begun yet.
+        sender = orders.stop() => {
+            tell_of_stop(&sender);
+            notifier.stopping("before it was ready", LAST_MOMENTS);
+            return Ok(ExitReason::Stopped(sender));
+        }
+    };
+    let about = About {
+        started_at,
+        state_directory: setup.state_directory,
+    };
+    let daemon = Daemon::new(
+        supervisor.clone(),
+        setup.live,
+        setup.source,
+        about,
+        filter,
+        Arc::clone(&notifier),
+    );
+    let early = tokio::select! {
+        () = first_words.told() => None,
+        sender = orders.stop() => Some(sender),
+    };
+    let stop = CancellationToken::new();
+    let (listener, heart) = Listener::new(socket, daemon.clone());
+    let mut listening = tokio::spawn(listener.run(stop.clone()));
+    let helpers = TaskTracker::new();
+    let asked = if let Some(sender) = early {
+        Ok(sender)
+    } else {
+        let summary = supervisor.census().summary();
+        notifier.ready(&summary);
+        info!(message_id = message_id::READY, "ready: {summary}");
+        help(&helpers, &daemon, heart, &stop);
+        tokio::select! {
+            sender = carry_out(&daemon, &mut orders) => Ok(sender),
+            ended = &mut listening => Err(match ended {
+                Err(error) => internal("the listener", &error),
+                Ok(()) => DaemonError::Internal("the listener ended".to_owned()),
+            }),
+        }
+    };
+    if let Ok(sender) = &asked {
+        tell_of_stop(sender);
+    }
+    notifier.stopping(
+        &supervisor.census().summary(),
+        STOP_WITHIN + STOP_MARGIN + LAST_MOMENTS,
+    );
+    stop.cancel();
+    helpers.close();
+    wind_down(&daemon, &helpers, listening).await;
+    info!("stopped");
+    asked.map(ExitReason::Stopped)
+}
+
+/// Says what starts here.
+fn introduce(setup: &Setup) {
     info!(
         "wasessiond {}{} starts: state in {}, configuration {}",
         env!("CARGO_PKG_VERSION"),
@@ -121,87 +181,86 @@ pub async fn run(
         } else {
             ""
         },
-        state_directory.display(),
-        live.file
+        setup.state_directory.display(),
+        setup
+            .live
+            .file
             .as_ref()
             .map_or("defaults".to_owned(), |f| f.display().to_string()),
     );
-    for note in notes {
+    for note in &setup.notes {
         warn!("{note}");
     }
+}
+
+fn tell_of_stop(sender: &Sender) {
+    info!(
+        message_id = message_id::STOPPING,
+        peer_pid = sender.pid(),
+        peer_uid = sender.uid(),
+        "stopping, on {sender}: links are closed, nothing is logged out"
+    );
+}
+
+/// The state directory with its lock, then the socket, then the sessions.
+async fn open(setup: &Setup) -> Result<(ControlSocket, Supervisor, FirstWords), DaemonError> {
+    let config = &setup.live.config;
     let store = {
-        let directory = state_directory.clone();
+        let directory = setup.state_directory.clone();
         let opened = tokio::task::spawn_blocking(move || Store::open(&directory)).await;
         opened.map_err(|e| internal("opening the state directory", &e))??
     };
-    let socket = ControlSocket::open(&socket, &live.config.socket).await?;
-    let gateway = Gateway::new(&live.config.gateway())?;
-    let supervisor = Supervisor::start(store, gateway, live.config.settings()).await?;
-    let notifier = Arc::new(Notifier::default());
-    let about = About {
-        started_at,
-        state_directory,
-    };
-    let daemon = Daemon::new(
-        supervisor.clone(),
-        live,
-        source,
-        about,
-        filter,
-        Arc::clone(&notifier),
-    );
-    let stop = CancellationToken::new();
-    let (listener, heart) = Listener::new(socket, daemon.clone());
-    let mut listening = tokio::spawn(listener.run(stop.clone()));
-    let summary = supervisor.census().summary();
-    notifier.ready(&summary);
-    info!("ready: {summary}");
-    let helpers = TaskTracker::new();
-    {
-        let (notifier, supervisor, stop) = (notifier.clone(), supervisor.clone(), stop.clone());
-        helpers.spawn(async move { notifier.keep_status(&supervisor, &summary, stop).await });
-    }
-    if let Some(timeout) = sd_notify::watchdog_enabled() {
-        let (notifier, supervisor, stop) = (notifier.clone(), supervisor.clone(), stop.clone());
+    let socket = ControlSocket::open(&setup.socket, &config.socket).await?;
+    let gateway = Gateway::new(&config.gateway())?;
+    let begun = Supervisor::begin(store, gateway, config.settings(), Clock::System);
+    let (supervisor, first_words) = begun.await?;
+    Ok((socket, supervisor, first_words))
+}
+
+/// Starts what keeps the service manager and the log informed until the stop.
+fn help(helpers: &TaskTracker, daemon: &Daemon, heart: Heart, stop: &CancellationToken) {
+    let parts = || (daemon.clone(), stop.clone());
+    let (told, until) = parts();
+    helpers.spawn(async move {
+        let notifier = told.notifier();
+        notifier.keep_status(told.supervisor(), until).await;
+    });
+    if let Some(within) = sd_notify::watchdog_enabled() {
+        let (fed, until) = parts();
         helpers.spawn(async move {
+            let notifier = fed.notifier();
             notifier
-                .feed_watchdog(timeout, heart, &supervisor, stop)
+                .feed_watchdog(within, heart, fed.supervisor(), until)
                 .await;
         });
     }
-    let asked = tokio::select! {
-        sender = stop_order(&daemon, &mut orders) => Ok(sender),
-        ended = &mut listening => Err(match ended {
-            Err(error) => internal("the listener", &error),
-            Ok(()) => DaemonError::Internal("the listener ended".to_owned()),
-        }),
-    };
-    if let Ok(sender) = &asked {
-        info!("stopping, on {sender}: links are closed, nothing is logged out");
-    }
-    Notifier::stopping(&supervisor.census().summary(), STOP_WITHIN + STOP_MARGIN);
-    stop.cancel();
-    helpers.close();
-    wind_down(&daemon, &helpers, listening).await;
-    info!("stopped");
-    asked.map(ExitReason::Stopped)
+    let (logged, until) = parts();
+    helpers.spawn(async move { logged.filter().tell_what_was_left_out(until).await });
 }
 
 /// Carries out orders until one of them is to stop.
-async fn stop_order(daemon: &Daemon, orders: &mut (impl Stream<Item = Order> + Unpin)) -> Sender {
-    let reloads = TaskTracker::new();
-    while let Some(order) = orders.next().await {
-        match order {
-            Order::Stop(sender) => return sender,
-            Order::Reload(sender) => {
-                let daemon = daemon.clone();
-                // A stop must not wait for it. What comes of it is in the log and in the status.
-                reloads.spawn(async move { daemon.reload(&sender.to_string()).await });
+async fn carry_out(
+    daemon: &Daemon,
+    orders: &mut Orders<impl Stream<Item = Order> + Unpin>,
+) -> Sender {
+    // A reload that has not begun yet reads for all who ask meanwhile. A stop waits for none: what
+    // comes of one is in the log and in the status.
+    let (ask, mut asked) = watch::channel(None::<Sender>);
+    let reloading = daemon.clone();
+    tokio::spawn(async move {
+        while asked.changed().await.is_ok() {
+            let who = asked.borrow_and_update().clone();
+            if let Some(who) = who {
+                reloading.reload(&who.to_string()).await.ok();
             }
         }
+    });
+    loop {
+        match orders.next().await {
+            Order::Stop(sender) => return sender,
+            Order::Reload(sender) => ask.send_replace(Some(sender)),
+        };
     }
-    // Nobody is left who could give one.
-    std::future::pending().await
 }
 
 /// Ends every part, each within its time.

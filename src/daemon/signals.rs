@@ -35,13 +35,63 @@ pub struct Sender {
     pub process: Option<(i32, u32)>,
 }
 
+impl Sender {
+    /// The pid, where a process sent it: the kernel itself, for a key pressed on the terminal, has none.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        self.process.map(|(pid, _)| pid).filter(|pid| *pid != 0)
+    }
+
+    /// The uid of the process that sent it.
+    #[must_use]
+    pub fn uid(&self) -> Option<u32> {
+        self.pid().and(self.process).map(|(_, uid)| uid)
+    }
+}
+
 impl fmt::Display for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.signal)?;
-        match self.process {
-            // The kernel itself, for a key pressed on the terminal.
-            Some((0, _)) | None => Ok(()),
-            Some((pid, uid)) => write!(f, " from pid {pid} of uid {uid}"),
+        match (self.pid(), self.uid()) {
+            (Some(pid), Some(uid)) => write!(f, " from pid {pid} of uid {uid}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Orders as they come.
+#[derive(Debug)]
+pub struct Orders<S> {
+    stream: S,
+    /// A reload that came when only a stop could be carried out. One reads what many asked for.
+    kept: Option<Sender>,
+}
+
+impl<S: Stream<Item = Order> + Unpin> Orders<S> {
+    /// The orders of this stream. Where it ends, nobody is left who could give one.
+    pub fn new(stream: S) -> Self {
+        Self { stream, kept: None }
+    }
+
+    /// Waits for the next order.
+    pub async fn next(&mut self) -> Order {
+        if let Some(sender) = self.kept.take() {
+            return Order::Reload(sender);
+        }
+        match self.stream.next().await {
+            Some(order) => order,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for the order to stop, and keeps a reload for later.
+    pub async fn stop(&mut self) -> Sender {
+        loop {
+            match self.stream.next().await {
+                Some(Order::Stop(sender)) => return sender,
+                Some(Order::Reload(sender)) => self.kept = Some(sender),
+                None => std::future::pending().await,
+            }
         }
     }
 }
@@ -50,7 +100,7 @@ impl fmt::Display for Sender {
 ///
 /// # Errors
 /// What the operating system says.
-pub fn orders() -> io::Result<impl Stream<Item = Order> + Unpin> {
+pub fn orders() -> io::Result<Orders<impl Stream<Item = Order> + Unpin>> {
     let stopping = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // In this order: the flag that the first one sets must not be seen by the first one.
@@ -60,7 +110,7 @@ pub fn orders() -> io::Result<impl Stream<Item = Order> + Unpin> {
         flag::register(signal, Arc::clone(&stopping))?;
     }
     let signals = SignalsInfo::<WithOrigin>::new([SIGTERM, SIGINT, SIGHUP])?;
-    Ok(signals.map(|origin| order(&origin)))
+    Ok(Orders::new(signals.map(|origin| order(&origin))))
 }
 
 fn order(origin: &Origin) -> Order {
@@ -79,6 +129,10 @@ fn order(origin: &Origin) -> Order {
 mod tests {
     use super::*;
 
+    fn sender(signal: &'static str, process: Option<(i32, u32)>) -> Sender {
+        Sender { signal, process }
+    }
+
     #[test]
     fn a_sender_reads_well() {
         for (process, text) in [
@@ -86,11 +140,26 @@ mod tests {
             (Some((0, 0)), "SIGTERM"),
             (Some((7, 1000)), "SIGTERM from pid 7 of uid 1000"),
         ] {
-            let sender = Sender {
-                signal: "SIGTERM",
-                process,
-            };
-            assert_eq!(sender.to_string(), text);
+            assert_eq!(sender("SIGTERM", process).to_string(), text);
         }
+        assert_eq!(sender("SIGTERM", Some((0, 0))).uid(), None);
+        assert_eq!(sender("SIGTERM", Some((7, 0))).uid(), Some(0));
+    }
+
+    #[tokio::test]
+    async fn reloads_wait_behind_a_stop_and_many_are_one() {
+        let (hup, term) = (sender("SIGHUP", None), sender("SIGTERM", None));
+        let given = [
+            Order::Reload(sender("SIGHUP", Some((1, 1)))),
+            Order::Reload(hup.clone()),
+            Order::Stop(term.clone()),
+            Order::Stop(term.clone()),
+        ];
+        let mut orders = Orders::new(futures_util::stream::iter(given));
+        assert_eq!(orders.stop().await, term);
+        assert_eq!(orders.next().await, Order::Reload(hup));
+        assert_eq!(orders.next().await, Order::Stop(term));
+        let nothing = futures_util::FutureExt::now_or_never(orders.next());
+        assert_eq!(nothing, None);
     }
 }

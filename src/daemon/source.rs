@@ -7,6 +7,7 @@ use super::access::{Policy, System};
 use super::config::{Config, ConfigError};
 use super::environment::{ConfigFile, Environment};
 use super::state::Live;
+use crate::failpoint;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -36,6 +37,7 @@ impl Source {
     /// # Errors
     /// [`ConfigError`] says everything that is wrong.
     pub fn load(&self) -> Result<(Live, Vec<String>), ConfigError> {
+        failpoint::hang("configuration");
         let (config, file) = self.read()?;
         let (policy, notes) = Policy::resolve(&config.access.admins, self.own_uid, &System);
         let live = Live {

@@ -101,6 +101,14 @@ impl Daemon {
         &self.shared.supervisor
     }
 
+    pub(super) fn notifier(&self) -> &Notifier {
+        &self.shared.notifier
+    }
+
+    pub(super) fn filter(&self) -> &FilterHandle {
+        &self.shared.filter
+    }
+
     /// What was begun for clients, and goes on without them.
     #[must_use]
     pub fn effects(&self) -> &TaskTracker {

@@ -2,15 +2,21 @@
 //!
 //! All of it does nothing where no service manager listens.
 
-use std::sync::{Mutex, PoisonError};
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::listener::Heart;
+use crate::message_id;
 use crate::supervisor::Supervisor;
 
 /// Status lines come no faster than this: each one wakes the service manager.
@@ -19,24 +25,69 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 /// Speaks to the service manager.
 #[derive(Debug, Default)]
 pub struct Notifier {
-    // What must be said besides the sessions: a reload that failed.
-    notice: Mutex<Option<String>>,
+    telling: Mutex<Telling>,
+}
+
+#[derive(Debug, Default)]
+struct Telling {
+    /// What must be said besides the sessions: a reload that failed.
+    notice: Option<String>,
+    /// The last status line.
+    said: String,
+    /// The stop was announced: whatever ends after it must not say otherwise.
+    stopping: bool,
 }
 
 fn send(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
+    let manager = std::env::var_os("NOTIFY_SOCKET");
+    let sent = match manager.as_deref().and_then(abstract_name) {
+        Some(name) => send_to_abstract(name, state),
+        None => sd_notify::notify(state),
+    };
+    if let Err(error) = sent {
         warn!("the service manager could not be notified of {state:?}: {error}");
+    }
+}
+
+/// The name of a socket that is no file. systemd has not used one for years, but containers and other
+/// managers do, and `sd_notify` does not know them.
+fn abstract_name(socket: &OsStr) -> Option<&[u8]> {
+    socket.as_bytes().strip_prefix(b"@")
+}
+
+fn send_to_abstract(name: &[u8], state: &[NotifyState<'_>]) -> io::Result<()> {
+    let lines: Vec<_> = state.iter().map(|part| format!("{part}\n")).collect();
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&SocketAddr::from_abstract_name(name)?)?;
+    socket.send(lines.concat().as_bytes()).map(|_| ())
+}
+
+impl Telling {
+    fn line(&self, summary: &str) -> String {
+        match self.notice.as_deref() {
+            // A newline would begin another variable of the protocol.
+            Some(notice) => format!("{summary}. {}", notice.replace('\n', "; ")),
+            None => summary.to_owned(),
+        }
     }
 }
 
 impl Notifier {
     /// The socket listens and the restores are under way.
     pub fn ready(&self, summary: &str) {
-        send(&[NotifyState::Ready, NotifyState::Status(&self.line(summary))]);
+        let mut telling = self.lock();
+        if !telling.stopping {
+            telling.said = telling.line(summary);
+            send(&[NotifyState::Ready, NotifyState::Status(&telling.said)]);
+        }
     }
 
     /// A reload begins. It ends with [`Notifier::ready`].
-    pub fn reloading() {
+    pub fn reloading(&self) {
+        let telling = self.lock();
+        if telling.stopping {
+            return;
+        }
         // systemd wants both in one datagram, and ignores a reload without the time.
         match NotifyState::monotonic_usec_now() {
             Ok(now) => send(&[NotifyState::Reloading, now]),
@@ -44,34 +95,44 @@ impl Notifier {
         }
     }
 
-    /// An orderly stop begins, and may take this long.
-    pub fn stopping(summary: &str, at_most: Duration) {
+    /// An orderly stop begins, and may take this long. It is the last thing that is said.
+    pub fn stopping(&self, summary: &str, at_most: Duration) {
+        let mut telling = self.lock();
+        telling.stopping = true;
         let micros = u32::try_from(at_most.as_micros()).unwrap_or(u32::MAX);
+        let status = format!("Stopping: {summary}");
         send(&[
             NotifyState::Stopping,
-            NotifyState::Status(&format!("Stopping: {summary}")),
+            NotifyState::Status(&status),
             NotifyState::ExtendTimeoutUsec(micros),
+            // Nobody feeds it from here on; a stop has a limit of its own.
+            NotifyState::Watchdog,
         ]);
     }
 
     /// Says something besides the sessions, until told otherwise.
     pub fn set_notice(&self, notice: Option<String>) {
-        *self.notice.lock().unwrap_or_else(PoisonError::into_inner) = notice;
+        self.lock().notice = notice;
     }
 
-    fn line(&self, summary: &str) -> String {
-        let notice = self.notice.lock().unwrap_or_else(PoisonError::into_inner);
-        match notice.as_deref() {
-            // A newline would begin another variable of the protocol.
-            Some(notice) => format!("{summary}. {}", notice.replace('\n', "; ")),
-            None => summary.to_owned(),
+    /// Tells the status line, if it is not the last one.
+    fn status(&self, summary: &str) {
+        let mut telling = self.lock();
+        let line = telling.line(summary);
+        if line != telling.said && !telling.stopping {
+            send(&[NotifyState::Status(&line)]);
+            telling.said = line;
         }
     }
 
-    /// Keeps the status line true until the stop; `said` is the summary that READY told.
-    pub async fn keep_status(&self, supervisor: &Supervisor, said: &str, stop: CancellationToken) {
+    // Held while a datagram is sent, so that what is said comes in the order in which it is true.
+    fn lock(&self) -> MutexGuard<'_, Telling> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the status line true until the stop.
+    pub async fn keep_status(&self, supervisor: &Supervisor, stop: CancellationToken) {
         let mut changed = supervisor.changed();
-        let mut last = self.line(said);
         let mut next = Instant::now();
         loop {
             tokio::select! {
@@ -79,12 +140,8 @@ impl Notifier {
                 () = sleep_until(next) => {}
             }
             changed.borrow_and_update();
-            let line = self.line(&supervisor.census().summary());
-            if line != last {
-                send(&[NotifyState::Status(&line)]);
-                next = Instant::now() + STATUS_INTERVAL;
-                last = line;
-            }
+            self.status(&supervisor.census().summary());
+            next = Instant::now() + STATUS_INTERVAL;
             tokio::select! {
                 () = stop.cancelled() => return,
                 alive = changed.changed() => if alive.is_err() { return },
@@ -111,21 +168,35 @@ impl Notifier {
                 _ = turns.tick() => {}
             }
             let patience = half / 2;
-            let probe = async { timeout(patience, supervisor.probe()).await.unwrap_or(false) };
-            let alive = async { tokio::join!(heart.beats(patience), probe) };
-            let (listener, sessions) = tokio::select! {
+            let alive = async {
+                tokio::join!(
+                    heart.beats(patience),
+                    supervisor.beats(patience),
+                    supervisor.disk_answers(patience)
+                )
+            };
+            let (listener, sessions, store) = tokio::select! {
                 () = stop.cancelled() => return,
                 alive = alive => alive,
             };
-            if listener && sessions {
+            let parts = [
+                (listener, "the listener"),
+                (sessions, "the supervisor"),
+                (store, "the store"),
+            ];
+            let stuck: Vec<_> = parts
+                .into_iter()
+                .filter_map(|(alive, part)| (!alive).then_some(part))
+                .collect();
+            if stuck.is_empty() {
                 send(&[NotifyState::Watchdog]);
             } else {
-                let stuck = match (listener, sessions) {
-                    (false, true) => "the listener makes no progress",
-                    (true, false) => "the supervisor or the store makes no progress",
-                    _ => "neither the listener nor the supervisor makes progress",
-                };
-                error!("{stuck}: the watchdog is not fed, and systemd will restart the daemon");
+                let stuck = stuck.join(" and ");
+                error!(
+                    message_id = message_id::WEDGED,
+                    "no progress of {stuck}: the watchdog is not fed, and if this lasts systemd \
+                     restarts the daemon"
+                );
             }
         }
     }

@@ -1,31 +1,76 @@
 //! What of a session's life is told in the log.
 
+use crate::message_id;
 use crate::protocol::{EventKind, Status};
 
-/// Tells a change in one line. QR codes rotate and stages pass: those are for watchers.
+/// Tells a change in one line, within the session's span, which names the user. QR codes rotate and
+/// stages pass: those are for watchers.
 pub(super) fn tell(kind: &EventKind, status: &Status) {
-    let user = &status.user;
     let error = status.error.as_deref().unwrap_or_default();
     let account = status.account.as_ref().map_or("", |a| a.jid.as_str());
-    match (kind, status.reason) {
-        (EventKind::Paired, _) => tracing::info!(%user, "paired as {account}"),
-        (EventKind::Online, _) => tracing::info!(%user, "online as {account}"),
-        (EventKind::Disconnected, None) => tracing::info!(%user, "disconnected on request"),
-        (EventKind::Disconnected, Some(cause)) => {
-            tracing::info!(%user, %cause, "disconnected; the credentials are kept");
+    let wasession_cause = status.reason.map(tracing::field::display);
+    match kind {
+        EventKind::Qr if status.qr.as_ref().is_some_and(|qr| qr.number == 1) => {
+            tracing::info!("a QR code waits to be scanned");
         }
-        (EventKind::BackingOff, Some(cause)) => {
-            tracing::info!(%user, %cause, "tries again later: {error}");
+        EventKind::PairCode => tracing::info!("a pair code waits to be entered on the phone"),
+        EventKind::Paired => {
+            tracing::info!(message_id = message_id::PAIRED, "paired as {account}");
         }
-        (EventKind::Held, Some(cause)) => tracing::warn!(%user, %cause, "held: {error}"),
-        (EventKind::Parked, Some(cause)) => tracing::warn!(%user, %cause, "parked: {error}"),
-        (EventKind::LoggingOut, Some(cause)) => tracing::info!(%user, %cause, "logging out"),
-        (EventKind::PurgeFailed, Some(cause)) => {
-            tracing::error!(%user, %cause, "the removal did not finish: {error}");
+        EventKind::Online => {
+            tracing::info!(message_id = message_id::ONLINE, "online as {account}");
         }
-        (EventKind::StoreCorrupt, _) => tracing::error!(%user, "store corrupt: {error}"),
-        (EventKind::AccountChanged, _) => {
-            tracing::warn!(%user, "another account was paired; the target groups were cleared");
+        EventKind::Disconnected => {
+            let why = match status.reason {
+                None => "on request",
+                Some(_) => "by itself",
+            };
+            tracing::info!(
+                message_id = message_id::DISCONNECTED,
+                wasession_cause,
+                "disconnected {why}; the credentials are kept"
+            );
+        }
+        EventKind::BackingOff => {
+            tracing::info!(
+                message_id = message_id::BACKING_OFF,
+                wasession_cause,
+                "tries again later: {error}"
+            );
+        }
+        EventKind::Held => {
+            tracing::warn!(
+                message_id = message_id::HELD,
+                wasession_cause,
+                "held: {error}"
+            );
+        }
+        EventKind::Parked => {
+            tracing::warn!(
+                message_id = message_id::PARKED,
+                wasession_cause,
+                "parked: {error}"
+            );
+        }
+        EventKind::LoggingOut => tracing::info!(wasession_cause, "logging out"),
+        EventKind::PurgeFailed => {
+            tracing::error!(
+                message_id = message_id::PURGE_FAILED,
+                wasession_cause,
+                "the removal did not finish: {error}"
+            );
+        }
+        EventKind::StoreCorrupt => {
+            tracing::error!(
+                message_id = message_id::STORE_CORRUPT,
+                "store corrupt: {error}"
+            );
+        }
+        EventKind::AccountChanged => {
+            tracing::warn!(
+                message_id = message_id::ACCOUNT_CHANGED,
+                "another account was paired; the target groups were cleared"
+            );
         }
         _ => {}
     }

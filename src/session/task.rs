@@ -22,6 +22,8 @@ use super::narration;
 use super::settings::Settings;
 use super::standing::{Standing, look};
 use super::targets::Change;
+use crate::failpoint;
+use crate::message_id;
 use crate::protocol::{
     Account, EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status,
     TargetEdit, UserId,
@@ -105,8 +107,7 @@ type Opening = JoinHandle<Result<Link, AuthError>>;
 
 /// Runs a session until it ends.
 pub async fn run(seat: Seat, record: Record, origin: Origin) -> Outcome {
-    #[cfg(feature = "simulator")]
-    fail_if_named("session_run", &seat.user);
+    failpoint::panic("session_run", &seat.user);
     let (machine, effects) = Machine::new(
         seat.user.clone(),
         record,
@@ -245,8 +246,7 @@ impl Task {
     }
 
     async fn command(&mut self, command: SessionCommand) {
-        #[cfg(feature = "simulator")]
-        fail_if_named("session_command", &self.seat.user);
+        failpoint::panic("session_command", &self.seat.user);
         match command {
             SessionCommand::Targets { edit, reply } if edit != TargetEdit::Show => {
                 match self.cannot_change() {
@@ -350,7 +350,11 @@ impl Task {
                     let record = self.machine.record().clone();
                     // What could not be written is written with the next change; a person sees it.
                     if let Err(failure) = self.save(record).await {
-                        tracing::error!("{}", failure.message);
+                        tracing::error!(
+                            message_id = message_id::STORE_FAILED,
+                            "{}",
+                            failure.message
+                        );
                     }
                 }
                 Effect::Publish(kind) => self.publish(kind),
@@ -507,7 +511,7 @@ impl Task {
         ) {
             let record = self.machine.record().clone();
             if let Err(failure) = self.save(record).await {
-                tracing::warn!("{}", failure.message);
+                tracing::error!(message_id = message_id::STORE_FAILED, "{}", failure.message);
             }
         }
         Outcome {
@@ -577,17 +581,6 @@ fn ask_failure(user: &UserId, error: &AskError) -> Failure {
         failure.retry_after = retry_after.map(|wait| wait.as_secs().max(1));
     }
     failure
-}
-
-/// `FAILPOINTS="session_command=return(alice)"`: every command takes the task of alice's session down;
-/// `session_run`: it fails before it has said a word.
-#[cfg(feature = "simulator")]
-fn fail_if_named(point: &str, user: &UserId) {
-    fail::fail_point!(point, |named: Option<String>| {
-        if named.is_some_and(|named| named == user.as_str()) {
-            fail_on_purpose();
-        }
-    });
 }
 
 #[allow(

@@ -35,6 +35,7 @@ pub use record::{Desired, Hold, Record};
 pub use step::Step;
 pub use trash::Leftover;
 
+use crate::failpoint;
 use crate::protocol::UserId;
 use descriptors::Descriptors;
 use lock::Lock;
@@ -91,6 +92,13 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.inner.root
+    }
+
+    /// Whether the disk answers: for a watchdog. It hangs where the disk does.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        failpoint::hang("store");
+        fs::metadata(self.root()).is_ok()
     }
 
     /// Where everything about a user is, whether or not it exists.

@@ -1,11 +1,9 @@
 //! Each change of the disk is a step with a name, so that a rehearsal can fail it, or kill the daemon
-//! before or after it.
-//!
-//! Only in builds with the feature `simulator`: `FAILPOINTS="trash_rename:before=return(kill)"` in the
-//! environment makes the daemon kill itself before the rename, `…=2*return(EIO)` makes the step fail
-//! twice. In any other build a step is just its work.
+//! before or after it: see [`crate::failpoint`]. Otherwise a step is just its work.
 
 use std::io;
+
+use crate::failpoint;
 
 /// A change of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,43 +125,9 @@ impl Step {
 
     /// Does the work of this step.
     pub(super) fn take<T>(self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        rehearse(self, "before")?;
+        failpoint::disk(self.as_str(), "before")?;
         let done = work()?;
-        rehearse(self, "after")?;
+        failpoint::disk(self.as_str(), "after")?;
         Ok(done)
     }
-}
-
-#[cfg(not(feature = "simulator"))]
-#[expect(clippy::unnecessary_wraps, reason = "the same shape as in a rehearsal")]
-const fn rehearse(_: Step, _: &str) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(feature = "simulator")]
-fn rehearse(step: Step, moment: &str) -> io::Result<()> {
-    fail::fail_point!(&format!("{}:{moment}", step.as_str()), |what| {
-        obey(what.as_deref().unwrap_or_default())
-    });
-    Ok(())
-}
-
-/// Does what the environment told a step: dies, or fails with this error.
-#[cfg(feature = "simulator")]
-fn obey(what: &str) -> io::Result<()> {
-    use nix::errno::Errno;
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
-
-    let errno = match what {
-        "kill" => {
-            let _ = kill(Pid::this(), Signal::SIGKILL);
-            return Ok(());
-        }
-        "EACCES" => Errno::EACCES,
-        "EROFS" => Errno::EROFS,
-        "ENOSPC" => Errno::ENOSPC,
-        _ => Errno::EIO,
-    };
-    Err(errno.into())
 }

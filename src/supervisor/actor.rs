@@ -14,8 +14,10 @@ use tracing::Instrument;
 
 use super::birth::{Birth, Life, live};
 use super::caller::Caller;
+use super::narration;
 use super::restore::Restored;
 use super::{Shared, Supervisor};
+use crate::failpoint;
 use crate::protocol::{
     Cause, EventKind, Failure, FailureCode, HistoryEntry, Phase, PhoneNumber, Removed, Status,
     Unlink, UserId,
@@ -149,7 +151,11 @@ impl Actor {
         match order {
             Order::Deliver(delivery) => self.deliver(delivery),
             Order::Escalate(delivery) => self.escalate(delivery),
-            Order::Probe(reply) => drop(reply.send(())),
+            Order::Probe(reply) => {
+                failpoint::hang("supervisor");
+                // Whoever asked may have given up.
+                let _ = reply.send(());
+            }
             Order::Cut => self.tasks.abort_all(),
             Order::Panic(user) => {
                 if let Some(entry) = self.sessions.get(&user) {
@@ -209,6 +215,7 @@ impl Actor {
             return refuse(command, &failure);
         }
         let owner = caller.uid;
+        narration::begun(&user, owner);
         let birth = Birth::Wanted { owner, phone };
         self.begin(user.clone(), owner, birth, None, Remains::default());
         if let Some(entry) = self.sessions.get(&user) {
@@ -245,7 +252,7 @@ impl Actor {
     fn escalate(&mut self, delivery: Delivery) {
         match self.sessions.get_mut(&delivery.user) {
             Some(entry) => {
-                tracing::error!(user = %delivery.user, "its task does not answer and is ended");
+                narration::hung(&delivery.user);
                 entry.task.abort();
                 entry.waiting.push(delivery);
             }
@@ -262,7 +269,8 @@ impl Actor {
         remains: Remains,
     ) {
         let (commands, received) = mpsc::channel(COMMANDS);
-        let span = tracing::info_span!("session", %user);
+        // No filter of the log takes the user's name from the lines that remain.
+        let span = tracing::error_span!("session", wasession_user = %user);
         let board = Arc::clone(&self.shared.board);
         let (turn, silent) = match restoring {
             Some(Restoring { turn, silent }) => (Some(turn), Some(silent)),
@@ -325,7 +333,7 @@ impl Actor {
                 self.unfounded(&user, entry.owner, late);
             }
             Ok((_, Life::Stillborn(seat, failure))) => {
-                tracing::error!(user = %user, "{failure}");
+                narration::not_begun(&user, &failure);
                 refuse_all(seat, &failure);
             }
             Err(error) => self.failed(&user, &entry, error),
@@ -347,10 +355,7 @@ impl Actor {
         };
         // First the announcement, then the replies: whoever has a reply finds it in the stream.
         self.shared.board.ended(kind_of(&entry), &entry);
-        tracing::info!(
-            user = %entry.user, cause = %entry.cause, unlink = %entry.unlink,
-            "the session ended; nothing of it is left"
-        );
+        narration::ended(&entry);
         let owner = entry.owner;
         answer(&entry, waiters, stopped);
         for command in outcome.left {
@@ -367,6 +372,7 @@ impl Actor {
             .unwrap_or_else(|| lost_entry(user, owner));
         if self.shared.board.get(user).is_some() {
             self.shared.board.ended(kind_of(&entry), &entry);
+            narration::ended(&entry);
         }
         for command in late {
             match command {
@@ -421,7 +427,7 @@ impl Actor {
         } else {
             "its task did not answer and was ended".to_owned()
         };
-        tracing::error!(user = %user, cause = %Cause::TaskFailed, "{error}");
+        narration::failed(user, &error);
         let failures = self.failures.entry(user.clone()).or_default();
         *failures = failures.saturating_add(1);
         let wait = AFTER_FAILURE

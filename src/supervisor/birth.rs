@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::restore;
+use crate::message_id;
 use crate::protocol::{Failure, FailureCode, PhoneNumber};
 use crate::session::{Origin, Outcome, Seat, Standing, look, run};
 use crate::store::{Record, StoreError};
@@ -119,7 +120,7 @@ async fn begin_new(seat: Seat, owner: u32, phone: Option<PhoneNumber>) -> Life {
 /// up its own user: commands are answered at their deadlines.
 async fn nothing_remains(seat: &Seat) {
     if timeout(REMAINS, seat.remains.gone()).await.is_err() {
-        tracing::warn!(user = %seat.user, "what its task had begun is not over yet, a disk may be hanging");
+        tracing::warn!("what its task had begun is not over yet, a disk may be hanging");
         seat.remains.gone().await;
     }
 }
@@ -138,9 +139,10 @@ async fn finish_purge(seat: &Seat) {
             let history = Arc::clone(&seat.history);
             tokio::spawn(restore::keep_finishing(unfinished, history));
         }
-        Ok(Err(e)) => {
-            tracing::error!(user = %seat.user, "an interrupted logout could not be finished: {e}");
-        }
+        Ok(Err(e)) => tracing::error!(
+            message_id = message_id::PURGE_FAILED,
+            "an interrupted logout could not be finished: {e}"
+        ),
         // It panicked; the hook has said where.
         Err(_) => {}
     }

@@ -13,6 +13,7 @@ mod board;
 mod caller;
 mod census;
 mod execute;
+mod narration;
 mod page;
 mod restore;
 mod watcher;
@@ -20,6 +21,7 @@ mod watcher;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,8 +46,6 @@ use board::Board;
 const ORDERS: usize = 1024;
 /// How long the stored sessions may take to tell their first status.
 const FIRST_WORDS: Duration = Duration::from_secs(10);
-/// How long the loop and the disk may take to answer a [`Supervisor::probe`].
-const PROBE: Duration = Duration::from_secs(5);
 
 /// All sessions. Clones are the same one.
 #[derive(Clone)]
@@ -58,6 +58,18 @@ impl std::fmt::Debug for Supervisor {
         f.debug_struct("Supervisor")
             .field("epoch", &self.epoch())
             .finish_non_exhaustive()
+    }
+}
+
+/// What the stored sessions have yet to tell.
+#[derive(Debug)]
+pub struct FirstWords(mpsc::Receiver<Infallible>);
+
+impl FirstWords {
+    /// Waits for them: a client that comes with the first instant must not be told that a stored
+    /// session does not exist. A disk that hangs under one of them holds this up only so long.
+    pub async fn told(mut self) {
+        let _ = timeout(FIRST_WORDS, self.0.recv()).await;
     }
 }
 
@@ -97,6 +109,22 @@ impl Supervisor {
         settings: Settings,
         clock: Clock,
     ) -> Result<Self, StoreError> {
+        let (supervisor, first_words) = Self::begin(store, gateway, settings, clock).await?;
+        first_words.told().await;
+        Ok(supervisor)
+    }
+
+    /// The same in two halves: after the first one every session has its task, and can be stopped;
+    /// the second one waits until each of them has told what it is.
+    ///
+    /// # Errors
+    /// As [`Supervisor::start`].
+    pub async fn begin(
+        store: Store,
+        gateway: Gateway,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<(Self, FirstWords), StoreError> {
         let start = restore::read(&store, settings.history_limit).await?;
         let concurrency = settings.restore_concurrency.max(1);
         let (orders, to_do) = mpsc::channel(ORDERS);
@@ -112,14 +140,11 @@ impl Supervisor {
             started_at: clock.now(),
         });
         let mut actor = Actor::new(Arc::clone(&shared), gateway, to_do);
-        let mut spoken = actor.restore(start.sessions, concurrency);
+        let spoken = actor.restore(start.sessions, concurrency);
         tokio::spawn(actor.run());
         let history = Arc::clone(&shared.history);
         tokio::spawn(restore::keep_finishing(start.unfinished, history));
-        // A client that comes with the first instant must not be told that a stored session does not
-        // exist. A disk that hangs under one of them holds up the start only so long.
-        let _ = timeout(FIRST_WORDS, spoken.recv()).await;
-        Ok(Self { shared })
+        Ok((Self { shared }, FirstWords(spoken)))
     }
 
     /// Begins a watch of these users; none named: everyone the caller may see, now and later.
@@ -186,18 +211,21 @@ impl Supervisor {
         });
     }
 
-    /// Whether the supervisor's loop and the disk still answer. For a watchdog.
-    pub async fn probe(&self) -> bool {
+    /// Whether the supervisor's loop answers within this time. For a watchdog.
+    pub async fn beats(&self, within: Duration) -> bool {
         let (reply, answer) = oneshot::channel();
         let asked = async {
-            self.shared.orders.send(Order::Probe(reply)).await.ok()?;
-            answer.await.ok()?;
-            let root = self.state_directory();
-            tokio::task::spawn_blocking(move || std::fs::metadata(root).is_ok())
-                .await
-                .ok()
+            let order = Order::Probe(reply);
+            self.shared.orders.send(order).await.is_ok() && answer.await.is_ok()
         };
-        matches!(timeout(PROBE, asked).await, Ok(Some(true)))
+        timeout(within, asked).await.unwrap_or(false)
+    }
+
+    /// Whether the disk answers within this time. For a watchdog.
+    pub async fn disk_answers(&self, within: Duration) -> bool {
+        let store = self.shared.store.clone();
+        let asked = tokio::task::spawn_blocking(move || store.answers());
+        matches!(timeout(within, asked).await, Ok(Ok(true)))
     }
 
     /// Closes all links in parallel and ends every task; nothing is logged out. What has not ended

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::narration;
+use crate::message_id;
 use crate::protocol::UserId;
 use crate::store::{Found, History, Leftover, Record, Store, StoreError};
 
@@ -49,9 +51,18 @@ pub(super) fn finish(left: Vec<Leftover>, history: &Mutex<History>) -> Vec<Lefto
     let mut unfinished = Vec::new();
     for left in left {
         match left.conclude(history) {
-            Ok(()) => tracing::info!(user = left.user, "finished a logout that was interrupted"),
+            Ok(()) => {
+                tracing::info!(wasession_user = %left.user, "finished a logout that was interrupted");
+                if let Some(entry) = &left.entry {
+                    narration::ended(entry);
+                }
+            }
             Err(failed) => {
-                tracing::error!(user = left.user, "{failed}. It is tried again");
+                tracing::error!(
+                    message_id = message_id::PURGE_FAILED,
+                    wasession_user = %left.user,
+                    "{failed}. It is tried again"
+                );
                 unfinished.push(left);
             }
         }

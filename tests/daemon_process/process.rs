@@ -103,7 +103,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn spawn(command: &mut Command) -> Self {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the program starts");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         let (tell, lines) = channel();
@@ -148,6 +148,29 @@ impl Running {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a pid");
         kill(Pid::from_raw(pid), signal).expect("it takes signals");
+    }
+
+    /// Waits until it has taken these signals over.
+    #[cfg(feature = "simulator")]
+    pub(crate) fn wait_until_it_takes(&self, signals: &[Signal]) {
+        let wanted = signals
+            .iter()
+            .fold(0, |set, s| set | 1_u64 << (*s as i32 - 1));
+        let file = format!("/proc/{}/status", self.child.id());
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let status = std::fs::read_to_string(&file).expect("it runs");
+            let caught = status
+                .lines()
+                .find_map(|line| line.strip_prefix("SigCgt:\t"));
+            let caught = u64::from_str_radix(caught.expect("a set"), 16).expect("a number");
+            if caught & wanted == wanted {
+                return;
+            }
+            assert!(Instant::now() < until, "it takes {caught:x} only");
+            // Nobody is told when a process takes a signal over.
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Waits until it has ended.

@@ -2,6 +2,8 @@
 
 use nix::sys::signal::Signal;
 
+#[cfg(feature = "simulator")]
+use crate::process::Running;
 use crate::process::{Client, DEADLINE, Home};
 
 #[test]
@@ -31,6 +33,24 @@ fn an_orderly_stop() {
         assert!(log.contains(&sender), "{log}");
         assert!(!home.socket().exists(), "its socket is gone");
     }
+}
+
+/// Only a simulator build can be made to hang.
+#[cfg(feature = "simulator")]
+#[test]
+fn a_stop_while_the_disk_hangs_under_its_configuration() {
+    let home = Home::new();
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut command = home.daemon();
+        command.env("FAILPOINTS", "configuration=pause");
+        let running = Running::spawn(&mut command);
+        running.wait_until_it_takes(&[Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM]);
+        // Asked for too early, but no reason to end.
+        running.signal(Signal::SIGHUP);
+        running.signal(signal);
+        running.end_well();
+    }
+    assert!(!home.path("state").exists(), "it did not get that far");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -22,15 +23,27 @@ impl Manager {
     fn command(&self, home: &Home) -> Command {
         let mut command = home.daemon();
         let address = self.0.local_addr().expect("an address");
-        command.env("NOTIFY_SOCKET", address.as_pathname().expect("a path"));
+        let name = match (address.as_pathname(), address.as_abstract_name()) {
+            (Some(path), _) => path.as_os_str().to_owned(),
+            (None, name) => {
+                let name = str::from_utf8(name.expect("a name")).expect("text");
+                format!("@{name}").into()
+            }
+        };
+        command.env("NOTIFY_SOCKET", name);
         command
+    }
+
+    /// The next datagram, to the letter.
+    fn text(&self) -> String {
+        let mut bytes = [0; 4096];
+        let length = self.0.recv(&mut bytes).expect("a datagram");
+        String::from_utf8(bytes[..length].to_vec()).expect("text")
     }
 
     /// The next datagram, by variable.
     fn datagram(&self) -> BTreeMap<String, String> {
-        let mut bytes = [0; 4096];
-        let length = self.0.recv(&mut bytes).expect("a datagram");
-        let text = std::str::from_utf8(&bytes[..length]).expect("text");
+        let text = self.text();
         let pairs = text
             .lines()
             .map(|line| line.split_once('=').expect("a variable"));
@@ -114,6 +127,84 @@ fn a_reload_is_announced_with_its_time_and_ended_whatever_comes_of_it() {
         );
     }
     running.stop();
+}
+
+const READY: &str = "READY=1\nSTATUS=no sessions\n";
+const STOPPING: &str =
+    "STOPPING=1\nSTATUS=Stopping: no sessions\nEXTEND_TIMEOUT_USEC=17000000\nWATCHDOG=1\n";
+
+/// The time of the monotonic clock in a datagram that announces a reload, and nothing else is in it.
+fn reloading_since(datagram: &str) -> u64 {
+    let time = datagram
+        .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+        .and_then(|rest| rest.strip_suffix('\n'))
+        .unwrap_or_else(|| panic!("{datagram:?}"));
+    time.parse().expect("a number")
+}
+
+#[test]
+fn a_life_in_datagrams_to_the_letter() {
+    let home = Home::new();
+    let manager = Manager::new(&home);
+    let running = start(&mut manager.command(&home));
+    assert_eq!(manager.text(), READY);
+    let mut last = 0;
+    for _ in 0..3 {
+        running.signal(Signal::SIGHUP);
+        let since = reloading_since(&manager.text());
+        assert!(since > last, "the clock goes forward");
+        last = since;
+        assert_eq!(manager.text(), READY);
+    }
+    running.signal(Signal::SIGTERM);
+    assert_eq!(manager.text(), STOPPING);
+    running.end_well();
+}
+
+#[test]
+fn a_manager_without_a_file_is_told_the_same() {
+    let home = Home::new();
+    let name = format!("wasessiond-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(name).expect("a name");
+    let socket = UnixDatagram::bind_addr(&address).expect("a socket");
+    socket.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let manager = Manager(socket);
+    let running = start(&mut manager.command(&home));
+    assert_eq!(manager.text(), READY);
+    running.signal(Signal::SIGTERM);
+    assert_eq!(manager.text(), STOPPING);
+    running.end_well();
+}
+
+/// Only a simulator build can be made to hang.
+#[cfg(feature = "simulator")]
+#[test]
+fn after_stopping_nothing_else_is_said_not_even_by_a_reload_that_was_under_way() {
+    let home = Home::new();
+    let manager = Manager::new(&home);
+    // At the start it can be read, and then no more.
+    let mut command = manager.command(&home);
+    let running = start(command.env("FAILPOINTS", "configuration=1*off->sleep(2000)"));
+    assert_eq!(manager.text(), READY);
+    // A client that reads nothing holds the stop up until the reload is through.
+    let mut deaf = Client::json(&home.socket());
+    let timeout = Some(std::time::Duration::from_millis(100));
+    deaf.0.set_write_timeout(timeout).expect("a timeout");
+    let request = b"\0\0\0\x19{\"id\":1,\"command\":\"ping\"}";
+    while std::io::Write::write_all(&mut deaf.0, request).is_ok() {}
+    running.signal(Signal::SIGHUP);
+    reloading_since(&manager.text());
+    running.signal(Signal::SIGTERM);
+    assert_eq!(manager.text(), STOPPING);
+    let log = running.end_well();
+    let after = log
+        .split("stopping, on SIGTERM from pid")
+        .nth(1)
+        .expect("it was told");
+    assert!(after.contains("the configuration is reloaded"), "{log}");
+    manager.0.set_nonblocking(true).expect("no waiting");
+    let more = manager.0.recv(&mut [0; 4096]);
+    assert!(more.is_err(), "something was said after the end");
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod panic;
 mod races;
 #[cfg(feature = "ctl")]
 mod secrets;
+mod signals;
 mod stage;
 mod stuck;
 mod targets;

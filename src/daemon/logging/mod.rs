@@ -5,11 +5,19 @@
 //!
 //! # Fields
 //!
-//! Code writes plain names: `tracing::info!(user = %user, cause = %cause, "..")`. In the journal
-//! each gets the prefix `WASESSION_`: `user` is `WASESSION_USER`, `peer_uid` is
-//! `WASESSION_PEER_UID`. The field `message_id`, 32 hexadecimal digits as `systemd-id128 new` makes
-//! them, becomes the journal's `MESSAGE_ID`, to which a catalog entry can belong. On stderr it is
-//! left out.
+//! A field of a line is a field of the journal's entry, in capitals. Those that are ours alone begin
+//! with `wasession_`; on stderr that is left out.
+//!
+//! | field | what |
+//! |---|---|
+//! | `wasession_user` | whose session it is about; the span of a session's tasks has it, so all their lines do |
+//! | `wasession_cause` | why, as in the history |
+//! | `wasession_unlink` | how the unlink went |
+//! | `peer_uid`, `peer_pid` | who asked: a client, the sender of a signal |
+//! | `message_id` | one of [`message_id`](crate::message_id); left out on stderr |
+//!
+//! So `journalctl WASESSION_USER=alice` tells the story of a session, with what the WhatsApp library
+//! has to say about it.
 //!
 //! # Secrets
 //!
@@ -19,26 +27,36 @@
 //! ciphertext is held at `error`, whatever the filter says.
 
 mod journal;
+mod limit;
+mod lines;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{Level, Metadata};
-use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use super::environment::Environment;
+use crate::message_id;
+use limit::Limit;
 
 /// The environment variable that overrides `[log] filter`.
 pub const VARIABLE: &str = "WASESSIOND_LOG";
+
+/// The field that names the user.
+const USER: &str = "wasession_user";
+
+/// The field with the journal's id.
+const MESSAGE_ID: &str = "message_id";
 
 /// Targets that a filter may raise above `error`: this program, and libraries that see nothing of
 /// WhatsApp but ciphertext.
@@ -51,6 +69,7 @@ pub struct FilterHandle {
     handle: Option<reload::Handle<EnvFilter, Registry>>,
     // The variable, which wins over the configuration for as long as the daemon runs.
     fixed: bool,
+    limit: Limit,
 }
 
 /// Logging could not be set up.
@@ -78,6 +97,30 @@ impl FilterHandle {
         Self {
             handle: None,
             fixed: false,
+            limit: Limit::default(),
+        }
+    }
+
+    /// Tells how many repetitive lines were left out of the log, until the stop.
+    pub async fn tell_what_was_left_out(&self, stop: CancellationToken) {
+        let mut turns = tokio::time::interval(limit::WHILE / 2);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = turns.tick() => {}
+            }
+            for limit::LeftOut {
+                user,
+                target,
+                lines,
+            } in self.limit.left_out(Instant::now())
+            {
+                tracing::warn!(
+                    message_id = message_id::LEFT_OUT,
+                    wasession_user = %user,
+                    "{lines} more lines like the last ones of {target} about this session were left out"
+                );
+            }
         }
     }
 
@@ -110,9 +153,11 @@ pub fn start(environment: &Environment, configured: &str) -> Result<FilterHandle
         })?;
     let (filter, handle) = reload::Layer::new(filter);
     let (output, trouble) = output(environment);
+    let limit = Limit::default();
     tracing_subscriber::registry()
         .with(filter)
         .with(filter_fn(may_be_shown))
+        .with(limit.clone())
         .with(output)
         .try_init()
         .map_err(|e| LoggingError::Twice(e.to_string()))?;
@@ -124,7 +169,18 @@ pub fn start(environment: &Environment, configured: &str) -> Result<FilterHandle
     Ok(FilterHandle {
         handle: Some(handle),
         fixed: variable.is_some(),
+        limit,
     })
+}
+
+/// Sets logging up for an error that came before it could be, if stderr is the journal: there a line
+/// has a priority and an id. A person at a terminal wants a plain sentence.
+#[must_use]
+pub fn start_for_an_error(environment: &Environment) -> bool {
+    let mut environment = environment.clone();
+    // It may be what is wrong.
+    environment.variables.remove(OsStr::new(VARIABLE));
+    stderr_is_journal(&environment) && start(&environment, "info").is_ok()
 }
 
 /// Whether something may be shown at its level: see the head of this file.
@@ -152,25 +208,7 @@ where
         }
     }
     let ansi = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
-    (lines(io::stderr, ansi).boxed(), trouble)
-}
-
-/// Plain lines.
-fn lines<S, W>(writer: W, ansi: bool) -> impl Layer<S> + Send + Sync
-where
-    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
-    let fields = format::debug_fn(|writer, field, value| match field.name() {
-        "message" => write!(writer, "{value:?}"),
-        // The first is for the journal's catalog; the others repeat what the line says anyway.
-        "message_id" | "log.target" | "log.module_path" | "log.file" | "log.line" => Ok(()),
-        name => write!(writer, "{name}={value:?}"),
-    });
-    tracing_subscriber::fmt::layer()
-        .fmt_fields(fields.delimited(" "))
-        .with_writer(writer)
-        .with_ansi(ansi)
+    (lines::layer(io::stderr, ansi).boxed(), trouble)
 }
 
 /// Whether stderr is connected to the journal, as systemd says it connected it.

@@ -20,6 +20,27 @@ impl Write for Paper {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_left_out_is_told_when_the_while_is_over() {
+    let paper = Paper::default();
+    let writer = paper.clone();
+    let told = FilterHandle::detached();
+    let subscriber = tracing_subscriber::registry()
+        .with(told.limit.clone())
+        .with(lines::layer(move || writer.clone(), false));
+    let _until_the_end = tracing::subscriber::set_default(subscriber);
+    let span = tracing::error_span!(target: "wasessiond", "session", wasession_user = %"alice");
+    span.in_scope(|| (0..25).for_each(|n| info!(target: "wasessiond", "try {n}")));
+    let telling = told.tell_what_was_left_out(CancellationToken::new());
+    let ended = tokio::time::timeout(limit::WHILE * 10, telling).await;
+    assert!(ended.is_err(), "it ended by itself");
+    let bytes = paper.0.lock().expect("the paper").clone();
+    let shown = String::from_utf8(bytes).expect("text");
+    let line = "15 more lines like the last ones of wasessiond about this session were left out user=alice";
+    assert_eq!(shown.matches(line).count(), 1, "{shown}");
+    assert_eq!(shown.lines().count(), 11, "{shown}");
+}
+
 /// What is written while this runs.
 fn written(filter: &str, events: impl FnOnce()) -> String {
     let paper = Paper::default();
@@ -28,7 +49,8 @@ fn written(filter: &str, events: impl FnOnce()) -> String {
     let subscriber = tracing_subscriber::registry()
         .with(filter)
         .with(filter_fn(may_be_shown))
-        .with(lines(move || writer.clone(), false));
+        .with(Limit::default())
+        .with(lines::layer(move || writer.clone(), false));
     tracing::subscriber::with_default(subscriber, events);
     let bytes = paper.0.lock().expect("the paper").clone();
     String::from_utf8(bytes).expect("text")
@@ -70,32 +92,32 @@ fn a_filter_quietens_what_it_names() {
 fn lines_have_the_fields_but_not_the_journals_id() {
     let shown = written("info", || {
         let message_id = "0123456789abcdef0123456789abcdef";
-        info!(target: "wasessiond", user = %"alice", message_id, "it ended");
+        info!(target: "wasessiond", message_id, wasession_user = %"alice", "it ended");
     });
-    assert!(shown.contains("it ended user=alice"), "{shown}");
+    assert!(shown.ends_with("it ended user=alice\n"), "{shown}");
     assert!(!shown.contains("0123456789abcdef"), "{shown}");
 }
 
 #[test]
-fn the_journals_id_is_found_in_every_spelling() {
-    use journal::tests::id_of;
-    let id = "0123456789abcdef0123456789abcdef";
-    assert_eq!(id_of(|| info!(message_id = id, "x")).as_deref(), Some(id));
-    assert_eq!(id_of(|| info!(message_id = %id, "x")).as_deref(), Some(id));
-    assert_eq!(id_of(|| info!(user = id, "x")), None);
-    assert_eq!(id_of(|| info!(message_id = "0123", "x")), None);
-    assert_eq!(id_of(|| info!(message_id = %format!("{id}\n"), "x")), None);
-}
-
-#[test]
-fn our_ids_are_ids_and_differ() {
-    use crate::daemon::message_id::{NOT_RELOADED, REFUSED};
-    for id in [NOT_RELOADED, REFUSED] {
-        assert_eq!(id_of_text(id).as_deref(), Some(id));
-    }
-    assert_ne!(NOT_RELOADED, REFUSED);
-}
-
-fn id_of_text(id: &str) -> Option<String> {
-    journal::tests::id_of(|| info!(message_id = id, "x"))
+fn a_session_that_repeats_itself_is_cut_short_and_its_library_too() {
+    let shown = written("info", || {
+        let span = tracing::error_span!(target: "wasessiond", "session", wasession_user = %"alice");
+        for n in 0..100 {
+            span.in_scope(|| info!(target: "wasessiond", "try {n}"));
+            span.in_scope(|| error!(target: "Client", "it failed {n}"));
+            info!(target: "wasessiond", wasession_user = %"alice", "an end {n}");
+        }
+        span.in_scope(|| info!(target: "wasessiond", "something else"));
+    });
+    let lines = |text: &str| shown.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((lines("try"), lines("it failed")), (10, 10), "{shown}");
+    assert_eq!(
+        (lines("an end"), lines("something else")),
+        (100, 1),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("session{user=alice}: Client: it failed 9"),
+        "{shown}"
+    );
 }

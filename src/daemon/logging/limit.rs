@@ -1,0 +1,181 @@
+//! A limit for lines of one session that repeat: a session that flaps all night must not push the
+//! story of the others out of the journal.
+//!
+//! Of each kind of line, that is of each place in the code, a session may write so many in a while.
+//! More are counted, and the count is told when the while is over. Lines outside a session's span are
+//! never left out; how a session began and ended is among them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
+use tracing_log::NormalizeEvent;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::USER;
+
+/// So many lines of a kind a session may write ...
+const LINES: u64 = 10;
+/// ... in this time.
+pub(super) const WHILE: Duration = Duration::from_mins(1);
+
+/// Counts the lines. Clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Limit {
+    counts: Arc<Mutex<HashMap<Kind, Count>>>,
+}
+
+/// Lines of one session from one place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    user: Arc<str>,
+    target: String,
+    line: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    since: Instant,
+    lines: u64,
+}
+
+/// Lines that were not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// Whose.
+    pub(super) user: String,
+    /// Which part wrote them.
+    pub(super) target: String,
+    /// How many.
+    pub(super) lines: u64,
+}
+
+impl Limit {
+    /// Counts a line, and says whether it may be written.
+    fn admits(&self, kind: Kind, now: Instant) -> bool {
+        let mut counts = self.lock();
+        let count = counts.entry(kind).or_insert(Count {
+            since: now,
+            lines: 0,
+        });
+        count.lines += 1;
+        count.lines <= LINES
+    }
+
+    /// What was left out of the whiles that are over, which begin anew.
+    pub(super) fn left_out(&self, now: Instant) -> Vec<LeftOut> {
+        let mut left_out: Vec<_> = self
+            .lock()
+            .extract_if(|_, count| now.duration_since(count.since) >= WHILE)
+            .filter(|(_, count)| count.lines > LINES)
+            .map(|(kind, count)| LeftOut {
+                user: kind.user.to_string(),
+                target: kind.target,
+                lines: count.lines - LINES,
+            })
+            .collect();
+        left_out.sort_by(|a, b| (&a.user, &a.target).cmp(&(&b.user, &b.target)));
+        left_out
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Kind, Count>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The user a span belongs to.
+struct SpanUser(Arc<str>);
+
+impl<S> Layer<S> for Limit
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut found = FindUser(None);
+        attributes.record(&mut found);
+        if let (Some(user), Some(span)) = (found.0, context.span(id)) {
+            span.extensions_mut().insert(SpanUser(user));
+        }
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, context: Context<'_, S>) -> bool {
+        let Some(user) = context
+            .event_scope(event)
+            .and_then(|mut spans| spans.find_map(|span| user_of(&span)))
+        else {
+            return true;
+        };
+        // What comes through `log` is all from one place otherwise.
+        let normal = event.normalized_metadata();
+        let about = normal.as_ref().unwrap_or_else(|| event.metadata());
+        let kind = Kind {
+            user,
+            target: about.target().to_owned(),
+            line: about.line().unwrap_or_default(),
+        };
+        self.admits(kind, Instant::now())
+    }
+}
+
+fn user_of<'a, S>(span: &tracing_subscriber::registry::SpanRef<'a, S>) -> Option<Arc<str>>
+where
+    S: LookupSpan<'a>,
+{
+    let extensions = span.extensions();
+    extensions
+        .get::<SpanUser>()
+        .map(|SpanUser(user)| Arc::clone(user))
+}
+
+struct FindUser(Option<Arc<str>>);
+
+impl Visit for FindUser {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == USER {
+            self.0 = Some(format!("{value:?}").into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(user: &str, line: u32) -> Kind {
+        Kind {
+            user: user.into(),
+            target: "wasessiond::session".to_owned(),
+            line,
+        }
+    }
+
+    #[test]
+    fn each_kind_of_line_of_each_session_has_a_limit_of_its_own() {
+        let limit = Limit::default();
+        let begin = Instant::now();
+        let written = |user: &str, line, times| {
+            (0..times)
+                .filter(|_| limit.admits(kind(user, line), begin))
+                .count()
+        };
+        assert_eq!(written("alice", 1, 500), 10);
+        assert_eq!(written("alice", 2, 3), 3);
+        assert_eq!(written("bob", 1, 12), 10);
+        assert_eq!(limit.left_out(begin + WHILE / 2), []);
+        let left_out = limit.left_out(begin + WHILE);
+        let lines: Vec<_> = left_out
+            .iter()
+            .map(|l| (l.user.as_str(), l.lines))
+            .collect();
+        assert_eq!(lines, [("alice", 490), ("bob", 2)]);
+        // It begins anew, and nothing of the past is kept.
+        assert!(limit.lock().is_empty());
+        assert_eq!(written("alice", 1, 500), 10);
+    }
+}

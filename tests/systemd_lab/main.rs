@@ -1,0 +1,21 @@
+//! The daemon as a citizen of a real systemd: the units that are shipped, in a systemd that is booted
+//! for the test, with the journal, against the simulator. Each test has a systemd of its own.
+//!
+//! It needs root, and a kernel that lets it make namespaces. Where it cannot, each test says so and
+//! passes.
+
+// Helpers of tests fail as tests do.
+#![allow(clippy::panic)]
+
+mod crowd;
+mod install;
+mod journal;
+mod lab;
+mod life;
+mod network;
+mod reload;
+mod security;
+mod stage;
+mod stop;
+mod user;
+mod watchdog;
