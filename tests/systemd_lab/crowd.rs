@@ -42,7 +42,7 @@ async fn a_restart_brings_two_hundred_sessions_back_and_a_watcher_misses_nothing
     assert!(beginning.gap, "it is told that this is another run");
     assert_ne!(beginning.epoch, before);
     assert_eq!(
-        beginning.sessions().len(),
+        beginning.sessions().count(),
         SESSIONS,
         "every session is there from the first moment"
     );
