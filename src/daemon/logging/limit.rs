@@ -3,7 +3,8 @@
 //!
 //! Of each kind of line, that is of each place in the code, a session may write so many in a while.
 //! More are counted, and the count is told when the while is over. Lines outside a session's span are
-//! never left out; how a session began and ended is among them.
+//! never left out; how a session began and ended is among them. Nor are lines for debugging: whoever
+//! asks for those wants all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
@@ -105,6 +106,9 @@ where
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: Context<'_, S>) -> bool {
+        if *event.metadata().level() > Level::INFO {
+            return true;
+        }
         let Some(user) = context
             .event_scope(event)
             .and_then(|mut spans| spans.find_map(|span| user_of(&span)))

@@ -14,7 +14,7 @@
 //! | `wasession_cause` | why, as in the history |
 //! | `wasession_unlink` | how the unlink went |
 //! | `peer_uid`, `peer_pid` | who asked: a client, the sender of a signal |
-//! | `message_id` | one of [`message_id`](crate::message_id); left out on stderr |
+//! | `message_id` | one of [`message_id`]; left out on stderr |
 //!
 //! So `journalctl WASESSION_USER=alice` tells the story of a session, with what the WhatsApp library
 //! has to say about it.
