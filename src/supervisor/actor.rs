@@ -323,7 +323,9 @@ impl Actor {
             return;
         };
         // First the announcement, then the replies: whoever has a reply finds it in the stream.
-        self.shared.board.ended(kind_of(&entry), &entry);
+        self.shared
+            .board
+            .ended(EventKind::of_end((*entry).clone()), &entry);
         tracing::info!(
             user = %entry.user, cause = %entry.cause, unlink = %entry.unlink,
             "the session ended; nothing of it is left"
@@ -343,7 +345,9 @@ impl Actor {
             .last_entry(user)
             .unwrap_or_else(|| lost_entry(user, owner));
         if self.shared.board.get(user).is_some() {
-            self.shared.board.ended(kind_of(&entry), &entry);
+            self.shared
+                .board
+                .ended(EventKind::of_end(entry.clone()), &entry);
         }
         for command in late {
             match command {
@@ -427,17 +431,6 @@ pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failu
         .find(|entry| entry.user == *user && caller.may_see(entry.owner));
     failure.last_logout = last.cloned().map(Box::new);
     failure
-}
-
-fn kind_of(entry: &HistoryEntry) -> EventKind {
-    let entry = Box::new(entry.clone());
-    match entry.cause {
-        Cause::PairingExpired
-        | Cause::PairingAbandoned
-        | Cause::RateLimited
-        | Cause::Refused(_) => EventKind::PairingExpired(entry),
-        _ => EventKind::LoggedOut(entry),
-    }
 }
 
 /// Answers a command with a failure.

@@ -17,6 +17,7 @@ mod conformance;
 mod crash;
 mod daemon;
 mod faults;
+mod follow;
 mod forced;
 mod lifecycle;
 mod obstacles;
