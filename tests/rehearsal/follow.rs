@@ -203,10 +203,10 @@ async fn no_crash_in_the_middle_of_logouts_loses_or_doubles_one() {
     assert_eq!(told.len(), ROUNDS * 5);
 }
 
-/// `wactl --json watch` as its own process. Dropped, it is killed.
-struct Wactl(Child);
+/// A process that follows. Dropped, it is killed.
+struct Follower(Child);
 
-impl Drop for Wactl {
+impl Drop for Follower {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -223,7 +223,7 @@ async fn wactl_watch_survives_a_restart_of_the_daemon() {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let mut wactl = Wactl(wactl.expect("start wactl"));
+    let mut wactl = Follower(wactl.expect("start wactl"));
     let mut lines = BufReader::new(wactl.0.stdout.take().expect("a pipe")).lines();
     let mut object = move || -> serde_json::Value {
         let line = lines.next().expect("a line").expect("text");

@@ -154,12 +154,12 @@ export class Line {
       // After the connection: the daemon is gone, and 'close' follows.
       if (!connected) this.#finish(new NoDaemon(path, error));
     });
-    this.#closed = new Promise((resolve) => {
+    this.#closed = /** @type {Promise<void>} */ (new Promise((resolve) => {
       this.#socket.on('close', () => {
         this.#finish(new ConnectionClosed());
         resolve();
       });
-    });
+    }));
   }
 
   /** Sends a frame. Whether it arrives, the reply tells. */

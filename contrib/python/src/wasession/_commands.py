@@ -5,7 +5,7 @@ The plain client runs them with :func:`drive`: its ``ask`` blocks instead of wai
 
 from __future__ import annotations
 
-from typing import Any, Coroutine, List, Mapping, Optional, Protocol, Sequence, TypeVar, Union
+from typing import Any, Coroutine, List, Optional, Protocol, Sequence, Tuple, TypeVar, Union
 
 from . import types
 from .errors import ProtocolError
@@ -82,22 +82,24 @@ async def list_all(to: Asking) -> List[Status]:
     after: Optional[str] = None
     while True:
         page = take(await to.ask({"list": {"after": after}}), "sessions")
-        sessions += types.read_list(Status, page["sessions"])
-        if page["next"] is None:
+        some = types.read_list(Status, take(page, "sessions"))
+        sessions += some
+        after = take(page, "next")
+        if after is None:
             return sessions
-        if not page["sessions"]:
+        if not some:
             raise ProtocolError("a list without an end")
-        after = page["next"]
 
 
 async def history_page(
     to: Asking, user: Optional[str], limit: int, before: Optional[str]
-) -> Mapping[str, Any]:
+) -> Tuple[List[HistoryEntry], Optional[str]]:
     command = {"history": {"user": user, "limit": limit, "before": before}}
-    page: Mapping[str, Any] = take(await to.ask(command), "history")
-    if page["next"] is not None and not page["entries"]:
+    page = take(await to.ask(command), "history")
+    entries, older = types.read_list(HistoryEntry, take(page, "entries")), take(page, "next")
+    if older is not None and not entries:
         raise ProtocolError("a history without an end")
-    return page
+    return entries, older
 
 
 async def history(
@@ -107,10 +109,9 @@ async def history(
     entries: List[HistoryEntry] = []
     before: Optional[str] = None
     while True:
-        page = await history_page(to, user, wanted - len(entries), before)
         left = wanted - len(entries)
-        entries += types.read_list(HistoryEntry, page["entries"][:left])
-        before = page["next"]
+        some, before = await history_page(to, user, left, before)
+        entries += some[:left]
         if before is None or len(entries) >= wanted:
             return entries
 

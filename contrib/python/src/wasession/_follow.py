@@ -205,7 +205,8 @@ class Follower:
         answer = await self.ask({"watch": {"users": self._users, "since": where}})
         watching = _commands.take(answer, "watching")
         self._replayed = []
-        self._begun = await self._arrive(watching["epoch"], watching["gap"])
+        epoch, gap = (_commands.take(watching, name) for name in ("epoch", "gap"))
+        self._begun = await self._arrive(epoch, gap)
 
     async def _arrive(self, epoch: int, gap: bool) -> State:
         """Reads a state to its end."""
@@ -218,7 +219,7 @@ class Follower:
             elif key == "replayed":
                 self._replayed.append(types.read_event(content))
             elif key == "in_sync":
-                return State(sessions, epoch, content["seq"], gap)
+                return State(sessions, epoch, _commands.take(content, "seq"), gap)
             elif key == "lagged":
                 sessions.clear()
                 gap = True
@@ -295,8 +296,7 @@ class Follower:
         self, limit: int, before: Optional[str]
     ) -> Tuple[List[HistoryEntry], Optional[str]]:
         user = self._users[0] if len(self._users) == 1 else None
-        page = await _commands.history_page(self, user, limit, before)
-        return types.read_list(HistoryEntry, page["entries"]), page["next"]
+        return await _commands.history_page(self, user, limit, before)
 
     async def ask(self, command: Any) -> Any:
         """Asks on the line of the watch. What the watch tells meanwhile is kept."""
@@ -352,7 +352,7 @@ class Picture:
         if isinstance(item, State):
             self.sessions = dict(item.sessions)
             self.position = item.position
-        elif isinstance(item, Happened) or isinstance(item, Quiet):
+        elif isinstance(item, (Happened, Quiet)):
             event = item.event
             # A quiet one may be from before the state.
             if event.seq > self.position.seq:

@@ -225,14 +225,15 @@ def time_of(text: str) -> datetime:
 def read(kind: Type[_T], value: Any) -> _T:
     """Makes a dataclass of what was read as JSON."""
     try:
-        return _read(kind, value)
+        result: _T = _read(kind, value)
+        return result
     except (KeyError, TypeError, ValueError) as error:
         what = f"not a {kind.__name__}: {type(error).__name__}: {error}"
         raise ProtocolError(what) from error
 
 
 def _read(kind: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise TypeError(f"{kind.__name__} is an object")
         hints = _HINTS.get(kind)
