@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use wasessiond::protocol::codec::Encoding;
 use wasessiond::protocol::preface::{Hello, Welcome};
 use wasessiond::protocol::{
-    Answer, Command, Event, EventKind, Failure, FailureCode, Message, Phase, Qr, Redacted, Reply,
-    Request, Status, Watching,
+    Answer, Command, Event, EventKind, Failure, FailureCode, HistoryPage, Message, Phase, Qr,
+    Redacted, Reply, Request, Status, Watching,
 };
 
 /// The daemon's end of one connection.
@@ -60,6 +60,17 @@ impl Daemon {
 
     fn reply(&mut self, id: u64, result: Result<Answer, Failure>) {
         self.send(&Message::Reply(Reply { id, result }));
+    }
+
+    /// Answers a question about the history: nothing so far.
+    fn tell_empty_history(&mut self) {
+        let asked = self.request().expect("a question");
+        assert!(matches!(asked.command, Command::History { .. }));
+        let nothing = HistoryPage {
+            entries: Vec::new(),
+            next: None,
+        };
+        self.reply(asked.id, Ok(Answer::History(nothing)));
     }
 
     /// Answers a watch, of nothing so far.
@@ -209,6 +220,7 @@ fn another_protocol_is_76() {
 #[test]
 fn a_reader_that_has_enough_ends_the_watch() {
     let (mut wactl, daemon, _directory) = start(&["--json", "watch"], |mut daemon| {
+        daemon.tell_empty_history();
         let id = daemon.request().expect("a watch").id;
         daemon.begin_watch(id, 0);
         // Until the client goes, which it notices when it writes.

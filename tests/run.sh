@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs every test. Needs Rust, git and a C compiler; uses cargo-nextest where it is installed.
+# Runs every test. Needs Rust, git and a C compiler; uses cargo-nextest where it is installed. The
+# clients for Python and Node are tested where python3 and node are installed.
 #
 #   sh tests/run.sh            all of them
 #   sh tests/run.sh NAME       of the rehearsals, those whose name holds NAME
@@ -25,6 +26,10 @@ $run --features simulator
 
 step "the examples in the documentation"
 cargo test --quiet --doc --features simulator
+
+# Python and Node, where they are there; what is not tested is said.
+step "other languages"
+cargo test --features simulator --test other_languages -- --ignored --nocapture --test-threads 1
 
 # A real build checks WhatsApp's certificate and refuses a configured endpoint. Built by itself: cargo
 # joins the features of everything it builds in one run.

@@ -1,7 +1,7 @@
 //! One connection: the preface, and requests with their replies.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ type Writer = FramedWrite<Box<dyn AsyncWrite + Send + Unpin>, LengthDelimitedCod
 struct Connection {
     server: String,
     options: Options,
+    /// The socket, where it is one that can be connected to again.
+    path: Option<PathBuf>,
     router: Arc<Router>,
     /// Written by whoever asks: a daemon that does not read makes its askers wait, and nobody else.
     writer: Mutex<Writer>,
@@ -52,7 +54,7 @@ impl Client {
                 path: path.to_owned(),
                 source,
             })?;
-            Self::over(stream, options).await
+            Self::begin(stream, options, Some(path.to_owned())).await
         };
         match timeout(deadline, connecting).await {
             Ok(result) => result,
@@ -67,6 +69,30 @@ impl Client {
     /// the other end says first; [`ClientError::Closed`], [`ClientError::Timeout`] when it says
     /// nothing.
     pub async fn over<S>(stream: S, options: Options) -> Result<Self, ClientError>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        Self::begin(stream, options, None).await
+    }
+
+    /// Another connection to where this one went.
+    pub(super) async fn connect_again(&self) -> Result<Self, ClientError> {
+        let Connection { path, options, .. } = &*self.connection;
+        match path {
+            Some(path) => Self::connect(path, options.clone()).await,
+            None => Err(ClientError::Closed(None)),
+        }
+    }
+
+    pub(super) fn can_connect_again(&self) -> bool {
+        self.connection.path.is_some()
+    }
+
+    async fn begin<S>(
+        stream: S,
+        options: Options,
+        path: Option<PathBuf>,
+    ) -> Result<Self, ClientError>
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
@@ -90,6 +116,7 @@ impl Client {
             connection: Arc::new(Connection {
                 server,
                 options,
+                path,
                 router,
                 writer: Mutex::new(writer),
                 _reader: AbortOnDropHandle::new(reader),

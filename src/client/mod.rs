@@ -2,36 +2,56 @@
 //!
 //! It needs nothing of WhatsApp, so depend on the crate with `default-features = false`.
 //!
+//! # A session, kept up
+//!
+//! [`Client::follow`] tells the state and then everything that happens, for as long as the program runs:
+//! it survives restarts of the daemon, and no end of a session is lost by one.
+//!
 //! ```no_run
 //! use std::error::Error;
-//! use wasessiond::client::{Client, Options, WatchItem, socket_path};
+//! use wasessiond::client::{Client, FollowItem, Options, socket_path};
+//! use wasessiond::protocol::{EventKind, Status, UserId};
 //!
+//! # fn draw(_: &str) {}
 //! # async fn example() -> Result<(), Box<dyn Error>> {
 //! let client = Client::connect(&socket_path(None), Options::default()).await?;
+//! let alice: UserId = "alice".parse()?;
+//! let show = |status: Option<&Status>| {
+//!     let qr = status.and_then(|status| status.qr.as_ref());
+//!     if let Some(code) = qr.and_then(|qr| qr.code.as_ref()) {
+//!         draw(code.reveal()); // with any QR library; `wactl qr alice` draws it, too
+//!     }
+//! };
 //!
 //! // First the watch, then the command: nothing that follows from it can be missed.
-//! let mut watch = client.watch(["alice"], None).await?;
-//! for session in watch.beginning().sessions() {
-//!     println!("{} is {}", session.user, session.phase);
-//! }
-//! client.connect_session("alice", None).await?;
+//! let mut follow = client.follow(["alice"], None).await?;
 //! loop {
-//!     match watch.next().await? {
-//!         // `watch.view()` has it already.
-//!         WatchItem::Event(event) => {
-//!             if let Some(ended) = event.kind.ended() {
-//!                 println!("alice: {}", ended.cause);
-//!                 break;
-//!             }
-//!             println!("alice: {}", event.kind);
+//!     let item = follow.next().await?;
+//!     if let Some(ended) = item.ended() {
+//!         println!("alice is logged out: {}", ended.cause);
+//!     }
+//!     match &item {
+//!         // As it is, at the start and whenever the daemon was away.
+//!         FollowItem::State(_) => {
+//!             show(follow.view().get(&alice));
+//!             follow.client().connect_session("alice", None).await?;
 //!         }
-//!         // Too slow: some events are lost, but `watch.view()` is right again.
-//!         WatchItem::Lagged { missed, .. } => println!("{missed} events missed"),
+//!         FollowItem::Event(event) => match &event.kind {
+//!             EventKind::Qr => show(event.status.as_ref()),
+//!             // A fresh QR code, at once.
+//!             EventKind::LoggedOut(_) => {
+//!                 follow.client().connect_session("alice", None).await?;
+//!             }
+//!             other => println!("alice: {other}"),
+//!         },
+//!         FollowItem::Lost(error) => println!("waiting for the daemon: {error}"),
+//!         _ => {}
 //!     }
 //! }
-//! # Ok(())
 //! # }
 //! ```
+//!
+//! Where one connection is enough, [`Client::watch`] is the same without the reconnect.
 //!
 //! # What it promises
 //!
@@ -45,12 +65,15 @@
 //!   events; then the old ones make place for one [`WatchItem::Lagged`]. The end of a session is
 //!   kept while there is room, and is in the history in any case.
 //! - When the connection ends, every request and every watch learns why. A client does not connect
-//!   again by itself: make a new one, and [`Watch::resume`] on it.
+//!   again by itself: make a new one, and [`Watch::resume`] on it. A [`Follow`] does, and tells each end
+//!   of a session exactly once, be it by an event or from the history.
 
 mod commands;
 mod connection;
+mod ends;
 mod error;
 mod feed;
+mod follow;
 mod options;
 mod router;
 mod socket;
@@ -59,6 +82,7 @@ mod watch;
 pub use commands::Disconnected;
 pub use connection::Client;
 pub use error::ClientError;
+pub use follow::{Follow, FollowItem};
 pub use options::Options;
 pub use socket::{SOCKET_VARIABLE, SYSTEM_SOCKET, socket_path};
 pub use watch::{Snapshot, Watch, WatchItem};

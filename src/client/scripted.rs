@@ -58,6 +58,16 @@ impl Daemon {
         self.send(&Message::Reply(Reply { id, result })).await;
     }
 
+    /// Waits for a question about the history of everybody, or of this user, and answers it.
+    pub(crate) async fn tell_history(&mut self, of: Option<&str>, entries: Vec<HistoryEntry>) {
+        let request = self.request().await.expect("a question");
+        let Command::History { user, .. } = &request.command else {
+            panic!("not about the history: {request:?}");
+        };
+        assert_eq!(user.as_deref(), of);
+        self.reply(request.id, Ok(ended_so_far(entries))).await;
+    }
+
     /// Answers a watch: that it has begun, and its state.
     pub(crate) async fn begin_watch(&mut self, id: u64, picture: Picture) {
         let watching = Watching {

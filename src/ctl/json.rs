@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::client::Snapshot;
-use crate::protocol::{Cause, Event, Group, GroupJid, HistoryEntry, Status, Unlink, UserId};
+use crate::protocol::{
+    Cause, Event, EventKind, Group, GroupJid, HistoryEntry, Status, Unlink, UserId,
+};
 
 /// The version of the shapes.
 const SCHEMA: u32 = 1;
@@ -113,7 +115,8 @@ impl<'a> From<&'a Snapshot> for State<'a> {
 /// A line of `watch` and of `connect`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Happened<'a> {
-    seq: u64,
+    /// None: nobody told it as an event; it was found in the history.
+    seq: Option<u64>,
     at: Timestamp,
     user: &'a UserId,
     event: &'a str,
@@ -131,7 +134,7 @@ impl<'a> From<&'a Event> for Happened<'a> {
     fn from(event: &'a Event) -> Self {
         let entry = event.kind.ended();
         Self {
-            seq: event.seq,
+            seq: Some(event.seq),
             at: event.at,
             user: &event.user,
             event: event.kind.as_str(),
@@ -139,6 +142,21 @@ impl<'a> From<&'a Event> for Happened<'a> {
             unlink: entry.map(|entry| entry.unlink),
             entry,
             status: event.status.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<&'a HistoryEntry> for Happened<'a> {
+    fn from(entry: &'a HistoryEntry) -> Self {
+        Self {
+            seq: None,
+            at: entry.at,
+            user: &entry.user,
+            event: EventKind::of_end(entry.clone()).as_str(),
+            cause: Some(entry.cause),
+            unlink: Some(entry.unlink),
+            entry: Some(entry),
+            status: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `wactl watch`
 
-use crate::client::{self, Client, Snapshot, WatchItem};
+use crate::client::{Client, ClientError, FollowItem, Snapshot, WatchItem};
+use crate::protocol::{Event, HistoryEntry};
 
 use super::arguments::Watch;
 use super::error::Error;
@@ -13,35 +14,70 @@ pub(super) async fn run(
     arguments: &Watch,
 ) -> Result<(), Error> {
     let users = arguments.users.iter().map(ToString::to_string);
-    let mut watch = client.watch(users, arguments.since).await?;
-    begin(terminal, &watch)?;
+    let mut follow = client.follow(users, arguments.since).await?;
+    let mut past = Past::default();
     loop {
-        let item = watch.next().await?;
-        show(terminal, &item)?;
+        match follow.next().await? {
+            FollowItem::Replayed(event) => past.replayed.push(*event),
+            FollowItem::Missed(entry) => past.missed.push(*entry),
+            FollowItem::State(state) => begin(terminal, &state, std::mem::take(&mut past))?,
+            FollowItem::Event(event) => show(terminal, &WatchItem::Event(event))?,
+            FollowItem::Lagged { missed, state } => {
+                show_past(terminal, std::mem::take(&mut past))?;
+                show(terminal, &WatchItem::Lagged { missed, state })?;
+            }
+            FollowItem::Lost(error) => lost(terminal, &error),
+        }
     }
 }
 
-/// Prints the present state, and what was asked for with `--since`.
-fn begin(terminal: &mut Terminal, watch: &client::Watch) -> Result<(), Error> {
-    let beginning = watch.beginning();
+/// What happened before the state that follows it.
+#[derive(Debug, Default)]
+struct Past {
+    missed: Vec<HistoryEntry>,
+    replayed: Vec<Event>,
+}
+
+/// Prints the present state, and what happened before it: what was asked for with `--since`, and while
+/// the daemon was away. Objects begin with the state, lines are in the order of time.
+fn begin(terminal: &mut Terminal, beginning: &Snapshot, past: Past) -> Result<(), Error> {
     if terminal.look().json {
         terminal.object(json::Beginning {
             watching: beginning.into(),
         })?;
-        for event in watch.replayed() {
-            terminal.object(json::Happened::from(event))?;
-        }
-        return Ok(());
+        return show_past(terminal, past);
     }
     if beginning.gap {
         terminal
             .say("Some events since then are forgotten; ended sessions are in `wactl history`.");
     }
-    let now = terminal.now();
-    for event in watch.replayed() {
-        terminal.print(&render::event::line(event, now))?;
-    }
+    show_past(terminal, past)?;
     state(terminal, beginning)
+}
+
+fn show_past(terminal: &mut Terminal, Past { missed, replayed }: Past) -> Result<(), Error> {
+    let (json, now) = (terminal.look().json, terminal.now());
+    for entry in &missed {
+        if json {
+            terminal.object(json::Happened::from(entry))?;
+        } else {
+            terminal.print(&render::event::missed(entry))?;
+        }
+    }
+    for event in &replayed {
+        if json {
+            terminal.object(json::Happened::from(event))?;
+        } else {
+            terminal.print(&render::event::line(event, now))?;
+        }
+    }
+    Ok(())
+}
+
+fn lost(terminal: &mut Terminal, error: &ClientError) {
+    terminal.say(&format!(
+        "wactl: {error}\nIt is asked again until it is back; Ctrl-C ends the watch."
+    ));
 }
 
 /// Prints one thing that happened.

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{HistoryEntry, Status, UserId};
+use super::{Cause, HistoryEntry, Status, UserId};
 
 /// Something that happened to one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +89,19 @@ impl EventKind {
             Self::Targets => "targets",
             Self::AccountChanged => "account_changed",
             Self::Updated => "updated",
+        }
+    }
+
+    /// The kind with which an ended session is announced: for a reader of the history.
+    #[must_use]
+    pub fn of_end(entry: HistoryEntry) -> Self {
+        let entry = Box::new(entry);
+        match entry.cause {
+            Cause::PairingExpired
+            | Cause::PairingAbandoned
+            | Cause::RateLimited
+            | Cause::Refused(_) => Self::PairingExpired(entry),
+            _ => Self::LoggedOut(entry),
         }
     }
 

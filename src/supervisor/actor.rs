@@ -354,7 +354,8 @@ impl Actor {
             return;
         };
         // First the announcement, then the replies: whoever has a reply finds it in the stream.
-        self.shared.board.ended(kind_of(&entry), &entry);
+        let kind = EventKind::of_end((*entry).clone());
+        self.shared.board.ended(kind, &entry);
         narration::ended(&entry);
         let owner = entry.owner;
         answer(&entry, waiters, stopped);
@@ -371,7 +372,8 @@ impl Actor {
             .last_entry(user)
             .unwrap_or_else(|| lost_entry(user, owner));
         if self.shared.board.get(user).is_some() {
-            self.shared.board.ended(kind_of(&entry), &entry);
+            let kind = EventKind::of_end(entry.clone());
+            self.shared.board.ended(kind, &entry);
             narration::ended(&entry);
         }
         for command in late {
@@ -469,17 +471,6 @@ pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failu
         .find(|entry| entry.user == *user && caller.may_see(entry.owner));
     failure.last_logout = last.cloned().map(Box::new);
     failure
-}
-
-fn kind_of(entry: &HistoryEntry) -> EventKind {
-    let entry = Box::new(entry.clone());
-    match entry.cause {
-        Cause::PairingExpired
-        | Cause::PairingAbandoned
-        | Cause::RateLimited
-        | Cause::Refused(_) => EventKind::PairingExpired(entry),
-        _ => EventKind::LoggedOut(entry),
-    }
 }
 
 /// Answers a command with a failure.

@@ -18,6 +18,7 @@ mod conformance;
 mod crash;
 mod daemon;
 mod faults;
+mod follow;
 mod forced;
 #[cfg(feature = "ctl")]
 mod history;

@@ -1,5 +1,6 @@
 //! The client against a daemon's end that follows a script.
 
+mod following;
 mod requests;
 mod watching;
 mod welcome;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::protocol::{Event, HistoryEntry};
+use crate::protocol::{Event, EventKind, HistoryEntry};
 
 use super::status::gist;
 use super::time::absolute;
@@ -16,6 +16,12 @@ pub(crate) fn line(event: &Event, now: Timestamp) -> String {
         (None, None) => String::new(),
     };
     row(event.at, event.user.as_str(), event.kind.as_str(), &detail)
+}
+
+/// The same for an end that was found in the history.
+pub(crate) fn missed(entry: &HistoryEntry) -> String {
+    let kind = EventKind::of_end(entry.clone());
+    row(entry.at, entry.user.as_str(), kind.as_str(), &end(entry))
 }
 
 /// One aligned line of a stream.

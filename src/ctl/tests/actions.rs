@@ -3,7 +3,9 @@
 use tokio::sync::mpsc::Sender;
 
 use super::{PERSON, PIPED, alice, asked, play};
-use crate::client::scripted::{Daemon, ended, entry, event, online, picture, status, with_qr};
+use crate::client::scripted::{
+    Daemon, after, ended, entry, event, online, picture, status, with_qr,
+};
 use crate::protocol::{
     Answer, Cause, Command, EventKind, Failure, FailureCode, HistoryEntry, LogoutReport, Message,
     Phase, Since, Unlink,
@@ -16,6 +18,14 @@ fn report(unlink: Unlink) -> LogoutReport {
             ..entry("alice", Cause::ForceLogout)
         },
         next_action: "Remove the device on the phone.".to_owned(),
+    }
+}
+
+/// The same session's end a minute later: another one.
+fn later(entry: HistoryEntry) -> HistoryEntry {
+    HistoryEntry {
+        at: after(60),
+        ..entry
     }
 }
 
@@ -116,14 +126,17 @@ async fn watch_shows_the_past_the_present_and_what_comes() {
         since: Some(since),
     };
     let script = async move |daemon: &mut Daemon, _| {
+        daemon.tell_history(Some("alice"), vec![]).await;
         let id = daemon.expect(&command).await;
         daemon.begin_watch(id, beginning).await;
         daemon
             .event(event(42, EventKind::Online, online("alice")))
             .await;
         daemon.lagged(7, picture(50, vec![online("alice")])).await;
+        let missed = vec![entry("alice", Cause::Replaced)];
+        daemon.tell_history(Some("alice"), missed).await;
         daemon
-            .event(ended(51, entry("alice", Cause::Unlinked)))
+            .event(ended(51, later(entry("alice", Cause::Unlinked))))
             .await;
         let stopping = Failure::new(FailureCode::Stopping, "the daemon is stopping");
         daemon.send(&Message::Closing(stopping)).await;
@@ -134,6 +147,7 @@ async fn watch_shows_the_past_the_present_and_what_comes() {
 2026-11-24 09:12:03Z  alice             qr               QR code 1 of 6, 1m left
 2026-11-24 09:12:03Z  alice             is connecting
 2026-11-24 09:12:03Z  alice             online           +15550100999 Alice (15550100999:4@s.whatsapp.net)
+2026-11-24 09:12:03Z  alice             logged_out       replaced (another connection uses the same credentials); unlink not_linked
 2026-11-24 09:12:03Z  alice             is online        +15550100999 Alice (15550100999:4@s.whatsapp.net)
 2026-11-24 09:12:03Z  alice             logged_out       unlinked (the device was unlinked on the phone); unlink not_linked
 ";

@@ -174,6 +174,7 @@ async fn the_daemon() {
 #[tokio::test(start_paused = true)]
 async fn a_stream() {
     let script = async |daemon: &mut Daemon, _| {
+        daemon.tell_history(None, vec![]).await;
         let id = daemon.request().await.expect("a watch").id;
         let mut beginning = picture(41, vec![status("alice", Phase::Connecting)]);
         beginning.replayed = vec![event(
@@ -186,10 +187,17 @@ async fn a_stream() {
             .event(ended(42, entry("alice", Cause::Unlinked)))
             .await;
         daemon.lagged(7, picture(50, vec![])).await;
+        let known = entry("alice", Cause::Unlinked);
+        daemon
+            .tell_history(None, vec![entry("bob", Cause::PairingExpired), known])
+            .await;
         daemon.close().await;
     };
     let played = play("watch", JSON, script).await;
     let connecting = status_object("connecting");
+    let mut bobs = entry_object();
+    bobs["user"] = json!("bob");
+    bobs["cause"] = json!("pairing_expired");
     let expected = [
         json!({"schema": 1, "watching": {
             "epoch": 5, "seq": 41, "gap": false, "sessions": [connecting.clone()],
@@ -203,16 +211,22 @@ async fn a_stream() {
             "event": "logged_out", "cause": "unlinked", "unlink": "not_linked",
             "entry": entry_object(), "status": null,
         }),
+        // Found in the history: nobody told it as an event.
+        json!({
+            "schema": 1, "seq": null, "at": "2026-11-24T09:12:03Z", "user": "bob",
+            "event": "pairing_expired", "cause": "pairing_expired", "unlink": "not_linked",
+            "entry": bobs, "status": null,
+        }),
         json!({"schema": 1, "missed": 7, "watching": {
             "epoch": 5, "seq": 50, "gap": true, "sessions": [],
         }}),
     ];
     let objects = played.objects();
-    assert_eq!(objects[..4], expected);
-    assert_eq!(objects[4]["error"]["code"], "closed");
+    assert_eq!(objects[..5], expected);
+    assert_eq!(objects[5]["error"]["code"], "closed");
     assert_eq!(
         (objects.len(), played.exit, played.talk.as_str()),
-        (5, 69, "")
+        (6, 69, "")
     );
 }
 

@@ -1,0 +1,284 @@
+// The client against the real daemon.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import test from 'node:test';
+
+import {
+  Client, ConnectionClosed, Failure, NoDaemon, ProtocolError, Refused, RequestTimeout, VersionMismatch,
+  socketPath,
+} from '../index.js';
+import { event, newPhone, pair, phone, scan, soon, Stage } from './stage.js';
+
+async function fails(code, promise) {
+  let failure;
+  await assert.rejects(promise, (error) => {
+    failure = error;
+    return error instanceof Failure && error.code === code && error.message.length > 0;
+  });
+  return failure;
+}
+
+test('a daemon says who it is', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client();
+  await client.ping();
+  const info = await client.info();
+  assert.equal(client.server, `wasessiond/${info.version}`);
+  assert.deepEqual([info.pid, info.simulator], [stage.pid, true]);
+  assert.deepEqual(await client.reload(), { changed: [], needs_restart: [] });
+});
+
+test('a session from its QR code to its logout', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client();
+  const number = newPhone();
+  const follow = await stage.follow({ users: ['alice'] });
+  const first = await soon(follow.next());
+  assert.deepEqual([first.type, first.sessions.size, first.gap], ['state', 0, false]);
+
+  const begun = await client.connect('alice');
+  assert.ok(['connecting', 'awaiting_scan'].includes(begun.phase), begun.phase);
+  const shown = (await event(follow, 'alice', 'qr')).status;
+  assert.deepEqual([shown.phase, shown.qr.number, shown.qr.remaining], ['awaiting_scan', 1, 5]);
+  assert.equal((await client.list())[0].qr.code, null);
+
+  const device = await scan(shown.qr.code, number);
+  await event(follow, 'alice', 'paired');
+  await event(follow, 'alice', 'online');
+  const status = await client.status('alice');
+  assert.deepEqual(
+    [status.phase, status.account.jid, status.account.phone],
+    ['online', device, `+${number}`],
+  );
+
+  const [one, two] = (await client.groups('alice')).map((group) => group.jid);
+  assert.deepEqual(await client.targets('alice'), []);
+  assert.deepEqual(await client.targets('alice', { set: [one] }), [one]);
+  assert.deepEqual(await client.targets('alice', { add: [two] }), [one, two]);
+  assert.deepEqual(await client.targets('alice', { remove: [one] }), [two]);
+  assert.deepEqual((await client.list()).map((s) => s.targets), [[two]]);
+  assert.deepEqual(await client.targets('alice', 'clear'), []);
+
+  await phone('unlink', { device });
+  const { ended } = await event(follow, 'alice', 'logged_out');
+  assert.deepEqual([ended.cause, ended.unlink, ended.account.jid], ['unlinked', 'not_linked', device]);
+  assert.equal(follow.sessions.size, 0);
+  const gone = await fails('not_found', client.status('alice'));
+  assert.deepEqual(gone.lastLogout, ended);
+  assert.deepEqual(await client.history({ user: 'alice' }), [ended]);
+  assert.deepEqual(await client.list(), []);
+});
+
+test('a force-logout unlinks and says how it went', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client();
+  const number = newPhone();
+  const device = await pair(client, 'alice', number);
+  const linked = async () => (await phone('devices', { phone: number })).devices.map((d) => d.jid);
+  assert.deepEqual(await linked(), [device]);
+  const { entry, next_action: advice } = await client.forceLogout('alice');
+  assert.deepEqual([entry.cause, entry.unlink], ['force_logout', 'confirmed']);
+  assert.equal(entry.requested_by, process.getuid());
+  assert.ok(entry.removed.files > 0 && advice);
+  assert.deepEqual(await linked(), []);
+  await fails('not_found', client.forceLogout('alice'));
+});
+
+test('a disconnect keeps what is paired and removes what is not', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client();
+  const device = await pair(client, 'alice');
+  const { kept, removed } = await client.disconnect('alice');
+  assert.deepEqual([kept.phase, removed], ['disconnected', null]);
+  const follow = await stage.follow({ users: ['alice'] });
+  await client.connect('alice');
+  assert.equal((await event(follow, 'alice', 'online')).status.account.jid, device);
+  await client.connect('bob');
+  const pairing = await client.disconnect('bob');
+  assert.deepEqual([pairing.kept, pairing.removed.entry.cause], [null, 'pairing_abandoned']);
+});
+
+test('a pair code is typed on the phone', async (t) => {
+  const stage = await Stage.set(t);
+  const number = newPhone();
+  const follow = await stage.follow({ users: ['alice'] });
+  await (await stage.client()).connect('alice', { phone: `+${number}` });
+  const { status } = await event(follow, 'alice', 'pair_code');
+  await phone('link', { phone: number, code: status.pair_code.code });
+  await event(follow, 'alice', 'online');
+});
+
+test('every no has its code, and the connection goes on', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client();
+  await client.connect('alice');
+  await fails('invalid_user', client.connect('../alice'));
+  await fails('invalid_user', client.status(''));
+  await fails('invalid_user', client.follow({ users: ['a b'] }));
+  await fails('invalid_argument', client.connect('bob', { phone: '12' }));
+  await fails('not_found', client.status('nobody'));
+  await fails('not_online', client.groups('alice'));
+  await fails('invalid_argument', client.targets('alice', { add: ['no jid'] }));
+  await fails('unknown_command', client.request('fly'));
+  await fails('invalid_request', client.request({ status: {} }));
+  await fails('invalid_request', client.status(7));
+  await fails('invalid_request', client.targets('alice', { paint: [] }));
+  await assert.rejects(client.status('x'.repeat(1 << 20)), RangeError);
+  await assert.rejects(async () => client.follow({ users: 'alice' }), TypeError);
+  await client.ping();
+});
+
+test('a slow request holds up no other', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client();
+  const device = await pair(client, 'alice');
+  await phone('freeze', { device });
+  let done = false;
+  const slow = client.groups('alice').finally(() => {
+    done = true;
+  });
+  // More than the daemon takes at once: the rest waits its turn.
+  const quick = await soon(Promise.all(Array.from({ length: 100 }, () => client.status('alice'))));
+  assert.ok(quick.every((status) => status.user === 'alice'));
+  assert.equal(done, false);
+  await phone('resume', { device });
+  assert.equal((await soon(slow)).length, 2);
+});
+
+test('a daemon that hangs runs into the timeout', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client({ requestTimeout: 200 });
+  await stage.freeze();
+  await assert.rejects(client.ping(), RequestTimeout);
+  await assert.rejects(stage.client({ connectTimeout: 200 }), RequestTimeout);
+  stage.thaw();
+  // The late reply harms nobody: the next ones find their own requests.
+  const patient = await stage.client();
+  await patient.ping();
+  await client.ping();
+});
+
+test('whoever waits when it closes learns of it', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client();
+  await stage.freeze();
+  const waiting = assert.rejects(client.ping(), ConnectionClosed);
+  await client.close();
+  await waiting;
+  await assert.rejects(client.ping(), /this client is closed/);
+  await client.close();
+  stage.thaw();
+});
+
+test('a daemon that stops says so', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client();
+  const device = await pair(client, 'alice');
+  await phone('freeze', { device });
+  const waiting = assert.rejects(client.groups('alice'), (error) => {
+    // As a reply, or as a goodbye.
+    const failure = error instanceof ConnectionClosed ? error.failure : error;
+    return failure.code === 'stopping' || failure.code === 'not_online';
+  });
+  await stage.stop();
+  await waiting;
+  await assert.rejects(client.ping(), ConnectionClosed);
+  await assert.rejects(stage.client(), (e) => e instanceof NoDaemon && /nobody listens|no socket/.test(e.message));
+  stage.closeWay();
+  await assert.rejects(stage.client(), /there is no socket/);
+  stage.openWay();
+});
+
+test('long lists are read to their end', async (t) => {
+  const stage = await Stage.set(t);
+  const first = await stage.client();
+  await first.connect('template');
+  await first.disconnect('template');
+  const [template] = await first.history();
+  await stage.stop();
+  // As many ended sessions as fill several pages, and as many that cannot be read.
+  const path = stage.path('state/history.jsonl');
+  const line = JSON.parse(readFileSync(path, 'utf8').trim());
+  const lines = Array.from({ length: 2500 }, (_, n) =>
+    `${JSON.stringify({ id: `id${n}`, entry: { ...line.entry, user: `user${n}` } })}\n`);
+  writeFileSync(path, lines.join(''));
+  const users = Array.from({ length: 900 }, (_, n) => `s${String(n).padStart(4, '0')}`);
+  for (const user of users) {
+    mkdirSync(stage.path(`state/sessions/${user}`), { mode: 0o700 });
+    writeFileSync(stage.path(`state/sessions/${user}/session.toml`), 'no record');
+  }
+  await stage.start();
+
+  const client = await stage.client();
+  const sessions = await client.list();
+  assert.deepEqual(sessions.map((s) => s.user), users);
+  assert.ok(sessions.every((s) => s.phase === 'store_corrupt'));
+  assert.ok(JSON.stringify(sessions).length > 256 * 1024, 'it would be one page');
+  const newestFirst = Array.from({ length: 2500 }, (_, n) => ({ ...template, user: `user${2499 - n}` }));
+  assert.deepEqual(await client.history({ limit: 5000 }), newestFirst);
+  assert.deepEqual(await client.history(), newestFirst.slice(0, 100));
+  assert.deepEqual(await client.history({ limit: 1001 }), newestFirst.slice(0, 1001));
+  assert.deepEqual(await client.history({ user: 'user7' }), [newestFirst.at(-8)]);
+  const follow = await stage.follow();
+  assert.deepEqual([...follow.sessions.keys()], users);
+});
+
+test('the nearest socket wins', (t) => {
+  const stage = new Stage();
+  const before = { ...process.env };
+  t.after(() => Object.assign(process.env, before));
+  delete process.env.WASESSIOND_SOCKET;
+  delete process.env.XDG_RUNTIME_DIR;
+  assert.equal(socketPath(), '/run/wasessiond/control.sock');
+  process.env.XDG_RUNTIME_DIR = stage.path('run');
+  assert.equal(socketPath(), '/run/wasessiond/control.sock');
+  const own = stage.path('run/wasessiond/control.sock');
+  mkdirSync(own, { recursive: true });
+  assert.equal(socketPath(), own);
+  process.env.WASESSIOND_SOCKET = '';
+  assert.equal(socketPath(), own);
+  process.env.WASESSIOND_SOCKET = '/b';
+  assert.equal(socketPath(), '/b');
+  assert.equal(socketPath('/a'), '/a');
+  delete process.env.WASESSIOND_SOCKET;
+});
+
+test('another end that is no wasessiond of this version', async (t) => {
+  const stage = new Stage();
+  const path = stage.path('stranger.sock');
+  let parts = [];
+  const stranger = createServer((stream) => {
+    stream.on('error', () => {});
+    for (const part of parts) {
+      const head = Buffer.alloc(4);
+      head.writeUInt32BE(part.length);
+      stream.write(part.raw ?? Buffer.concat([head, Buffer.from(part)]));
+    }
+  });
+  await new Promise((resolve) => {
+    stranger.listen(path, resolve);
+  });
+  t.after(() => stranger.close());
+  const connect = () => Client.connect({ socket: path });
+  for (const [said, kind, why] of [
+    ['wasession/2 ok wasessiond/9', VersionMismatch, /version 2/],
+    ['wasession/1 error no room', Refused, /no room/],
+    ['wasession/1 hm', ProtocolError, /not the control socket/],
+    ['SSH-2.0-x', ProtocolError, /not the control socket/],
+  ]) {
+    parts = [said];
+    await assert.rejects(connect(), (error) => error instanceof kind && why.test(error.message), said);
+  }
+  const reply = (of) => `{"reply": {"id": ${of}, "result": {"Ok": "pong"}}}`;
+  for (const said of ['{}', '[]', 'null', 'no json', reply(7), reply('"1"'), '{"reply": {"id": 1}}']) {
+    parts = ['wasession/1 ok x', said];
+    const client = await connect();
+    await assert.rejects(client.ping(), ProtocolError, said);
+    await assert.rejects(client.ping(), ProtocolError, said);
+    await client.close();
+  }
+  parts = [{ length: 0, raw: Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n') }];
+  await assert.rejects(connect(), /frame of/);
+});
