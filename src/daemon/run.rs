@@ -122,9 +122,7 @@ pub async fn run(
             ""
         },
         state_directory.display(),
-        live.file
-            .as_ref()
-            .map_or("defaults".to_owned(), |f| f.display().to_string()),
+        live.origins,
     );
     for note in notes {
         warn!("{note}");
