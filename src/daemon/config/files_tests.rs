@@ -249,6 +249,19 @@ fn keys_of_two_files_that_do_not_fit_are_told_with_both_places() {
 }
 
 #[test]
+fn a_value_that_is_wrong_by_itself_is_told_once() {
+    let (_root, loaded) = load(&[
+        ("etc/config.toml", "[logout]\ndeadline = 20\n"),
+        (
+            "etc/config.toml.d/10-x.toml",
+            "[logout]\nunlink_timeout = \"15s\"\n",
+        ),
+    ]);
+    let told = loaded.expect_err("wrong").to_string();
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[test]
 fn a_directory_that_is_none_is_an_error() {
     let (_root, loaded) = load(&[("run/config.toml.d", "a file")]);
     let told = loaded.expect_err("wrong").to_string();

@@ -99,8 +99,12 @@ impl<'t> Reader<'t> {
                 problems.add(span, format!("`{section}.{key}`: {why}"));
             };
             last = parse(value, &mut wrong);
-            let (file, line) = problems.place(value.span().start);
-            self.keys.insert((section, key), (file.to_owned(), line));
+            if last.is_some() {
+                let (file, line) = problems.place(value.span().start);
+                self.keys.insert((section, key), (file.to_owned(), line));
+            } else {
+                self.keys.remove(&(section, key));
+            }
         }
         last
     }
@@ -115,11 +119,11 @@ impl<'t> Reader<'t> {
     }
 
     /// Refuses two keys that do not go together, at the one that was said last. `why` is told where
-    /// each of them stands, when that is in two documents.
+    /// each of them stands, when that is in two documents. One that is wrong by itself was told of.
     pub(super) fn refuse_together(
         &mut self,
-        section: &str,
-        keys: [&str; 2],
+        section: &'static str,
+        keys: [&'static str; 2],
         why: impl FnOnce([String; 2]) -> String,
     ) {
         let places = keys.map(|key| {
@@ -130,6 +134,12 @@ impl<'t> Reader<'t> {
             });
             having.next()
         });
+        let is_wrong = |(key, place): (&'static str, &Option<_>)| {
+            place.is_some() && !self.keys.contains_key(&(section, key))
+        };
+        if keys.into_iter().zip(&places).any(is_wrong) {
+            return;
+        }
         let apart = matches!(&places, [Some((a, _)), Some((b, _))] if a != b);
         let named = places.each_ref().map(|place| match place {
             Some((nth, span)) if apart => {
