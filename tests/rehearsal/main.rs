@@ -22,5 +22,6 @@ mod lifecycle;
 mod obstacles;
 mod pairing;
 mod panic;
+mod samples;
 mod stage;
 mod targets;
