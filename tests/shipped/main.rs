@@ -10,4 +10,5 @@
 mod completions;
 mod configuration;
 mod manual;
+mod package;
 mod tree;
