@@ -28,7 +28,7 @@ pub(crate) fn documented() -> Vec<Documented> {
     let (mut section, mut about) = (String::new(), Vec::new());
     for (line, text) in text.lines().enumerate() {
         if let Some(name) = text.strip_prefix('[') {
-            section = name.trim_end_matches(']').to_owned();
+            name.trim_end_matches(']').clone_into(&mut section);
         } else if let Some(prose) = text.strip_prefix("# ") {
             about.push(prose);
             continue;
@@ -124,7 +124,7 @@ fn each_line_uncommented_is_accepted_and_is_the_default() {
         match (name.as_str(), &defaults[&name]) {
             ("socket.path", _) => assert_eq!(value, format!("{socket:?}")),
             ("state.directory", _) => {
-                assert_eq!(value, format!("{:?}", state.display().to_string()))
+                assert_eq!(value, format!("{:?}", state.display().to_string()));
             }
             (_, Some(default)) => {
                 assert_eq!(&value, default, "{name}");

@@ -16,7 +16,7 @@ fn title(name: &str, section: u8) -> String {
 
 /// The head of a page, from a command: title, name, synopsis, description.
 fn head(command: &clap::Command, section: u8) -> String {
-    let man = Man::new(command.clone());
+    let man = Man::new(command.clone().subcommand_value_name("COMMAND"));
     let mut roff = Vec::new();
     man.render_name_section(&mut roff).expect("memory");
     man.render_synopsis_section(&mut roff).expect("memory");

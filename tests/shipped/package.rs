@@ -239,7 +239,7 @@ impl Root {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
 
-    /// Runs dpkg on it. The scripts run with the machine's own tools, and with $DPKG_ROOT.
+    /// Runs dpkg on it. The scripts run with the machine's own tools, and with `$DPKG_ROOT`.
     fn dpkg(&self, arguments: &[&str]) -> String {
         let is_root = nix::unistd::geteuid().is_root();
         let mut command = Command::new(if is_root { "dpkg" } else { "fakeroot" });

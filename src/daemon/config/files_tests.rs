@@ -31,11 +31,28 @@ fn max(number: usize) -> String {
     format!("[sessions]\nmax = {number}\n")
 }
 
+/// Holds what is made of a tree against the number in force, what was read, in order, and what is masked.
+fn assert_counts(files: &[(&str, &str)], number: usize, read: &str, masked: &str) {
+    let (root, loaded) = load(files);
+    let (config, origins) = loaded.unwrap_or_else(|e| panic!("{files:?}: {e}"));
+    let listed = |paths: Vec<&Path>| {
+        let inside = paths.into_iter().map(|path| {
+            let inside = path.strip_prefix(root.path()).expect("inside");
+            inside.display().to_string()
+        });
+        inside.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(config.sessions.max, number, "{files:?}");
+    let files_read = origins.files.iter().map(|file| &**file).collect();
+    assert_eq!(listed(files_read), read, "{files:?}");
+    let files_masked = origins.masked.iter().map(|m| &*m.file).collect();
+    assert_eq!(listed(files_masked), masked, "{files:?}");
+}
+
 #[test]
-fn the_files_that_count_and_their_order() {
+fn of_the_main_file_the_highest_counts() {
     let (one, two, three) = (&*max(1), &*max(2), &*max(3));
     let default = Config::default().sessions.max;
-    // The tree; the number in force; what was read, in order; what is masked.
     for (files, number, read, masked) in [
         (vec![], default, "", ""),
         (vec![("lib/config.toml", one)], 1, "lib/config.toml", ""),
@@ -71,7 +88,17 @@ fn the_files_that_count_and_their_order() {
             "etc/config.toml",
             "lib/config.toml",
         ),
-        // Any drop-in overrides any main file.
+    ] {
+        assert_counts(&files, number, read, masked);
+    }
+}
+
+#[test]
+fn drop_ins_count_by_their_names_over_all_directories() {
+    let (one, two, three) = (&*max(1), &*max(2), &*max(3));
+    let default = Config::default().sessions.max;
+    for (files, number, read, masked) in [
+        // Any of them overrides any main file.
         (
             vec![
                 ("etc/config.toml", one),
@@ -81,7 +108,6 @@ fn the_files_that_count_and_their_order() {
             "etc/config.toml lib/config.toml.d/50-x.toml",
             "",
         ),
-        // Drop-ins are sorted by name over all directories.
         (
             vec![
                 ("etc/config.toml.d/10-a.toml", one),
@@ -136,24 +162,7 @@ fn the_files_that_count_and_their_order() {
             "",
         ),
     ] {
-        let (root, loaded) = load(&files);
-        let (config, origins) = loaded.unwrap_or_else(|e| panic!("{files:?}: {e}"));
-        let relative = |path: &Path| {
-            let inside = path.strip_prefix(root.path()).expect("inside");
-            inside.display().to_string()
-        };
-        let listed = |paths: Vec<String>| paths.join(" ");
-        assert_eq!(config.sessions.max, number, "{files:?}");
-        assert_eq!(
-            listed(origins.files.iter().map(|file| relative(file)).collect()),
-            read,
-            "{files:?}"
-        );
-        assert_eq!(
-            listed(origins.masked.iter().map(|m| relative(&m.file)).collect()),
-            masked,
-            "{files:?}"
-        );
+        assert_counts(&files, number, read, masked);
     }
 }
 
