@@ -1,4 +1,4 @@
-//! Where things are when nobody says: the configuration file, the state directory, the socket.
+//! Where things are when nobody says: the configuration files, the state directory, the socket.
 //!
 //! The environment is looked at once, at the start, and handed down as a value; the rules below are
 //! functions of it.
@@ -6,10 +6,13 @@
 //! | | first | then | then, for the system's daemon | for a user's own |
 //! |---|---|---|---|---|
 //! | configuration | `--config` | `$CONFIGURATION_DIRECTORY` | `/etc/wasessiond` | `$XDG_CONFIG_HOME/wasessiond` |
+//! | and below that | | | `/run/wasessiond-config` | `$XDG_RUNTIME_DIR/wasessiond-config` |
+//! | and below that | | | `/usr/lib/wasessiond` | each of `$XDG_CONFIG_DIRS`, with `/wasessiond` |
 //! | state | `--state`, configuration | `$STATE_DIRECTORY` | `/var/lib/wasessiond` | `$XDG_STATE_HOME/wasessiond` |
 //! | socket | `--socket`, configuration | `$RUNTIME_DIRECTORY` | `/run/wasessiond` | `$XDG_RUNTIME_DIR/wasessiond` |
 //!
-//! The variables of the second column are systemd's. The system's daemon is one that runs as root or
+//! `$WASESSIOND_CONFIG_PATH` replaces all directories of the configuration: absolute ones, with colons
+//! between them, the highest first. The other variables of the second column are systemd's. The system's daemon is one that runs as root or
 //! as a system account; a user's own is one that runs as a person.
 
 use std::collections::HashMap;
@@ -17,6 +20,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
+
+use super::config::Places;
 
 /// What the daemon was started with, apart from its arguments.
 #[derive(Debug, Clone, Default)]
@@ -40,17 +45,12 @@ pub struct NoPlace {
     option: &'static str,
 }
 
-/// The configuration file to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigFile {
-    /// The file.
-    pub path: PathBuf,
-    /// Whether it is an error that it is not there: somebody named it.
-    pub required: bool,
-}
-
 /// The name of the daemon's directory wherever there are many.
 const NAME: &str = "wasessiond";
+
+/// The name of the directory for configuration that lasts until the next boot. `/run/wasessiond` is the
+/// service's own: its account can write there, and systemd may remove it with the service.
+const TRANSIENT: &str = "wasessiond-config";
 
 impl Environment {
     /// The environment of this process.
@@ -79,26 +79,33 @@ impl Environment {
         matches!(self.uid, 0..1000 | 61184..=65519)
     }
 
-    /// The configuration file.
+    /// Where the configuration files are.
     #[must_use]
-    pub fn config_file(&self, option: Option<&Path>) -> Option<ConfigFile> {
+    pub fn config_places(&self, option: Option<&Path>) -> Places {
         if let Some(path) = option {
-            return Some(ConfigFile {
-                path: path.to_owned(),
-                required: true,
-            });
+            return Places::Only(path.to_owned());
         }
-        let directory = self.first_of("CONFIGURATION_DIRECTORY").or_else(|| {
-            if self.is_system() {
-                Some(Path::new("/etc").join(NAME))
-            } else {
-                Some(self.xdg("XDG_CONFIG_HOME", ".config")?.join(NAME))
+        let named = self.list("WASESSIOND_CONFIG_PATH");
+        if !named.is_empty() {
+            return Places::Search(named);
+        }
+        let from_systemd = self.first_of("CONFIGURATION_DIRECTORY");
+        let directories = if self.is_system() {
+            let highest = from_systemd.unwrap_or_else(|| Path::new("/etc").join(NAME));
+            let run = Path::new("/run").join(TRANSIENT);
+            vec![highest, run, Path::new("/usr/lib").join(NAME)]
+        } else {
+            let own = self.xdg("XDG_CONFIG_HOME", ".config");
+            let highest = from_systemd.or_else(|| own.map(|d| d.join(NAME)));
+            let run = self.directory("XDG_RUNTIME_DIR").map(|d| d.join(TRANSIENT));
+            let mut shared = self.list("XDG_CONFIG_DIRS");
+            if shared.is_empty() {
+                shared.push(PathBuf::from("/etc/xdg"));
             }
-        })?;
-        Some(ConfigFile {
-            path: directory.join("config.toml"),
-            required: false,
-        })
+            let shared = shared.into_iter().map(|d| d.join(NAME));
+            highest.into_iter().chain(run).chain(shared).collect()
+        };
+        Places::Search(directories)
     }
 
     /// The state directory; `configured` is what the command line or the file says.
@@ -155,13 +162,20 @@ impl Environment {
             .filter(|d| d.is_absolute())
     }
 
-    /// The first directory of a variable in which systemd lists several, with colons.
+    /// The first directory of a variable in which systemd lists several.
     fn first_of(&self, name: &str) -> Option<PathBuf> {
-        use std::os::unix::ffi::OsStrExt;
-        let list = self.get(name)?.as_bytes();
-        let first = list.split(|byte| *byte == b':').next()?;
-        let path = PathBuf::from(OsStr::from_bytes(first));
+        let path = std::env::split_paths(self.get(name)?).next()?;
         path.is_absolute().then_some(path)
+    }
+
+    /// The directories of a variable, with colons between them. What is not absolute is ignored.
+    fn list(&self, name: &str) -> Vec<PathBuf> {
+        let paths = self.get(name).map(std::env::split_paths);
+        paths
+            .into_iter()
+            .flatten()
+            .filter(|path| path.is_absolute())
+            .collect()
     }
 
     fn xdg(&self, name: &str, below_home: &str) -> Option<PathBuf> {
@@ -188,7 +202,11 @@ mod tests {
     fn places(of: &Environment) -> [Option<String>; 3] {
         let text = |path: PathBuf| path.display().to_string();
         [
-            of.config_file(None).map(|file| text(file.path)),
+            of.config_places(None)
+                .main_files()
+                .into_iter()
+                .next()
+                .map(text),
             of.state_directory(None).ok().map(text),
             of.socket(None).ok().map(text),
         ]
@@ -257,8 +275,52 @@ mod tests {
         assert_eq!(root.state_directory(Some(here)).as_deref(), Ok(here));
         assert_eq!(root.socket(Some(here)).as_deref(), Ok(here));
         assert_eq!(
-            root.config_file(Some(here)).map(|file| file.required),
-            Some(true)
+            root.config_places(Some(here)),
+            Places::Only(here.to_owned())
         );
+    }
+
+    #[test]
+    fn the_configuration_is_looked_for_from_the_highest_directory_down() {
+        let system = [
+            "/etc/wasessiond",
+            "/run/wasessiond-config",
+            "/usr/lib/wasessiond",
+        ];
+        let xdg = [
+            ("HOME", "/home/a"),
+            ("XDG_RUNTIME_DIR", "/xr"),
+            ("XDG_CONFIG_DIRS", "/x1:relative:/x2"),
+        ];
+        let own = [
+            "/home/a/.config/wasessiond",
+            "/xr/wasessiond-config",
+            "/x1/wasessiond",
+            "/x2/wasessiond",
+        ];
+        for (uid, variables, expected) in [
+            (0, xdg.as_slice(), system.as_slice()),
+            (998, &[], &system),
+            (
+                998,
+                &[("CONFIGURATION_DIRECTORY", "/c")],
+                &["/c", "/run/wasessiond-config", "/usr/lib/wasessiond"],
+            ),
+            (1000, &xdg, &own),
+            (
+                1000,
+                &[("CONFIGURATION_DIRECTORY", "/c"), ("HOME", "/home/a")],
+                &["/c", "/etc/xdg/wasessiond"],
+            ),
+            (1000, &[], &["/etc/xdg/wasessiond"]),
+            (0, &[("WASESSIOND_CONFIG_PATH", "/a:b:/c")], &["/a", "/c"]),
+        ] {
+            let directories = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(
+                environment(uid, variables).config_places(None),
+                Places::Search(directories),
+                "uid {uid}, {variables:?}"
+            );
+        }
     }
 }

@@ -119,10 +119,7 @@ mod tests {
             path: path(),
             holder: String::new(),
         };
-        let wrong = ConfigError::Wrong {
-            file: path(),
-            problems: Vec::new(),
-        };
+        let wrong = ConfigError { faults: Vec::new() };
         let too_long = SocketError::TooLong {
             path: path(),
             length: 200,

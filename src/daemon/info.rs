@@ -19,7 +19,7 @@ impl Daemon {
             started_at: about.started_at,
             epoch: self.supervisor().epoch(),
             state_directory: about.state_directory.display().to_string(),
-            config_file: live.file.as_ref().map(|file| file.display().to_string()),
+            config_file: (!live.origins.files.is_empty()).then(|| live.origins.to_string()),
             simulator: cfg!(feature = "simulator"),
             summary: census.summary(),
             phases: counts(&census.phases),

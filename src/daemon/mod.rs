@@ -26,5 +26,5 @@ pub mod state;
 pub mod systemd;
 
 pub use error::DaemonError;
-pub use program::{main, main_with};
+pub use program::{command, main, main_with};
 pub use run::{ExitReason, Options, Setup, run};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use tracing::error;
@@ -31,7 +31,7 @@ const VERSION: &str = if cfg!(feature = "simulator") {
 #[derive(Parser)]
 #[command(name = "wasessiond", version = VERSION, args_conflicts_with_subcommands = true)]
 struct Cli {
-    /// The configuration file
+    /// The configuration file, alone: no other one and no drop-ins are read
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where the control socket is to be
@@ -48,7 +48,7 @@ struct Cli {
 enum Command {
     /// Check a configuration: print what would be in force, or everything that is wrong (status 78)
     Check {
-        /// The file; without it the one the daemon would read
+        /// The file, alone; without it all those that the daemon would read
         file: Option<PathBuf>,
     },
 }
@@ -83,6 +83,12 @@ pub fn main_with(words: &[OsString]) -> ExitCode {
             ExitCode::from(failure.error.exit_status())
         }
     }
+}
+
+/// The command line as clap sees it: for completions and manual pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// An error, and whether the log is there to tell it.
@@ -134,20 +140,39 @@ fn check(file: Option<PathBuf>, environment: &Environment) -> Result<(), Failed>
     for note in &setup.notes {
         let _ = writeln!(io::stderr(), "wasessiond: note: {note}");
     }
-    let looked_for = setup.source.file().map_or_else(String::new, display);
-    let origin = match &setup.live.file {
-        Some(file) => format!("# From {}", display(file)),
-        None => format!("# There is no configuration file {looked_for}: these are the defaults"),
-    };
     // A closed pipe is not an error.
     let _ = writeln!(
         io::stdout(),
-        "{origin}\n# Sessions are kept in {}\n# The control socket is {}\n\n{}",
+        "{}# Sessions are kept in {}\n# The control socket is {}\n\n{}",
+        sources(&setup),
         display(&setup.state_directory),
         display(&setup.socket),
-        setup.live.config.to_toml().trim_end(),
+        setup.live.config.to_toml(&setup.live.origins).trim_end(),
     );
     Ok(())
+}
+
+/// Which files were read and which were not, as comments.
+fn sources(setup: &Setup) -> String {
+    let origins = &setup.live.origins;
+    let mut lines = String::new();
+    let mut say = |line: String| lines.extend(["# ", &line, "\n"]);
+    if origins.files.is_empty() {
+        let looked_for = setup.source.places().main_files();
+        let looked_for: Vec<_> = looked_for.iter().map(|file| display(file)).collect();
+        say(format!(
+            "There is no configuration file: these are the defaults. Looked for {}",
+            looked_for.join(", ")
+        ));
+    }
+    for file in &origins.files {
+        say(format!("From {}", display(file)));
+    }
+    for masked in &origins.masked {
+        let (file, by) = (display(&masked.file), display(&masked.by));
+        say(format!("Not from {file}: {by} stands for it"));
+    }
+    lines
 }
 
 fn display(path: &Path) -> String {

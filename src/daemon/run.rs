@@ -182,11 +182,7 @@ fn introduce(setup: &Setup) {
             ""
         },
         setup.state_directory.display(),
-        setup
-            .live
-            .file
-            .as_ref()
-            .map_or("defaults".to_owned(), |f| f.display().to_string()),
+        setup.live.origins,
     );
     for note in &setup.notes {
         warn!("{note}");

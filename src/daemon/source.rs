@@ -1,35 +1,34 @@
 //! Where the configuration comes from, at the start and at every reload.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::access::{Policy, System};
-use super::config::{Config, ConfigError};
-use super::environment::{ConfigFile, Environment};
+use super::config::{Config, ConfigError, Places};
+use super::environment::Environment;
 use super::state::Live;
 use crate::failpoint;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
 pub struct Source {
-    file: Option<ConfigFile>,
+    places: Places,
     own_uid: u32,
 }
 
 impl Source {
-    /// The file of the command line, or the one that belongs to this daemon.
+    /// The file of the command line, or the places that belong to this daemon.
     #[must_use]
     pub fn new(option: Option<&Path>, environment: &Environment) -> Self {
         Self {
-            file: environment.config_file(option),
+            places: environment.config_places(option),
             own_uid: environment.uid,
         }
     }
 
-    /// The file, whether it is there or not.
+    /// Where the files are, if there are any.
     #[must_use]
-    pub fn file(&self) -> Option<&Path> {
-        self.file.as_ref().map(|file| file.path.as_path())
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// Reads everything, and resolves the names in it; also what a person should know about it. Blocks.
@@ -38,24 +37,13 @@ impl Source {
     /// [`ConfigError`] says everything that is wrong.
     pub fn load(&self) -> Result<(Live, Vec<String>), ConfigError> {
         failpoint::hang("configuration");
-        let (config, file) = self.read()?;
+        let (config, origins) = Config::load(&self.places)?;
         let (policy, notes) = Policy::resolve(&config.access.admins, self.own_uid, &System);
         let live = Live {
             config,
-            file,
+            origins,
             policy,
         };
         Ok((live, notes))
-    }
-
-    fn read(&self) -> Result<(Config, Option<PathBuf>), ConfigError> {
-        let Some(ConfigFile { path, required }) = &self.file else {
-            return Ok((Config::default(), None));
-        };
-        let there = std::fs::symlink_metadata(path);
-        if !required && there.is_err_and(|e| e.kind() == ErrorKind::NotFound) {
-            return Ok((Config::default(), None));
-        }
-        Ok((Config::load(path)?, Some(path.clone())))
     }
 }

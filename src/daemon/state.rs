@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use super::access::Policy;
-use super::config::Config;
+use super::config::{Config, Origins};
 use super::logging::FilterHandle;
 use super::source::Source;
 use super::systemd::Notifier;
@@ -48,8 +48,8 @@ pub struct About {
 pub struct Live {
     /// The configuration in force.
     pub config: Config,
-    /// Its file; `None`: there is none, these are the defaults.
-    pub file: Option<PathBuf>,
+    /// Where its values come from.
+    pub origins: Origins,
     /// Who may do what.
     pub policy: Policy,
 }

@@ -18,7 +18,7 @@ pub struct Info {
     pub epoch: u64,
     /// Where the sessions are kept.
     pub state_directory: String,
-    /// The configuration file it read; `None`: the defaults.
+    /// The configuration files it read, separated by ", "; `None`: the defaults.
     pub config_file: Option<String>,
     /// Whether it was built to talk to a simulator: such a build reaches no WhatsApp.
     pub simulator: bool,

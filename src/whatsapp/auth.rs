@@ -24,6 +24,10 @@ const CACHE_KIB: u32 = 32;
 /// How long to wait for a lock on the file, in milliseconds: longer than any transaction of a session.
 const BUSY_MS: u32 = 5000;
 
+/// The newest of the library's migrations of the file. SQLite would let this version write into a file
+/// that a newer one has changed since, and the library does not look.
+const NEWEST_SCHEMA: &str = "20260703000001";
+
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// What a credentials file holds.
@@ -188,6 +192,12 @@ struct Check {
     quick_check: String,
 }
 
+#[derive(QueryableByName)]
+struct Schema {
+    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Text>)]
+    newest: Option<String>,
+}
+
 /// One plain connection before the pool. The pool takes every failure for a passing one and tries for
 /// half a minute, on one of the few threads that all sessions share: one user's broken file would be
 /// everybody's trouble.
@@ -224,11 +234,37 @@ fn try_existing(path: &Path, url: &str) -> Result<(), AuthError> {
             why: check.quick_check,
         });
     }
+    if let Some(newest) = newest_migration(&mut connection).map_err(|e| refused(path, e))?
+        && newest.as_str() > NEWEST_SCHEMA
+    {
+        return Err(AuthError::Corrupt {
+            path: path.to_owned(),
+            why: format!(
+                "it was written by a newer wasessiond (schema {newest}, this one reads up to \
+                 {NEWEST_SCHEMA}); start the newer one again"
+            ),
+        });
+    }
     for statement in ["BEGIN IMMEDIATE", "ROLLBACK"] {
         let done = diesel::sql_query(statement).execute(&mut connection);
         done.map_err(|e| refused(path, e.to_string()))?;
     }
     Ok(())
+}
+
+/// The newest migration that was done on a file; `None` when the first was not.
+fn newest_migration(connection: &mut SqliteConnection) -> Result<Option<String>, String> {
+    let mut ask = |statement: &str| {
+        let answer = diesel::sql_query(statement).get_result::<Schema>(connection);
+        answer.map(|row| row.newest).map_err(|e| e.to_string())
+    };
+    let table = ask(
+        "SELECT max(name) AS newest FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
+    )?;
+    match table {
+        Some(_) => ask("SELECT max(version) AS newest FROM __diesel_schema_migrations"),
+        None => Ok(None),
+    }
 }
 
 /// Whether a file can be made there.
@@ -374,6 +410,39 @@ mod tests {
         let found = open_existing(&path).await.map(|_| ());
         assert!(matches!(found, Err(AuthError::Corrupt { .. })), "{found:?}");
         assert_eq!(std::fs::read(&path).expect("read"), b"");
+    }
+
+    #[tokio::test]
+    async fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("auth.db");
+        drop(open(&path).await.expect("open"));
+        let mut connection =
+            SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("open");
+        assert_eq!(
+            newest_migration(&mut connection),
+            Ok(Some(NEWEST_SCHEMA.to_owned())),
+            "the library has a new schema: older versions of this daemon must refuse it, so NEWEST_SCHEMA \
+             changes with it, and a sample of the state directory is added to tests/samples"
+        );
+        assert_eq!(
+            look_into(&path, &Remains::default())
+                .await
+                .expect("its own"),
+            Stored::Unpaired
+        );
+        let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')";
+        diesel::sql_query(newer)
+            .execute(&mut connection)
+            .expect("run");
+        drop(connection);
+        let before = std::fs::read(&path).expect("read");
+        let found = look_into(&path, &Remains::default()).await;
+        assert!(
+            matches!(&found, Err(AuthError::Corrupt { why, .. }) if why.contains("a newer wasessiond")),
+            "{found:?}"
+        );
+        assert_eq!(std::fs::read(&path).expect("read"), before);
     }
 
     #[tokio::test]

@@ -1,6 +1,5 @@
 //! What all links share: where WhatsApp is, TLS, the HTTP client, the version.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio_websockets::Connector;
@@ -8,6 +7,7 @@ use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::wacore::net::WHATSAPP_WEB_WS_URL;
 
 use super::dial::{Proxy, Target};
+use super::endpoint::check_endpoint;
 use super::version::Versions;
 
 /// How to reach WhatsApp.
@@ -89,7 +89,8 @@ impl Gateway {
             None => WHATSAPP_WEB_WS_URL
                 .parse()
                 .map_err(|_| GatewayError::NotAUrl(WHATSAPP_WEB_WS_URL.to_owned()))?,
-            Some(endpoint) => check_endpoint(endpoint)?,
+            Some(endpoint) if cfg!(feature = "simulator") => check_endpoint(endpoint)?,
+            Some(endpoint) => return Err(GatewayError::NotASimulator(endpoint.clone())),
         };
         Self::to(endpoint, settings)
     }
@@ -103,24 +104,6 @@ impl Gateway {
             versions: Arc::new(Versions::new(settings.version)),
             device_name: settings.device_name.as_str().into(),
         })
-    }
-}
-
-/// Reads an endpoint, and makes sure that this build may speak to it.
-fn check_endpoint(endpoint: &str) -> Result<http::Uri, GatewayError> {
-    if !cfg!(feature = "simulator") {
-        return Err(GatewayError::NotASimulator(endpoint.to_owned()));
-    }
-    let not_a_url = || GatewayError::NotAUrl(endpoint.to_owned());
-    let uri: http::Uri = endpoint.parse().map_err(|_| not_a_url())?;
-    if !matches!(uri.scheme_str(), Some("ws" | "wss")) {
-        return Err(not_a_url());
-    }
-    let host = uri.host().ok_or_else(not_a_url)?;
-    // Literal addresses only: a name could be resolved to anything, later.
-    match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(address) if address.is_loopback() => Ok(uri),
-        _ => Err(GatewayError::NotLoopback(endpoint.to_owned())),
     }
 }
 
@@ -184,35 +167,10 @@ mod tests {
     #[test]
     #[cfg(feature = "simulator")]
     fn a_simulator_build_refuses_what_is_not_loopback() {
-        for endpoint in [
-            "ws://127.0.0.1:8430/ws/chat",
-            "ws://[::1]:8430/ws/chat",
-            "ws://127.9.9.9/x",
-        ] {
-            assert_eq!(with_endpoint(endpoint), Ok(()));
-        }
-        for endpoint in [
-            "wss://web.whatsapp.com/ws/chat",
-            "ws://10.0.0.1/ws/chat",
-            "ws://localhost:1/ws/chat",
-            "ws://127.0.0.1.example.com/ws",
-            "ws://user@10.0.0.1/",
-            "ws://0.0.0.0:1/",
-        ] {
+        assert_eq!(with_endpoint("ws://127.0.0.1:8430/ws/chat"), Ok(()));
+        for endpoint in ["wss://web.whatsapp.com/ws/chat", "ws://localhost:1/ws/chat"] {
             assert!(
                 matches!(with_endpoint(endpoint), Err(GatewayError::NotLoopback(_))),
-                "{endpoint}"
-            );
-        }
-        for endpoint in [
-            "",
-            "127.0.0.1:8430",
-            "http://127.0.0.1:8430/",
-            "ws://",
-            "not a url",
-        ] {
-            assert!(
-                matches!(with_endpoint(endpoint), Err(GatewayError::NotAUrl(_))),
                 "{endpoint}"
             );
         }

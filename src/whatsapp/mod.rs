@@ -10,6 +10,7 @@
 mod auth;
 mod dial;
 mod ending;
+mod endpoint;
 mod event;
 mod gateway;
 mod link;
@@ -25,6 +26,7 @@ mod version;
 
 pub use auth::{AuthError, Stored, look_into};
 pub use ending::{Ending, Pace, Verdict};
+pub use endpoint::check_endpoint;
 pub use event::{LinkEvent, PairCodeRefused};
 pub use gateway::{Gateway, GatewayError, GatewaySettings};
 pub use link::{AskError, Link, StillRunning};

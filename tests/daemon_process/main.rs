@@ -4,6 +4,7 @@
 // Helpers of tests fail as tests do.
 #![allow(clippy::panic)]
 
+mod configuration;
 mod limits;
 mod process;
 mod refusals;

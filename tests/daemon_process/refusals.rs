@@ -70,7 +70,7 @@ fn an_endpoint_that_is_not_this_machine() {
     let (status, _, told) = outcome(&mut home.daemon());
     assert_eq!(status, 78, "{told}");
     let expected = if cfg!(feature = "simulator") {
-        "this machine only"
+        "a loopback address only"
     } else {
         "is for simulator builds"
     };

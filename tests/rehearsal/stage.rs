@@ -47,6 +47,16 @@ impl Stage {
             .await
             .expect("start the simulator");
         let dir = tempfile::tempdir().expect("make a directory");
+        Self::found(sim, dir, config, command).await
+    }
+
+    /// With a simulator and a directory that are there already.
+    pub(crate) async fn found(
+        sim: wasim::Server,
+        dir: TempDir,
+        config: &str,
+        command: Command,
+    ) -> Self {
         let text = format!(
             "[whatsapp]\nendpoint = {:?}\nversion = \"2.3000.1\"\n{config}",
             sim.url()

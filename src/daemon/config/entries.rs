@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Config, duration};
+use super::{Config, Origins, duration};
 use crate::supervisor::OnConflict;
 
 /// One key and its value.
@@ -114,9 +114,9 @@ impl Config {
     }
 
     /// The whole configuration as a file that would say the same, but for a proxy's password, which
-    /// is not shown: what is printed gets pasted.
+    /// is not shown: what is printed gets pasted. What is not at its default has its origin beside it.
     #[must_use]
-    pub fn to_toml(&self) -> String {
+    pub fn to_toml(&self, origins: &Origins) -> String {
         let mut toml = String::new();
         let mut section = "";
         for entry in self.entries() {
@@ -126,9 +126,15 @@ impl Config {
                 // Writing to a String does not fail.
                 let _ = writeln!(toml, "{gap}[{section}]");
             }
+            let origin = match origins.of(section, entry.key) {
+                Some((file, line)) => format!("  # {}:{line}", file.display()),
+                None => String::new(),
+            };
             let _ = match (entry.key, entry.value) {
-                ("proxy", Some(url)) => writeln!(toml, "proxy = {}", without_password(&url)),
-                (key, Some(value)) => writeln!(toml, "{key} = {value}"),
+                ("proxy", Some(url)) => {
+                    writeln!(toml, "proxy = {}{origin}", without_password(&url))
+                }
+                (key, Some(value)) => writeln!(toml, "{key} = {value}{origin}"),
                 (key, None) => writeln!(toml, "# {key} is not set"),
             };
         }

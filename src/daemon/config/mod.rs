@@ -1,35 +1,35 @@
-//! The configuration file: what it may say, and what is in force when it says nothing.
+//! The configuration files: what they may say, and what is in force when they say nothing.
 //!
 //! Every key has a default. A key that is not known, or a value that is not right, is an error with
-//! its line and column; all of them are told at once. Nothing of a wrong file is ever used.
+//! its file, line and column, also where another file would override it; all of them are told at
+//! once. Where one file is wrong, nothing of any is used.
 
 mod duration;
-mod endpoint;
 mod entries;
+mod files;
+mod origins;
 mod problem;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod values;
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::de::DeTable;
-
-pub use problem::{ConfigError, Problem};
+pub use files::{Masked, Places, Text};
+pub use origins::Origins;
+pub use problem::{ConfigError, Fault, Problem};
 pub use values::Admin;
 
 use crate::supervisor::{OnConflict, Settings};
 use crate::whatsapp::GatewaySettings;
-use problem::Problems;
 use reader::Reader;
 
 /// The version of WhatsApp Web that a simulator is told.
 pub type Version = (u32, u32, u32);
 
-/// The whole configuration. The fields are the keys of the file.
+/// The whole configuration. The fields are the keys of the files.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// `[socket]`.
@@ -107,8 +107,8 @@ pub struct Logout {
     pub history_limit: usize,
 }
 
-/// The sections and their keys, as the file has them.
-const KEYS: &[(&str, &[&str])] = &[
+/// The sections and their keys, as the files have them.
+pub const KEYS: &[(&str, &[&str])] = &[
     ("socket", &["path", "mode", "group"]),
     ("state", &["directory"]),
     (
@@ -162,64 +162,45 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a configuration file.
+    /// Reads the configuration files of these places. Blocks.
     ///
     /// # Errors
-    /// [`ConfigError`] says everything that is wrong with it.
-    pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        // It is read at every reload too: a path that became a device or a huge file must not hang
-        // or fill the daemon.
-        const MAX_LEN: u64 = 1024 * 1024;
-        let unreadable = |why: String| ConfigError::Unreadable {
-            file: file.to_owned(),
-            why,
-        };
-        let explained = |e: std::io::Error| {
-            let hint = match e.kind() {
-                ErrorKind::NotFound => ": make the file, or leave --config out for the defaults",
-                ErrorKind::PermissionDenied => {
-                    ": give the daemon's user the right to read it, and to search its directories"
-                }
-                ErrorKind::InvalidData => ": it is not UTF-8 text",
-                _ => "",
-            };
-            unreadable(format!("{e}{hint}"))
-        };
-        let about = std::fs::metadata(file).map_err(explained)?;
-        if !about.is_file() {
-            return Err(unreadable("it is not a regular file".to_owned()));
-        }
-        if about.len() > MAX_LEN {
-            return Err(unreadable("it is larger than 1 MiB".to_owned()));
-        }
-        let text = std::fs::read_to_string(file).map_err(explained)?;
-        Self::parse(&text, file, cfg!(feature = "simulator"))
-    }
-
-    /// Reads the text of a configuration file, for a build with or without the simulator's feature.
-    ///
-    /// # Errors
-    /// [`ConfigError::Wrong`] with everything that is wrong.
-    pub fn parse(text: &str, file: &Path, simulator: bool) -> Result<Self, ConfigError> {
-        let mut problems = Problems::of(text);
-        let (document, errors) = DeTable::parse_recoverable(text);
-        if !errors.is_empty() {
-            // After an error of syntax the rest is a guess, so nothing else is looked at.
-            for error in errors {
-                problems.add(&error.span().unwrap_or(0..0), error.message());
+    /// [`ConfigError`] says everything that is wrong with any of them.
+    pub fn load(places: &Places) -> Result<(Self, Origins), ConfigError> {
+        let found = places.read();
+        let read = Self::parse(&found.texts, cfg!(feature = "simulator"));
+        let mut faults = found.faults;
+        match read {
+            Ok((config, mut origins)) if faults.is_empty() => {
+                origins.masked = found.masked;
+                Ok((config, origins))
             }
-            return Err(problems.into_error(file));
-        }
-        let mut reader = Reader::new(document.get_ref(), problems, KEYS);
-        let config = Self::read(&mut reader, simulator);
-        if reader.problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(reader.problems.into_error(file))
+            Ok(_) => Err(ConfigError { faults }),
+            Err(error) => {
+                faults.extend(error.faults);
+                Err(ConfigError { faults })
+            }
         }
     }
 
-    fn read(from: &mut Reader<'_, '_>, simulator: bool) -> Self {
+    /// Reads the texts of configuration files, of which a later one overrides an earlier one, for a
+    /// build with or without the simulator's feature.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with everything that is wrong.
+    pub fn parse(texts: &[Text], simulator: bool) -> Result<(Self, Origins), ConfigError> {
+        let mut reader = Reader::new(texts, KEYS);
+        let config = Self::read(&mut reader, simulator);
+        let keys = reader.finish()?;
+        let origins = Origins {
+            files: texts.iter().map(|text| text.file.clone()).collect(),
+            masked: Vec::new(),
+            keys,
+        };
+        Ok((config, origins))
+    }
+
+    fn read(from: &mut Reader<'_>, simulator: bool) -> Self {
         let default = Self::default();
         let config = Self {
             socket: Socket {
@@ -239,16 +220,14 @@ impl Config {
                 .unwrap_or(default.log_filter),
         };
         if config.logout.unlink_timeout >= config.logout.deadline {
-            let place = from
-                .span("logout", "unlink_timeout")
-                .or_else(|| from.span("logout", "deadline"));
-            let what = format!(
-                "`logout.unlink_timeout` ({}) must be shorter than `logout.deadline` ({}): the \
-                 removal needs time after the unlinking",
-                duration::render(config.logout.unlink_timeout),
-                duration::render(config.logout.deadline),
-            );
-            from.problems.add(&place.unwrap_or(0..0), what);
+            from.refuse_together("logout", ["unlink_timeout", "deadline"], |[unlink, deadline]| {
+                format!(
+                    "`logout.unlink_timeout` ({}{unlink}) must be shorter than `logout.deadline` \
+                     ({}{deadline}): the removal needs time after the unlinking",
+                    duration::render(config.logout.unlink_timeout),
+                    duration::render(config.logout.deadline),
+                )
+            });
         }
         config
     }
@@ -281,7 +260,7 @@ impl Config {
 }
 
 impl Access {
-    fn read(from: &mut Reader<'_, '_>, default: &Self) -> Self {
+    fn read(from: &mut Reader<'_>, default: &Self) -> Self {
         Self {
             admins: from
                 .read_list("access", "admins", values::admin)
@@ -305,16 +284,15 @@ impl Access {
 }
 
 impl WhatsApp {
-    fn read(from: &mut Reader<'_, '_>, default: &Self, simulator: bool) -> Self {
+    fn read(from: &mut Reader<'_>, default: &Self, simulator: bool) -> Self {
         if !simulator {
             for key in ["endpoint", "version"] {
-                if let Some(span) = from.span("whatsapp", key) {
-                    let what = format!(
+                from.refuse("whatsapp", key, || {
+                    format!(
                         "`whatsapp.{key}` is for simulator builds: this one talks to WhatsApp \
                          itself. Remove the key, or build with `--features simulator`"
-                    );
-                    from.problems.add(&span, what);
-                }
+                    )
+                });
             }
         }
         Self {
@@ -333,7 +311,7 @@ impl WhatsApp {
 }
 
 impl Sessions {
-    fn read(from: &mut Reader<'_, '_>, default: &Self) -> Self {
+    fn read(from: &mut Reader<'_>, default: &Self) -> Self {
         Self {
             on_conflict: from
                 .read("sessions", "on_conflict", values::on_conflict)
@@ -352,7 +330,7 @@ impl Sessions {
 }
 
 impl Logout {
-    fn read(from: &mut Reader<'_, '_>, default: &Self) -> Self {
+    fn read(from: &mut Reader<'_>, default: &Self) -> Self {
         Self {
             unlink_timeout: from
                 .read("logout", "unlink_timeout", values::length)

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration file, and where.
+//! What is wrong with the configuration files, and where.
 
 use std::fmt;
 use std::ops::Range;
@@ -15,10 +15,10 @@ pub struct Problem {
     pub what: String,
 }
 
-/// A configuration that cannot be used. Its text names every problem found, one a line.
+/// What is wrong with one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ConfigError {
+pub enum Fault {
     /// The file could not be read.
     Unreadable {
         /// The file.
@@ -35,7 +35,14 @@ pub enum ConfigError {
     },
 }
 
-impl fmt::Display for ConfigError {
+/// A configuration that cannot be used. Its text names every problem of every file, one a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The files that are wrong.
+    pub faults: Vec<Fault>,
+}
+
+impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { file, why } => {
@@ -52,19 +59,31 @@ impl fmt::Display for ConfigError {
     }
 }
 
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, fault) in self.faults.iter().enumerate() {
+            let newline = if nth == 0 { "" } else { "\n" };
+            write!(f, "{newline}{fault}")?;
+        }
+        Ok(())
+    }
+}
+
 impl std::error::Error for ConfigError {}
 
-/// Collects problems while a file is read.
+/// Collects what is wrong with one file while it is read.
 #[derive(Debug)]
 pub(super) struct Problems<'t> {
+    file: &'t Path,
     text: &'t str,
     // With the offset, so that they can be told in the order of the file.
     found: Vec<(usize, String)>,
 }
 
 impl<'t> Problems<'t> {
-    pub(super) fn of(text: &'t str) -> Self {
+    pub(super) fn of(file: &'t Path, text: &'t str) -> Self {
         Self {
+            file,
             text,
             found: Vec::new(),
         }
@@ -75,21 +94,26 @@ impl<'t> Problems<'t> {
         self.found.push((span.start, what.into()));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
+    /// The file, and the line of a place in it.
+    pub(super) fn place(&self, offset: usize) -> (&'t Path, usize) {
+        (self.file, position(self.text, offset).0)
     }
 
-    pub(super) fn into_error(mut self, file: &Path) -> ConfigError {
+    /// What there is to tell of the file, if anything.
+    pub(super) fn into_fault(mut self) -> Option<Fault> {
+        if self.found.is_empty() {
+            return None;
+        }
         self.found.sort_by_key(|(offset, _)| *offset);
         let text = self.text;
         let problems = self.found.into_iter().map(|(offset, what)| {
             let (line, column) = position(text, offset);
             Problem { line, column, what }
         });
-        ConfigError::Wrong {
-            file: file.to_owned(),
+        Some(Fault::Wrong {
+            file: self.file.to_owned(),
             problems: problems.collect(),
-        }
+        })
     }
 }
 

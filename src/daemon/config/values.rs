@@ -8,8 +8,9 @@ use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
 use super::reader::string;
-use super::{Version, duration, endpoint};
+use super::{Version, duration};
 use crate::supervisor::OnConflict;
+use crate::whatsapp::check_endpoint;
 
 /// Somebody who sees and controls every session, as the file names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +124,11 @@ pub(super) fn on_conflict(value: &DeValue<'_>) -> Result<OnConflict, String> {
 }
 
 pub(super) fn endpoint(value: &DeValue<'_>) -> Result<String, String> {
-    endpoint::parse(&string(value)?)
+    let endpoint = string(value)?;
+    match check_endpoint(&endpoint) {
+        Ok(_) => Ok(endpoint),
+        Err(why) => Err(why.to_string()),
+    }
 }
 
 pub(super) fn version(value: &DeValue<'_>) -> Result<Version, String> {

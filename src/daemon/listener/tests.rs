@@ -27,7 +27,7 @@ async fn house(limit: usize) -> House {
     config.access.max_connections_per_uid = limit;
     bench.daemon.replace(Live {
         policy: present.policy.clone(),
-        file: None,
+        origins: present.origins.clone(),
         config,
     });
     let directory = tempfile::tempdir().expect("a directory");

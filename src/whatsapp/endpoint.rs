@@ -1,0 +1,118 @@
+//! The address of a simulator. A build with the feature `simulator` does not check WhatsApp's
+//! certificate, so it must never talk to anything but this machine.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::gateway::GatewayError;
+
+/// Takes an endpoint if it is a WebSocket URL with a loopback address: a literal one, because a name,
+/// even `localhost`, could lead anywhere, and elsewhere later.
+///
+/// # Errors
+/// [`GatewayError`] says why it is refused.
+pub fn check_endpoint(text: &str) -> Result<http::Uri, GatewayError> {
+    let not_a_url = || GatewayError::NotAUrl(text.to_owned());
+    let not_loopback = || GatewayError::NotLoopback(text.to_owned());
+    let (scheme, rest) = text.split_once("://").ok_or_else(not_a_url)?;
+    // What another parser might read as the end of the authority, or as its beginning, must not
+    // hide a different host.
+    let hiding = |c: char| c.is_whitespace() || c.is_control() || "\\@#".contains(c);
+    if !matches!(scheme, "ws" | "wss") || text.contains(char::is_whitespace) {
+        return Err(not_a_url());
+    }
+    if text.contains(hiding) {
+        return Err(not_loopback());
+    }
+    let authority = rest.split(['/', '?']).next().unwrap_or("");
+    let (address, port) = if let Some(v6) = authority.strip_prefix('[') {
+        let (host, port) = v6.split_once(']').ok_or_else(not_a_url)?;
+        (host.parse::<Ipv6Addr>().map(IpAddr::V6), port)
+    } else {
+        let end = authority.find(':').unwrap_or(authority.len());
+        let (host, port) = authority.split_at(end);
+        (host.parse::<Ipv4Addr>().map(IpAddr::V4), port)
+    };
+    let port_is_good = match port.strip_prefix(':') {
+        Some(number) => number.parse::<u16>().is_ok(),
+        None => port.is_empty(),
+    };
+    if authority.is_empty() || !port_is_good {
+        return Err(not_a_url());
+    }
+    if !address.is_ok_and(|address| address.is_loopback()) {
+        return Err(not_loopback());
+    }
+    text.parse().map_err(|_| not_a_url())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_taken() {
+        for good in [
+            "ws://127.0.0.1:7667/ws/chat",
+            "wss://127.0.0.1",
+            "ws://127.8.9.10:1/",
+            "ws://[::1]:7667/ws/chat?x=1",
+        ] {
+            let uri = check_endpoint(good).expect(good);
+            // What dials reads the same host in it.
+            let host = uri.host().expect("a host").trim_matches(['[', ']']);
+            let address: IpAddr = host.parse().expect("an address");
+            assert!(address.is_loopback(), "{good}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_told_so() {
+        for bad in [
+            "",
+            "127.0.0.1:7667",
+            "http://127.0.0.1/",
+            "ws:/127.0.0.1/",
+            "ws://",
+            "ws:///ws/chat",
+            "ws://::1/",
+            "ws://127.0.0.1:99999/",
+            "ws://127.0.0.1:80:81/",
+            "ws://[::1]x/",
+            "ws://[::1/",
+            "ws://127.0.0.1 /",
+            "not a url",
+        ] {
+            let refused = check_endpoint(bad);
+            assert!(matches!(refused, Err(GatewayError::NotAUrl(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_other_host_is_refused() {
+        for bad in [
+            "wss://web.whatsapp.com/ws/chat",
+            "ws://10.0.0.1/",
+            "ws://0.0.0.0:1/",
+            "ws://[::]/",
+            "ws://[::ffff:10.0.0.1]/",
+            "ws://127.1/",
+            "ws://0177.0.0.1/",
+            "ws://2130706433/",
+            "ws://127.0.0.1.example.org/",
+            "ws://localhost:7667",
+            "ws://LOCALHOST/",
+            "ws://localhost./",
+            "ws://user@10.0.0.1/",
+            "ws://127.0.0.1@example.org/",
+            "ws://127.0.0.1:80@example.org/",
+            "ws://example.org\\@127.0.0.1/",
+            "ws://example.org#@127.0.0.1/",
+        ] {
+            let refused = check_endpoint(bad);
+            assert!(
+                matches!(refused, Err(GatewayError::NotLoopback(_))),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! State directories of former versions, each with the simulator that its sessions are linked to.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use diesel::prelude::*;
+use tempfile::TempDir;
+use wasessiond::protocol::{Cause, Phase};
+
+use crate::daemon::PROGRAM;
+use crate::stage::Stage;
+
+const ALICE: &str = "15550001001:1@s.whatsapp.net";
+const DORA: &str = "15550001003:1@s.whatsapp.net";
+const GROUP: &str = "1203630155500010011@g.us";
+
+/// A directory with a copy of the sample, as private as the daemon keeps it.
+fn restored() -> TempDir {
+    let home = tempfile::tempdir().expect("make a directory");
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples/state-v1");
+    copy(&sample, home.path());
+    home
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("the sample") {
+        let from = entry.expect("an entry").path();
+        let to = to.join(from.file_name().expect("a name"));
+        if from.is_dir() {
+            fs::create_dir(&to).expect("make a directory");
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o700)).expect("permissions");
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).expect("copy");
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).expect("permissions");
+        }
+    }
+}
+
+async fn stage(home: TempDir) -> Stage {
+    let options = wasim::Options {
+        state: Some(home.path().join("simulator.json")),
+        ..wasim::Options::default()
+    };
+    let sim = wasim::Server::start(options).await;
+    Stage::found(
+        sim.expect("start the simulator"),
+        home,
+        "",
+        Command::new(PROGRAM),
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_version_1_come_online_without_a_qr_code() {
+    let mut stage = stage(restored()).await;
+    // Nobody scans anything, so nobody is online but with the keys of the sample.
+    let alice = stage.until("alice", Phase::Online).await;
+    assert_eq!(alice.account.expect("an account").jid, ALICE);
+    let targets: Vec<_> = alice.targets.iter().map(ToString::to_string).collect();
+    assert_eq!(targets, [GROUP]);
+    let dora = stage.client.status("dora").await.expect("dora");
+    assert_eq!(dora.phase, Phase::Disconnected);
+    let connected = stage.client.connect_session("dora", None).await;
+    connected.expect("connect");
+    let dora = stage.until("dora", Phase::Online).await;
+    assert_eq!(dora.account.expect("an account").jid, DORA);
+    let history = stage.client.history(None, None).await.expect("the history");
+    let ended: Vec<_> = history
+        .iter()
+        .map(|entry| (entry.user.as_str(), entry.cause))
+        .collect();
+    assert_eq!(ended, [("bob", Cause::Unlinked)]);
+
+    // What this version makes of it loads again, and ends as any session.
+    stage.stop();
+    stage.start().await;
+    stage.until("alice", Phase::Online).await;
+    stage.sim.unlink(ALICE).await.expect("unlink");
+    assert_eq!(stage.ended("alice").await.cause, Cause::Unlinked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_a_newer_version_are_refused_and_kept() {
+    let home = restored();
+    let file = home.path().join("state/sessions/alice/auth.db");
+    let mut connection =
+        SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("open it");
+    let newer = "INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000000')";
+    diesel::sql_query(newer)
+        .execute(&mut connection)
+        .expect("a newer schema");
+    drop(connection);
+    let before = fs::read(&file).expect("read");
+    let mut stage = stage(home).await;
+    let status = stage.until("alice", Phase::StoreCorrupt).await;
+    let error = status.error.expect("why");
+    assert!(error.contains("a newer wasessiond"), "{error}");
+    stage.stop();
+    assert_eq!(fs::read(&file).expect("read"), before);
+}
