@@ -12,8 +12,9 @@
 //! | socket | `--socket`, configuration | `$RUNTIME_DIRECTORY` | `/run/wasessiond` | `$XDG_RUNTIME_DIR/wasessiond` |
 //!
 //! `$WASESSIOND_CONFIG_PATH` replaces all directories of the configuration: absolute ones, with colons
-//! between them, the highest first. The other variables of the second column are systemd's. The system's daemon is one that runs as root or
-//! as a system account; a user's own is one that runs as a person.
+//! between them, the highest first. The other variables of the second column are systemd's. The
+//! system's daemon is one that runs as root or as a system account; a user's own is one that runs as a
+//! person.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
