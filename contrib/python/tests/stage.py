@@ -25,8 +25,8 @@ _phones = itertools.count(1)
 
 
 def new_phone():
-    """The number of a phone that no other test uses."""
-    return f"1555{next(_phones):07}"
+    """The number of a phone that no other test uses, nor another run beside the same simulator."""
+    return f"1{os.getpid():05}{next(_phones):05}"
 
 
 def phone(command, **fields):
