@@ -18,6 +18,7 @@ pub mod logging;
 pub mod message_id;
 pub mod permits;
 mod program;
+pub mod refusals;
 mod reload;
 mod run;
 pub mod signals;
