@@ -15,8 +15,8 @@ fn it_answers_in_frames_made_by_hand() {
     assert_eq!(info["Ok"]["info"]["pid"], running.child.id());
     assert_eq!(info["Ok"]["info"]["summary"], "no sessions");
     assert_eq!(
-        client.ask(3, "\"list\""),
-        serde_json::json!({"Ok": {"sessions": []}})
+        client.ask(3, "{\"list\":{\"after\":null}}"),
+        serde_json::json!({"Ok": {"sessions": {"sessions": [], "next": null}}})
     );
     running.stop();
 }

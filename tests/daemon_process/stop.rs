@@ -13,6 +13,8 @@ fn an_orderly_stop() {
         let mut watcher = Client::json(&home.socket());
         let watching = watcher.ask(1, "{\"watch\":{\"users\":[],\"since\":null}}");
         assert!(watching["Ok"]["watching"].is_object(), "{watching}");
+        let state = watcher.receive().expect("its state");
+        assert!(state.contains("in_sync"), "{state}");
         running.signal(signal);
         for client in [&mut idle, &mut watcher] {
             let goodbye = client.receive().expect("a goodbye");
