@@ -1,6 +1,7 @@
 //! One connection: the preface, and requests with their replies.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use tokio_util::task::AbortOnDropHandle;
@@ -41,6 +42,19 @@ struct Connection {
     _reader: AbortOnDropHandle<()>,
 }
 
+/// Between two attempts to get into a queue that is full: nobody says when there is room.
+const QUEUE_IS_FULL: Duration = Duration::from_millis(10);
+
+/// Connects. A daemon that is there, but whose queue others have filled, is tried again.
+async fn knock(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_IS_FULL).await,
+            result => return result,
+        }
+    }
+}
+
 impl Client {
     /// Connects to the daemon at this socket; see [`socket_path`](super::socket_path).
     ///
@@ -49,8 +63,7 @@ impl Client {
     pub async fn connect(path: &Path, options: Options) -> Result<Self, ClientError> {
         let deadline = options.connect_timeout;
         let connecting = async {
-            let stream = UnixStream::connect(path).await;
-            let stream = stream.map_err(|source| ClientError::NoDaemon {
+            let stream = knock(path).await.map_err(|source| ClientError::NoDaemon {
                 path: path.to_owned(),
                 source,
             })?;
@@ -214,7 +227,7 @@ async fn preface<S: AsyncRead>(
     let _ = writer.send(Bytes::from(hello.to_string())).await;
     let frame = match frames.next().await {
         Some(Ok(frame)) => frame,
-        Some(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+        Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
             return Err(ClientError::Protocol(error.to_string()));
         }
         Some(Err(_)) | None => return Err(ClientError::Closed(None)),

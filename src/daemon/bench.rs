@@ -6,6 +6,7 @@ use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
@@ -15,6 +16,7 @@ use super::access::Peer;
 use super::connection::{codec, serve};
 use super::environment::Environment;
 use super::logging::FilterHandle;
+use super::permits::MAX_UNDER_WAY_OF_UID;
 use super::source::Source;
 use super::state::{About, Daemon};
 use super::systemd::Notifier;
@@ -73,19 +75,33 @@ impl Bench {
 
     /// The client's end of a connection with so many bytes of room each way.
     pub(crate) fn stream(&self, uid: u32, room: usize) -> (DuplexStream, JoinHandle<()>) {
+        self.stream_with(uid, room, Arc::new(Semaphore::new(MAX_UNDER_WAY_OF_UID)))
+    }
+
+    fn stream_with(
+        &self,
+        uid: u32,
+        room: usize,
+        turns: Arc<Semaphore>,
+    ) -> (DuplexStream, JoinHandle<()>) {
         let (ours, theirs) = tokio::io::duplex(room);
         let peer = Peer {
             uid,
             pid: Some(1),
             groups: [uid].into(),
         };
-        let served = serve(theirs, peer, self.daemon.clone(), self.stop.clone());
+        let served = serve(theirs, peer, self.daemon.clone(), turns, self.stop.clone());
         (ours, tokio::spawn(served))
     }
 
     /// A connection, before anything is said.
     pub(crate) fn connect(&self, uid: u32, room: usize) -> Client {
-        let (stream, served) = self.stream(uid, room);
+        self.connect_with(uid, room, Arc::new(Semaphore::new(MAX_UNDER_WAY_OF_UID)))
+    }
+
+    /// A connection whose uid has these turns for what it has under way.
+    pub(crate) fn connect_with(&self, uid: u32, room: usize, turns: Arc<Semaphore>) -> Client {
+        let (stream, served) = self.stream_with(uid, room, turns);
         Client {
             stream: Framed::new(stream, codec(MAX_FRAME)),
             encoding: Encoding::Bincode,

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::state::Daemon;
 use crate::protocol::{Count, Info};
+use crate::supervisor::Caller;
 
 impl Daemon {
-    /// What `info` answers.
+    /// What `info` answers: of sessions, only what this caller may see.
     #[must_use]
-    pub fn info(&self) -> Info {
-        let census = self.supervisor().census();
+    pub fn info(&self, caller: Caller) -> Info {
+        let census = self.supervisor().census_for(caller);
         let about = &self.shared.about;
         let live = self.live();
         Info {

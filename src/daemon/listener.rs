@@ -2,14 +2,14 @@
 //!
 //! Nothing a client does can end the loop, and no error of one accept keeps the next from working.
 
-use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use nix::errno::Errno;
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,11 +17,10 @@ use tracing::{debug, warn};
 
 use super::access::{Peer, groups_of};
 use super::connection;
-use super::permits::{Permit, Permits};
+use super::permits::{self, Permit, Permits};
 use super::socket::ControlSocket;
 use super::state::Daemon;
 use crate::failpoint;
-use crate::message_id;
 use crate::protocol::preface::Welcome;
 
 #[cfg(test)]
@@ -33,8 +32,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// The socket's file is made to look used as often as this.
 const TOUCH: Duration = Duration::from_hours(1);
 
-/// Refusals of the same uid for the same reason are logged once in this time.
-const REFUSALS: Duration = Duration::from_mins(1);
+/// How many peers' groups are looked up at a time, and how long a peer waits for its own. The user
+/// database may be far away, and the threads that ask it are the ones that also work on the disk.
+const LOOK_UPS: usize = 8;
+const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Asks the accept loop whether it still turns.
 #[derive(Debug, Clone)]
@@ -57,7 +58,7 @@ pub struct Listener {
     socket: ControlSocket,
     daemon: Daemon,
     permits: Permits,
-    refusals: Refusals,
+    look_ups: Arc<Semaphore>,
     questions: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
@@ -69,8 +70,8 @@ impl Listener {
         let listener = Self {
             socket,
             daemon,
-            permits: Permits::default(),
-            refusals: Refusals::default(),
+            permits: Permits::new(permits::most()),
+            look_ups: Arc::new(Semaphore::new(LOOK_UPS)),
             questions,
         };
         (listener, Heart(heart))
@@ -107,7 +108,7 @@ impl Listener {
         connections.wait().await;
     }
 
-    fn admit(&mut self, stream: UnixStream, connections: &TaskTracker, stop: &CancellationToken) {
+    fn admit(&self, stream: UnixStream, connections: &TaskTracker, stop: &CancellationToken) {
         let (uid, gid, pid) = match stream.peer_cred() {
             Ok(peer) => (peer.uid(), peer.gid(), peer.pid()),
             Err(error) => {
@@ -118,12 +119,14 @@ impl Listener {
         let permit = match self.permit(uid) {
             Ok(permit) => permit,
             Err(why) => {
-                self.refusals.log(uid, pid, &why);
+                let refusals = self.daemon.refusals();
+                refusals.log(uid, pid, "a connection", "", &why);
                 refuse(&stream, &why);
                 return;
             }
         };
         let daemon = self.daemon.clone();
+        let look_ups = Arc::clone(&self.look_ups);
         let stop = stop.clone();
         connections.spawn(async move {
             let mut peer = Peer {
@@ -132,11 +135,10 @@ impl Listener {
                 groups: [gid].into(),
             };
             if daemon.live().policy.asks_for_groups(uid) {
-                let looked_up = tokio::task::spawn_blocking(move || groups_of(uid));
-                // Without an answer it is a user like any other.
-                peer.groups.extend(looked_up.await.unwrap_or_default());
+                peer.groups.extend(look_up(uid, look_ups).await);
             }
-            connection::serve(stream, peer, daemon, stop).await;
+            let turns = permit.turns();
+            connection::serve(stream, peer, daemon, turns, stop).await;
             drop(permit);
         });
     }
@@ -157,6 +159,30 @@ impl Listener {
             .take(uid, live.config.access.max_connections_per_uid, sees_all);
         permit.map_err(|why| why.to_string())
     }
+}
+
+/// The groups of a uid. Without an answer in time it is a user like any other.
+async fn look_up(uid: u32, look_ups: Arc<Semaphore>) -> Vec<u32> {
+    let asked = async {
+        let turn = look_ups.acquire_owned().await.ok()?;
+        let asked = tokio::task::spawn_blocking(move || {
+            let groups = groups_of(uid);
+            // Given back only now: a database that hangs holds up so many threads and no more.
+            drop(turn);
+            groups
+        });
+        asked.await.ok()
+    };
+    if let Ok(Some(groups)) = timeout(LOOK_UP_WITHIN, asked).await {
+        return groups;
+    }
+    warn!(
+        peer_uid = uid,
+        "the groups of uid {uid} are not known within {} s: until it connects again, it is no \
+         admin by a group",
+        LOOK_UP_WITHIN.as_secs()
+    );
+    Vec::new()
 }
 
 /// Tells a client why it is turned away, if that can be done without waiting for it.
@@ -212,39 +238,5 @@ impl Pause {
         let pause = self.last.map_or(shortest, |last| (last * 2).min(longest));
         self.last = Some(pause);
         self.until = Some(Instant::now() + pause);
-    }
-}
-
-/// Logs refusals, but not each one of a flood.
-#[derive(Debug, Default)]
-struct Refusals {
-    seen: HashMap<(u32, String), (Instant, u64)>,
-}
-
-impl Refusals {
-    fn log(&mut self, uid: u32, pid: Option<i32>, why: &str) {
-        let now = Instant::now();
-        let key = (uid, why.to_owned());
-        let since_last = self.seen.get(&key).copied();
-        if let Some((at, unsaid)) = since_last
-            && now.duration_since(at) < REFUSALS
-        {
-            self.seen.insert(key, (at, unsaid + 1));
-            return;
-        }
-        let more = match since_last {
-            Some((_, unsaid @ 1..)) => format!(" ({unsaid} more like it since the last such line)"),
-            _ => String::new(),
-        };
-        let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
-        warn!(
-            message_id = message_id::REFUSED,
-            peer_uid = uid,
-            peer_pid = pid,
-            "a connection of uid {uid}, pid {pid}, is refused: {why}{more}"
-        );
-        self.seen
-            .retain(|_, (at, _)| now.duration_since(*at) < REFUSALS);
-        self.seen.insert(key, (now, 0));
     }
 }

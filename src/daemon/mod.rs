@@ -17,6 +17,7 @@ pub mod listener;
 pub mod logging;
 pub mod permits;
 mod program;
+pub mod refusals;
 mod reload;
 mod run;
 pub mod signals;

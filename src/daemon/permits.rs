@@ -1,31 +1,63 @@
-//! How many connections there may be, in all and of each uid.
+//! How much of the daemon there is for each uid, and in all: connections, and requests under way.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Connections in all. Each may hold a few megabytes at worst.
+use nix::sys::resource::{Resource, getrlimit};
+use tokio::sync::Semaphore;
+
+/// Connections in all. Each may hold a megabyte or two at worst.
 pub const MAX_CONNECTIONS: usize = 1024;
 
 /// Of them, kept free for those who see everything: a crowd must not lock the admins out.
 pub const RESERVED: usize = 16;
 
+/// Requests that are under way for one uid, on all its connections; more wait for their turn. What is
+/// answered from memory does not count, and those who see everything are not limited.
+pub const MAX_UNDER_WAY_OF_UID: usize = 128;
+
+/// How many connections there may be in this process: at most a quarter of the files it may have open.
+/// A crowd of clients must not take what the sessions need for their databases and links.
+#[must_use]
+pub fn most() -> usize {
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    usize::try_from(files / 4).map_or(MAX_CONNECTIONS, |quarter| quarter.clamp(2, MAX_CONNECTIONS))
+}
+
 /// The right to one connection; dropping it gives it back.
 #[derive(Debug)]
 pub struct Permit {
     uid: u32,
+    turns: Arc<Semaphore>,
     counts: Arc<Mutex<Counts>>,
 }
 
+impl Permit {
+    /// The turns that the uid's requests take.
+    #[must_use]
+    pub fn turns(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.turns)
+    }
+}
+
 /// Hands out permits.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Permits {
+    most: usize,
     counts: Arc<Mutex<Counts>>,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
-    of_uid: HashMap<u32, usize>,
+    of_uid: HashMap<u32, OfUid>,
+}
+
+#[derive(Debug)]
+struct OfUid {
+    connections: usize,
+    turns: Arc<Semaphore>,
 }
 
 /// Why there is no permit.
@@ -42,13 +74,20 @@ pub enum NoPermit {
         limit: usize,
     },
     /// There are as many as there may be.
-    #[error(
-        "the daemon has {MAX_CONNECTIONS} connections open, which is its limit: try again later"
-    )]
-    All,
+    #[error("the daemon has as many connections open as it may have, {0}: try again later")]
+    All(usize),
 }
 
 impl Permits {
+    /// For so many connections in all.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            counts: Arc::default(),
+        }
+    }
+
     /// Takes a permit for a connection of this uid.
     ///
     /// # Errors
@@ -56,21 +95,26 @@ impl Permits {
     pub fn take(&self, uid: u32, limit: usize, sees_all: bool) -> Result<Permit, NoPermit> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let room = if sees_all {
-            MAX_CONNECTIONS
+            self.most
         } else {
-            MAX_CONNECTIONS - RESERVED
+            self.most - RESERVED.min(self.most / 2)
         };
-        let own = counts.of_uid.get(&uid).copied().unwrap_or(0);
+        let own = counts.of_uid.get(&uid).map_or(0, |own| own.connections);
         if own >= limit {
             return Err(NoPermit::OfUid { uid, limit });
         }
         if counts.all >= room {
-            return Err(NoPermit::All);
+            return Err(NoPermit::All(self.most));
         }
         counts.all += 1;
-        counts.of_uid.insert(uid, own + 1);
+        let own = counts.of_uid.entry(uid).or_insert_with(|| OfUid {
+            connections: 0,
+            turns: Arc::new(Semaphore::new(MAX_UNDER_WAY_OF_UID)),
+        });
+        own.connections += 1;
         Ok(Permit {
             uid,
+            turns: Arc::clone(&own.turns),
             counts: Arc::clone(&self.counts),
         })
     }
@@ -80,11 +124,11 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all -= 1;
-        if let Some(own) = counts.of_uid.get_mut(&self.uid) {
-            *own -= 1;
+        if let Entry::Occupied(mut own) = counts.of_uid.entry(self.uid) {
+            own.get_mut().connections -= 1;
             // Uids that are gone are forgotten.
-            if *own == 0 {
-                counts.of_uid.remove(&self.uid);
+            if own.get().connections == 0 {
+                own.remove();
             }
         }
     }
@@ -96,28 +140,39 @@ mod tests {
 
     #[test]
     fn each_uid_has_its_own_limit() {
-        let permits = Permits::default();
+        let permits = Permits::new(MAX_CONNECTIONS);
         let first = permits.take(1, 2, false).expect("the first");
-        let _second = permits.take(1, 2, false).expect("the second");
+        let second = permits.take(1, 2, false).expect("the second");
         let refused = permits.take(1, 2, false).expect_err("the third");
         assert_eq!(refused, NoPermit::OfUid { uid: 1, limit: 2 });
-        let _other = permits.take(2, 2, false).expect("another uid's");
+        let other = permits.take(2, 2, false).expect("another uid's");
+        assert!(Arc::ptr_eq(&first.turns(), &second.turns()));
+        assert!(!Arc::ptr_eq(&first.turns(), &other.turns()));
         drop(first);
         let _again = permits.take(1, 2, false).expect("the one given back");
     }
 
     #[test]
     fn a_crowd_leaves_room_for_the_admins() {
-        let permits = Permits::default();
-        let uids = 1..=u32::try_from(MAX_CONNECTIONS - RESERVED).expect("a small number");
-        let crowd: Vec<_> = uids.map(|uid| permits.take(uid, 1, false)).collect();
-        assert!(crowd.iter().all(Result::is_ok));
-        assert_eq!(permits.take(9999, 1, false).map(drop), Err(NoPermit::All));
-        let admins: Vec<_> = (0..RESERVED).map(|_| permits.take(0, 64, true)).collect();
-        assert!(admins.iter().all(Result::is_ok));
-        assert_eq!(permits.take(0, 64, true).map(drop), Err(NoPermit::All));
-        drop((crowd, admins));
-        let counts = permits.counts.lock().expect("the counts");
-        assert_eq!((counts.all, counts.of_uid.len()), (0, 0));
+        for (most, reserved) in [(MAX_CONNECTIONS, RESERVED), (40, RESERVED), (10, 5)] {
+            let permits = Permits::new(most);
+            let uids = 1..=u32::try_from(most - reserved).expect("a small number");
+            let crowd: Vec<_> = uids.map(|uid| permits.take(uid, 1, false)).collect();
+            assert!(crowd.iter().all(Result::is_ok));
+            let refused = Err(NoPermit::All(most));
+            assert_eq!(permits.take(9999, 1, false).map(drop), refused);
+            let admins: Vec<_> = (0..reserved).map(|_| permits.take(0, 64, true)).collect();
+            assert!(admins.iter().all(Result::is_ok));
+            assert_eq!(permits.take(0, 64, true).map(drop), refused);
+            drop((crowd, admins));
+            let counts = permits.counts.lock().expect("the counts");
+            assert_eq!((counts.all, counts.of_uid.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn most_files_are_not_for_clients() {
+        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit");
+        assert!(most() <= MAX_CONNECTIONS && u64::try_from(most()).expect("it fits") <= soft / 4);
     }
 }

@@ -26,8 +26,9 @@ use super::{config, inherited};
 #[cfg(test)]
 mod tests;
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 128;
+/// Connections that wait to be accepted. As many as the kernel gives room for by default: where one
+/// uid fills it, all others wait.
+const BACKLOG: i32 = 4096;
 
 /// The kernel's limit for a socket's path, without the byte that ends it.
 const MAX_PATH: usize = 107;

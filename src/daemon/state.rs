@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::access::Policy;
 use super::config::{Config, Origins};
 use super::logging::FilterHandle;
+use super::refusals::Refusals;
 use super::source::Source;
 use super::systemd::Notifier;
 use crate::supervisor::Supervisor;
@@ -30,6 +31,7 @@ pub(super) struct Shared {
     pub(super) source: Source,
     pub(super) filter: FilterHandle,
     pub(super) notifier: Arc<Notifier>,
+    pub(super) refusals: Refusals,
     // One reload at a time.
     pub(super) reloading: Mutex<()>,
 }
@@ -74,6 +76,7 @@ impl Daemon {
                 source,
                 filter,
                 notifier,
+                refusals: Refusals::default(),
                 reloading: Mutex::new(()),
             }),
         }
@@ -107,6 +110,12 @@ impl Daemon {
 
     pub(super) fn filter(&self) -> &FilterHandle {
         &self.shared.filter
+    }
+
+    /// What was refused, and to whom.
+    #[must_use]
+    pub fn refusals(&self) -> &Refusals {
+        &self.shared.refusals
     }
 
     /// What was begun for clients, and goes on without them.

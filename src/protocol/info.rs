@@ -22,11 +22,13 @@ pub struct Info {
     pub config_file: Option<String>,
     /// Whether it was built to talk to a simulator: such a build reaches no WhatsApp.
     pub simulator: bool,
-    /// One line: how many sessions are in which phase.
+    /// One line: how many sessions are in which phase. Counted are the sessions that the client may
+    /// see.
     pub summary: String,
     /// Sessions by phase; phases with none are left out.
     pub phases: Vec<Count>,
-    /// Logouts since the daemon started, by cause.
+    /// Logouts since the daemon started, by cause. This and what follows is for admins; to others it
+    /// is empty.
     pub logouts: Vec<Count>,
     /// Tries to purge since the daemon started that failed; each is tried again.
     pub purge_failures: u64,

@@ -66,6 +66,7 @@
 //! | target groups of a user | [`MAX_TARGETS`], 1000 |
 //! | users that a watch names | [`MAX_WATCHED`], 1000 |
 //! | requests of a connection under way | 32; then the daemon reads no more until one is answered |
+//! | requests of a uid under way, on all its connections | 128; more wait for their turn, but for `force_logout` and those of admins |
 //! | from the connection to the preface | 5 s |
 //! | from the first byte of a frame to its last | 10 s; between frames a client may be silent for ever |
 //! | a client that does not read what it is told | 30 s, then it is disconnected |

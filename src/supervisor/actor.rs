@@ -173,8 +173,8 @@ impl Actor {
             return self.deliver_to_nobody(delivery);
         };
         if !delivery.caller.may_see(entry.owner) {
-            let not_found = self.not_found(&delivery.user, delivery.caller);
-            return refuse(delivery.command, &not_found);
+            let failure = self.hidden(&delivery);
+            return refuse(delivery.command, &failure);
         }
         let Delivery {
             user,
@@ -251,12 +251,13 @@ impl Actor {
 
     fn escalate(&mut self, delivery: Delivery) {
         match self.sessions.get_mut(&delivery.user) {
-            Some(entry) => {
+            // The one that hung may have ended meanwhile, and this be somebody else's.
+            Some(entry) if delivery.caller.may_see(entry.owner) => {
                 narration::hung(&delivery.user);
                 entry.task.abort();
                 entry.waiting.push(delivery);
             }
-            None => self.deliver(delivery),
+            _ => self.deliver(delivery),
         }
     }
 
@@ -451,6 +452,32 @@ impl Actor {
         };
         let remains = before.remains.clone();
         self.begin(user.clone(), owner, birth, None, remains);
+    }
+
+    /// The failure for a session that the caller may not see: the same as if there were none.
+    ///
+    /// `connect` cannot keep that up, for it would have to begin a session. All users share one name
+    /// space, as files in a directory do: that a name is taken can be found out by trying to take it.
+    /// This costs a place in the caller's quota for each name that is not, and tells nothing else.
+    fn hidden(&self, delivery: &Delivery) -> Failure {
+        let Delivery {
+            user,
+            caller,
+            absent,
+            ..
+        } = delivery;
+        let mut failure = self.not_found(user, *caller);
+        if matches!(absent, Absent::Begin { .. }) {
+            if let Err(full) = self.has_room(*caller) {
+                return full;
+            }
+            failure.message = format!(
+                "uid {} has no session {user} and can begin none: choose another user id, or ask an \
+                 admin of this machine",
+                caller.uid
+            );
+        }
+        failure
     }
 
     fn not_found(&self, user: &UserId, caller: Caller) -> Failure {

@@ -157,6 +157,17 @@ impl Board {
         self.lock().view.get(user).cloned()
     }
 
+    /// The first of these whom the caller may not see.
+    pub(super) fn hidden(
+        &self,
+        caller: Caller,
+        mut users: impl Iterator<Item = UserId>,
+    ) -> Option<UserId> {
+        let inner = self.lock();
+        let sees = |status: &Status| caller.may_see(status.owner);
+        users.find(|user| inner.view.get(user).is_some_and(|status| !sees(status)))
+    }
+
     /// What the caller may see of the sessions after this user, or from the first, by user.
     pub(super) fn visible(&self, caller: Caller, after: Option<&UserId>) -> Vec<Arc<Status>> {
         let inner = self.lock();
@@ -202,6 +213,15 @@ impl Board {
         inner
             .counters
             .census(inner.view.sessions().map(|s| s.phase))
+    }
+
+    pub(super) fn census_for(&self, caller: Caller) -> Census {
+        if caller.sees_all {
+            return self.census();
+        }
+        let inner = self.lock();
+        let own = inner.view.sessions().filter(|s| caller.may_see(s.owner));
+        Counters::default().census(own.map(|s| s.phase))
     }
 
     pub(super) fn changed(&self) -> watch::Receiver<u64> {

@@ -44,6 +44,19 @@ impl Supervisor {
                 let report = self.force_logout(caller, user_id(user)?).await?;
                 Ok(Answer::LoggedOut(Box::new(report)))
             }
+            Command::Groups { user } => self.groups(caller, user_id(user)?).await,
+            Command::Targets { user, edit } => self.targets(caller, user_id(user)?, edit).await,
+            command => self.look_up(caller, command),
+        }
+    }
+
+    /// [`Supervisor::execute`] for what is answered from memory at once: `status`, `list` and
+    /// `history`. Everything else is refused here.
+    ///
+    /// # Errors
+    /// A [`Failure`] for the client.
+    pub fn look_up(&self, caller: Caller, command: Command) -> Result<Answer, Failure> {
+        match command {
             Command::Status { user } => {
                 let status = self.status(caller, &user_id(user)?)?;
                 Ok(Answer::Status(Box::new(status)))
@@ -54,12 +67,19 @@ impl Supervisor {
                 limit,
                 before,
             } => self.history(caller, user, limit, before.as_deref()),
-            Command::Groups { user } => self.groups(caller, user_id(user)?).await,
-            Command::Targets { user, edit } => self.targets(caller, user_id(user)?, edit).await,
-            Command::Ping | Command::Info | Command::Reload | Command::Watch { .. } => Err(
-                Failure::new(FailureCode::Internal, "this is no command for a session"),
-            ),
+            _ => Err(Failure::new(
+                FailureCode::Internal,
+                "this is no command for a session",
+            )),
         }
+    }
+
+    /// The first of these users who has a session that the caller may not see. For the log: nobody who
+    /// may not see it may be told.
+    #[must_use]
+    pub fn hidden(&self, caller: Caller, users: &[String]) -> Option<UserId> {
+        let users = users.iter().filter_map(|user| user.parse().ok());
+        self.shared.board.hidden(caller, users)
     }
 
     async fn connect(

@@ -177,6 +177,13 @@ impl Supervisor {
         self.shared.board.census()
     }
 
+    /// [`Supervisor::census`] of what the caller may see. What ended is counted for all together, so
+    /// only those who see everything see it.
+    #[must_use]
+    pub fn census_for(&self, caller: Caller) -> Census {
+        self.shared.board.census_for(caller)
+    }
+
     /// Ticks whenever a session changed.
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<u64> {

@@ -86,6 +86,16 @@ impl Watcher {
         }
     }
 
+    /// What the watcher may see may have changed. If it has, the watch begins anew, and this is what is
+    /// to be told first.
+    pub fn judge(&mut self, caller: Caller) -> Option<Message> {
+        if caller == self.scope.caller {
+            return None;
+        }
+        self.scope.caller = caller;
+        Some(self.begin_again(0))
+    }
+
     fn next_of_state(&mut self) -> Option<Message> {
         let wants = |user: &UserId, owner| self.scope.wants(user, owner);
         if let Some(event) = self.replayed.find_map(|happening| happening.seen_by(wants)) {

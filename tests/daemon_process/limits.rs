@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use crate::process::{Client, Home, start};
+use crate::process::{Client, Home, Running, start};
 
 #[test]
 fn a_flood_of_connections_disturbs_nobody() {
@@ -38,21 +38,37 @@ fn a_flood_of_connections_disturbs_nobody() {
     assert_eq!(lines, 1, "each refusal has its line:\n{log}");
 }
 
-#[test]
-fn without_descriptors_it_waits_and_goes_on() {
-    let home = Home::new();
+/// Starts a daemon that may have so many files open: a hard limit, which it cannot raise.
+fn with_files(home: &Home, most: usize) -> Running {
     let daemon = home.daemon();
-    // A hard limit, which the daemon cannot raise.
     let mut limited = Command::new("/bin/sh");
     limited
-        .args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""])
+        .args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")])
         .arg(daemon.get_program());
     limited
         .args(daemon.get_args())
         .env_clear()
         .env("NO_COLOR", "1");
     limited.stderr(std::process::Stdio::piped());
-    let mut running = start(&mut limited);
+    start(&mut limited)
+}
+
+/// How many files a daemon without clients has open.
+fn files_of_its_own() -> usize {
+    let home = Home::new();
+    let running = home.start();
+    Client::json(&home.socket()).ping();
+    let files = std::fs::read_dir(format!("/proc/{}/fd", running.child.id()));
+    let files = files.expect("its files").count();
+    running.stop();
+    files
+}
+
+#[test]
+fn without_descriptors_it_waits_and_goes_on() {
+    let home = Home::new();
+    // Fewer than its clients may take.
+    let mut running = with_files(&home, files_of_its_own() + 2);
     let mut served = Client::json(&home.socket());
     let crowd: Vec<_> = (0..60)
         .map(|_| UnixStream::connect(home.socket()))
@@ -64,4 +80,28 @@ fn without_descriptors_it_waits_and_goes_on() {
     running.wait_for("connections are accepted again");
     Client::json(&home.socket()).ping();
     running.stop();
+}
+
+#[test]
+fn a_crowd_leaves_files_for_the_sessions() {
+    let home = Home::new();
+    let running = with_files(&home, 80);
+    let mut crowd: Vec<_> = (0..60).map(|_| Client::connect(&home.socket())).collect();
+    let mut welcome = 0;
+    for client in &mut crowd {
+        // Who is turned away is told so before it says anything.
+        let _ = client.try_send("wasession/1 json");
+        let told = client.receive().expect("a word");
+        if told.contains(" ok ") {
+            welcome += 1;
+        } else {
+            assert!(
+                told.contains("as many connections open as it may have, 20"),
+                "{told}"
+            );
+        }
+    }
+    assert_eq!(welcome, 20);
+    let log = running.stop();
+    assert!(!log.contains("no connection can be accepted"), "{log}");
 }

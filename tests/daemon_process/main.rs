@@ -4,8 +4,13 @@
 // Helpers of tests fail as tests do.
 #![allow(clippy::panic)]
 
+mod abuse;
+#[cfg(feature = "simulator")]
+mod access;
+mod attacks;
 mod configuration;
 mod limits;
+mod neighbour;
 mod process;
 mod refusals;
 mod reload;

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,12 @@ impl Home {
 
     pub(crate) fn configure(&self, text: &str) {
         std::fs::write(self.path("config.toml"), text).expect("a configuration");
+    }
+
+    /// Lets other users of the machine reach what is in it, as far as its modes do.
+    pub(crate) fn open_to_others(&self) {
+        let mode = std::fs::Permissions::from_mode(0o711);
+        std::fs::set_permissions(self.directory.path(), mode).expect("a mode");
     }
 
     /// The program with an environment that holds nothing of the machine's.
@@ -233,19 +240,28 @@ impl Client {
     /// A connection that is welcome.
     pub(crate) fn json(socket: &Path) -> Self {
         let mut client = Self::connect(socket);
-        client.send("wasession/1 json a test");
-        let welcome = client.receive().expect("a welcome");
+        client.say_hello();
+        client
+    }
+
+    pub(crate) fn say_hello(&mut self) {
+        self.send("wasession/1 json a test");
+        let welcome = self.receive().expect("a welcome");
         assert!(
             welcome.starts_with("wasession/1 ok wasessiond/"),
             "{welcome}"
         );
-        client
     }
 
     pub(crate) fn send(&mut self, text: &str) {
+        self.try_send(text).expect("it is sent");
+    }
+
+    /// Sends a frame to a daemon that may be gone.
+    pub(crate) fn try_send(&mut self, text: &str) -> std::io::Result<()> {
         let length = u32::try_from(text.len()).expect("a short text");
         let frame = [&length.to_be_bytes(), text.as_bytes()].concat();
-        self.0.write_all(&frame).expect("it is sent");
+        self.0.write_all(&frame)
     }
 
     /// The next frame; `None`: the daemon closed.

@@ -91,3 +91,40 @@ async fn who_is_not_there_is_told_apart() {
     };
     assert!(refused.to_string().contains("group"), "{refused}");
 }
+
+/// Others fill the queue, and the daemon is slow to take from it.
+#[cfg(feature = "daemon")]
+#[tokio::test]
+async fn a_queue_that_is_full_is_waited_for() {
+    use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
+    use nix::sys::socket::{bind, listen, socket};
+    use std::os::fd::AsRawFd;
+    use tokio::net::UnixStream;
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("control.sock");
+    let flags = SockFlag::SOCK_NONBLOCK;
+    let queue = socket(AddressFamily::Unix, SockType::Stream, flags, None).expect("a socket");
+    bind(queue.as_raw_fd(), &UnixAddr::new(&path).expect("a path")).expect("bound");
+    // Room for one.
+    listen(&queue, Backlog::new(0).expect("a length")).expect("it listens");
+    let _other = UnixStream::connect(&path).await.expect("the first");
+    let full = UnixStream::connect(&path).await.expect_err("it is full");
+    assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+
+    let patient = tokio::spawn(async move {
+        let options = Options {
+            connect_timeout: std::time::Duration::from_secs(30),
+            ..Options::default()
+        };
+        Client::connect(&path, options).await
+    });
+    // It has tried once when this goes on, for there is one thread.
+    tokio::task::yield_now().await;
+    let listener = UnixListener::from_std(queue.into()).expect("a listener");
+    listener.accept().await.expect("the first");
+    let (mut stream, _) = listener.accept().await.expect("the patient one");
+    let welcome = framed("wasession/1 ok wasessiond/9");
+    stream.write_all(&welcome).await.expect("a welcome");
+    patient.await.expect("no panic").expect("it got in");
+}

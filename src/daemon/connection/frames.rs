@@ -14,6 +14,9 @@ use tokio_util::bytes::BytesMut;
 use tokio_util::codec::length_delimited::LengthDelimitedCodecError;
 use tokio_util::codec::{Decoder, FramedRead, LengthDelimitedCodec};
 
+/// Frames of more bytes than this are rare.
+const LARGE: usize = 64 * 1024;
+
 /// Why no more frames come.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReadError {
@@ -72,6 +75,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<BytesMut, ReadError>>> {
         if let Poll::Ready(frame) = self.inner.poll_next_unpin(cx) {
             self.deadline = None;
+            // What one large frame needed is not kept for the small ones that follow.
+            let large = matches!(&frame, Some(Ok(frame)) if frame.len() > LARGE);
+            if large && self.inner.read_buffer().is_empty() {
+                *self.inner.read_buffer_mut() = BytesMut::new();
+            }
             return Poll::Ready(frame.map(|result| result.map_err(|e| self.explain(e))));
         }
         if !self.inner.decoder().begun {

@@ -1,36 +1,26 @@
-//! Writes messages to a client that may not read them.
+//! What a client is still to be told, in bytes, and the writing of it to one that may not read.
 //!
-//! Everybody who has something to say to the client waits for room in one bounded queue, and one
-//! task writes it out. A client that does not read costs the queue and what waits for it, which is
-//! bounded too, and after a while its connection.
+//! Whoever fills it asks for room first. So a client that does not read costs what fits in here and
+//! one message more, and after a while its connection.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::SinkExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-use tokio_util::bytes::Bytes;
-use tokio_util::codec::{FramedWrite, LengthDelimitedCodec};
+use tokio::time::{Sleep, sleep};
+use tokio_util::bytes::{Buf, BufMut, BytesMut};
 use tracing::warn;
 
 use crate::protocol::codec::{CodecError, Encoding};
 use crate::protocol::{Failure, FailureCode, Message, Reply};
 
-/// Messages that wait for the writer.
-const QUEUE: usize = 16;
+/// With so many bytes waiting, nothing is added. A single message may be larger.
+const FULL: usize = 64 * 1024;
 
-/// Messages that are written in one go, if as many wait.
-const BATCH: usize = 32;
-
-/// What is said to one client.
-pub(super) type Outbox = mpsc::Sender<Message>;
-
-/// Where it is written.
-pub(super) type Sink<W> = FramedWrite<W, LengthDelimitedCodec>;
-
-/// Why the writer gave up.
+/// Why a client can be told no more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     #[error("the client did not read for {} s", .0.as_secs())]
@@ -41,50 +31,119 @@ pub(super) enum WriteError {
     Unwritable(#[from] CodecError),
 }
 
-pub(super) fn channel() -> (Outbox, mpsc::Receiver<Message>) {
-    mpsc::channel(QUEUE)
-}
-
-/// Writes until nobody has anything to say any more, then closes.
-pub(super) async fn write<W: AsyncWrite + Unpin>(
-    mut messages: mpsc::Receiver<Message>,
-    mut sink: Sink<W>,
-    encoding: Encoding,
+/// The bytes for one client that it has not taken yet.
+pub(super) struct Outbox<W> {
+    write: W,
+    waiting: BytesMut,
     within: Duration,
-) -> Result<(), WriteError> {
-    let mut batch = Vec::new();
-    while messages.recv_many(&mut batch, BATCH).await > 0 {
-        let written = timeout(within, write_batch(&mut sink, &mut batch, encoding)).await;
-        written.map_err(|_| WriteError::NotRead(within))??;
-    }
-    // The frames are flushed; this only says that none follow.
-    sink.get_mut().shutdown().await?;
-    Ok(())
+    due: Option<Due>,
 }
 
-async fn write_batch<W: AsyncWrite + Unpin>(
-    sink: &mut Sink<W>,
-    batch: &mut Vec<Message>,
-    encoding: Encoding,
-) -> Result<(), WriteError> {
-    for message in batch.drain(..) {
-        sink.feed(encode(message, encoding)?).await?;
-    }
-    SinkExt::<Bytes>::flush(sink).await?;
-    Ok(())
+/// So many of the waiting bytes must be taken by then.
+struct Due {
+    bytes: usize,
+    at: Pin<Box<Sleep>>,
 }
 
-fn encode(message: Message, encoding: Encoding) -> Result<Bytes, CodecError> {
+impl<W: AsyncWrite + Unpin> Outbox<W> {
+    /// An empty one. What waits in it must be taken within this time, each byte from the moment on
+    /// that it stands in the client's way.
+    pub(super) fn new(write: W, within: Duration) -> Self {
+        Self {
+            write,
+            waiting: BytesMut::new(),
+            within,
+            due: None,
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() < FULL
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Adds a message.
+    pub(super) fn put(&mut self, message: Message, encoding: Encoding) -> Result<(), WriteError> {
+        self.put_frame(&encode(message, encoding)?);
+        Ok(())
+    }
+
+    /// Adds a frame with this in it, which is no longer than a frame may be.
+    pub(super) fn put_frame(&mut self, bytes: &[u8]) {
+        // `Encoding::encode` lets nothing through that is longer than MAX_FRAME.
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.waiting.reserve(size_of::<u32>() + bytes.len());
+        self.waiting.put_u32(length);
+        self.waiting.put_slice(bytes);
+    }
+
+    /// Writes until nothing waits. Cancelling it loses nothing.
+    pub(super) async fn flush(&mut self) -> Result<(), WriteError> {
+        poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Writes everything, and says that nothing follows.
+    pub(super) async fn close(&mut self) -> Result<(), WriteError> {
+        self.flush().await?;
+        self.write.shutdown().await?;
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
+        while !self.waiting.is_empty() {
+            match Pin::new(&mut self.write).poll_write(cx, &self.waiting) {
+                Poll::Ready(Ok(0)) => {
+                    return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()));
+                }
+                Poll::Ready(Ok(written)) => self.took(written),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => {
+                    ready!(self.poll_due(cx));
+                    return Poll::Ready(Err(WriteError::NotRead(self.within)));
+                }
+            }
+        }
+        // What a large message needed is not kept for the small ones.
+        if self.waiting.capacity() > FULL {
+            self.waiting = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn took(&mut self, written: usize) {
+        self.waiting.advance(written);
+        if let Some(due) = &mut self.due {
+            due.bytes = due.bytes.saturating_sub(written);
+            if due.bytes == 0 {
+                self.due = None;
+            }
+        }
+    }
+
+    /// Ready when the client was too slow. A byte now and then buys no time: all that waits when the
+    /// clock starts must be taken before it stops.
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (bytes, within) = (self.waiting.len(), self.within);
+        let due = self.due.get_or_insert_with(|| Due {
+            bytes,
+            at: Box::pin(sleep(within)),
+        });
+        due.at.as_mut().poll(cx)
+    }
+}
+
+fn encode(message: Message, encoding: Encoding) -> Result<Vec<u8>, CodecError> {
     match (encoding.encode(&message), message) {
         // The client asked for more than fits: its connection need not end for it.
         (Err(error @ CodecError::TooLarge(_)), Message::Reply(Reply { id, .. })) => {
             warn!("a reply does not fit into a frame: {error}");
             let why = format!("The answer is too large: {error}. Ask for less at a time");
             let result = Err(Failure::new(FailureCode::TooLarge, why));
-            encoding
-                .encode(&Message::Reply(Reply { id, result }))
-                .map(Bytes::from)
+            encoding.encode(&Message::Reply(Reply { id, result }))
         }
-        (encoded, _) => encoded.map(Bytes::from),
+        (encoded, _) => encoded,
     }
 }

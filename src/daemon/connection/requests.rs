@@ -2,74 +2,101 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
-use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, warn};
+use tokio::sync::Semaphore;
+use tracing::error;
 
-use super::outbox::Outbox;
+use super::watch::Watch;
 use crate::daemon::access::Peer;
 use crate::daemon::state::Daemon;
-use crate::protocol::{Answer, Command, Failure, FailureCode, Message, Reply, Request, Since};
-use crate::supervisor::Watcher;
+use crate::protocol::{Answer, Command, Failure, FailureCode, Reply, Request, Watching};
+use crate::supervisor::Caller;
 
-/// Who asks, whom is asked, and where the answers go. Cheap to clone: each request has one.
+/// Who asks, and whom is asked. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Requests {
-    pub(super) peer: Arc<Peer>,
-    pub(super) daemon: Daemon,
-    pub(super) outbox: Outbox,
-    // The one watch of the connection. Whoever begins another one holds the lock until it runs.
-    watch: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
+    peer: Arc<Peer>,
+    daemon: Daemon,
+    turns: Arc<Semaphore>,
+}
+
+/// How a request goes on.
+pub(super) enum Begun<F> {
+    /// It is answered.
+    Answered(Result<Answer, Failure>),
+    /// A watch begins, in place of the one before.
+    Watch(Watching, Watch),
+    /// The reply comes when this is done.
+    UnderWay(F),
 }
 
 impl Requests {
-    pub(super) fn new(peer: Peer, daemon: Daemon, outbox: Outbox) -> Self {
+    /// Requests of this peer. All that it has under way take their turns here, on whichever
+    /// connections.
+    pub(super) fn new(peer: Peer, daemon: Daemon, turns: Arc<Semaphore>) -> Self {
         Self {
             peer: Arc::new(peer),
             daemon,
-            outbox,
-            watch: Arc::default(),
+            turns,
         }
     }
 
-    /// Does what is asked, and replies. Dropping this future stops the waiting, not the doing.
-    pub(super) async fn handle(self, Request { id, command }: Request) {
-        let result = match command {
-            Command::Watch { users, since } => return self.begin_watch(id, users, since).await,
-            command => self.answer(command).await,
-        };
-        self.reply(id, result).await;
-    }
-
-    /// Answers a request that could not be read.
-    pub(super) async fn refuse(self, id: u64, failure: Failure) {
-        self.reply(id, Err(failure)).await;
-    }
-
-    async fn reply(&self, id: u64, result: Result<Answer, Failure>) {
-        // An error: the writer is gone, and with it the client.
-        let _ = self.outbox.send(Message::Reply(Reply { id, result })).await;
-    }
-
-    async fn answer(&self, command: Command) -> Result<Answer, Failure> {
-        match command {
+    /// Answers what is known at once, and begins the rest. Dropping what is under way stops the
+    /// waiting, not the doing.
+    pub(super) fn begin(&self, request: Request) -> Begun<impl Future<Output = Reply> + use<>> {
+        let Request { id, command } = request;
+        let caller = self.caller();
+        self.note_what_is_hidden(caller, &command);
+        let supervisor = self.daemon.supervisor();
+        Begun::Answered(match command {
             Command::Ping => Ok(Answer::Pong),
-            Command::Info => Ok(Answer::Info(self.daemon.info())),
-            Command::Reload => {
-                self.may_reload()?;
-                let daemon = self.daemon.clone();
-                let uid = self.peer.uid;
-                self.detached(async move { daemon.reload(&format!("uid {uid}")).await })
-                    .await
-                    .map(Answer::Reloaded)
+            Command::Info => Ok(Answer::Info(self.daemon.info(caller))),
+            Command::Status { .. } | Command::List { .. } | Command::History { .. } => {
+                supervisor.look_up(caller, command)
             }
+            Command::Watch { users, since } => match supervisor.watch(caller, users, since) {
+                Ok((watching, watcher)) => {
+                    return Begun::Watch(watching, Watch::new(watcher, self.clone()));
+                }
+                Err(failure) => Err(failure),
+            },
+            Command::Reload if !caller.sees_all => Err(self.no_reload()),
             command => {
-                let caller = self.daemon.live().policy.caller(&self.peer);
-                let supervisor = self.daemon.supervisor().clone();
-                self.detached(async move { supervisor.execute(caller, command).await })
-                    .await
+                let requests = self.clone();
+                return Begun::UnderWay(async move {
+                    let result = requests.carry_out(caller, command).await;
+                    Reply { id, result }
+                });
             }
-        }
+        })
+    }
+
+    /// Who asks, and what that lets them see now.
+    pub(super) fn caller(&self) -> Caller {
+        self.daemon.live().policy.caller(&self.peer)
+    }
+
+    async fn carry_out(&self, caller: Caller, command: Command) -> Result<Answer, Failure> {
+        // The way out of everything does not stand in line behind what hangs. Who sees everything has
+        // the sessions of many to look after.
+        let urgent = caller.sees_all || matches!(command, Command::ForceLogout { .. });
+        let _turn = if urgent {
+            None
+        } else {
+            // Nobody closes it.
+            self.turns.acquire().await.ok()
+        };
+        let daemon = self.daemon.clone();
+        let uid = self.peer.uid;
+        self.detached(async move {
+            match command {
+                Command::Reload => {
+                    let reloaded = daemon.reload(&format!("uid {uid}")).await;
+                    reloaded.map(Answer::Reloaded)
+                }
+                command => daemon.supervisor().execute(caller, command).await,
+            }
+        })
+        .await
     }
 
     /// Runs something that must end well or badly for its own reasons, not because its client went
@@ -89,60 +116,55 @@ impl Requests {
         })
     }
 
-    fn may_reload(&self) -> Result<(), Failure> {
+    fn no_reload(&self) -> Failure {
         let Peer { uid, pid, .. } = *self.peer;
-        if self.daemon.live().policy.caller(&self.peer).sees_all {
-            return Ok(());
-        }
-        let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
-        warn!(
-            peer_uid = uid,
-            peer_pid = pid,
-            "a reload asked for by uid {uid}, pid {pid}, is refused: it is not an admin"
-        );
-        Err(Failure::new(
+        let what = "`reload`";
+        self.daemon
+            .refusals()
+            .log(uid, pid, what, "", "only admins may reload");
+        Failure::new(
             FailureCode::NotAllowed,
             format!(
                 "Only admins may reload the configuration, and uid {uid} is none: ask as root, or \
                  have an admin add you to `access.admins`"
             ),
-        ))
+        )
     }
 
-    async fn begin_watch(&self, id: u64, users: Vec<String>, since: Option<Since>) {
-        let mut watch = self.watch.lock().await;
-        let caller = self.daemon.live().policy.caller(&self.peer);
-        let (watching, watcher) = match self.daemon.supervisor().watch(caller, users, since) {
-            Ok(begun) => begun,
-            // The one before goes on.
-            Err(failure) => return self.reply(id, Err(failure)).await,
-        };
-        stop(&mut watch).await;
-        self.reply(id, Ok(Answer::Watching(watching))).await;
-        let forwarding = tokio::spawn(forward(watcher, self.outbox.clone()));
-        *watch = Some(AbortOnDropHandle::new(forwarding));
-    }
-
-    /// Ends the watch, if there is one: after it no event comes.
-    pub(super) async fn end_watch(&self) {
-        stop(&mut *self.watch.lock().await).await;
-    }
-}
-
-async fn stop(watch: &mut Option<AbortOnDropHandle<()>>) {
-    if let Some(watch) = watch.take() {
-        watch.abort();
-        // It is over when this returns, whether by the abort or by itself.
-        let _ = watch.await;
-    }
-}
-
-/// Passes the state and the events on, one at a time. While the client does not read, this waits, and
-/// the supervisor tells the watcher how much it missed.
-async fn forward(mut watcher: Watcher, outbox: Outbox) {
-    while let Some(message) = watcher.next().await {
-        if outbox.send(message).await.is_err() {
+    /// The peer learns nothing of sessions that are not its own. Who looks after the machine learns
+    /// that it asked for one.
+    fn note_what_is_hidden(&self, caller: Caller, command: &Command) {
+        if caller.sees_all {
             return;
         }
+        let supervisor = self.daemon.supervisor();
+        if let Some(user) = supervisor.hidden(caller, named(command)) {
+            let Peer { uid, pid, .. } = *self.peer;
+            let (what, of) = (format!("`{}`", command.name()), format!(" of {user}"));
+            self.daemon
+                .refusals()
+                .log(uid, pid, &what, &of, "the session belongs to another uid");
+        }
+    }
+}
+
+/// The users that a command names.
+fn named(command: &Command) -> &[String] {
+    match command {
+        Command::Connect { user, .. }
+        | Command::Disconnect { user }
+        | Command::ForceLogout { user }
+        | Command::Status { user }
+        | Command::Groups { user }
+        | Command::Targets { user, .. }
+        | Command::History {
+            user: Some(user), ..
+        } => std::slice::from_ref(user),
+        Command::Watch { users, .. } => users,
+        Command::Ping
+        | Command::Info
+        | Command::Reload
+        | Command::List { .. }
+        | Command::History { user: None, .. } => &[],
     }
 }

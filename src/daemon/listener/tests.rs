@@ -125,23 +125,3 @@ async fn pauses_grow_and_end() {
     pause.over().await;
     assert_eq!(begin.elapsed(), Duration::ZERO);
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_flood_of_refusals_is_remembered_in_little_space() {
-    let mut refusals = Refusals::default();
-    for _ in 0..1000 {
-        refusals.log(1, Some(2), "too many");
-    }
-    assert_eq!(refusals.seen.len(), 1);
-    assert_eq!(
-        refusals
-            .seen
-            .values()
-            .map(|(_, unsaid)| *unsaid)
-            .sum::<u64>(),
-        999
-    );
-    tokio::time::advance(REFUSALS * 2).await;
-    refusals.log(2, None, "too many");
-    assert_eq!(refusals.seen.len(), 1, "what is old is forgotten");
-}

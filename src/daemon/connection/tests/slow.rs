@@ -1,11 +1,14 @@
 //! Clients that take their time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, advance, sleep};
 
 use super::super::{FRAME_WITHIN, MAX_IN_FLIGHT, PREFACE_WITHIN, READ_WITHIN};
+use crate::client::scripted::online;
 use crate::daemon::bench::{Bench, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
@@ -109,7 +112,8 @@ async fn a_client_that_never_reads() {
         {
             break;
         }
-        assert!(id < 1000, "requests are taken without end");
+        // Their replies fit into what may wait for it.
+        assert!(id < 5000, "requests are taken without end");
     }
     client.served.await.expect("the connection ended well");
     let took = begin.elapsed();
@@ -153,4 +157,49 @@ async fn a_slow_request_blocks_no_other() {
     assert_eq!(client.reply().await.id, 2);
     drop(turn);
     assert_eq!(client.reply().await.id, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_one_uid_has_under_way_takes_turns_and_force_logout_does_not_wait() {
+    let bench = Bench::new().await;
+    let no_turns = Arc::new(Semaphore::new(0));
+    let mut client = bench.connect_with(SOMEBODY, 64 * 1024, Arc::clone(&no_turns));
+    client.say_hello(Encoding::Bincode).await;
+    let user = || "alice".to_owned();
+    client.ask(1, Command::Groups { user: user() }).await;
+    client.ask(2, Command::ForceLogout { user: user() }).await;
+    client.ask(3, Command::Status { user: user() }).await;
+    let mut answered = [client.reply().await.id, client.reply().await.id];
+    answered.sort_unstable();
+    assert_eq!(answered, [2, 3]);
+    sleep(Duration::from_mins(1)).await;
+    assert_eq!(client.message().now_or_never(), None, "it had its turn");
+    no_turns.add_permits(1);
+    assert_eq!(client.reply().await.id, 1);
+}
+
+/// What a client is told waits in a bounded space, however much it asks for.
+#[tokio::test(start_paused = true)]
+async fn large_answers_are_not_made_ahead_for_a_client_that_does_not_read() {
+    let bench = Bench::new().await;
+    for n in 0..20 {
+        let mut status = online(&format!("user-{n}"));
+        status.error = Some("x".repeat(2000));
+        bench.daemon.supervisor().pretend(status);
+    }
+    // Room for thousands of requests, and as much the other way.
+    let mut client = bench.connect(0, 256 * 1024);
+    client.say_hello(Encoding::Json).await;
+    for id in 0..5000 {
+        client.ask(id, Command::List { after: None }).await;
+    }
+    // It got through as many as there is room for, and stopped.
+    sleep(READ_WITHIN / 2).await;
+    let mut replies = 0;
+    let mut bytes = 0;
+    while let Some(Some(Ok(frame))) = client.stream.next().now_or_never() {
+        replies += 1;
+        bytes += frame.len();
+    }
+    assert!(replies < 50 && bytes < 1024 * 1024, "{replies} {bytes}");
 }
