@@ -2,7 +2,7 @@
 //! to systemd. Each test has its own directory and its own daemon.
 #![cfg(feature = "daemon")]
 // Helpers of tests fail as tests do.
-#![allow(clippy::panic)]
+#![allow(clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod abuse;
 #[cfg(feature = "simulator")]
