@@ -252,7 +252,8 @@ async fn wactl_watch_survives_a_restart_of_the_daemon() {
     assert_eq!(ended["cause"], "unlinked");
 
     let pid = i32::try_from(wactl.0.id()).expect("a pid fits");
-    kill(Pid::from_raw(pid), Signal::SIGINT).expect("Ctrl-C");
+    // Not SIGINT: whoever runs the tests in the background of a shell has it ignored.
+    kill(Pid::from_raw(pid), Signal::SIGTERM).expect("stop wactl");
     wactl.0.wait().expect("it ends");
     let talk = std::io::read_to_string(wactl.0.stderr.take().expect("a pipe"));
     let talk = talk.expect("text");
