@@ -6,7 +6,7 @@
 //! 3. The line is written into the history.
 //! 4. The directory in the trash is erased, the intent at the end.
 //!
-//! After a crash between 2 and 4 the intent is found in the [trash](super::trash): the history line is
+//! After a crash between 2 and 4 the intent is found in the trash: the history line is
 //! written if it is missing, and the directory erased. Each step can be repeated, so a [`Purge`] that
 //! failed goes on where it stopped.
 
