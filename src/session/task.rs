@@ -1,5 +1,6 @@
 //! The task that runs one session.
 
+mod ending;
 mod groups;
 mod opening;
 
@@ -16,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::command::{LogoutReply, SessionCommand, Stopped};
-use super::logout::{Logout, close};
 use super::machine::{Effect, Input, Machine, Moment, Origin};
 use super::narration;
 use super::settings::Settings;
@@ -25,12 +25,12 @@ use super::targets::Change;
 use crate::failpoint;
 use crate::message_id;
 use crate::protocol::{
-    Account, EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status,
-    TargetEdit, UserId,
+    EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, TargetEdit,
+    UserId,
 };
 use crate::store::{Desired, History, Purge, Record, Store};
 use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Remains, Scope};
-use opening::{finish, gone, maybe, opened};
+use opening::{maybe, opened};
 
 /// Tells what happened to a session, and its status after it.
 pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
@@ -432,111 +432,6 @@ impl Task {
             Err(Failure::new(FailureCode::StoreFailed, message))
         }
     }
-
-    /// The logout, all of it. `Ok`: nothing is left, and the history says so.
-    async fn log_out(&mut self, unlink: bool) -> Result<(), String> {
-        self.forget_link();
-        self.nothing_remains().await?;
-        let within = self.seat.settings.borrow().unlink_timeout;
-        let late = self.paired_just_now().await;
-        let unlink = unlink || late.is_some();
-        if let Some(account) = late {
-            self.machine.paired_too_late(account);
-        }
-        let Some(decided) = self.machine.intent() else {
-            return Err("no logout was decided".to_owned());
-        };
-        let logout = Logout {
-            store: &self.seat.store,
-            gateway: &self.seat.gateway,
-            history: &self.seat.history,
-            auth_db: self.seat.store.auth_db(&self.seat.user),
-            scope: Scope::new(self.seat.span.clone(), self.seat.remains.clone()),
-            was_paired: decided.account.is_some(),
-        };
-        if unlink {
-            let unlinked = logout.unlink(&mut self.link, within).await;
-            self.machine.unlinked(unlinked);
-        }
-        close(&mut self.link, false).await?;
-        // An opening for the unlink may have run out of time, and may have begun something.
-        logout.scope.cancel();
-        gone(&self.seat.remains).await?;
-        let Some(intent) = self.machine.intent().cloned() else {
-            return Err("no logout was decided".to_owned());
-        };
-        let entry = logout.purge(&mut self.purge, &intent).await?;
-        self.gone = Some(entry);
-        Ok(())
-    }
-
-    /// The account of a pairing that has succeeded on the phone, where the session was to be removed before
-    /// it was told. The phone lists the device, so it is to be unlinked: what that takes is written.
-    async fn paired_just_now(&mut self) -> Option<Account> {
-        let link = self.link.as_ref().filter(|_| !self.machine.is_paired())?;
-        let account = link.account()?;
-        link.flush().await;
-        Some(account)
-    }
-
-    // ---- ends -----------------------------------------------------------------------------------
-
-    fn logged_out(mut self, entry: HistoryEntry) -> Outcome {
-        self.refuse_code(false, None, &format!("the pairing ended ({})", entry.cause));
-        let mut waiters = std::mem::take(&mut self.logout_waiters);
-        let mut left = Vec::new();
-        for command in self.seat.drain() {
-            match command {
-                // Twice at once: both asked for the same, and it is done.
-                SessionCommand::ForceLogout { reply, .. } => waiters.push(reply),
-                other => left.push(other),
-            }
-        }
-        Outcome {
-            ended: Ended::LoggedOut {
-                entry: Box::new(entry),
-                waiters,
-                stopped: std::mem::take(&mut self.stop_waiters),
-            },
-            left,
-        }
-    }
-
-    async fn stop(mut self) -> Outcome {
-        self.close_link().await;
-        let _ = self.nothing_remains().await;
-        if !matches!(
-            self.machine.phase(),
-            Phase::StoreCorrupt | Phase::PurgeFailed
-        ) {
-            let record = self.machine.record().clone();
-            if let Err(failure) = self.save(record).await {
-                tracing::error!(message_id = message_id::STORE_FAILED, "{}", failure.message);
-            }
-        }
-        Outcome {
-            ended: Ended::Stopped,
-            left: Vec::new(),
-        }
-    }
-}
-
-impl Drop for Task {
-    /// A task that is ended by force, or panics, closes nothing: its link is left to be closed, and
-    /// whoever comes after waits for that.
-    fn drop(&mut self) {
-        self.forget_link();
-        let (given_up, mut link) = (self.given_up.take(), self.link.take());
-        if given_up.is_none() && link.is_none() {
-            return;
-        }
-        self.seat.remains.leave(async move {
-            if let Some(given_up) = given_up {
-                finish(given_up).await;
-            }
-            let _ = close(&mut link, false).await;
-        });
-    }
 }
 
 async fn next(events: &mut Option<mpsc::UnboundedReceiver<LinkEvent>>) -> Option<LinkEvent> {
@@ -564,23 +459,6 @@ async fn turn_over(until: Option<Instant>) {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,
     }
-}
-
-fn ask_failure(user: &UserId, error: &AskError) -> Failure {
-    let code = match error {
-        AskError::NotConnected => FailureCode::NotOnline,
-        AskError::Timeout => FailureCode::DeadlineExceeded,
-        AskError::RateLimited { .. } => FailureCode::RateLimited,
-        _ => FailureCode::Refused,
-    };
-    let mut failure = Failure::new(
-        code,
-        format!("WhatsApp could not be asked for the groups of {user}: {error}. Try again"),
-    );
-    if let AskError::RateLimited { retry_after } = error {
-        failure.retry_after = retry_after.map(|wait| wait.as_secs().max(1));
-    }
-    failure
 }
 
 #[allow(

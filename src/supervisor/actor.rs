@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -14,14 +13,13 @@ use tracing::Instrument;
 
 use super::birth::{Birth, Life, live};
 use super::caller::Caller;
+use super::failed::{lost_entry, panic_message, unheard_status};
 use super::narration;
+use super::refusal::{not_found, refuse, refuse_all};
 use super::restore::Restored;
 use super::{Shared, Supervisor};
 use crate::failpoint;
-use crate::protocol::{
-    Cause, EventKind, Failure, FailureCode, HistoryEntry, Phase, PhoneNumber, Removed, Status,
-    Unlink, UserId,
-};
+use crate::protocol::{EventKind, Failure, FailureCode, HistoryEntry, PhoneNumber, UserId};
 use crate::session::{Ended, Outcome, Report, Seat, SessionCommand, answer};
 use crate::whatsapp::{Gateway, Remains};
 
@@ -483,98 +481,4 @@ impl Actor {
     fn not_found(&self, user: &UserId, caller: Caller) -> Failure {
         not_found(&self.shared, user, caller)
     }
-}
-
-/// The failure for a user without a session, with how the last one ended.
-pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failure {
-    let message = format!("{user} has no session. `wactl connect {user}` begins one");
-    let mut failure = Failure::new(FailureCode::NotFound, message);
-    let history = shared
-        .history
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    let last = history
-        .newest_first()
-        .find(|entry| entry.user == *user && caller.may_see(entry.owner));
-    failure.last_logout = last.cloned().map(Box::new);
-    failure
-}
-
-/// Answers a command with a failure.
-fn refuse(command: SessionCommand, failure: &Failure) {
-    let failure = failure.clone();
-    match command {
-        SessionCommand::Connect { reply, .. } => drop(reply.send(Err(failure))),
-        SessionCommand::Disconnect { reply, .. } => drop(reply.send(Err(failure))),
-        SessionCommand::ForceLogout { reply, .. } => drop(reply.send(Err(failure))),
-        SessionCommand::Groups { reply } => drop(reply.send(Err(failure))),
-        SessionCommand::Targets { reply, .. } => drop(reply.send(Err(failure))),
-        SessionCommand::Panic => {}
-    }
-}
-
-fn refuse_all(mut seat: Seat, failure: &Failure) {
-    for command in seat.drain() {
-        refuse(command, failure);
-    }
-}
-
-/// What is told of a session whose task failed before it could tell anything itself.
-fn unheard_status(
-    user: &UserId,
-    owner: u32,
-    known: Option<Status>,
-    error: &str,
-    now: Timestamp,
-    retry_at: Timestamp,
-) -> Status {
-    let (account, targets, last_activity) = match known {
-        Some(known) => (known.account, known.targets, known.last_activity),
-        None => (None, Vec::new(), None),
-    };
-    Status {
-        user: user.clone(),
-        phase: Phase::BackingOff,
-        since: now,
-        next_action: format!(
-            "Wait: it begins again by itself; `wactl connect {user}` tries at once. The daemon's log says where it failed."
-        ),
-        owner,
-        account,
-        connecting: None,
-        qr: None,
-        pair_code: None,
-        retry_at: Some(retry_at),
-        held_until: None,
-        reason: Some(Cause::TaskFailed),
-        error: Some(error.to_owned()),
-        targets,
-        last_activity,
-    }
-}
-
-/// What is said of a session whose directory vanished without a line in the history: somebody removed
-/// it by hand.
-fn lost_entry(user: &UserId, owner: u32) -> HistoryEntry {
-    HistoryEntry {
-        at: Timestamp::now(),
-        user: user.clone(),
-        cause: Cause::TaskFailed,
-        account: None,
-        owner,
-        requested_by: None,
-        unlink: Unlink::Unreachable,
-        removed: Removed::default(),
-        text: None,
-        appeal_token: None,
-    }
-}
-
-fn panic_message(error: JoinError) -> String {
-    let payload = error.into_panic();
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a panic without a message".to_owned())
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::actor::{Absent, Delivery, Order, not_found};
+use super::actor::{Absent, Delivery, Order};
+use super::refusal::not_found;
 use super::{Caller, Supervisor, page};
 use crate::protocol::{
     Answer, Command, DEFAULT_HISTORY, Failure, FailureCode, Group, HistoryPage, LogoutReport,

@@ -13,8 +13,10 @@ mod board;
 mod caller;
 mod census;
 mod execute;
+mod failed;
 mod narration;
 mod page;
+mod refusal;
 mod restore;
 mod watcher;
 

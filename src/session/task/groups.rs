@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::super::machine::{Effect, Input};
 use super::super::targets::{self, Change};
-use super::{Checked, Task, ask_failure};
-use crate::protocol::{Failure, FailureCode, Group, GroupJid, Phase, TargetEdit};
+use super::{Checked, Task};
+use crate::protocol::{Failure, FailureCode, Group, GroupJid, Phase, TargetEdit, UserId};
 use crate::whatsapp::{AskError, Link};
 
 impl Task {
@@ -141,4 +141,21 @@ impl Task {
         }
         Ok(targets)
     }
+}
+
+fn ask_failure(user: &UserId, error: &AskError) -> Failure {
+    let code = match error {
+        AskError::NotConnected => FailureCode::NotOnline,
+        AskError::Timeout => FailureCode::DeadlineExceeded,
+        AskError::RateLimited { .. } => FailureCode::RateLimited,
+        _ => FailureCode::Refused,
+    };
+    let mut failure = Failure::new(
+        code,
+        format!("WhatsApp could not be asked for the groups of {user}: {error}. Try again"),
+    );
+    if let AskError::RateLimited { retry_after } = error {
+        failure.retry_after = retry_after.map(|wait| wait.as_secs().max(1));
+    }
+    failure
 }

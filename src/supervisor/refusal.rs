@@ -1,0 +1,42 @@
+//! Commands that are answered without a session's task.
+
+use std::sync::PoisonError;
+
+use super::Shared;
+use super::caller::Caller;
+use crate::protocol::{Failure, FailureCode, UserId};
+use crate::session::{Seat, SessionCommand};
+
+/// The failure for a user without a session, with how the last one ended.
+pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failure {
+    let message = format!("{user} has no session. `wactl connect {user}` begins one");
+    let mut failure = Failure::new(FailureCode::NotFound, message);
+    let history = shared
+        .history
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let last = history
+        .newest_first()
+        .find(|entry| entry.user == *user && caller.may_see(entry.owner));
+    failure.last_logout = last.cloned().map(Box::new);
+    failure
+}
+
+/// Answers a command with a failure.
+pub(super) fn refuse(command: SessionCommand, failure: &Failure) {
+    let failure = failure.clone();
+    match command {
+        SessionCommand::Connect { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::Disconnect { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::ForceLogout { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::Groups { reply } => drop(reply.send(Err(failure))),
+        SessionCommand::Targets { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::Panic => {}
+    }
+}
+
+pub(super) fn refuse_all(mut seat: Seat, failure: &Failure) {
+    for command in seat.drain() {
+        refuse(command, failure);
+    }
+}
