@@ -64,13 +64,13 @@ fn withstand(chosen: impl Fn(&str) -> bool) {
         if told.is_empty() {
             "killed".clone_into(&mut told);
         }
-        let attacked = prober.after(Duration::ZERO);
+        let during = prober.after(Duration::ZERO);
         let after = Held::settled(pid, &before);
         let row = Row {
             what,
             told: &told,
             calm,
-            attacked,
+            during,
             before,
             after,
         };
@@ -176,7 +176,7 @@ struct Row<'a> {
     what: &'a str,
     told: &'a str,
     calm: Probed,
-    attacked: Probed,
+    during: Probed,
     before: Held,
     after: Held,
 }
@@ -185,10 +185,10 @@ impl Row<'_> {
     const HEAD: &'static str = "| attack | answered | ping p50/p99 before, ms | during | connect and ping p50/p99 during, ms | RSS before, most, after, MiB | files before/after |\n|---|---|---|---|---|---|---|";
 
     fn judge(&self, answer: &str) -> Result<(), String> {
-        let slowest = percent(&self.attacked.pings, 99);
-        let knock = percent(&self.attacked.knocks, 99);
+        let slowest = percent(&self.during.pings, 99);
+        let knock = percent(&self.during.knocks, 99);
         let left = self.after.rss_kib.saturating_sub(self.before.rss_kib);
-        let taken = self.attacked.most_kib.saturating_sub(self.before.rss_kib);
+        let taken = self.during.most_kib.saturating_sub(self.before.rss_kib);
         let checks = [
             (
                 self.told.contains(answer),
@@ -226,12 +226,12 @@ impl std::fmt::Display for Row<'_> {
             self.told,
             ms(&self.calm.pings, 50),
             ms(&self.calm.pings, 99),
-            ms(&self.attacked.pings, 50),
-            ms(&self.attacked.pings, 99),
-            ms(&self.attacked.knocks, 50),
-            ms(&self.attacked.knocks, 99),
+            ms(&self.during.pings, 50),
+            ms(&self.during.pings, 99),
+            ms(&self.during.knocks, 50),
+            ms(&self.during.knocks, 99),
             mib(self.before.rss_kib),
-            mib(self.attacked.most_kib),
+            mib(self.during.most_kib),
             mib(self.after.rss_kib),
             self.before.files,
             self.after.files,

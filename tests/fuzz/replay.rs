@@ -1,6 +1,8 @@
 //! A bounded run of what the fuzzer does, on any toolchain: everything in the corpus, changes of it, and
 //! bytes at random.
 
+// The bodies of a fuzzer's targets fail as tests do.
+#[allow(clippy::panic)]
 mod bodies;
 #[cfg(feature = "simulator")]
 mod conversation;
@@ -45,7 +47,9 @@ fn changed(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
 
 fn play(target: &str, cases: u32, body: impl Fn(&[u8])) {
     let seeds = corpus(target);
-    seeds.iter().for_each(|bytes| body(bytes));
+    for bytes in &seeds {
+        body(bytes);
+    }
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         cases,
         // What fails is kept by hand: as a file in the corpus.
