@@ -20,7 +20,7 @@ fn open_house(more: &str) -> (Home, Running) {
     let home = Home::new();
     home.configure(&format!("{OPEN}{more}"));
     let running = home.start();
-    let directory = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
+    let directory = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(home.path("run"), directory).expect("a mode");
     (home, running)
 }

@@ -1,7 +1,7 @@
 //! The real `wasessiond`, as a process: how it starts, refuses to start, reloads, stops, and talks
 //! to systemd. Each test has its own directory and its own daemon.
 #![cfg(feature = "daemon")]
-// Helpers of tests fail as tests do.
+// Helpers of tests fail as tests do, and say what could not be tested.
 #![allow(clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 mod abuse;
