@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 use super::super::STOP_GRACE;
 use crate::daemon::bench::{Bench, Client, SOMEBODY};
 use crate::protocol::codec::Encoding;
-use crate::protocol::{Answer, Command, Failure, FailureCode, Message, Reply};
+use crate::protocol::{Answer, Command, Failure, FailureCode, Reply};
 
 #[tokio::test(start_paused = true)]
 async fn requests_may_be_pipelined() {
@@ -224,6 +224,8 @@ async fn info_says_what_runs() {
 #[cfg(feature = "simulator")]
 #[tokio::test]
 async fn a_client_that_vanishes_stops_no_logout() {
+    use crate::protocol::Message;
+
     let bench = Bench::new().await;
     let user = "alice".to_owned();
     let mut client = bench.client(0, Encoding::Bincode).await;
