@@ -1,7 +1,7 @@
 //! The logout: unlink, close, wait until nothing can write, rename, write the history, erase.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -52,7 +52,7 @@ impl From<Ending> for Unlinked {
 pub(super) struct Logout<'a> {
     pub(super) store: &'a Store,
     pub(super) gateway: &'a Gateway,
-    pub(super) history: &'a Arc<Mutex<History>>,
+    pub(super) history: &'a Arc<History>,
     pub(super) auth_db: PathBuf,
     pub(super) scope: Scope,
     /// Whether the record names an account.
@@ -167,7 +167,7 @@ impl Logout<'_> {
 fn carry_out(
     purge: &mut Purge,
     intent: &Intent,
-    history: &Mutex<History>,
+    history: &History,
 ) -> Result<HistoryEntry, String> {
     let removed = purge.commit(intent).map_err(|e| e.to_string())?;
     let entry = intent.entry(removed);

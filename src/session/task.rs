@@ -7,7 +7,7 @@ mod opening;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -44,7 +44,7 @@ pub struct Seat {
     /// The way to WhatsApp.
     pub gateway: Gateway,
     /// Where ended sessions are written.
-    pub history: Arc<Mutex<History>>,
+    pub history: Arc<History>,
     /// The configuration, as it is now and as it changes.
     pub settings: watch::Receiver<Settings>,
     /// The time of day.

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,16 +21,38 @@ const SHORTENING: Replacing = Replacing {
     sync_dir: Step::ShortenSyncDir,
 };
 
-/// The ended sessions, newest last, in memory and on the disk.
+/// The ended sessions, in memory and on the disk. Reading does not wait for a write, which lasts as long
+/// as the disk wants.
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,
-    limit: usize,
-    lines: VecDeque<Kept>,
+    /// Held for as long as a write takes.
+    file: Mutex<OnDisk>,
+    /// Held for moments.
+    memory: RwLock<InMemory>,
+}
+
+#[derive(Debug)]
+struct OnDisk {
     /// Lines in the file; it is rewritten when they are twice the limit.
-    on_disk: usize,
+    lines: usize,
     /// Whether the file's own name is durable.
     is_named: bool,
+}
+
+#[derive(Debug)]
+struct InMemory {
+    limit: usize,
+    /// Newest last.
+    lines: VecDeque<Kept>,
+}
+
+impl InMemory {
+    fn trim(&mut self) {
+        while self.lines.len() > self.limit {
+            self.lines.pop_front();
+        }
+    }
 }
 
 /// A line of the file.
@@ -80,23 +103,29 @@ impl History {
                 Err(_) => Kept::Strange(line.to_owned()),
             })
             .collect();
-        let mut history = Self {
-            path: path.to_owned(),
-            limit: limit.max(1),
-            on_disk: lines.len(),
+        let file = OnDisk {
+            lines: lines.len(),
             is_named: !text.is_empty(),
+        };
+        let mut memory = InMemory {
+            limit: limit.max(1),
             lines,
         };
-        history.trim();
-        Ok(history)
+        memory.trim();
+        Ok(Self {
+            path: path.to_owned(),
+            file: Mutex::new(file),
+            memory: RwLock::new(memory),
+        })
     }
 
     /// Adds an entry, durably. A purge that is already in it is not added again.
     ///
     /// # Errors
     /// [`StoreError::Io`]; the entry is then not in it.
-    pub fn append(&mut self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
-        if self.contains(id) {
+    pub fn append(&self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
+        let mut on_disk = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.read().contains(id) {
             return Ok(());
         }
         let line = Line {
@@ -111,64 +140,40 @@ impl History {
             .open(&self.path)
             .map_err(|e| StoreError::io("open", &self.path, e))?;
         // The name first: a line whose file could not be made durable would be written again.
-        if !self.is_named {
+        if !on_disk.is_named {
             durable::sync_dir(durable::parent(&self.path), Step::HistorySyncDir)?;
-            self.is_named = true;
+            on_disk.is_named = true;
         }
         write_synced(&file, text.as_bytes()).map_err(|e| StoreError::io("write", &self.path, e))?;
-        self.lines.push_back(Kept::Line(Box::new(line)));
-        self.on_disk += 1;
-        self.trim();
-        if self.on_disk > self.limit * 2
-            && let Err(e) = self.shorten()
-        {
+        on_disk.lines += 1;
+        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        memory.lines.push_back(Kept::Line(Box::new(line)));
+        memory.trim();
+        let too_long = on_disk.lines > memory.limit * 2;
+        drop(memory);
+        if too_long && let Err(e) = self.shorten(&mut on_disk) {
             // The entry is durable; the file is shortened after the next one.
             tracing::warn!("the history could not be shortened: {e}");
         }
         Ok(())
     }
 
-    /// Whether the entry of this purge is in it.
-    #[must_use]
-    pub fn contains(&self, id: &str) -> bool {
-        let mut known = self.lines.iter().rev().filter_map(Kept::known);
-        known.any(|line| line.id == id)
-    }
-
-    /// The entries, newest first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &HistoryEntry> {
-        let known = self.lines.iter().rev().filter_map(Kept::known);
-        known.map(|line| &line.entry)
-    }
-
-    /// The entries older than the one of this purge, newest first, each with the id of its purge;
-    /// `None`: all. What was forgotten has nothing older than it.
-    pub fn before(&self, id: Option<&str>) -> impl Iterator<Item = (&str, &HistoryEntry)> {
-        let end = id.map_or(self.lines.len(), |id| {
-            self.lines
-                .iter()
-                .rposition(|kept| kept.known().is_some_and(|line| line.id == id))
-                .unwrap_or(0)
-        });
-        let older = self.lines.range(..end).rev().filter_map(Kept::known);
-        older.map(|line| (line.id.as_str(), &line.entry))
+    /// What is in it now. Whoever holds this holds up the next entry: it is for moments.
+    pub fn read(&self) -> Entries<'_> {
+        Entries(self.memory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Changes how many entries are kept.
-    pub fn set_limit(&mut self, limit: usize) {
-        self.limit = limit.max(1);
-        self.trim();
+    pub fn set_limit(&self, limit: usize) {
+        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        memory.limit = limit.max(1);
+        memory.trim();
     }
 
-    fn trim(&mut self) {
-        while self.lines.len() > self.limit {
-            self.lines.pop_front();
-        }
-    }
-
-    fn shorten(&mut self) -> Result<(), StoreError> {
+    fn shorten(&self, on_disk: &mut OnDisk) -> Result<(), StoreError> {
         let mut text = String::new();
-        for kept in &self.lines {
+        let mut lines = 0;
+        for kept in &self.read().0.lines {
             match kept {
                 Kept::Line(line) => text.push_str(&self.text(line)?),
                 Kept::Strange(line) => {
@@ -176,9 +181,10 @@ impl History {
                     text.push('\n');
                 }
             }
+            lines += 1;
         }
         durable::replace(&self.path, text.as_bytes(), &SHORTENING)?;
-        self.on_disk = self.lines.len();
+        on_disk.lines = lines;
         Ok(())
     }
 
@@ -187,6 +193,36 @@ impl History {
             .map_err(|e| StoreError::corrupt(&self.path, format!("it cannot be written: {e}")))?;
         text.push('\n');
         Ok(text)
+    }
+}
+
+/// The entries of a history at one moment.
+pub struct Entries<'a>(RwLockReadGuard<'a, InMemory>);
+
+impl Entries<'_> {
+    /// Whether the entry of this purge is there.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.before(None).any(|(known, _)| known == id)
+    }
+
+    /// The entries, newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &HistoryEntry> {
+        self.before(None).map(|(_, entry)| entry)
+    }
+
+    /// The entries older than the one of this purge, newest first, each with the id of its purge;
+    /// `None`: all. What was forgotten has nothing older than it.
+    pub fn before(&self, id: Option<&str>) -> impl Iterator<Item = (&str, &HistoryEntry)> {
+        let lines = &self.0.lines;
+        let end = id.map_or(lines.len(), |id| {
+            lines
+                .iter()
+                .rposition(|kept| kept.known().is_some_and(|line| line.id == id))
+                .unwrap_or(0)
+        });
+        let older = lines.range(..end).rev().filter_map(Kept::known);
+        older.map(|line| (line.id.as_str(), &line.entry))
     }
 }
 
@@ -237,29 +273,33 @@ mod tests {
     }
 
     fn users(history: &History) -> Vec<String> {
-        history.newest_first().map(|e| e.user.to_string()).collect()
+        history
+            .read()
+            .newest_first()
+            .map(|e| e.user.to_string())
+            .collect()
     }
 
     #[test]
     fn entries_come_back_newest_first_and_once() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("history.jsonl");
-        let mut history = History::open(&path, 10).expect("open");
+        let history = History::open(&path, 10).expect("open");
         for (id, user) in [("1", "a"), ("2", "b"), ("2", "b")] {
             history.append(id, &entry(user)).expect("append");
         }
         assert_eq!(users(&history), ["b", "a"]);
         let again = History::open(&path, 10).expect("open again");
         assert_eq!(users(&again), ["b", "a"]);
-        assert_eq!(again.newest_first().next(), Some(&entry("b")));
-        assert!(again.contains("1") && !again.contains("3"));
+        assert_eq!(again.read().newest_first().next(), Some(&entry("b")));
+        assert!(again.read().contains("1") && !again.read().contains("3"));
     }
 
     #[test]
     fn it_is_bounded_in_memory_and_on_the_disk() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("history.jsonl");
-        let mut history = History::open(&path, 3).expect("open");
+        let history = History::open(&path, 3).expect("open");
         for n in 0..20 {
             history
                 .append(&n.to_string(), &entry(&format!("u{n}")))
@@ -274,12 +314,12 @@ mod tests {
     fn a_torn_line_is_dropped_and_the_rest_kept() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("history.jsonl");
-        let mut history = History::open(&path, 10).expect("open");
+        let history = History::open(&path, 10).expect("open");
         history.append("1", &entry("a")).expect("append");
         let mut text = fs::read_to_string(&path).expect("read");
         text.push_str("{\"id\":\"2\",\"entry\":{\"at\":");
         fs::write(&path, text).expect("write");
-        let mut history = History::open(&path, 10).expect("open torn");
+        let history = History::open(&path, 10).expect("open torn");
         assert_eq!(users(&history), ["a"]);
         history.append("3", &entry("c")).expect("append");
         assert_eq!(users(&History::open(&path, 10).expect("again")), ["c", "a"]);
@@ -291,12 +331,14 @@ mod tests {
         let path = dir.path().join("history.jsonl");
         let newer = "{\"id\":\"9\",\"entry\":{\"cause\":\"of tomorrow\"}}";
         fs::write(&path, format!("{newer}\n")).expect("write");
-        let mut history = History::open(&path, 4).expect("open");
+        let history = History::open(&path, 4).expect("open");
         for n in 0..3 {
             history.append(&n.to_string(), &entry("a")).expect("append");
         }
         assert_eq!(users(&history), ["a", "a", "a"]);
-        history.shorten().expect("shorten");
+        history
+            .shorten(&mut history.file.lock().expect("free"))
+            .expect("shorten");
         let text = fs::read_to_string(&path).expect("read");
         assert_eq!(text.lines().next(), Some(newer));
         assert_eq!(text.lines().count(), 4);

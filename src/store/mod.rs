@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use error::StoreError;
-pub use history::History;
+pub use history::{Entries, History};
 pub use purge::{Intent, Purge, PurgeFailed};
 pub use record::{Desired, Hold, Record};
 pub use step::Step;

@@ -12,7 +12,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -181,11 +180,7 @@ impl Purge {
     ///
     /// # Errors
     /// [`PurgeFailed`]: the session is gone, but files of it are left in the trash.
-    pub fn conclude(
-        &self,
-        entry: &HistoryEntry,
-        history: &Mutex<History>,
-    ) -> Result<(), PurgeFailed> {
+    pub fn conclude(&self, entry: &HistoryEntry, history: &History) -> Result<(), PurgeFailed> {
         match &self.moved {
             Some(dir) => trash::conclude(dir, &self.id, entry, history),
             None => Ok(()),
@@ -240,8 +235,8 @@ mod tests {
         (store, alice)
     }
 
-    fn history(root: &Path) -> Mutex<History> {
-        Mutex::new(History::open(&root.join("history.jsonl"), 9).expect("history"))
+    fn history(root: &Path) -> History {
+        History::open(&root.join("history.jsonl"), 9).expect("history")
     }
 
     fn names(dir: &Path) -> Vec<String> {
@@ -267,8 +262,7 @@ mod tests {
         let entry = intent(&alice).entry(removed);
         purge.conclude(&entry, &history).expect("conclude");
         purge.conclude(&entry, &history).expect("again");
-        let history = history.into_inner().expect("no panic");
-        assert_eq!(history.newest_first().collect::<Vec<_>>(), [&entry]);
+        assert_eq!(history.read().newest_first().collect::<Vec<_>>(), [&entry]);
         assert_eq!(names(&dir.path().join("trash")), Vec::<String>::new());
     }
 
@@ -346,7 +340,7 @@ mod tests {
         let mut purge = store.purge(&alice);
         let removed = purge.commit(&intent(&alice)).expect("commit");
         let entry = intent(&alice).entry(removed);
-        let broken = Mutex::new(History::open(&dir.path().join("no/where"), 9).expect("history"));
+        let broken = History::open(&dir.path().join("no/where"), 9).expect("history");
         let failed = purge.conclude(&entry, &broken).expect_err("no history");
         assert!(failed.to_string().contains("no/where"), "{failed}");
         // What takes room is gone; what tells whose session it was is not.

@@ -7,7 +7,6 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 
@@ -33,7 +32,7 @@ impl Leftover {
     ///
     /// # Errors
     /// [`PurgeFailed`]: it is still there, at least in part. It can be called again.
-    pub fn conclude(&self, history: &Mutex<History>) -> Result<(), PurgeFailed> {
+    pub fn conclude(&self, history: &History) -> Result<(), PurgeFailed> {
         match &self.entry {
             Some(entry) => conclude(&self.dir, &self.id, entry, history),
             None => erase(&self.dir),
@@ -109,17 +108,13 @@ pub(super) fn conclude(
     dir: &Path,
     id: &str,
     entry: &HistoryEntry,
-    history: &Mutex<History>,
+    history: &History,
 ) -> Result<(), PurgeFailed> {
-    let note = || {
-        let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.append(id, entry)
-    };
-    if note().is_err() {
+    if history.append(id, entry).is_err() {
         // On a full disk, erasing makes the room that the line needs. What the line says stays in the
         // trash until it is durable.
         make_room(dir)?;
-        note().map_err(|e| left(dir, e))?;
+        history.append(id, entry).map_err(|e| left(dir, e))?;
     }
     erase(dir)
 }

@@ -386,11 +386,7 @@ impl Actor {
     }
 
     fn last_entry(&self, user: &UserId) -> Option<HistoryEntry> {
-        let history = self
-            .shared
-            .history
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let history = self.shared.history.read();
         history
             .newest_first()
             .find(|entry| entry.user == *user)

@@ -203,7 +203,7 @@ impl Supervisor {
                 next: None,
             }));
         }
-        let history = self.lock_history();
+        let history = self.shared.history.read();
         let entries = history
             .before(before)
             .filter(|(_, entry)| caller.may_see(entry.owner))

@@ -25,7 +25,7 @@ mod tests;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -78,7 +78,7 @@ impl FirstWords {
 struct Shared {
     store: Store,
     board: Arc<Board>,
-    history: Arc<Mutex<History>>,
+    history: Arc<History>,
     settings: watch::Sender<Settings>,
     orders: mpsc::Sender<Order>,
     stop: CancellationToken,
@@ -212,7 +212,7 @@ impl Supervisor {
 
     /// Changes the settings of running sessions and of those to come.
     pub fn configure(&self, settings: Settings) {
-        self.lock_history().set_limit(settings.history_limit);
+        self.shared.history.set_limit(settings.history_limit);
         self.shared.settings.send_if_modified(|present| {
             let differs = *present != settings;
             *present = settings;
@@ -267,15 +267,8 @@ impl Supervisor {
     /// For tests: as if this session had ended.
     #[cfg(test)]
     pub(crate) fn pretend_ended(&self, id: &str, entry: &crate::protocol::HistoryEntry) {
-        let appended = self.lock_history().append(id, entry);
+        let appended = self.shared.history.append(id, entry);
         appended.expect("it is written");
-    }
-
-    fn lock_history(&self) -> std::sync::MutexGuard<'_, History> {
-        self.shared
-            .history
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn stopping() -> Failure {

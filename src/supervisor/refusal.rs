@@ -1,7 +1,5 @@
 //! Commands that are answered without a session's task.
 
-use std::sync::PoisonError;
-
 use super::Shared;
 use super::caller::Caller;
 use crate::protocol::{Failure, FailureCode, UserId};
@@ -11,10 +9,7 @@ use crate::session::{Seat, SessionCommand};
 pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failure {
     let message = format!("{user} has no session. `wactl connect {user}` begins one");
     let mut failure = Failure::new(FailureCode::NotFound, message);
-    let history = shared
-        .history
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let history = shared.history.read();
     let last = history
         .newest_first()
         .find(|entry| entry.user == *user && caller.may_see(entry.owner));

@@ -1,6 +1,6 @@
 //! The start: finishes purges that a crash interrupted, and reads what sessions there are.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::narration;
@@ -21,7 +21,7 @@ pub(super) struct Restored {
 /// What the start found.
 pub(super) struct Start {
     pub(super) sessions: Vec<Restored>,
-    pub(super) history: Arc<Mutex<History>>,
+    pub(super) history: Arc<History>,
     /// Purges that could not be finished yet.
     pub(super) unfinished: Vec<Leftover>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Start {
 pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, StoreError> {
     let store = store.clone();
     let work = tokio::task::spawn_blocking(move || {
-        let history = Arc::new(Mutex::new(store.history(history_limit)?));
+        let history = Arc::new(store.history(history_limit)?);
         let unfinished = finish(store.leftovers()?, &history);
         Ok(Start {
             sessions: sessions(&store)?,
@@ -47,7 +47,7 @@ pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, S
 
 /// What is in the trash was committed: its line is written if the crash came before, and it is erased.
 /// Returns what could not be finished.
-pub(super) fn finish(left: Vec<Leftover>, history: &Mutex<History>) -> Vec<Leftover> {
+pub(super) fn finish(left: Vec<Leftover>, history: &History) -> Vec<Leftover> {
     let mut unfinished = Vec::new();
     for left in left {
         match left.conclude(history) {
@@ -71,7 +71,7 @@ pub(super) fn finish(left: Vec<Leftover>, history: &Mutex<History>) -> Vec<Lefto
 }
 
 /// Tries again, at longer and longer intervals, until nothing is left of sessions that are gone.
-pub(super) async fn keep_finishing(mut left: Vec<Leftover>, history: Arc<Mutex<History>>) {
+pub(super) async fn keep_finishing(mut left: Vec<Leftover>, history: Arc<History>) {
     let mut pause = FIRST_PAUSE;
     while !left.is_empty() {
         tokio::time::sleep(pause).await;

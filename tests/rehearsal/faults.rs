@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
-use wasessiond::client::ClientError;
+use wasessiond::client::{Client, ClientError, Options};
 use wasessiond::protocol::{Cause, FailureCode, Phase, Unlink};
 use wasessiond::store::Step;
 
@@ -155,6 +155,40 @@ async fn what_a_start_cannot_finish_is_finished_later_and_stops_nobody() {
     }
     let history = stage.client.history(Some("alice"), None).await;
     assert_eq!(history.expect("history")[0].cause, Cause::Replaced);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_whose_disk_hangs_keeps_nobody_waiting_who_only_reads() {
+    let mut stage = Stage::set().await;
+    let device = stage.pair("alice", PHONE).await;
+    stage.pair("bob", "15550001002").await;
+    stage.stop();
+    stage.start_by(failing("history_sync:before=pause")).await;
+    stage.until("alice", Phase::Online).await;
+    stage.until("bob", Phase::Online).await;
+    stage.sim.replace(&device).await.expect("replace");
+    // Her line is written, and is being synced for ever: then nothing of the history is free that
+    // waits for the disk.
+    let history = stage.state().join("history.jsonl");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while fs::metadata(&history).map_or(0, |file| file.len()) == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "no line is written");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let socket = stage.daemon.as_ref().expect("it runs").socket.clone();
+    // More of them than the daemon has threads.
+    for _ in 0..8 {
+        let client = Client::connect(&socket, Options::default()).await;
+        let client = client.expect("join");
+        let refused = client.status("nobody").await;
+        assert_eq!(Stage::code(refused), FailureCode::NotFound);
+        let lines = client.history(None, None).await.expect("history");
+        assert_eq!(lines.len(), 0, "it is not durable yet");
+        client.ping().await.expect("ping");
+    }
+    let status = stage.client.status("bob").await.expect("status");
+    assert_eq!(status.phase, Phase::Online);
+    stage.kill();
 }
 
 // ---- real obstacles -------------------------------------------------------------------------------
