@@ -1,12 +1,8 @@
 //! The clients for other languages, each with its own tests, against the real daemon and the simulator.
 //!
-//! Needs the feature `simulator`, and an interpreter: without one it says loudly that nothing was tested.
-//! `tests/run.sh` runs this as a step of its own, so that what it says is seen.
+//! Needs the feature `simulator`, and an interpreter: without one it says that nothing was tested.
 
-#![allow(
-    clippy::print_stderr,
-    reason = "whoever runs this must see what was not tested"
-)]
+mod skipped;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,6 +10,8 @@ use std::time::Duration;
 
 use tokio::process::Command;
 use tokio::time::timeout;
+
+use skipped::skipped;
 
 /// How long all tests of one language may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -43,10 +41,7 @@ impl Interpreter {
             Err(_) => false,
         };
         if !there {
-            eprintln!(
-                "\nSKIPPED: {} is not tested here: there is no {}\n",
-                self.home, self.needs
-            );
+            skipped(&format!("{}: there is no {}", self.home, self.needs));
         }
         there
     }
@@ -91,7 +86,6 @@ fn root() -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a step of its own in tests/run.sh"]
 async fn python() {
     let python = Interpreter {
         name: "python3",
@@ -104,7 +98,6 @@ async fn python() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a step of its own in tests/run.sh"]
 async fn node() {
     let old = "process.exit(process.versions.node.split('.')[0] < 18 ? 1 : 0)";
     let node = Interpreter {

@@ -12,8 +12,8 @@ use crate::message_id;
 /// Refusals of the same thing to the same uid for the same reason are logged once in this time.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// How many different refusals are remembered. More than that at a time is a flood of another kind,
-/// and is logged as one.
+/// How many different refusals are remembered. More than that in a minute is a flood of another kind:
+/// what is new in it is refused, and not logged.
 const REMEMBERED: usize = 1024;
 
 /// Logs refusals.

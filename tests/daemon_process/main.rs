@@ -14,6 +14,8 @@ mod neighbour;
 mod process;
 mod refusals;
 mod reload;
+#[path = "../skipped/mod.rs"]
+mod skipped;
 mod start;
 mod stop;
 mod systemd;

@@ -17,6 +17,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 
 use crate::attacks;
 use crate::process::{Client, DEADLINE, Home};
+use crate::skipped::skipped;
 
 const WHO: &str = "WASESSIOND_TEST_NEIGHBOUR";
 const SOCKET: &str = "WASESSIOND_TEST_SOCKET";
@@ -35,7 +36,7 @@ pub(crate) struct Neighbour {
 pub(crate) fn are_possible() -> bool {
     let possible = geteuid().is_root();
     if !possible {
-        eprintln!("NOT TESTED: only root can start processes of other users; run this as root");
+        skipped("only root can start processes of other users; run this as root");
     }
     possible
 }

@@ -12,6 +12,7 @@ use wasessiond::protocol::{Cause, FailureCode, Phase, Unlink};
 use wasessiond::store::Step;
 
 use crate::daemon::{Daemon, PROGRAM, failing};
+use crate::skipped::skipped;
 use crate::stage::{PATIENCE, PHONE, Stage};
 
 // ---- every step, made to fail ---------------------------------------------------------------------
@@ -194,8 +195,10 @@ async fn a_history_whose_disk_hangs_keeps_nobody_waiting_who_only_reads() {
 // ---- real obstacles -------------------------------------------------------------------------------
 
 /// Root can put these in the way; others skip what needs them.
-fn skipped(what: &str, why: &dyn std::fmt::Display) {
-    eprintln!("SKIPPED: {what}: {why}. It needs root, and a file system that can do it");
+fn without(what: &str, why: &dyn std::fmt::Display) {
+    skipped(&format!(
+        "{what}: {why}. It needs root, and a file system that can do it"
+    ));
 }
 
 /// A small disk of its own under the state directory.
@@ -265,7 +268,7 @@ async fn an_immutable_directory_is_told_and_waited_for() {
     stage.pair("alice", PHONE).await;
     let dir = stage.session_dir("alice");
     if let Err(e) = set_immutable(&dir, true) {
-        return skipped("an immutable directory", &e);
+        return without("an immutable directory", &e);
     }
     until_it_goes(&mut stage, "sessions/alice", "not permitted", || {
         set_immutable(&dir, false).expect("let it go");
@@ -281,7 +284,7 @@ async fn something_mounted_in_a_directory_is_told_and_waited_for() {
     fs::create_dir(&inside).expect("mkdir");
     let disk = match Disk::mount(&inside) {
         Ok(disk) => disk,
-        Err(e) => return skipped("a mount", &e),
+        Err(e) => return without("a mount", &e),
     };
     // The mount moves with the directory: the session is gone, its erasing is not finished.
     let refused = stage.client.force_logout("alice").await;
@@ -328,7 +331,7 @@ async fn a_disk_that_is_read_only_is_told_at_the_start_and_costs_nothing() {
     let root = stage.state();
     let disk = match Disk::mount(&root) {
         Ok(disk) => disk,
-        Err(e) => return skipped("a read-only disk", &e),
+        Err(e) => return without("a read-only disk", &e),
     };
     stage.start().await;
     let device = stage.pair("alice", PHONE).await;
@@ -353,7 +356,7 @@ async fn a_full_disk_costs_no_credentials_and_stops_no_logout() {
     let root = stage.state();
     let disk = match Disk::mount(&root) {
         Ok(disk) => disk,
-        Err(e) => return skipped("a full disk", &e),
+        Err(e) => return without("a full disk", &e),
     };
     stage.start().await;
     let alice = stage.pair("alice", PHONE).await;

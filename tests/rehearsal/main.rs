@@ -32,6 +32,8 @@ mod samples;
 #[cfg(feature = "ctl")]
 mod secrets;
 mod signals;
+#[path = "../skipped/mod.rs"]
+mod skipped;
 mod stage;
 mod stuck;
 mod targets;

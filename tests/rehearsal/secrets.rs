@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::process::Command;
 
 use crate::daemon::PROGRAM;
+use crate::skipped::skipped;
 use crate::stage::Stage;
 use life::live;
 
@@ -41,9 +42,7 @@ async fn reach_no_log_line_and_nothing_that_is_shown_to_everybody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reach_no_entry_of_the_journal() {
     let Some(journal) = journal::Journal::open() else {
-        println!(
-            "skipped: this user may make no mount namespace, so the journal's socket is not ours"
-        );
+        skipped("the journal: this user may make no mount namespace, so its socket is not ours");
         return;
     };
     let mut stage = Stage::launch(TALKATIVE, journal.command()).await;

@@ -2,6 +2,7 @@
 
 use clap_complete::Shell;
 
+use crate::skipped::skipped;
 use crate::tree;
 
 fn script(shell: Shell, mut command: clap::Command, name: &str) -> String {
@@ -45,7 +46,7 @@ fn the_shells_can_read_them() {
                 .arg(&file)
                 .output();
             let Ok(read) = read else {
-                tree::skipped(&format!("{shell} is not here to read its completions"));
+                skipped(&format!("{shell} is not here to read its completions"));
                 break;
             };
             let told = String::from_utf8_lossy(&read.stderr);

@@ -11,4 +11,6 @@ mod completions;
 mod configuration;
 mod manual;
 mod package;
+#[path = "../skipped/mod.rs"]
+mod skipped;
 mod tree;

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use clap_mangen::Man;
 
+use crate::skipped::skipped;
 use crate::{configuration, tree};
 
 /// The beginning of every page. It has no date: it changes with the program, not with the day.
@@ -164,7 +165,7 @@ fn the_pages_are_clean() {
             .output();
         for (tool, ran) in [("mandoc", mandoc), ("groff", groff)] {
             let Ok(ran) = ran else {
-                tree::skipped(&format!("{tool} is not here to read {}", page.display()));
+                skipped(&format!("{tool} is not here to read {}", page.display()));
                 continue;
             };
             let told = [ran.stdout, ran.stderr].concat();

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use crate::skipped::skipped;
 use crate::tree;
 
 /// Everything a package holds. Manual pages are compressed by the packages' own tools.
@@ -195,7 +196,7 @@ fn debian_packages() -> Option<(TempDir, [PathBuf; 2])> {
         .args(["deb", "--version"])
         .output();
     if !asked.is_ok_and(|answer| answer.status.success()) || !has("dpkg-deb") {
-        tree::skipped("the Debian package is not tested: there is no cargo-deb or no dpkg here");
+        skipped("the Debian package is not tested: there is no cargo-deb or no dpkg here");
         return None;
     }
     let target = binaries();

@@ -1,7 +1,6 @@
 //! The source tree, and what it must hold.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 pub(crate) fn path(name: &str) -> PathBuf {
@@ -42,9 +41,4 @@ pub(crate) fn same(name: &str, made: &str) {
         line += 1;
     }
     panic!("{told}");
-}
-
-/// Tells of a test that cannot run here, also where the output of tests that pass is not shown.
-pub(crate) fn skipped(what: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }

@@ -12,6 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use tempfile::TempDir;
 
+use crate::skipped::skipped;
+
 /// Whatever does not happen within this time does not happen, on the busiest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -81,9 +83,7 @@ impl Lab {
         if let Some(why) = obstacle() {
             let test = std::thread::current();
             let name = test.name().unwrap_or("a test");
-            say(&format!(
-                "SKIPPED {name}: no systemd can be booted here: {why}"
-            ));
+            skipped(&format!("{name}: no systemd can be booted here: {why}"));
             return None;
         }
         let directory = tempfile::tempdir().expect("a directory");

@@ -15,6 +15,8 @@ mod life;
 mod network;
 mod reload;
 mod security;
+#[path = "../skipped/mod.rs"]
+mod skipped;
 mod stage;
 mod stop;
 mod user;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::lab::say;
+use crate::skipped::skipped;
 
 /// The exposure that `systemd-analyze security` sees in a unit, in tenths. `None`: it is not here.
 fn exposure(of: &str) -> Option<(u32, String)> {
@@ -17,7 +17,7 @@ fn exposure(of: &str) -> Option<(u32, String)> {
         .env("LANG", "C.UTF-8")
         .output();
     let Ok(analyzed) = analyzed else {
-        say("SKIPPED: the exposure is not measured: there is no systemd-analyze here");
+        skipped("the exposure is not measured: there is no systemd-analyze here");
         return None;
     };
     let report = String::from_utf8_lossy(&analyzed.stdout).into_owned();
