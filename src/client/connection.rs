@@ -143,6 +143,14 @@ impl Client {
         &self.connection.server
     }
 
+    /// Whether anything was answered on this connection. If not, and it ended with
+    /// [`FailureCode::Stopping`](crate::protocol::FailureCode::Stopping), the daemon has begun nothing
+    /// of what was asked: it can all be asked again.
+    #[must_use]
+    pub fn was_answered(&self) -> bool {
+        self.connection.router.was_answered()
+    }
+
     /// Sends a command and waits for its answer. There is a method for each command; a watch must be
     /// begun with [`Client::watch`], or its events are thrown away.
     ///

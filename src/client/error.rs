@@ -36,7 +36,9 @@ pub enum ClientError {
     /// The daemon answered that it cannot be done.
     #[error(transparent)]
     Failure(#[from] Failure),
-    /// The connection ended, and what the daemon said about it.
+    /// The connection ended, and what the daemon said about it. With
+    /// [`FailureCode::Stopping`](crate::protocol::FailureCode::Stopping), a request that gets this has
+    /// not been begun.
     #[error("the daemon closed the connection{}", Why(.0.as_ref()))]
     Closed(Option<Failure>),
     /// No answer in time. What was asked may still be done.

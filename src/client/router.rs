@@ -24,6 +24,7 @@ pub(super) struct Router {
 #[derive(Debug, Default)]
 struct State {
     last_id: u64,
+    answered: bool,
     pending: HashMap<u64, Pending>,
     feed: Weak<Feed>,
     end: Option<End>,
@@ -67,6 +68,11 @@ impl Router {
         })
     }
 
+    /// Whether any reply came.
+    pub(super) fn was_answered(&self) -> bool {
+        self.lock().answered
+    }
+
     /// Reads until the connection ends.
     pub(super) async fn run(
         &self,
@@ -108,6 +114,7 @@ impl Router {
                 "a reply to request {id}, which was never sent"
             )));
         }
+        state.answered = true;
         let Some(pending) = state.pending.remove(&id) else {
             // Its request was given up.
             return Ok(());

@@ -1,8 +1,12 @@
 //! For tests: the daemon's end of a connection, following a script, and things for it to say.
 
+use std::path::PathBuf;
+
 use futures_util::{SinkExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tempfile::TempDir;
+use tokio::io::{AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
+use tokio::net::UnixListener;
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
@@ -26,6 +30,38 @@ pub(crate) async fn connected(options: Options) -> (Client, Daemon) {
     let (ours, theirs) = duplex(1 << 16);
     let (client, daemon) = tokio::join!(Client::over(ours, options), Daemon::accept(theirs));
     (client.expect("the preface was answered"), daemon)
+}
+
+/// A real socket where daemons listen, one after the other.
+pub(crate) struct Host {
+    listener: UnixListener,
+    directory: TempDir,
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let listener = UnixListener::bind(directory.path().join("s")).expect("a socket");
+        Self {
+            listener,
+            directory,
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("s")
+    }
+
+    /// The daemon's end of the next connection.
+    pub(crate) async fn accept(&self) -> Daemon {
+        let (mut stream, _) = self.listener.accept().await.expect("a client");
+        let (ours, mut theirs) = duplex(1 << 16);
+        tokio::spawn(async move {
+            // However it ends, it has ended.
+            let _ = copy_bidirectional(&mut stream, &mut theirs).await;
+        });
+        Daemon::accept(ours).await
+    }
 }
 
 impl Daemon {

@@ -40,7 +40,7 @@ Environment:
   WASESSIOND_SOCKET  the daemon's socket
   NO_COLOR           no colours";
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(super) enum Command {
     /// Bring a session up: show QR codes until it is linked, and wait until it is online
     Connect(Connect),
@@ -72,13 +72,13 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct User {
     /// The user's id
     pub(super) user: UserId,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Connect {
     /// The user's id
     pub(super) user: UserId,
@@ -93,7 +93,7 @@ pub(super) struct Connect {
     pub(super) timeout: Option<Duration>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct ForceLogout {
     /// The user's id
     pub(super) user: UserId,
@@ -102,7 +102,7 @@ pub(super) struct ForceLogout {
     pub(super) yes: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Watch {
     /// The users' ids; none: everyone's sessions
     #[arg(value_name = "USER")]
@@ -113,7 +113,7 @@ pub(super) struct Watch {
     pub(super) since: Option<Since>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct History {
     /// The user's id; none: everyone's
     pub(super) user: Option<UserId>,
@@ -122,7 +122,7 @@ pub(super) struct History {
     pub(super) limit: Option<u32>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Qr {
     /// The user's id
     pub(super) user: UserId,
@@ -147,7 +147,7 @@ pub(super) enum QrFormat {
     Text,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Targets {
     /// The user's id
     pub(super) user: UserId,
@@ -155,7 +155,7 @@ pub(super) struct Targets {
     pub(super) edit: Edit,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[group(multiple = false)]
 pub(super) struct Edit {
     /// Exactly these groups

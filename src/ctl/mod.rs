@@ -26,15 +26,24 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
-use crate::client::{Client, Options, socket_path};
+use crate::client::{Client, ClientError, Options, socket_path};
+use crate::protocol::FailureCode;
 
 use arguments::{Cli, Command};
 use error::{Error, Problem};
 use exit::Exit;
 use terminal::Terminal;
+
+/// How long the daemon may take to answer the first time: as long as it takes it to stop and to start
+/// again, while systemd keeps its socket.
+const A_RESTART: Duration = Duration::from_secs(20);
+
+/// How often a command goes to the next daemon, because one stops.
+const RESTARTS: u32 = 3;
 
 /// Does what the command line says.
 #[must_use]
@@ -83,10 +92,23 @@ async fn run(command: Command, socket: &Path, terminal: &mut Terminal) -> Result
     }
     let options = Options {
         name: concat!("wactl/", env!("CARGO_PKG_VERSION")).to_owned(),
+        connect_timeout: A_RESTART,
         ..Options::default()
     };
-    let client = Client::connect(socket, options).await?;
-    perform(command, &client, socket, terminal).await
+    let mut restarts = 0;
+    loop {
+        let client = Client::connect(socket, options.clone()).await?;
+        let result = perform(command.clone(), &client, socket, terminal).await;
+        if !is_stopping(&result) || client.was_answered() || restarts == RESTARTS {
+            return result;
+        }
+        // Nothing of it was begun, and nothing was printed: the next daemon is asked, if there is one.
+        restarts += 1;
+    }
+}
+
+fn is_stopping(result: &Result<(), Error>) -> bool {
+    matches!(result, Err(Error::Client(ClientError::Closed(Some(why)))) if why.code == FailureCode::Stopping)
 }
 
 async fn perform(

@@ -59,7 +59,7 @@ pub enum FailureCode {
     RateLimited,
     /// It needs a session that is online, and this one is not.
     NotOnline,
-    /// It did not finish within its deadline. What was begun goes on.
+    /// It did not finish within its deadline, or before the connection ended. What was begun goes on.
     DeadlineExceeded,
     /// The data could not be removed: the message says what is left and why.
     PurgeFailed,
@@ -71,7 +71,7 @@ pub enum FailureCode {
     Refused,
     /// The configuration could not be read; the old one stays.
     ConfigInvalid,
-    /// The daemon is stopping.
+    /// The daemon is stopping, and what was asked was not begun.
     Stopping,
     /// A fault of the daemon.
     Internal,

@@ -19,7 +19,10 @@
 //!    is open what belongs to it.
 //! 4. **The end.** Either side closes when it likes. A client that closes only its own half still gets
 //!    the replies to what it asked; its watch ends. Where the daemon closes for a reason and something
-//!    can still be said, the last message is [`Message::Closing`].
+//!    can still be said, the last message is [`Message::Closing`]. All requests that were read have
+//!    their reply before it, those that are not done in time too
+//!    ([`FailureCode::DeadlineExceeded`]): what has none was not begun. A daemon that stops closes with
+//!    [`FailureCode::Stopping`], and a client may ask the next one the same again.
 //!
 //! Requests may be pipelined, and their `id` is the client's own affair: it is only repeated. Replies
 //! come in the order in which they are ready, so a slow one (a logout waits for the removal to be

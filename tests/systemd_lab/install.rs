@@ -73,10 +73,13 @@ fn the_first_client_starts_it_and_one_that_comes_during_a_restart_waits() {
     assert_eq!(lab.show("ActiveState"), "inactive");
     lab.sh("wactl daemon ping");
     assert_eq!(lab.show("ActiveState"), "active");
-    // All these come while nobody accepts, or nearly so, and none is turned away.
-    lab.sh("systemctl --no-block restart wasessiond.service
-        for n in 1 2 3 4 5 6 7 8; do wactl daemon ping & all=\"${all-} $!\"; done
-        for one in $all; do wait $one; done");
+    // These come before the restart, while it stops, while nobody accepts, and after: none is turned
+    // away.
+    lab.sh(
+        "some() { for n in 1 2 3 4 5 6 7 8; do wactl daemon ping & all=\"${all-} $!\"; done; }
+        some; systemctl --no-block restart wasessiond.service; some; some; some
+        for one in $all; do wait $one; done",
+    );
     lab.until_shows("ActiveState", "active");
 }
 

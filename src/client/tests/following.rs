@@ -1,46 +1,18 @@
 //! A follower against a daemon's end that goes and comes back, on a real socket.
 
-use tempfile::TempDir;
-use tokio::io::{copy_bidirectional, duplex};
-use tokio::net::UnixListener;
-
 use crate::client::scripted::{
-    Daemon, Picture, after, connected, ended, entry, event, online, picture, status,
+    Daemon, Host, Picture, after, connected, ended, entry, event, online, picture, status,
 };
 use crate::client::{Client, ClientError, Follow, FollowItem, Options};
 use crate::protocol::{
     Cause, Command, EventKind, Failure, FailureCode, HistoryEntry, Phase, Since,
 };
 
-/// Where daemons listen, one after the other.
-struct Host {
-    listener: UnixListener,
-    dir: TempDir,
-}
-
 impl Host {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let listener = UnixListener::bind(dir.path().join("s")).expect("a socket");
-        Self { listener, dir }
-    }
-
-    /// The daemon's end of the next connection.
-    async fn accept(&self) -> Daemon {
-        let (mut stream, _) = self.listener.accept().await.expect("a client");
-        let (ours, mut theirs) = duplex(1 << 16);
-        tokio::spawn(async move {
-            // However it ends, it has ended.
-            let _ = copy_bidirectional(&mut stream, &mut theirs).await;
-        });
-        Daemon::accept(ours).await
-    }
-
     /// A follower of everybody, with the daemon's end of its connection.
     async fn follow(&self, known: Vec<HistoryEntry>, beginning: Picture) -> (Follow, Daemon) {
         let following = async {
-            let path = self.dir.path().join("s");
-            let client = Client::connect(&path, Options::default()).await?;
+            let client = Client::connect(&self.path(), Options::default()).await?;
             client.follow([""; 0], None).await
         };
         let script = async {

@@ -4,6 +4,7 @@ mod actions;
 mod daemon;
 mod errors;
 mod objects;
+mod restarts;
 mod sessions;
 
 use std::path::Path;

@@ -3,24 +3,24 @@
 //! One task reads, answers and writes: most requests are answered from memory, in less time than a
 //! second task would need to wake up. What takes longer is a task of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio::task::{JoinSet, coop, yield_now};
+use tokio::task::{self, JoinError, JoinSet, coop, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_util::bytes::BytesMut;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 use super::envelope;
 use super::frames::{Frames, ReadError};
 use super::outbox::{Outbox, WriteError};
-use super::requests::{Begun, Requests};
+use super::requests::{Begun, Requests, failed};
 use super::watch::Watch;
-use super::{CLOSE_WITHIN, MAX_IN_FLIGHT, STOP_GRACE};
+use super::{CLOSE_WITHIN, MAX_IN_FLIGHT, STOP_GRACE, grace_of};
 use crate::daemon::access::Peer;
 use crate::daemon::state::Daemon;
 use crate::protocol::codec::{CodecError, Encoding};
@@ -54,7 +54,9 @@ pub(super) struct Conversation<R, W> {
     outbox: Outbox<W>,
     encoding: Encoding,
     requests: Requests,
-    under_way: JoinSet<Reply>,
+    under_way: JoinSet<Result<Answer, Failure>>,
+    /// The numbers of the requests that are under way.
+    unanswered: HashMap<task::Id, u64>,
     watch: Option<Watch>,
     /// Answers since something was last written.
     unwritten: usize,
@@ -75,6 +77,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
             encoding,
             requests: Requests::new(peer, daemon, turns),
             under_way: JoinSet::new(),
+            unanswered: HashMap::new(),
             watch: None,
             unwritten: 0,
         }
@@ -105,13 +108,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
             let done = tokio::select! {
                 biased;
                 () = stop.cancelled() => return End::Stopping,
-                Some(done) = self.under_way.join_next(), if room => self.reply_with(done),
+                Some(done) = self.under_way.join_next_with_id(), if room => {
+                    self.reply_with(done).map_err(End::from)
+                }
                 frame = self.frames.next(), if more => match frame {
                     Some(Ok(frame)) => self.take(&frame).await,
                     None | Some(Err(ReadError::Gone(_))) => return End::Left,
                     Some(Err(error)) => return End::Broke(error.to_string()),
                 },
-                message = next(&mut self.watch), if room => self.tell(message),
+                message = next(&mut self.watch), if room => {
+                    self.tell(message).map_err(End::from)
+                }
                 flushed = self.outbox.flush(), if !self.outbox.is_empty() => {
                     flushed.map_err(End::from)
                 }
@@ -144,7 +151,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
             Ok(request) => request,
             Err(error) => {
                 return match envelope::refusal(self.encoding, frame, &error) {
-                    Some((id, failure)) => self.reply(id, Err(failure)),
+                    Some((id, failure)) => Ok(self.reply(id, Err(failure))?),
                     None => Err(End::Unreadable(self.encoding, error)),
                 };
             }
@@ -164,30 +171,32 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
                 self.reply(id, Ok(Answer::Watching(watching)))?;
                 self.watch = Some(watch);
             }
-            Begun::UnderWay(reply) => {
-                self.under_way.spawn(reply);
+            Begun::UnderWay(result) => {
+                let task = self.under_way.spawn(result);
+                self.unanswered.insert(task.id(), id);
             }
         }
         Ok(())
     }
 
-    fn reply(&mut self, id: u64, result: Result<Answer, Failure>) -> Result<(), End> {
+    fn reply(&mut self, id: u64, result: Result<Answer, Failure>) -> Result<(), WriteError> {
         let reply = Message::Reply(Reply { id, result });
-        Ok(self.outbox.put(reply, self.encoding)?)
+        self.outbox.put(reply, self.encoding)
     }
 
-    fn reply_with(&mut self, done: Result<Reply, tokio::task::JoinError>) -> Result<(), End> {
-        match done {
-            Ok(Reply { id, result }) => self.reply(id, result),
-            Err(error) => {
-                // What a request does is guarded; this is the waiting for it.
-                error!("the task of a request failed: {error}");
-                Ok(())
-            }
+    /// Answers a request that is not under way any more.
+    fn reply_with(&mut self, done: Done) -> Result<(), WriteError> {
+        let (task, result) = match done {
+            Ok((task, result)) => (task, result),
+            Err(error) => (error.id(), Err(unfinished(&error))),
+        };
+        match self.unanswered.remove(&task) {
+            Some(id) => self.reply(id, result),
+            None => Ok(()),
         }
     }
 
-    fn tell(&mut self, message: Option<Message>) -> Result<(), End> {
+    fn tell(&mut self, message: Option<Message>) -> Result<(), WriteError> {
         if let Some(message) = message {
             self.outbox.put(message, self.encoding)?;
         } else {
@@ -196,7 +205,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
         Ok(())
     }
 
-    /// Waits for the replies to requests that came before the end, and passes them on.
+    /// Waits for the replies to requests that came before the end, and passes them on. What takes too
+    /// long is answered, too: whoever reads the goodbye knows that nothing else was begun.
     async fn answer_the_rest(
         &mut self,
         end: &End,
@@ -210,14 +220,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
         if matches!(end, End::Left) {
             self.watch = None;
         }
-        let stopped = async {
-            stop.cancelled().await;
-            sleep(STOP_GRACE).await;
-        };
         let enough = async {
             tokio::select! {
                 () = sleep(patience) => {}
-                () = stopped => {}
+                () = grace_of(stop) => {}
             }
         };
         tokio::pin!(enough);
@@ -226,20 +232,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
             tokio::select! {
                 biased;
                 () = &mut enough => break,
-                Some(done) = self.under_way.join_next(), if room => {
-                    if let Err(End::Unwritten(error)) = self.reply_with(done) {
-                        return Err(error);
-                    }
-                }
-                message = next(&mut self.watch), if room => {
-                    if let Err(End::Unwritten(error)) = self.tell(message) {
-                        return Err(error);
-                    }
-                }
+                Some(done) = self.under_way.join_next_with_id(), if room => self.reply_with(done)?,
+                message = next(&mut self.watch), if room => self.tell(message)?,
                 flushed = self.outbox.flush(), if !self.outbox.is_empty() => flushed?,
             }
         }
-        self.under_way.shutdown().await;
+        self.under_way.abort_all();
+        while let Some(done) = self.under_way.join_next_with_id().await {
+            self.reply_with(done)?;
+        }
         Ok(())
     }
 
@@ -265,6 +266,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
         // An error, or no end of it: the client is gone, or does not read.
         let _ = timeout(CLOSE_WITHIN, self.outbox.close()).await;
     }
+}
+
+/// A request that is not under way any more.
+type Done = Result<(task::Id, Result<Answer, Failure>), JoinError>;
+
+/// What is answered when the waiting for a result ended without one.
+fn unfinished(why: &JoinError) -> Failure {
+    if why.is_cancelled() {
+        return Failure::new(
+            FailureCode::DeadlineExceeded,
+            "The connection ends before this is done. Ask for the status to see what became of it",
+        );
+    }
+    failed(why)
 }
 
 /// The next message of a watch; without one, none comes.

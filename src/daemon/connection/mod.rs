@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -46,7 +46,8 @@ pub const READ_WITHIN: Duration = Duration::from_secs(30);
 /// Requests of one client that may be under way; then nothing more is read.
 pub const MAX_IN_FLIGHT: usize = 32;
 
-/// How long requests that are under way at a stop may still take to be answered.
+/// How long requests that are under way at a stop may still take to be answered, and a client that has
+/// just connected to say hello.
 pub const STOP_GRACE: Duration = Duration::from_secs(2);
 
 /// How long saying goodbye may take.
@@ -70,12 +71,13 @@ pub async fn serve<S>(
     let (read, write) = tokio::io::split(stream);
     let mut frames = Frames::new(read, preface::MAX_LEN, FRAME_WITHIN);
     let mut outbox = Outbox::new(write, READ_WITHIN);
+    // At a stop it is welcomed all the same: only then can it be told so in a message.
     let hello = tokio::select! {
         biased;
-        () = stop.cancelled() => Err(NoHello::Stopping),
         hello = timeout(PREFACE_WITHIN, hello(&mut frames)) => {
             hello.unwrap_or(Err(NoHello::TooLate))
         }
+        () = grace_of(&stop) => Err(NoHello::Stopping),
     };
     let (welcome, encoding) = match hello {
         Ok(Hello { encoding, client }) => {
@@ -113,6 +115,12 @@ pub async fn serve<S>(
             warn!(peer_uid = uid, "{who} is disconnected: {end}");
         }
     }
+}
+
+/// Over when the stop began and its grace is used up.
+async fn grace_of(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(STOP_GRACE).await;
 }
 
 fn describe(peer: &Peer) -> String {

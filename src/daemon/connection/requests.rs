@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 use tracing::error;
 
 use super::watch::Watch;
 use crate::daemon::access::Peer;
 use crate::daemon::state::Daemon;
-use crate::protocol::{Answer, Command, Failure, FailureCode, Reply, Request, Watching};
+use crate::protocol::{Answer, Command, Failure, FailureCode, Request, Watching};
 use crate::supervisor::Caller;
 
 /// Who asks, and whom is asked. Cheap to clone.
@@ -25,7 +26,7 @@ pub(super) enum Begun<F> {
     Answered(Result<Answer, Failure>),
     /// A watch begins, in place of the one before.
     Watch(Watching, Watch),
-    /// The reply comes when this is done.
+    /// It is answered when this is done.
     UnderWay(F),
 }
 
@@ -42,8 +43,11 @@ impl Requests {
 
     /// Answers what is known at once, and begins the rest. Dropping what is under way stops the
     /// waiting, not the doing.
-    pub(super) fn begin(&self, request: Request) -> Begun<impl Future<Output = Reply> + use<>> {
-        let Request { id, command } = request;
+    pub(super) fn begin(
+        &self,
+        request: Request,
+    ) -> Begun<impl Future<Output = Result<Answer, Failure>> + use<>> {
+        let command = request.command;
         let caller = self.caller();
         self.note_what_is_hidden(caller, &command);
         let supervisor = self.daemon.supervisor();
@@ -62,10 +66,7 @@ impl Requests {
             Command::Reload if !caller.sees_all => Err(self.no_reload()),
             command => {
                 let requests = self.clone();
-                return Begun::UnderWay(async move {
-                    let result = requests.carry_out(caller, command).await;
-                    Reply { id, result }
-                });
+                return Begun::UnderWay(async move { requests.carry_out(caller, command).await });
             }
         })
     }
@@ -106,14 +107,7 @@ impl Requests {
         effect: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
         let effect = self.daemon.effects().spawn(effect);
-        effect.await.unwrap_or_else(|error| {
-            error!("a request failed inside the daemon: {error}");
-            Err(Failure::new(
-                FailureCode::Internal,
-                "The daemon failed while it did this, which is a fault of its own: its log says \
-                 more. Ask for the status to see what was done",
-            ))
-        })
+        effect.await.unwrap_or_else(|error| Err(failed(&error)))
     }
 
     fn no_reload(&self) -> Failure {
@@ -146,6 +140,16 @@ impl Requests {
                 .log(uid, pid, &what, &of, "the session belongs to another uid");
         }
     }
+}
+
+/// What is answered when the daemon's own code failed at a request.
+pub(super) fn failed(error: &JoinError) -> Failure {
+    error!("a request failed inside the daemon: {error}");
+    Failure::new(
+        FailureCode::Internal,
+        "The daemon failed while it did this, which is a fault of its own: its log says more. Ask \
+         for the status to see what was done",
+    )
 }
 
 /// The users that a command names.

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 use super::super::STOP_GRACE;
 use crate::daemon::bench::{Bench, Client, SOMEBODY};
 use crate::protocol::codec::Encoding;
+use crate::protocol::preface::Welcome;
 use crate::protocol::{Answer, Command, Failure, FailureCode, Reply};
 
 #[tokio::test(start_paused = true)]
@@ -140,9 +141,13 @@ async fn at_a_stop_what_is_under_way_may_finish() {
 async fn a_stop_does_not_wait_for_what_takes_long() {
     let bench = Bench::new().await;
     let _turn = bench.daemon.shared.reloading.lock().await;
-    let client = busy(&bench).await;
+    let mut client = busy(&bench).await;
     let begin = Instant::now();
     bench.stop.cancel();
+    // No reply at all would say that it was not begun.
+    let reply = client.reply().await;
+    let failure = reply.result.expect_err("it is not done");
+    assert_eq!((reply.id, failure.code), (1, FailureCode::DeadlineExceeded));
     assert_eq!(client.closing().await.code, FailureCode::Stopping);
     let took = begin.elapsed();
     assert!(took >= STOP_GRACE && took < STOP_GRACE * 2, "{took:?}");
@@ -153,10 +158,24 @@ async fn a_client_that_comes_during_a_stop_is_told() {
     let bench = Bench::new().await;
     bench.stop.cancel();
     let mut client = bench.connect(SOMEBODY, 1024);
-    let crate::protocol::preface::Welcome::Error(why) = client.welcome().await else {
+    client.send_frame(b"wasession/1 bincode").await;
+    client.ask(1, Command::Ping).await;
+    assert!(matches!(client.welcome().await, Welcome::Ok(_)));
+    // What it asks is not begun, and not answered.
+    assert_eq!(client.closing().await.code, FailureCode::Stopping);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_client_that_says_nothing() {
+    let bench = Bench::new().await;
+    let mut client = bench.connect(SOMEBODY, 1024);
+    bench.stop.cancel();
+    let begin = Instant::now();
+    let Welcome::Error(why) = client.welcome().await else {
         panic!("welcomed");
     };
     assert!(why.contains("stopping"), "{why}");
+    assert_eq!(begin.elapsed(), STOP_GRACE);
 }
 
 #[tokio::test(start_paused = true)]
