@@ -326,10 +326,13 @@ impl Actor {
         };
         match joined {
             Ok((_, Life::Lived(outcome))) => self.lived(&user, outcome),
-            Ok((_, Life::Unfounded(mut seat))) => {
+            Ok((_, Life::Unfounded(mut seat, end))) => {
                 let mut late = seat.drain();
                 late.extend(entry.waiting.drain(..).map(|delivery| delivery.command));
-                self.unfounded(&user, entry.owner, late);
+                let ends = [end.map(|end| *end), self.last_entry(&user)];
+                let newest = ends.into_iter().flatten().max_by_key(|end| end.at);
+                let end = newest.unwrap_or_else(|| lost_entry(&user, entry.owner));
+                self.unfounded(&user, entry.owner, &end, late);
             }
             Ok((_, Life::Stillborn(seat, failure))) => {
                 narration::not_begun(&user, &failure);
@@ -365,20 +368,23 @@ impl Actor {
 
     /// A task that failed began again and found nothing: it had failed in the middle of its logout,
     /// which was committed. It ended after all, and whoever asked for that is told so.
-    fn unfounded(&mut self, user: &UserId, owner: u32, late: Vec<SessionCommand>) {
+    fn unfounded(
+        &mut self,
+        user: &UserId,
+        owner: u32,
+        entry: &HistoryEntry,
+        late: Vec<SessionCommand>,
+    ) {
         self.failures.remove(user);
-        let entry = self
-            .last_entry(user)
-            .unwrap_or_else(|| lost_entry(user, owner));
         if self.shared.board.get(user).is_some() {
             let kind = EventKind::of_end(entry.clone());
-            self.shared.board.ended(kind, &entry);
-            narration::ended(&entry);
+            self.shared.board.ended(kind, entry);
+            narration::ended(entry);
         }
         for command in late {
             match command {
                 SessionCommand::ForceLogout { reply, .. } => {
-                    answer(&entry, vec![reply], Vec::new());
+                    answer(entry, vec![reply], Vec::new());
                 }
                 other => self.deliver_late(user, owner, other),
             }

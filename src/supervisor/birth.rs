@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::restore;
 use crate::message_id;
-use crate::protocol::{Failure, FailureCode, PhoneNumber};
+use crate::protocol::{Failure, FailureCode, HistoryEntry, PhoneNumber};
 use crate::session::{Origin, Outcome, Seat, Standing, look, run};
 use crate::store::{Record, StoreError};
 
@@ -37,8 +37,9 @@ pub(super) enum Birth {
 pub(super) enum Life {
     /// It lived.
     Lived(Outcome),
-    /// There was nothing on the disk for it, and nobody wanted a new one.
-    Unfounded(Seat),
+    /// There was nothing on the disk for it, and nobody wanted a new one. With the line of the logout
+    /// that the task before it had begun.
+    Unfounded(Seat, Option<Box<HistoryEntry>>),
     /// It could not begin.
     Stillborn(Seat, Failure),
 }
@@ -53,15 +54,16 @@ pub(super) async fn live(mut seat: Seat, birth: Birth) -> Life {
     {
         wait(&mut seat, *retry_at).await;
     }
+    let mut entry = None;
     if matches!(birth, Birth::Failed { .. }) {
         nothing_remains(&seat).await;
-        finish_purge(&seat).await;
+        entry = finish_purge(&seat).await;
     }
     let (record, origin) = match (look(&seat.store, &seat.user, &seat.remains).await, birth) {
         (Standing::Nothing, Birth::Wanted { owner, phone }) => {
             return begin_new(seat, owner, phone).await;
         }
-        (Standing::Nothing, _) => return Life::Unfounded(seat),
+        (Standing::Nothing, _) => return Life::Unfounded(seat, entry.map(Box::new)),
         (Standing::Unreadable(error), Birth::Wanted { .. }) => {
             let message = format!("the session of {} cannot be read: {error}", seat.user);
             let failure = Failure::new(FailureCode::StoreFailed, message);
@@ -126,24 +128,32 @@ async fn nothing_remains(seat: &Seat) {
 }
 
 /// The task before may have failed in the middle of a purge: what it had renamed is finished first.
-async fn finish_purge(seat: &Seat) {
+/// Returns the line of it, if there is something.
+async fn finish_purge(seat: &Seat) -> Option<HistoryEntry> {
     let (store, user) = (seat.store.clone(), seat.user.clone());
     let history = Arc::clone(&seat.history);
     let work = seat.remains.spawn_blocking(move || {
         let mut left = store.leftovers()?;
         left.retain(|left| left.user == user.as_str());
-        Ok::<_, StoreError>(restore::finish(left, &history))
+        let entries = left.iter().filter_map(|left| left.entry.clone());
+        let newest = entries.max_by_key(|entry| entry.at);
+        Ok::<_, StoreError>((newest, restore::finish(left, &history).1))
     });
     match work.await {
-        Ok(Ok(unfinished)) => {
+        Ok(Ok((entry, unfinished))) => {
             let history = Arc::clone(&seat.history);
-            tokio::spawn(restore::keep_finishing(unfinished, history));
+            // Its end is told without this.
+            tokio::spawn(restore::keep_finishing(unfinished, history, |_| ()));
+            entry
         }
-        Ok(Err(e)) => tracing::error!(
-            message_id = message_id::PURGE_FAILED,
-            "an interrupted logout could not be finished: {e}"
-        ),
+        Ok(Err(e)) => {
+            tracing::error!(
+                message_id = message_id::PURGE_FAILED,
+                "an interrupted logout could not be finished: {e}"
+            );
+            None
+        }
         // It panicked; the hook has said where.
-        Err(_) => {}
+        Err(_) => None,
     }
 }

@@ -127,6 +127,17 @@ impl Board {
         self.publish(&mut inner, entry.user.clone(), kind, None);
     }
 
+    /// A session ended before this run, and that could be written down only now. Where the user has a
+    /// new session meanwhile, nobody takes this end for that one's: it is in the history.
+    pub(super) fn ended_before(&self, entry: &HistoryEntry) {
+        let mut inner = self.lock();
+        inner.counters.logged_out(entry.cause, None);
+        if inner.view.get(&entry.user).is_none() {
+            let kind = EventKind::of_end(entry.clone());
+            self.publish(&mut inner, entry.user.clone(), kind, None);
+        }
+    }
+
     fn publish(&self, inner: &mut Inner, user: UserId, kind: EventKind, status: Option<Status>) {
         let event = Event {
             seq: inner.view.seq() + 1,

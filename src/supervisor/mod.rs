@@ -144,8 +144,11 @@ impl Supervisor {
         let mut actor = Actor::new(Arc::clone(&shared), gateway, to_do);
         let spoken = actor.restore(start.sessions, concurrency);
         tokio::spawn(actor.run());
-        let history = Arc::clone(&shared.history);
-        tokio::spawn(restore::keep_finishing(start.unfinished, history));
+        let (history, board) = (Arc::clone(&shared.history), Arc::clone(&shared.board));
+        let late = restore::keep_finishing(start.unfinished, history, move |entry| {
+            board.ended_before(entry);
+        });
+        tokio::spawn(late);
         Ok((Self { shared }, FirstWords(spoken)))
     }
 

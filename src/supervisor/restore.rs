@@ -1,11 +1,12 @@
 //! The start: finishes purges that a crash interrupted, and reads what sessions there are.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::narration;
 use crate::message_id;
-use crate::protocol::UserId;
+use crate::protocol::{HistoryEntry, UserId};
 use crate::store::{Found, History, Leftover, Record, Store, StoreError};
 
 /// Between two tries to finish what an interrupted purge left.
@@ -31,7 +32,7 @@ pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, S
     let store = store.clone();
     let work = tokio::task::spawn_blocking(move || {
         let history = Arc::new(store.history(history_limit)?);
-        let unfinished = finish(store.leftovers()?, &history);
+        let (_, unfinished) = finish(store.leftovers()?, &history);
         Ok(Start {
             sessions: sessions(&store)?,
             history,
@@ -46,16 +47,16 @@ pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, S
 }
 
 /// What is in the trash was committed: its line is written if the crash came before, and it is erased.
-/// Returns what could not be finished.
-pub(super) fn finish(left: Vec<Leftover>, history: &History) -> Vec<Leftover> {
-    let mut unfinished = Vec::new();
-    for left in left {
-        match left.conclude(history) {
+/// Returns what is finished, and what could not be.
+pub(super) fn finish(left: Vec<Leftover>, history: &History) -> (Vec<Leftover>, Vec<Leftover>) {
+    left.into_iter()
+        .partition(|left| match left.conclude(history) {
             Ok(()) => {
                 tracing::info!(wasession_user = %left.user, "finished a logout that was interrupted");
                 if let Some(entry) = &left.entry {
                     narration::ended(entry);
                 }
+                true
             }
             Err(failed) => {
                 tracing::error!(
@@ -63,24 +64,34 @@ pub(super) fn finish(left: Vec<Leftover>, history: &History) -> Vec<Leftover> {
                     wasession_user = %left.user,
                     "{failed}. It is tried again"
                 );
-                unfinished.push(left);
+                false
             }
-        }
-    }
-    unfinished
+        })
 }
 
 /// Tries again, at longer and longer intervals, until nothing is left of sessions that are gone.
-pub(super) async fn keep_finishing(mut left: Vec<Leftover>, history: Arc<History>) {
-    let mut pause = FIRST_PAUSE;
+/// `ended` is told of those whose end the history did not know before.
+pub(super) async fn keep_finishing(
+    mut left: Vec<Leftover>,
+    history: Arc<History>,
+    ended: impl Fn(&HistoryEntry),
+) {
+    let (mut told, mut pause) = (HashSet::new(), FIRST_PAUSE);
+    for left in &left {
+        if history.read().contains(&left.id) {
+            told.insert(left.id.clone());
+        }
+    }
     while !left.is_empty() {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         let history = Arc::clone(&history);
         let work = tokio::task::spawn_blocking(move || finish(left, &history));
-        let Ok(unfinished) = work.await else {
+        let Ok((finished, unfinished)) = work.await else {
             return;
         };
+        let news = finished.iter().filter(|left| !told.contains(&left.id));
+        news.filter_map(|left| left.entry.as_ref()).for_each(&ended);
         left = unfinished;
     }
 }

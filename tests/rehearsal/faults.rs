@@ -7,7 +7,8 @@ use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
-use wasessiond::client::{Client, ClientError, Options};
+use tokio::time::timeout;
+use wasessiond::client::{Client, ClientError, Options, WatchItem};
 use wasessiond::protocol::{Cause, FailureCode, Phase, Unlink};
 use wasessiond::store::Step;
 
@@ -120,8 +121,9 @@ async fn force_logout_tries_at_once_and_says_what_is_left() {
     assert!(line.removed.files >= 2, "{:?}", line.removed);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_start_cannot_finish_is_finished_later_and_stops_nobody() {
+/// The daemon died in alice's logout, and the next start finds that, but cannot write the history, with
+/// room or without. Bob is online.
+async fn a_logout_that_the_start_cannot_finish() -> Stage {
     let mut stage = Stage::set().await;
     let device = stage.pair("alice", PHONE).await;
     stage.pair("bob", "15550001002").await;
@@ -131,12 +133,40 @@ async fn what_a_start_cannot_finish_is_finished_later_and_stops_nobody() {
     stage.until("alice", Phase::Online).await;
     stage.sim.replace(&device).await.expect("replace");
     stage.died();
-    // The next start finds it, and cannot write the history, with room or without.
     let full = "history_write:before=2*return(ENOSPC)";
     stage.start_by(failing(full)).await;
     stage.until("bob", Phase::Online).await;
     assert_eq!(stage.of_user_on_disk("alice").len(), 1);
     assert!(!stage.session_dir("alice").exists(), "it came back");
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_start_cannot_finish_is_told_when_it_is_finished() {
+    let stage = a_logout_that_the_start_cannot_finish().await;
+    let mut watch = stage.client.watch(["alice"], None).await.expect("watch");
+    let event = match timeout(PATIENCE, watch.next()).await {
+        Ok(Ok(WatchItem::Event(event))) => event,
+        other => panic!("{other:?}"),
+    };
+    let entry = event.kind.ended().expect("an end");
+    assert_eq!((entry.cause, &event.status), (Cause::Replaced, &None));
+    // As with every end: when it is told, nothing is left, and the history has it.
+    assert_eq!(stage.of_user_on_disk("alice").len(), 0);
+    let history = stage.client.history(Some("alice"), None).await;
+    assert_eq!(history.expect("history"), std::slice::from_ref(entry));
+    let info = stage.client.info().await.expect("info");
+    assert_eq!(info.logouts.iter().map(|l| l.count).sum::<u64>(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_start_cannot_finish_is_finished_later_and_stops_nobody() {
+    let mut stage = a_logout_that_the_start_cannot_finish().await;
+    // On a connection of its own: the stage watches on its.
+    let socket = stage.daemon.as_ref().expect("it runs").socket.clone();
+    let client = Client::connect(&socket, Options::default()).await;
+    let client = client.expect("connect");
+    let mut watch = client.watch(["alice"], None).await.expect("watch");
     // Meanwhile she can begin anew.
     stage
         .client
@@ -151,11 +181,21 @@ async fn what_a_start_cannot_finish_is_finished_later_and_stops_nobody() {
             tokio::time::Instant::now() < deadline,
             "it is never finished"
         );
-        // Nobody is told of it: there is no event for what ended before the start.
+        // Nobody is told of it: they would take it for the end of her new session.
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     let history = stage.client.history(Some("alice"), None).await;
     assert_eq!(history.expect("history")[0].cause, Cause::Replaced);
+    stage.client.disconnect("alice").await.expect("disconnect");
+    loop {
+        match timeout(PATIENCE, watch.next()).await {
+            Ok(Ok(WatchItem::Event(event))) => match event.kind.ended() {
+                Some(entry) => break assert_eq!(entry.cause, Cause::PairingAbandoned),
+                None => assert!(event.status.is_some(), "{event:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
