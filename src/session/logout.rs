@@ -16,6 +16,9 @@ use crate::whatsapp::{Ending, Gateway, Link, LinkEvent, Scope, Stored, look_into
 
 /// How long a descriptor of this process may stay open below a directory whose link is closed.
 const LAST_DESCRIPTORS: Duration = Duration::from_secs(5);
+/// How long somebody else's lock on the credentials may hold up a logout. The link that was there is
+/// closed, and a reply is due.
+const LOCKED: Duration = Duration::from_secs(1);
 /// How often to look again. Closing takes milliseconds.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -68,7 +71,7 @@ impl Logout<'_> {
             return up.unlink(within).await.into();
         }
         close(link, false).await.ok();
-        match look_into(&self.auth_db, self.scope.remains()).await {
+        match look_into(&self.auth_db, self.scope.remains(), LOCKED).await {
             Ok(Stored::Paired(_)) => {}
             Ok(Stored::Nothing | Stored::Unpaired) if !self.was_paired => {
                 return Unlink::NotLinked.into();

@@ -2,7 +2,7 @@
 
 use crate::protocol::UserId;
 use crate::store::{Found, Record, Store, StoreError};
-use crate::whatsapp::{Remains, Stored, look_into};
+use crate::whatsapp::{BUSY, Remains, Stored, look_into};
 
 /// What stands on the disk for a user.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub async fn look(store: &Store, user: &UserId, remains: &Remains) -> Standing {
             paired: true,
         };
     }
-    match look_into(&store.auth_db(user), remains).await {
+    match look_into(&store.auth_db(user), remains, BUSY).await {
         Ok(stored) => Standing::Session {
             record,
             paired: matches!(stored, Stored::Paired(_)),

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use diesel::prelude::*;
 use whatsapp_rust::store::{DeviceStore, SqliteStore, SqliteStoreConfig};
@@ -21,8 +22,8 @@ use crate::protocol::Account;
 /// nothing measurably faster.
 const CACHE_KIB: u32 = 32;
 
-/// How long to wait for a lock on the file, in milliseconds: longer than any transaction of a session.
-const BUSY_MS: u32 = 5000;
+/// How long to wait for a lock on the file: longer than any transaction of a session.
+pub const BUSY: Duration = Duration::from_secs(5);
 
 /// The newest of the library's migrations of the file. SQLite would let this version write into a file
 /// that a newer one has changed since, and the library does not look.
@@ -63,18 +64,22 @@ pub enum AuthError {
     },
 }
 
-/// Looks into a credentials file and closes it again.
+/// Looks into a credentials file and closes it again. One that somebody has locked is waited for so long.
 ///
 /// # Errors
 /// [`AuthError`]; the file is left as it is.
-pub async fn look_into(path: &Path, remains: &Remains) -> Result<Stored, AuthError> {
+pub async fn look_into(
+    path: &Path,
+    remains: &Remains,
+    patience: Duration,
+) -> Result<Stored, AuthError> {
     let path = path.to_owned();
     remains
-        .see_through(async move { look_at(&path).await })
+        .see_through(async move { look_at(&path, patience).await })
         .await
 }
 
-async fn look_at(path: &Path) -> Result<Stored, AuthError> {
+async fn look_at(path: &Path, patience: Duration) -> Result<Stored, AuthError> {
     match head(path).await? {
         Head::Missing => return Ok(Stored::Nothing),
         // A crash came between its making and its first transaction. Whoever knows of an account must
@@ -82,7 +87,7 @@ async fn look_at(path: &Path) -> Result<Stored, AuthError> {
         Head::Empty => return Ok(Stored::Unpaired),
         Head::Database => {}
     }
-    let store = open(path).await?;
+    let store = open(path, patience).await?;
     let device = store.load().await.map_err(|e| refused(path, chain(&e)))?;
     let pn = device.as_ref().and_then(|device| device.pn.clone());
     let stored = match (device, pn) {
@@ -95,7 +100,7 @@ async fn look_at(path: &Path) -> Result<Stored, AuthError> {
 /// Opens a credentials file that must be there: one that is missing is not made anew.
 pub(super) async fn open_existing(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
     if head(path).await? != Head::Missing {
-        return open(path).await;
+        return open(path, BUSY).await;
     }
     Err(corrupt(
         path,
@@ -103,8 +108,8 @@ pub(super) async fn open_existing(path: &Path) -> Result<Arc<SqliteStore>, AuthE
     ))
 }
 
-/// Opens a credentials file, or makes it.
-pub(super) async fn open(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
+/// Opens a credentials file, or makes it. One that somebody has locked is waited for so long.
+pub(super) async fn open(path: &Path, patience: Duration) -> Result<Arc<SqliteStore>, AuthError> {
     let existed = match head(path).await? {
         Head::Missing => false,
         Head::Database => true,
@@ -118,7 +123,7 @@ pub(super) async fn open(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
         path: path.to_owned(),
         why: "the path is not UTF-8".to_owned(),
     })?;
-    try_first(path, url, existed).await?;
+    try_first(path, url, existed, patience).await?;
     let store = SqliteStore::with_config(url, config).await;
     let store = store.map_err(|e| refused(path, chain(&e)))?;
     Ok(Arc::new(store))
@@ -201,11 +206,16 @@ struct Schema {
 /// One plain connection before the pool. The pool takes every failure for a passing one and tries for
 /// half a minute, on one of the few threads that all sessions share: one user's broken file would be
 /// everybody's trouble.
-async fn try_first(path: &Path, url: &str, existed: bool) -> Result<(), AuthError> {
+async fn try_first(
+    path: &Path,
+    url: &str,
+    existed: bool,
+    patience: Duration,
+) -> Result<(), AuthError> {
     let (path, url) = (path.to_owned(), url.to_owned());
     let tried = tokio::task::spawn_blocking(move || {
         if existed {
-            try_existing(&path, &url)
+            try_existing(&path, &url, patience)
         } else {
             try_new(&path)
         }
@@ -218,12 +228,12 @@ async fn try_first(path: &Path, url: &str, existed: bool) -> Result<(), AuthErro
 
 /// SQLite's own look at every page (milliseconds for the few hundred KiB of a session), and whether it
 /// could write.
-fn try_existing(path: &Path, url: &str) -> Result<(), AuthError> {
+fn try_existing(path: &Path, url: &str, patience: Duration) -> Result<(), AuthError> {
     let mut connection =
         SqliteConnection::establish(url).map_err(|e| refused(path, e.to_string()))?;
     // The connection of the link before may be closing yet, which locks the file for some milliseconds.
-    let patience = format!("PRAGMA busy_timeout = {BUSY_MS}");
-    diesel::sql_query(patience)
+    let waits = format!("PRAGMA busy_timeout = {}", patience.as_millis());
+    diesel::sql_query(waits)
         .execute(&mut connection)
         .map_err(|e| refused(path, e.to_string()))?;
     let check = diesel::sql_query("PRAGMA quick_check(1)").get_result::<Check>(&mut connection);
@@ -356,14 +366,16 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("auth.db");
         assert_eq!(
-            look_into(&path, &Remains::default())
+            look_into(&path, &Remains::default(), BUSY)
                 .await
                 .expect("nothing"),
             Stored::Nothing
         );
-        drop(open(&path).await.expect("open"));
+        drop(open(&path, BUSY).await.expect("open"));
         assert_eq!(
-            look_into(&path, &Remains::default()).await.expect("new"),
+            look_into(&path, &Remains::default(), BUSY)
+                .await
+                .expect("new"),
             Stored::Unpaired
         );
     }
@@ -372,7 +384,7 @@ mod tests {
     async fn broken_files_are_corrupt_and_left_as_they_are() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("auth.db");
-        drop(open(&path).await.expect("open"));
+        drop(open(&path, BUSY).await.expect("open"));
         let whole = std::fs::read(&path).expect("read");
         let mut scrambled = whole.clone();
         scrambled[100..].fill(0xa5);
@@ -389,7 +401,7 @@ mod tests {
                 let _ = std::fs::remove_file(path.with_extension(extension));
             }
             std::fs::write(&path, bytes).expect("write");
-            let found = look_into(&path, &Remains::default()).await;
+            let found = look_into(&path, &Remains::default(), BUSY).await;
             assert!(
                 matches!(found, Err(AuthError::Corrupt { .. })),
                 "{name}: {found:?}"
@@ -404,7 +416,9 @@ mod tests {
         let path = dir.path().join("auth.db");
         std::fs::write(&path, b"").expect("write");
         assert_eq!(
-            look_into(&path, &Remains::default()).await.expect("empty"),
+            look_into(&path, &Remains::default(), BUSY)
+                .await
+                .expect("empty"),
             Stored::Unpaired
         );
         let found = open_existing(&path).await.map(|_| ());
@@ -416,7 +430,7 @@ mod tests {
     async fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("auth.db");
-        drop(open(&path).await.expect("open"));
+        drop(open(&path, BUSY).await.expect("open"));
         let mut connection =
             SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("open");
         assert_eq!(
@@ -426,7 +440,7 @@ mod tests {
              changes with it, and a sample of the state directory is added to tests/samples"
         );
         assert_eq!(
-            look_into(&path, &Remains::default())
+            look_into(&path, &Remains::default(), BUSY)
                 .await
                 .expect("its own"),
             Stored::Unpaired
@@ -437,7 +451,7 @@ mod tests {
             .expect("run");
         drop(connection);
         let before = std::fs::read(&path).expect("read");
-        let found = look_into(&path, &Remains::default()).await;
+        let found = look_into(&path, &Remains::default(), BUSY).await;
         assert!(
             matches!(&found, Err(AuthError::Corrupt { why, .. }) if why.contains("a newer wasessiond")),
             "{found:?}"
@@ -449,7 +463,7 @@ mod tests {
     async fn a_file_that_is_locked_for_a_moment_is_waited_for() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("auth.db");
-        drop(open(&path).await.expect("open"));
+        drop(open(&path, BUSY).await.expect("open"));
         let mut other = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("open");
         let mut run = |statement: &str| {
             diesel::sql_query(statement)
@@ -458,8 +472,8 @@ mod tests {
         };
         run("BEGIN IMMEDIATE");
         let remains = Remains::default();
-        let mut looking = Box::pin(look_into(&path, &remains));
-        let early = tokio::time::timeout(std::time::Duration::from_millis(50), &mut looking).await;
+        let mut looking = Box::pin(look_into(&path, &remains, BUSY));
+        let early = tokio::time::timeout(Duration::from_millis(50), &mut looking).await;
         assert!(early.is_err(), "{early:?}");
         run("ROLLBACK");
         assert_eq!(looking.await.expect("unlocked"), Stored::Unpaired);
@@ -469,7 +483,7 @@ mod tests {
     async fn a_look_that_nobody_waits_for_any_more_is_waited_for_by_the_next() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().canonicalize().expect("path").join("auth.db");
-        drop(open(&path).await.expect("open"));
+        drop(open(&path, BUSY).await.expect("open"));
         let mut other = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("open");
         let mut run = |statement: &str| {
             diesel::sql_query(statement)
@@ -478,8 +492,8 @@ mod tests {
         };
         run("BEGIN IMMEDIATE");
         let remains = Remains::default();
-        let moment = std::time::Duration::from_millis(50);
-        let early = tokio::time::timeout(moment, look_into(&path, &remains)).await;
+        let moment = Duration::from_millis(50);
+        let early = tokio::time::timeout(moment, look_into(&path, &remains, BUSY)).await;
         assert!(early.is_err(), "{early:?}");
         let early = tokio::time::timeout(moment, remains.gone()).await;
         assert!(early.is_err(), "its connection is still open");
@@ -497,7 +511,7 @@ mod tests {
     async fn an_obstacle_is_not_corruption() {
         let dir = tempfile::tempdir().expect("tempdir");
         let missing = dir.path().join("gone/auth.db");
-        let found = open(&missing).await.map(|_| ());
+        let found = open(&missing, BUSY).await.map(|_| ());
         assert!(
             matches!(found, Err(AuthError::Unavailable { .. })),
             "{found:?}"

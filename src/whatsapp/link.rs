@@ -104,7 +104,7 @@ impl Link {
             if expect_paired {
                 auth::open_existing(&path).await
             } else {
-                auth::open(&path).await
+                auth::open(&path, auth::BUSY).await
             }
         };
         let store = scope.remains().see_through(opening).await?;

@@ -24,7 +24,7 @@ mod signal;
 mod story;
 mod version;
 
-pub use auth::{AuthError, Stored, look_into};
+pub use auth::{AuthError, BUSY, Stored, look_into};
 pub use ending::{Ending, Pace, Verdict};
 pub use endpoint::check_endpoint;
 pub use event::{LinkEvent, PairCodeRefused};

@@ -2,7 +2,7 @@
 //! one can begin.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::prelude::*;
 use tokio::task::JoinHandle;
@@ -342,8 +342,11 @@ async fn a_force_logout_meets_a_connect(mut person: Person, number: usize) {
 }
 
 /// Somebody holds the file, so that neither the link nor the unlink can open it: the logout is
-/// answered in time all the same.
-async fn a_force_logout_meets_an_opening_that_hangs(mut person: Person) {
+/// answered in time all the same, by the task that was there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_force_logout_meets_an_opening_that_hangs() {
+    let stage = Stage::with(SLOW_UNLINK).await;
+    let mut person = Person::new(&stage, 1).await;
     person.pair().await;
     person
         .client
@@ -355,14 +358,11 @@ async fn a_force_logout_meets_an_opening_that_hangs(mut person: Person) {
     let locked = diesel::sql_query("BEGIN EXCLUSIVE").execute(&mut other);
     locked.expect("lock it");
     person.connect().await;
-    let asked = Instant::now();
     let report = person.client.force_logout(&person.user).await;
     let entry = report.expect("force-logout").entry;
-    assert!(
-        asked.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        asked.elapsed()
-    );
+    // One that does not answer in time is ended, and another one does it: later, and not by design.
+    let log = stage.log();
+    assert!(!log.contains("does not answer"), "{log}");
     assert_eq!(
         entry.unlink,
         Unlink::Unreachable,
@@ -396,9 +396,6 @@ async fn a_force_logout_meets_the_scan(mut person: Person, number: usize) {
 async fn commands_that_meet_end_it_once() {
     let stage = Stage::with(SLOW_UNLINK).await;
     tokio::join!(
-        all(&stage, 1, 1, |person, _| {
-            a_force_logout_meets_an_opening_that_hangs(person)
-        }),
         all(&stage, 10, 6, two_clients_force_it),
         all(&stage, 20, 6, a_connect_meets_the_purge),
     );
