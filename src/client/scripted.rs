@@ -14,7 +14,7 @@ use crate::protocol::codec::Encoding;
 use crate::protocol::preface::{Hello, Welcome};
 use crate::protocol::{
     Account, Answer, Cause, Command, Event, EventKind, Failure, HistoryEntry, HistoryPage, Message,
-    Phase, Qr, Redacted, Removed, Reply, Request, SessionsPage, Status, Unlink, Watching,
+    Phase, Qr, Redacted, Removed, Reply, Request, Status, Unlink, Watching,
 };
 
 use super::{Client, Options};
@@ -277,14 +277,6 @@ pub(crate) fn picture(seq: u64, sessions: Vec<Status>) -> Picture {
         replayed: Vec::new(),
         gap: false,
     }
-}
-
-/// All of a list on one page.
-pub(crate) fn listed(sessions: Vec<Status>) -> Answer {
-    Answer::Sessions(SessionsPage {
-        sessions,
-        next: None,
-    })
 }
 
 /// All of a history on one page.

@@ -46,16 +46,27 @@ impl Refusals {
             *unsaid += 1;
             return;
         }
-        let more = match seen.get(&key) {
+        let more = match seen.remove(&key) {
             Some((_, unsaid @ 1..)) => format!(" ({unsaid} more like it since the last such line)"),
             _ => String::new(),
         };
-        seen.retain(|_, (at, _)| now.duration_since(*at) < AGAIN);
-        if seen.len() >= REMEMBERED {
+        let old = seen.extract_if(|_, (at, _)| now.duration_since(*at) >= AGAIN);
+        let old: Vec<_> = old.filter(|(_, (_, unsaid))| *unsaid > 0).collect();
+        let is_told = seen.len() < REMEMBERED;
+        if is_told {
+            seen.insert(key, (now, 0));
+        }
+        drop(seen);
+        for (Key { uid, what, why }, (_, unsaid)) in old {
+            warn!(
+                message_id = message_id::REFUSED,
+                peer_uid = uid,
+                "{what} by uid {uid} was refused {unsaid} more times: {why}"
+            );
+        }
+        if !is_told {
             return;
         }
-        seen.insert(key, (now, 0));
-        drop(seen);
         let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
         warn!(
             message_id = message_id::REFUSED,
@@ -69,6 +80,29 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::logging::tests::Paper;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_is_told_and_what_was_left_out_is_counted() {
+        let (paper, refusals) = (Paper::default(), Refusals::default());
+        let _until_the_end = paper.lines();
+        let refuse = |uid| refusals.log(uid, Some(9), "`status`", " of alice", "not yours");
+        for uid in [1, 1, 1, 2, 2] {
+            refuse(uid);
+        }
+        tokio::time::advance(AGAIN).await;
+        refuse(1);
+        let told = paper.text();
+        for line in [
+            "`status` of alice by uid 1, pid 9, is refused: not yours",
+            "`status` of alice by uid 2, pid 9, is refused: not yours",
+            "`status` of alice by uid 1, pid 9, is refused: not yours (2 more like it since the last such line)",
+            "`status` by uid 2 was refused 1 more times: not yours",
+        ] {
+            assert!(told.contains(line), "{line}:\n{told}");
+        }
+        assert_eq!(told.lines().count(), 4, "{told}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_is_remembered_in_little_space() {
@@ -88,6 +122,7 @@ mod tests {
         };
         assert_eq!(unsaid(&refusals), [999]);
         tokio::time::advance(AGAIN * 2).await;
+        // What was not said of the first is said now.
         refusals.log(2, None, "`status`", "", "not yours");
         assert_eq!(unsaid(&refusals), [0], "what is old is forgotten");
         for uid in 0..u32::try_from(REMEMBERED).expect("it fits") * 2 {

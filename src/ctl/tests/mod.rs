@@ -20,7 +20,7 @@ use super::terminal::scripted::{Scripted, terminal};
 use super::{finish, perform};
 use crate::client::Options;
 use crate::client::scripted::{Daemon, connected};
-use crate::protocol::{Answer, Command, Failure, GroupJid};
+use crate::protocol::{Answer, Command, Failure, GroupJid, SessionsPage, Status};
 
 /// Output into a file or a pipe.
 pub(super) const PIPED: Look = Look {
@@ -125,4 +125,12 @@ fn alice() -> String {
 
 fn jid(text: &str) -> GroupJid {
     text.parse().expect("a group's JID")
+}
+
+/// All of a list on one page.
+pub(super) fn listed(sessions: Vec<Status>) -> Answer {
+    Answer::Sessions(SessionsPage {
+        sessions,
+        next: None,
+    })
 }

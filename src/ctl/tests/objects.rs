@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::daemon::info;
-use super::{JSON, PIPED, alice, asked, play};
+use super::{JSON, PIPED, alice, asked, listed, play};
 use crate::client::scripted::{
-    Daemon, after, ended, ended_so_far, entry, event, listed, online, picture, status, with_qr,
+    Daemon, after, ended, ended_so_far, entry, event, online, picture, status, with_qr,
 };
 use crate::protocol::{
     Answer, Cause, Command, DEFAULT_HISTORY, EventKind, Failure, FailureCode, Group, LogoutReport,

@@ -1,8 +1,8 @@
 //! What people see of sessions.
 
-use super::{Look, PERSON, PIPED, alice, asked, jid};
+use super::{Look, PERSON, PIPED, alice, asked, jid, listed};
 use crate::client::scripted::{
-    account, after, ended_so_far, entry, listed, morning, online, status, with_qr,
+    account, after, ended_so_far, entry, morning, online, status, with_qr,
 };
 use crate::protocol::{
     Account, Answer, Cause, Command, Connecting, PairCode, Phase, Redacted, Stage, Status, Unlink,

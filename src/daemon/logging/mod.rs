@@ -30,7 +30,7 @@ mod journal;
 mod limit;
 mod lines;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};

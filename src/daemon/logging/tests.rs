@@ -7,8 +7,23 @@ use tracing::{debug, error, info, trace, warn};
 
 use super::*;
 
+/// What a log is written on.
 #[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Paper(Arc<Mutex<Vec<u8>>>);
+
+impl Paper {
+    /// What writes lines on it, until it is dropped.
+    pub(crate) fn lines(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let lines = lines::layer(move || writer.clone(), false);
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(lines))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let bytes = self.0.lock().expect("the paper").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+}
 
 impl Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -34,8 +49,7 @@ async fn what_was_left_out_is_told_when_the_while_is_over() {
     let telling = told.tell_what_was_left_out(CancellationToken::new());
     let ended = tokio::time::timeout(limit::WHILE * 10, telling).await;
     assert!(ended.is_err(), "it ended by itself");
-    let bytes = paper.0.lock().expect("the paper").clone();
-    let shown = String::from_utf8(bytes).expect("text");
+    let shown = paper.text();
     let line = "15 more lines like the last ones of wasessiond about this session were left out user=alice";
     assert_eq!(shown.matches(line).count(), 1, "{shown}");
     assert_eq!(shown.lines().count(), 11, "{shown}");
@@ -52,8 +66,7 @@ fn written(filter: &str, events: impl FnOnce()) -> String {
         .with(Limit::default())
         .with(lines::layer(move || writer.clone(), false));
     tracing::subscriber::with_default(subscriber, events);
-    let bytes = paper.0.lock().expect("the paper").clone();
-    String::from_utf8(bytes).expect("text")
+    paper.text()
 }
 
 #[test]
