@@ -34,7 +34,7 @@ class NoDaemon(WasessionError, ConnectionError):
             )
         elif isinstance(cause, ConnectionRefusedError):
             why = (
-                f"no daemon: nobody listens on {path}. The wasessiond that made this socket is gone; "
+                f"no daemon: nobody listens on {path}. If a wasessiond made this socket, it is gone: "
                 "start it again"
             )
         elif isinstance(cause, PermissionError):
