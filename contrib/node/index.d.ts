@@ -120,7 +120,11 @@ export interface Info {
   phases: { name: string; count: number }[];
   logouts: { name: string; count: number }[];
   purge_failures: number;
+  /** How long a removal took: the middle one of the last thousand. */
   purge_median_ms: number | null;
+  purges: number;
+  purge_total_ms: number;
+  purge_longest_ms: number | null;
 }
 
 /** Something that happened to one session. */
@@ -266,7 +270,10 @@ export class VersionMismatch extends ProtocolError {}
 /** The daemon did not take the connection; the message is its own. */
 export class Refused extends WasessionError {}
 
-/** The connection ended. `failure` is what the daemon said about it, if anything. */
+/**
+ * The connection ended. `failure` is what the daemon said about it, if anything: where its code is `stopping`,
+ * what was asked was not begun, and can be asked of the next daemon.
+ */
 export class ConnectionClosed extends WasessionError {
   readonly failure: Failure | null;
 }

@@ -62,7 +62,7 @@ impl fmt::Display for NoDaemon<'_> {
             ),
             io::ErrorKind::ConnectionRefused => write!(
                 f,
-                "no daemon: nobody listens on {path}. The wasessiond that made this socket is gone; start it again"
+                "no daemon: nobody listens on {path}. If a wasessiond made this socket, it is gone: start it again"
             ),
             io::ErrorKind::PermissionDenied => write!(
                 f,

@@ -112,7 +112,11 @@ impl Problem {
         let (code, message) = match error {
             ClientError::Failure(failure) => return Self::of_failure(failure),
             ClientError::NoDaemon { .. } if exit == Exit::NotAllowed => ("not_allowed", text),
-            ClientError::NoDaemon { .. } => ("no_daemon", format!("{text} (or with --socket)")),
+            // Its last words say how to name another socket.
+            ClientError::NoDaemon { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                ("no_daemon", format!("{text} (or with --socket)"))
+            }
+            ClientError::NoDaemon { .. } => ("no_daemon", text),
             ClientError::Closed(_) => (
                 "closed",
                 format!("{socket}: {text}\nThe daemon's log says more; ask again when it runs"),

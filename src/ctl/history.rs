@@ -17,7 +17,10 @@ pub(super) async fn run(
     if terminal.look().json {
         terminal.object(json::History { entries: &entries })?;
     } else if entries.is_empty() {
-        terminal.say("No session has ended so far.");
+        terminal.say(&match user {
+            Some(user) => format!("No session of {user} has ended so far."),
+            None => "No session has ended so far.".to_owned(),
+        });
     } else {
         terminal.print(&render::history::history(terminal, &entries))?;
     }

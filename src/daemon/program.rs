@@ -18,6 +18,7 @@ use tracing::error;
 
 use super::environment::Environment;
 use super::error::status;
+use super::socket::ControlSocket;
 use super::{DaemonError, Options, Setup, logging, run, signals};
 use crate::{failpoint, message_id};
 
@@ -137,6 +138,7 @@ fn check(file: Option<PathBuf>, environment: &Environment) -> Result<(), Failed>
         ..Options::default()
     };
     let setup = Setup::load(&options, environment)?;
+    ControlSocket::check(&setup.socket, &setup.live.config.socket)?;
     for note in &setup.notes {
         let _ = writeln!(io::stderr(), "wasessiond: note: {note}");
     }

@@ -143,11 +143,11 @@ impl ControlSocket {
         })
     }
 
-    /// Makes the socket.
+    /// Whether a socket can be as it is configured. Returns its group.
     ///
     /// # Errors
-    /// [`SocketError`] says what is in the way.
-    pub async fn bind(path: &Path, config: &config::Socket) -> Result<Self, SocketError> {
+    /// [`SocketError::TooLong`] and [`SocketError::NoGroup`].
+    pub fn check(path: &Path, config: &config::Socket) -> Result<Option<Gid>, SocketError> {
         let length = path.as_os_str().len();
         if length > MAX_PATH {
             return Err(SocketError::TooLong {
@@ -155,7 +155,15 @@ impl ControlSocket {
                 length,
             });
         }
-        let group = config.group.as_deref().map(gid_of).transpose()?;
+        config.group.as_deref().map(gid_of).transpose()
+    }
+
+    /// Makes the socket.
+    ///
+    /// # Errors
+    /// [`SocketError`] says what is in the way.
+    pub async fn bind(path: &Path, config: &config::Socket) -> Result<Self, SocketError> {
+        let group = Self::check(path, config)?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         make_directory(parent, config.mode, group)?;
         // Held until the new socket listens: two daemons that start at the same time must not both

@@ -1,5 +1,6 @@
 //! What all links share: where WhatsApp is, TLS, the HTTP client, the version.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use tokio_websockets::Connector;
@@ -51,11 +52,11 @@ pub enum GatewayError {
     /// Not a WebSocket URL.
     #[error("the endpoint {0:?} is not a WebSocket URL like ws://127.0.0.1:8430/ws/chat")]
     NotAUrl(String),
-    /// Not a proxy URL.
+    /// Not a proxy URL. It is not repeated: it may hold a password.
     #[error(
-        "the proxy {0:?} is not a URL like http://proxy.example:3128 (only HTTP proxies without a password are supported)"
+        "the proxy is not a URL like http://proxy.example:3128 (only HTTP proxies without a password are supported)"
     )]
-    NotAProxy(String),
+    NotAProxy,
     /// The HTTP client could not be set up with the proxy.
     #[error("the proxy {0:?} cannot be used: {1}")]
     ProxyRefused(String, String),
@@ -107,16 +108,33 @@ impl Gateway {
     }
 }
 
+/// Whether a proxy can be used, by its URL.
+///
+/// # Errors
+/// [`GatewayError::NotAProxy`]: it cannot.
+pub fn check_proxy(url: &str) -> Result<(), GatewayError> {
+    parse_proxy(url).map(drop)
+}
+
 fn parse_proxy(url: &str) -> Result<Proxy, GatewayError> {
-    let refused = || GatewayError::NotAProxy(url.to_owned());
+    let refused = || GatewayError::NotAProxy;
     let uri: http::Uri = url.parse().map_err(|_| refused())?;
     let authority = uri.authority().ok_or_else(refused)?;
-    if uri.scheme_str() != Some("http") || authority.as_str().contains('@') {
+    if uri.scheme_str() != Some("http") {
         return Err(refused());
     }
+    // A user and a password would stand before the host.
+    let (host, whole) = (authority.host(), authority.as_str());
+    let port = match whole.strip_prefix(host).ok_or_else(refused)? {
+        "" => 80,
+        port => {
+            let port = port.strip_prefix(':').ok_or_else(refused)?;
+            port.parse::<NonZeroU16>().map_err(|_| refused())?.get()
+        }
+    };
     Ok(Proxy {
-        host: authority.host().trim_matches(['[', ']']).to_owned(),
-        port: authority.port_u16().unwrap_or(80),
+        host: host.trim_matches(['[', ']']).to_owned(),
+        port,
     })
 }
 
@@ -189,8 +207,18 @@ mod tests {
             proxy("proxy.example", 3128)
         );
         assert_eq!(parse_proxy("http://[::1]"), proxy("::1", 80));
-        for bad in ["proxy:3128", "socks5://proxy", "http://user:pw@proxy:1", ""] {
-            assert!(parse_proxy(bad).is_err(), "{bad}");
+        for bad in [
+            "proxy:3128",
+            "socks5://proxy",
+            "http://user:pw@proxy:1",
+            "http://proxy:99999",
+            "http://proxy:0",
+            "http://proxy:",
+            "",
+        ] {
+            let refused = parse_proxy(bad).map_err(|e| e.to_string());
+            let why = refused.expect_err(bad);
+            assert!(!why.contains("pw"), "{why}");
         }
     }
 }

@@ -28,7 +28,7 @@ pub use auth::{AuthError, BUSY, Stored, look_into};
 pub use ending::{Ending, Pace, Verdict};
 pub use endpoint::check_endpoint;
 pub use event::{LinkEvent, PairCodeRefused};
-pub use gateway::{Gateway, GatewayError, GatewaySettings};
+pub use gateway::{Gateway, GatewayError, GatewaySettings, check_proxy};
 pub use link::{AskError, Link, StillRunning};
 pub use remains::Remains;
 pub use scope::Scope;

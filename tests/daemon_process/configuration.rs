@@ -173,3 +173,20 @@ fn a_named_file_is_read_without_drop_ins() {
     assert_eq!((status, &*told), (0, ""), "{printed}");
     assert!(printed.contains("max = 5  # "), "{printed}");
 }
+
+#[test]
+fn check_finds_a_socket_that_could_not_be_made() {
+    let long = format!("path = \"/{}\"", "x".repeat(107));
+    for (line, why) in [
+        (
+            "group = \"nobodys-group\"",
+            "there is no group \"nobodys-group\" on this machine",
+        ),
+        (&*long, "has 108 bytes, and the kernel takes 107"),
+    ] {
+        let layered = Layered::new(&[("etc/config.toml", &format!("[socket]\n{line}\n"))]);
+        let (status, printed, told) = layered.check();
+        assert_eq!((status, &*printed), (78, ""), "{told}");
+        assert!(told.contains(why), "{told}");
+    }
+}

@@ -21,7 +21,7 @@ function why(path, cause) {
     case 'ENOENT':
       return `no daemon: there is no socket ${path}. Start wasessiond, or name its socket in $WASESSIOND_SOCKET`;
     case 'ECONNREFUSED':
-      return `no daemon: nobody listens on ${path}. The wasessiond that made this socket is gone; start it again`;
+      return `no daemon: nobody listens on ${path}. If a wasessiond made this socket, it is gone: start it again`;
     case 'EACCES':
       return `${path}: permission denied. The socket is for root and the members of its group (wasession, where nothing else is configured)`;
     default:

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   ConnectionClosed,
@@ -20,6 +21,8 @@ const MAX_FRAME = 1024 * 1024;
 const SYSTEM_SOCKET = '/run/wasessiond/control.sock';
 /** How many messages wait for a reader before the socket is not read any more. */
 const QUEUE = 64;
+/** Between two attempts to get into a daemon's queue that is full, in milliseconds: nobody says when there is room. */
+const QUEUE_IS_FULL = 10;
 
 export const DEFAULTS = {
   name: 'node-wasession/0.1.0',
@@ -126,8 +129,25 @@ export class Line {
   /** What the daemon calls itself. */
   server = '';
 
-  /** Connects, with the preface. `signal` breaks it off. */
-  static async open(path, { name, connectTimeout }, signal) {
+  /**
+   * Connects, with the preface. A daemon that is there, but whose queue others have filled, is tried again.
+   * `signal` breaks it off.
+   */
+  static async open(path, settings, signal) {
+    const { connectTimeout } = settings;
+    const end = performance.now() + connectTimeout;
+    for (;;) {
+      try {
+        return await Line.#knock(path, settings, signal);
+      } catch (error) {
+        if (!(error instanceof NoDaemon && error.cause.code === 'EAGAIN')) throw error;
+        if (performance.now() >= end) throw new RequestTimeout(connectTimeout);
+      }
+      await sleep(QUEUE_IS_FULL, undefined, { signal });
+    }
+  }
+
+  static async #knock(path, { name, connectTimeout }, signal) {
     const line = new Line(path);
     const stop = () => line.close();
     signal?.addEventListener('abort', stop);

@@ -227,6 +227,7 @@ test('long lists are read to their end', async (t) => {
 
 test('the nearest socket wins', (t) => {
   const stage = new Stage();
+  t.after(() => stage.remove());
   const before = { ...process.env };
   t.after(() => Object.assign(process.env, before));
   delete process.env.WASESSIOND_SOCKET;
@@ -247,6 +248,7 @@ test('the nearest socket wins', (t) => {
 
 test('another end that is no wasessiond of this version', async (t) => {
   const stage = new Stage();
+  t.after(() => stage.remove());
   const path = stage.path('stranger.sock');
   let parts = [];
   const stranger = createServer((stream) => {
@@ -281,4 +283,39 @@ test('another end that is no wasessiond of this version', async (t) => {
   }
   parts = [{ length: 0, raw: Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n') }];
   await assert.rejects(connect(), /frame of/);
+});
+
+test('a queue that others have filled is waited for', async (t) => {
+  const stage = new Stage();
+  t.after(() => stage.remove());
+  const path = stage.path('full.sock');
+  const welcome = 'wasession/1 ok x';
+  const busy = createServer((stream) => {
+    stream.on('error', () => {});
+    stream.write(Buffer.concat([Buffer.from([0, 0, 0, welcome.length]), Buffer.from(welcome)]));
+  });
+  await new Promise((resolve) => {
+    busy.listen({ path, backlog: 1 }, resolve);
+  });
+  t.after(() => busy.close());
+  // All of them knock before this process can let one in.
+  const clients = await soon(Promise.all(Array.from({ length: 8 }, () => Client.connect({ socket: path }))));
+  for (const client of clients) await client.close();
+});
+
+test('the types have every field of the protocol', () => {
+  const read = (name) => readFileSync(new URL(name, import.meta.url), 'utf8');
+  const { $defs: protocol } = JSON.parse(read('../../schema/wasession-1.json'));
+  const interfaces = [...read('../index.d.ts').matchAll(/^export interface (\w+) \{\n([^]*?)^\}/gm)];
+  const compared = [];
+  for (const [, name, body] of interfaces) {
+    // An event's end stands beside its kind.
+    const of = name === 'SessionEvent' ? 'Event' : name;
+    if (!protocol[of]) continue;
+    const fields = [...body.matchAll(/^  (\w+)\??:/gm)].map(([, field]) => field);
+    const there = [...Object.keys(protocol[of].properties), ...(of === 'Event' ? ['ended'] : [])];
+    assert.deepEqual(fields.sort(), there.sort(), name);
+    compared.push(of);
+  }
+  for (const of of ['Event', 'HistoryEntry', 'Info', 'Status']) assert.ok(compared.includes(of), of);
 });

@@ -155,6 +155,11 @@ export class Stage {
   async #close() {
     for (const one of this.#closing) await one.close();
     if (this.#daemon.exitCode === null && this.#daemon.signalCode === null) await this.kill();
+    this.remove();
+  }
+
+  /** Removes its directory: for a test that needs no more of it. */
+  remove() {
     rmSync(this.#dir, { recursive: true });
   }
 

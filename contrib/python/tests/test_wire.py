@@ -1,6 +1,8 @@
 """What needs no daemon: where the socket is, and another end that is no wasessiond of this version."""
 
 import asyncio
+import dataclasses
+import json
 import os
 import shutil
 import socket
@@ -12,10 +14,30 @@ from datetime import datetime, timezone
 from unittest import mock
 
 import wasession
-from wasession import aio, socket_path
+from wasession import aio, socket_path, types
 from wasession.types import read_event, time_of
 
 OWN = "wasessiond/control.sock"
+SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../schema/wasession-1.json")
+PATIENCE = 60.0
+
+
+def reply(number, result):
+    return json.dumps({"reply": {"id": number, "result": result}}).encode()
+
+
+def closing(code):
+    failure = {"code": code, "message": "so it is", "retry_after": None, "last_logout": None}
+    return json.dumps({"closing": failure}).encode()
+
+
+#: What a daemon without sessions says to a follower.
+WATCH = (
+    b"wasession/1 ok x",
+    reply(1, {"Ok": {"history": {"entries": [], "next": None}}}),
+    reply(2, {"Ok": {"watching": {"epoch": 1, "seq": 0, "gap": False}}}),
+    b'{"in_sync": {"seq": 0}}',
+)
 
 
 class Paths(unittest.TestCase):
@@ -44,6 +66,16 @@ class Paths(unittest.TestCase):
 
 
 class Reading(unittest.TestCase):
+    def test_every_field_of_the_protocol_can_be_read(self):
+        with open(SCHEMA) as file:
+            schema = json.load(file)["$defs"]
+        for name in types.__all__:
+            with self.subTest(name):
+                fields = {field.name for field in dataclasses.fields(getattr(types, name))}
+                # An event's end stands in its kind.
+                here = {"ended"} if name == "Event" else set()
+                self.assertEqual(fields, set(schema[name]["properties"]) | here)
+
     def test_times(self):
         base = datetime(2026, 11, 24, 9, 12, 3, tzinfo=timezone.utc)
         for text, micros in [("", 0), (".5", 500_000), (".123456789", 123_456), (".000001", 1)]:
@@ -96,6 +128,22 @@ class Strangers(unittest.TestCase):
         thread.start()
         self.addCleanup(thread.join)
 
+    def converse(self, *parts):
+        """Answers each frame of the next client with one of these, and goes on until it leaves."""
+
+        def serve():
+            stream, _ = self.listener.accept()
+            with stream, stream.makefile("rb") as frames:
+                for part in parts:
+                    frames.read(*struct.unpack(">I", frames.read(4)))
+                    stream.sendall(struct.pack(">I", len(part)) + part)
+                while frames.read(4096):
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        self.addCleanup(thread.join)
+
     def test_only_a_daemon_of_this_version_is_talked_to(self):
         for said, kind, why in [
             (b"wasession/2 ok wasessiond/9", wasession.VersionMismatch, "version 2"),
@@ -121,6 +169,115 @@ class Strangers(unittest.TestCase):
                         client.ping()
                     with self.assertRaises(wasession.ProtocolError):
                         client.ping()
+
+    def test_garbage_in_place_of_a_reply_is_told_to_whoever_waits_for_it(self):
+        for said in (b"[" * 100_000, reply(1, {"Err": {"code": "no more than that"}})):
+            with self.subTest(said=said[:80]):
+                self.converse(b"wasession/1 ok x", said)
+                with wasession.Client(self.path, request_timeout=PATIENCE) as client:
+                    with self.assertRaises(wasession.ProtocolError):
+                        client.ping()
+                self.converse(b"wasession/1 ok x", said)
+
+                async def ask():
+                    async with aio.Client(self.path, request_timeout=PATIENCE) as client:
+                        with self.assertRaises(wasession.ProtocolError):
+                            await client.ping()
+
+                asyncio.run(ask())
+
+    def test_what_ended_a_connection_does_not_grow_with_each_time_it_is_told(self):
+        def told(client):
+            try:
+                client.ping()
+            except wasession.ProtocolError as error:
+                count, trace = 0, error.__traceback__
+                while trace is not None:
+                    count, trace = count + 1, trace.tb_next
+                return count
+            self.fail("it is over")
+
+        self.answer(b"wasession/1 ok x", b"garbage")
+        with wasession.Client(self.path) as client:
+            client._reader.join(PATIENCE)
+            self.assertEqual(len({told(client) for _ in range(3)}), 1)
+
+    def test_a_follower_that_is_not_allowed_any_more_says_so(self):
+        self.answer(*WATCH, closing("not_allowed"))
+        with wasession.Follow(path=self.path) as follow:
+            with self.assertRaisesRegex(wasession.ConnectionClosed, "so it is"):
+                self.assertEqual([type(item) for item in follow], [])
+        self.answer(*WATCH, closing("not_allowed"))
+
+        async def watch():
+            async with aio.Follow(path=self.path) as follow:
+                with self.assertRaisesRegex(wasession.ConnectionClosed, "so it is"):
+                    self.assertEqual([type(item) async for item in follow], [])
+
+        asyncio.run(watch())
+
+    def test_all_who_wait_for_an_item_learn_of_the_end(self):
+        self.answer(*WATCH)
+
+        async def watch():
+            follow = await aio.Follow(path=self.path).begin()
+            await follow.next()
+            waiting = [asyncio.create_task(follow.next()) for _ in range(3)]
+            await asyncio.sleep(0)
+            await follow.close()
+            ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), PATIENCE)
+            self.assertEqual({type(end) for end in ends}, {wasession.ConnectionClosed})
+
+        asyncio.run(watch())
+
+    def test_requests_that_the_other_end_does_not_take_in_run_into_their_timeout(self):
+        over = threading.Event()
+
+        def deaf():
+            with self.listener.accept()[0] as stream:
+                stream.sendall(struct.pack(">I", 16) + b"wasession/1 ok x")
+                over.wait(PATIENCE)
+
+        thread = threading.Thread(target=deaf)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(over.set)
+
+        async def ask():
+            async with aio.Client(self.path, request_timeout=0.2) as client:
+                many = [f"{n:050}" for n in range(2000)]
+                some = (client.targets("alice", set=many) for _ in range(20))
+                ends = await asyncio.gather(*some, return_exceptions=True)
+            self.assertEqual({type(end) for end in ends}, {wasession.RequestTimeout})
+
+        asyncio.run(ask())
+
+    def test_a_queue_that_others_have_filled_is_waited_for(self):
+        def connect(limit):
+            wasession.Client(self.path, connect_timeout=limit).close()
+
+        def connect_aio(limit):
+            async def opened():
+                async with aio.Client(self.path, connect_timeout=limit):
+                    pass
+
+            asyncio.run(opened())
+
+        # One connection waits in it, and no more.
+        self.listener.listen(0)
+        for way in (connect, connect_aio):
+            with self.subTest(way=way.__name__):
+                other = socket.socket(socket.AF_UNIX)
+                self.addCleanup(other.close)
+                other.connect(self.path)
+                with self.assertRaises(wasession.RequestTimeout):
+                    way(0.2)
+                other.close()
+                self.listener.settimeout(PATIENCE)
+                # It makes room for the client, and answers nobody else.
+                self.listener.accept()[0].close()
+                self.answer(b"wasession/1 ok x")
+                way(PATIENCE)
 
     def test_an_endless_frame_is_not_read(self):
         self.answer(b"wasession/1 ok x")

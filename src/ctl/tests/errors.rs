@@ -59,6 +59,15 @@ fn every_error_names_the_socket_and_says_what_to_do() {
         (
             ClientError::NoDaemon {
                 path: SOCKET.into(),
+                source: std::io::ErrorKind::ConnectionRefused.into(),
+            },
+            69,
+            "wactl: no daemon: nobody listens on /run/test.sock. If a wasessiond made this socket, it is \
+             gone: start it again\n",
+        ),
+        (
+            ClientError::NoDaemon {
+                path: SOCKET.into(),
                 source: std::io::ErrorKind::PermissionDenied.into(),
             },
             77,

@@ -148,6 +148,26 @@ async fn an_empty_list_says_what_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_empty_history_says_whose_it_is() {
+    for (line, user, says) in [
+        ("history", None, "No session has ended so far.\n"),
+        (
+            "history alice",
+            Some("alice".to_owned()),
+            "No session of alice has ended so far.\n",
+        ),
+    ] {
+        let command = Command::History {
+            user,
+            limit: Some(100),
+            before: None,
+        };
+        let played = asked(line, PIPED, command, Ok(ended_so_far(vec![]))).await;
+        assert_eq!((played.exit, played.talk.as_str()), (0, says));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn history_is_a_table_without_tokens() {
     let mut locked = entry("alice", Cause::AccountLocked);
     locked.text = Some("Your account\nis locked".to_owned());

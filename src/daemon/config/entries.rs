@@ -113,8 +113,8 @@ impl Config {
             .collect()
     }
 
-    /// The whole configuration as a file that would say the same, but for a proxy's password, which
-    /// is not shown: what is printed gets pasted. What is not at its default has its origin beside it.
+    /// The whole configuration as a file that would say the same. What is not at its default has its
+    /// origin beside it.
     #[must_use]
     pub fn to_toml(&self, origins: &Origins) -> String {
         let mut toml = String::new();
@@ -131,9 +131,6 @@ impl Config {
                 None => String::new(),
             };
             let _ = match (entry.key, entry.value) {
-                ("proxy", Some(url)) => {
-                    writeln!(toml, "proxy = {}{origin}", without_password(&url))
-                }
                 (key, Some(value)) => writeln!(toml, "{key} = {value}{origin}"),
                 (key, None) => writeln!(toml, "# {key} is not set"),
             };
@@ -145,14 +142,4 @@ impl Config {
 /// A TOML basic string. Control characters were refused when the file was read.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// A URL without the user and password in it.
-fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => {
-            format!("{}[redacted]{}", &url[..scheme + 3], &url[at..])
-        }
-        _ => url.to_owned(),
-    }
 }

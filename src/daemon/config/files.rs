@@ -171,11 +171,11 @@ fn read(file: &Path) -> Result<String, String> {
 
 fn explain(error: &io::Error) -> String {
     let hint = match error.kind() {
-        ErrorKind::NotFound => ": make the file, or leave --config out for the defaults",
+        ErrorKind::NotFound => ": make the file, or name none for the defaults",
         ErrorKind::PermissionDenied => {
             ": give the daemon's user the right to read it, and to search its directories"
         }
-        ErrorKind::InvalidData => ": it is not UTF-8 text",
+        ErrorKind::InvalidData => return "it is not UTF-8 text: save it as UTF-8".to_owned(),
         _ => "",
     };
     format!("{error}{hint}")

@@ -138,17 +138,20 @@ fn no_key_is_forgotten_when_it_is_printed_or_compared() {
 }
 
 #[test]
-fn a_proxys_password_is_not_printed() {
-    let text = "[whatsapp]\nproxy = \"http://me:pa@ss@proxy.example.org:3128\"\n";
-    let printed = printed(&parse(text).expect("a good file"));
-    assert!(
-        printed.contains("proxy = \"http://[redacted]@proxy.example.org:3128\""),
-        "{printed}"
-    );
-    assert!(
-        !printed.contains("me:") && !printed.contains("pa@ss"),
-        "{printed}"
-    );
+fn a_proxy_that_the_daemon_could_not_use_is_refused_without_its_password() {
+    for proxy in [
+        "http://me:pa@ss@proxy.example.org:3128",
+        "http://me:pa@proxy.example.org",
+        "ftp://proxy.example.org",
+        "http://proxy.example.org:99999",
+    ] {
+        let told = errors(&format!("[whatsapp]\nproxy = \"{proxy}\"\n"));
+        assert!(
+            told.starts_with("c.toml:2:9: `whatsapp.proxy`: this is not a proxy's URL"),
+            "{told}"
+        );
+        assert!(!told.contains("me:") && !told.contains("pa@"), "{told}");
+    }
 }
 
 #[test]
@@ -266,7 +269,7 @@ fn wrong_numbers_and_times_are_told_where_and_what() {
         (
             "[whatsapp]\nproxy = \"me:secret@proxy\"\n",
             "c.toml:2:9: `whatsapp.proxy`: this is not a proxy's URL: write it like \
-             \"http://proxy.example.org:3128\"",
+             \"http://proxy.example.org:3128\". Only HTTP proxies without a password are supported",
         ),
     ] {
         assert_eq!(errors(text), told);

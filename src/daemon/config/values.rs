@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::reader::string;
 use super::{Version, duration};
 use crate::supervisor::OnConflict;
-use crate::whatsapp::check_endpoint;
+use crate::whatsapp::{check_endpoint, check_proxy};
 
 /// Somebody who sees and controls every session, as the file names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,14 +153,14 @@ pub(super) fn device_name(value: &DeValue<'_>) -> Result<String, String> {
 
 pub(super) fn proxy(value: &DeValue<'_>) -> Result<String, String> {
     let url = string(value)?;
-    let has_host = url
-        .split_once("://")
-        .is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty());
-    if has_host && !url.contains(char::is_whitespace) {
-        Ok(url)
-    } else {
+    match check_proxy(&url) {
+        Ok(()) => Ok(url),
         // Not repeated here: it may hold a password.
-        Err("this is not a proxy's URL: write it like \"http://proxy.example.org:3128\"".to_owned())
+        Err(_) => Err(
+            "this is not a proxy's URL: write it like \"http://proxy.example.org:3128\". Only HTTP \
+             proxies without a password are supported"
+                .to_owned(),
+        ),
     }
 }
 

@@ -123,7 +123,7 @@ async def groups(to: Asking, user: str) -> List[Group]:
 
 async def targets(to: Asking, user: str, edit: Any) -> List[str]:
     answer = await to.ask({"targets": {"user": user, "edit": edit}})
-    return list(take(answer, "targets"))
+    return types.read_list(str, take(answer, "targets"))
 
 
 def edit(

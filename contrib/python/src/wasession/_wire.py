@@ -17,6 +17,8 @@ SYSTEM_SOCKET = "/run/wasessiond/control.sock"
 CONNECT_TIMEOUT = 5.0
 #: Longer than the daemon's own deadlines, so that it is the daemon who says what went wrong.
 REQUEST_TIMEOUT = 60.0
+#: Between two attempts to get into a queue that is full: nobody says when there is room.
+QUEUE_IS_FULL = 0.01
 NAME = "python-wasession/0.1.0"
 
 
@@ -80,7 +82,7 @@ def message(body: bytes) -> Tuple[str, Any]:
     """The one key of a message, and what belongs to it."""
     try:
         value = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not a message: {error}") from error
     if not isinstance(value, dict) or len(value) != 1:
         raise ProtocolError("not a message: an object with one key is expected")

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import socket as sockets
 from types import TracebackType
 from typing import Any, Dict, List, Optional, Sequence, Type, Union
 
 from . import _commands, _wire, types
 from ._follow import QUEUE, Follower, Item, Picture, Quiet
-from .errors import ConnectionClosed, NoDaemon, ProtocolError, RequestTimeout, WasessionError
+from .errors import ConnectionClosed, NoDaemon, ProtocolError, RequestTimeout
 from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Since, Status
 
 __all__ = ["Client", "Follow"]
+
+
+#: What a follower says after its end.
+CLOSED = "this follower is closed"
+
+
+async def _knock(path: str) -> sockets.socket:
+    """Connects. A daemon that is there, but whose queue others have filled, is tried again."""
+    stream = sockets.socket(sockets.AF_UNIX)
+    stream.setblocking(False)
+    try:
+        while True:
+            try:
+                stream.connect(path)
+                return stream
+            except BlockingIOError:
+                await asyncio.sleep(_wire.QUEUE_IS_FULL)
+    except BaseException:
+        stream.close()
+        raise
 
 
 class _Line:
@@ -19,6 +40,8 @@ class _Line:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        # In Python 3.9 only one at a time may wait for room.
+        self._waiting_for_room = asyncio.Lock()
         self._buffer = _wire.Buffer()
         self.server = ""
 
@@ -33,7 +56,7 @@ class _Line:
     @classmethod
     async def _open(cls, path: str, name: str) -> _Line:
         try:
-            line = cls(*await asyncio.open_unix_connection(path))
+            line = cls(*await asyncio.open_unix_connection(sock=await _knock(path)))
         except OSError as error:
             raise NoDaemon(path, error) from error
         try:
@@ -47,7 +70,8 @@ class _Line:
     async def send(self, frame: bytes) -> None:
         try:
             self._writer.write(frame)
-            await self._writer.drain()
+            async with self._waiting_for_room:
+                await self._writer.drain()
         except OSError:
             # The daemon is gone: reading finds its last words and the end.
             pass
@@ -74,7 +98,8 @@ class _Line:
             self._buffer.feed(data)
 
     def close(self) -> None:
-        self._writer.close()
+        # At once: a daemon that hangs would never take in what is not sent yet.
+        self._writer.transport.abort()
 
     async def wait_closed(self) -> None:
         """Waits until nothing of it is left."""
@@ -107,7 +132,7 @@ class Client:
         self.server = ""
         self._number = 0
         self._pending: Dict[int, "asyncio.Future[Any]"] = {}
-        self._end: Optional[WasessionError] = None
+        self._end: Optional[Exception] = None
         self._reader: Optional["asyncio.Task[None]"] = None
 
     async def open(self) -> Client:
@@ -200,7 +225,8 @@ class Client:
         if self._line is None:
             raise RuntimeError("the client is not open: use `async with`, or `await client.open()`")
         if self._end is not None:
-            raise self._end
+            # It is told again and again: without where it was told before.
+            raise self._end.with_traceback(None)
         self._number += 1
         number = self._number
         frame = _wire.request(number, command)
@@ -229,23 +255,24 @@ class Client:
                     farewell = ConnectionClosed(types.read_failure(content))
         except ConnectionClosed as error:
             self._finish(farewell or error)
-        except WasessionError as error:
+        except Exception as error:  # A fault of this package too: nobody must wait for ever.
             self._finish(error)
 
     def _reply(self, content: Any) -> None:
         number, good, what = _wire.result(content)
+        failure = None if good else types.read_failure(what)
         if not 0 < number <= self._number:
             raise ProtocolError(f"a reply to request {number}, which was never sent")
         future = self._pending.pop(number, None)
         # None, or done: its request was given up.
         if future is None or future.done():
             return
-        if good:
+        if failure is None:
             future.set_result(what)
         else:
-            future.set_exception(types.read_failure(what))
+            future.set_exception(failure)
 
-    def _finish(self, error: WasessionError) -> None:
+    def _finish(self, error: Exception) -> None:
         self._end = self._end or error
         if self._line is not None:
             self._line.close()
@@ -339,10 +366,11 @@ class Follow:
         assert items is not None
         while True:
             if self._closed:
-                raise ConnectionClosed(message="this follower is closed")
+                raise ConnectionClosed(message=CLOSED)
             item = await items.get()
             if isinstance(item, Exception):
-                self._closed = True
+                # For whoever else waits, and for the next call.
+                items.put_nowait(ConnectionClosed(message=CLOSED))
                 raise item
             if picture.take(item):
                 assert not isinstance(item, Quiet)
@@ -355,7 +383,9 @@ class Follow:
         try:
             return await self.next()
         except ConnectionClosed:
-            raise StopAsyncIteration from None
+            if self._closed:
+                raise StopAsyncIteration from None
+            raise
 
     async def close(self) -> None:
         """Ends it. Whoever waits for an item waits no more."""
@@ -367,7 +397,7 @@ class Follow:
         if self._items is not None:
             while not self._items.empty():
                 self._items.get_nowait()
-            self._items.put_nowait(ConnectionClosed(message="this follower is closed"))
+            self._items.put_nowait(ConnectionClosed(message=CLOSED))
 
     async def __aenter__(self) -> Follow:
         return self if self._worker is not None else await self.begin()

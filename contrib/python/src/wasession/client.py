@@ -15,31 +15,33 @@ from typing import Any, Deque, Dict, Iterator, List, Optional, Sequence, Type, U
 from . import _commands, _wire, types
 from ._commands import drive
 from ._follow import QUEUE, Follower, Item, Picture, Quiet
-from .errors import ConnectionClosed, NoDaemon, ProtocolError, RequestTimeout, WasessionError
+from .errors import ConnectionClosed, NoDaemon, ProtocolError, RequestTimeout
 from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Since, Status
 
 __all__ = ["Client", "Follow"]
 
 
 class _Line:
-    """One connection. Its coroutines never pause: they block."""
+    """One connection. Its coroutines never pause: they block.
+
+    Whoever reads it closes it, and nobody else: a number that another thread still uses may belong to
+    another file by then.
+    """
 
     def __init__(self, path: str, name: str, timeout: float) -> None:
         self._path, self._name, self._timeout = path, name, timeout
         self._socket = socket.socket(socket.AF_UNIX)
+        self._over = threading.Event()
         self._buffer = _wire.Buffer()
         self.server = ""
 
     def open(self) -> None:
         """Connects, with the preface."""
         try:
+            self._knock()
+            if self._over.is_set():
+                raise ConnectionClosed()
             self._socket.settimeout(self._timeout)
-            try:
-                self._socket.connect(self._path)
-            except socket.timeout:
-                raise RequestTimeout(self._timeout) from None
-            except OSError as error:
-                raise NoDaemon(self._path, error) from error
             drive(self.send(_wire.hello(self._name)))
             self.server = _wire.check_welcome(drive(self.receive(self._timeout)))
             self._socket.settimeout(None)
@@ -50,12 +52,27 @@ class _Line:
             self.close()
             raise
 
+    def _knock(self) -> None:
+        """Connects. A daemon that is there, but whose queue others have filled, is tried again."""
+        self._socket.setblocking(False)
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return self._socket.connect(self._path)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise RequestTimeout(self._timeout) from None
+            except OSError as error:
+                raise NoDaemon(self._path, error) from error
+            if self._over.wait(_wire.QUEUE_IS_FULL):
+                raise ConnectionClosed()
+
     async def send(self, frame: bytes) -> None:
         try:
             self._socket.sendall(frame)
         except BlockingIOError:
             # A part is written, so nothing more can be.
-            self.close()
+            self.wake()
         except OSError:
             # The daemon is gone: reading finds its last words and the end.
             pass
@@ -83,12 +100,16 @@ class _Line:
                 raise ConnectionClosed()
             self._buffer.feed(data)
 
-    def close(self) -> None:
+    def wake(self) -> None:
+        """Ends it for whoever reads or writes. From any thread."""
+        self._over.set()
         try:
-            # Wakes whoever reads.
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
+
+    def close(self) -> None:
+        self.wake()
         self._socket.close()
 
 
@@ -119,7 +140,7 @@ class Client:
         self._writing = threading.Lock()
         self._number = 0
         self._pending: Dict[int, "Future[Any]"] = {}
-        self._end: Optional[WasessionError] = None
+        self._end: Optional[Exception] = None
         self._reader = threading.Thread(target=self._read, name="wasession-reader", daemon=True)
         self._reader.start()
 
@@ -203,7 +224,8 @@ class Client:
         future: "Future[Any]" = Future()
         with self._lock:
             if self._end is not None:
-                raise self._end
+                # It is told again and again: without where it was told before.
+                raise self._end.with_traceback(None)
             self._number += 1
             number = self._number
             self._pending[number] = future
@@ -229,26 +251,32 @@ class Client:
                     farewell = ConnectionClosed(types.read_failure(content))
         except ConnectionClosed as error:
             self._finish(farewell or error)
-        except WasessionError as error:
+        except Exception as error:  # A fault of this package too: nobody must wait for ever.
             self._finish(error)
+        finally:
+            with self._writing:
+                self._line.close()
 
     def _reply(self, content: Any) -> None:
         number, good, what = _wire.result(content)
+        failure = None if good else types.read_failure(what)
         with self._lock:
             if not 0 < number <= self._number:
                 raise ProtocolError(f"a reply to request {number}, which was never sent")
             # None: its request was given up.
             future = self._pending.pop(number, None)
-        if future is not None and good:
+        if future is None:
+            return
+        if failure is None:
             future.set_result(what)
-        elif future is not None:
-            future.set_exception(types.read_failure(what))
+        else:
+            future.set_exception(failure)
 
-    def _finish(self, error: WasessionError) -> None:
+    def _finish(self, error: Exception) -> None:
         with self._lock:
             self._end = self._end or error
             pending, self._pending = self._pending, {}
-        self._line.close()
+        self._line.wake()
         for future in pending.values():
             future.set_exception(error)
 
@@ -358,7 +386,7 @@ class Follow:
             line = self._line
             self._changed.notify_all()
         if line is not None:
-            line.close()
+            line.wake()
         if threading.current_thread() is not self._worker:
             self._worker.join()
 

@@ -34,7 +34,7 @@ class NoDaemon(WasessionError, ConnectionError):
             )
         elif isinstance(cause, ConnectionRefusedError):
             why = (
-                f"no daemon: nobody listens on {path}. The wasessiond that made this socket is gone; "
+                f"no daemon: nobody listens on {path}. If a wasessiond made this socket, it is gone: "
                 "start it again"
             )
         elif isinstance(cause, PermissionError):
@@ -61,7 +61,8 @@ class Refused(WasessionError):
 
 
 class ConnectionClosed(WasessionError, ConnectionError):
-    """The connection ended. ``failure`` is what the daemon said about it, if anything."""
+    """The connection ended. ``failure`` is what the daemon said about it, if anything: where its code is
+    ``stopping``, what was asked was not begun, and can be asked of the next daemon."""
 
     def __init__(self, failure: Optional[Failure] = None, message: Optional[str] = None) -> None:
         why = str(failure) if failure else "it has stopped or is starting again"

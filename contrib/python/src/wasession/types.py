@@ -170,7 +170,11 @@ class Info:
     phases: List[Count]
     logouts: List[Count]
     purge_failures: int
+    #: How long a removal took: the middle one of the last thousand.
     purge_median_ms: Optional[int]
+    purges: int
+    purge_total_ms: int
+    purge_longest_ms: Optional[int]
 
 
 @dataclass(frozen=True)
