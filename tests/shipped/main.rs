@@ -9,6 +9,8 @@
 
 mod completions;
 mod configuration;
+#[path = "../debian/mod.rs"]
+mod debian;
 mod manual;
 mod package;
 #[path = "../skipped/mod.rs"]

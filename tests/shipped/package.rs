@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::skipped::skipped;
+use crate::debian::{NEWER, Packages, programs, run};
 use crate::tree;
 
 /// Everything a package holds. Manual pages are compressed by the packages' own tools.
@@ -52,39 +52,6 @@ fn assert_complete(there: &BTreeSet<String>) {
     );
 }
 
-fn has(program: &str) -> bool {
-    let asked = Command::new(program).arg("--version").output();
-    asked.is_ok_and(|answer| answer.status.success())
-}
-
-/// Runs a command that must succeed, and returns what it said.
-fn run(command: &mut Command) -> String {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command
-        .output()
-        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    let said = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
-    assert!(status.success(), "{command:?}: {status}\n{said}");
-    said
-}
-
-/// A directory with the two programs as `cargo build --release` leaves them, but of this build.
-fn binaries() -> TempDir {
-    let target = tempfile::tempdir().expect("a directory");
-    let release = target.path().join("release");
-    std::fs::create_dir(&release).expect("a directory");
-    for (name, program) in [
-        ("wasessiond", env!("CARGO_BIN_EXE_wasessiond")),
-        ("wactl", env!("CARGO_BIN_EXE_wactl")),
-    ] {
-        symlink(program, release.join(name)).expect("a link");
-    }
-    target
-}
-
 /// The files below a directory, with their modes.
 fn files(root: &Path) -> Vec<(String, u32)> {
     let mut found = Vec::new();
@@ -114,7 +81,7 @@ fn mode(of: &str) -> u32 {
 
 #[test]
 fn install_sh_puts_everything_in_its_place_and_keeps_a_configuration() {
-    let (target, root) = (binaries(), tempfile::tempdir().expect("a directory"));
+    let (target, root) = (programs(), tempfile::tempdir().expect("a directory"));
     let install = || {
         let mut command = Command::new("sh");
         command.arg(tree::path("contrib/install.sh"));
@@ -190,37 +157,6 @@ fn the_packages_have_the_version_of_the_programs() {
     assert_eq!(build, Some(version));
 }
 
-/// The Debian package of this build, as versions 1 and 2. `None`: it cannot be made here.
-fn debian_packages() -> Option<(TempDir, [PathBuf; 2])> {
-    let asked = Command::new(env!("CARGO"))
-        .args(["deb", "--version"])
-        .output();
-    if !asked.is_ok_and(|answer| answer.status.success()) || !has("dpkg-deb") {
-        skipped("the Debian package is not tested: there is no cargo-deb or no dpkg here");
-        return None;
-    }
-    let target = binaries();
-    let [old, new] = ["1.deb", "2.deb"].map(|name| target.path().join(name));
-    run(Command::new(env!("CARGO"))
-        // The build's own directory is no business of the package's.
-        .env("CARGO_TARGET_DIR", target.path())
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args(["deb", "--no-build", "--offline", "--no-dbgsym", "--strip"])
-        .args(["--fast", "--deb-version", "1", "--output"])
-        .arg(&old));
-    // Only the number differs, and compressing it again would take longer than all the rest.
-    let unpacked = target.path().join("unpacked");
-    run(Command::new("dpkg-deb").arg("-R").arg(&old).arg(&unpacked));
-    let control = unpacked.join("DEBIAN/control");
-    let text = std::fs::read_to_string(&control).expect("its control file");
-    let text = text.replace("\nVersion: 1\n", "\nVersion: 2\n");
-    std::fs::write(control, text).expect("written");
-    run(Command::new("dpkg-deb")
-        .args(["--root-owner-group", "-Znone", "-b"])
-        .args([&unpacked, &new]));
-    Some((target, [old, new]))
-}
-
 /// A root directory with nothing in it but systemd and a package database.
 struct Root(TempDir);
 
@@ -289,10 +225,10 @@ impl Root {
 // Making it takes most of the time, so it is made once.
 #[test]
 fn the_debian_package_holds_what_it_should_and_lives_and_goes_as_it_should() {
-    if let Some((_target, [old, new])) = debian_packages() {
-        holds_exactly_what_it_should(&old);
-        installs_upgrades_goes_and_is_purged(&old, &new);
-        stays_disabled_where_a_preset_says_so(&old);
+    if let Some(Packages { old, new, .. }) = &Packages::make() {
+        holds_exactly_what_it_should(old);
+        installs_upgrades_goes_and_is_purged(old, new);
+        stays_disabled_where_a_preset_says_so(old);
     }
 }
 
@@ -372,6 +308,8 @@ fn installs_upgrades_goes_and_is_purged(old: &Path, new: &Path) {
     root.install(new);
     kept();
     assert!(root.read("var/lib/dpkg/status").contains("\nVersion: 2\n"));
+    let beside = root.read("etc/wasessiond/config.toml.dpkg-dist");
+    assert!(beside.ends_with(NEWER), "{beside}");
     assert_eq!(
         root.enabled(),
         ["enabled", "disabled"],

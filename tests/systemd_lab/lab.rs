@@ -80,6 +80,17 @@ impl Lab {
     /// Boots one, with the daemon installed and not yet started. `None`: this machine cannot, which
     /// was said.
     pub(crate) fn boot() -> Option<Self> {
+        let lab = Self::bare(&[
+            concat!(env!("CARGO_BIN_EXE_wasessiond"), ":/usr/bin/wasessiond"),
+            concat!(env!("CARGO_BIN_EXE_wactl"), ":/usr/bin/wactl"),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/usr:/opt/tree"),
+        ])?;
+        lab.install();
+        Some(lab)
+    }
+
+    /// Boots one in which nothing of the project is, but these: `SOURCE:TARGET`, read-only.
+    pub(crate) fn bare(files: &[&str]) -> Option<Self> {
         if let Some(why) = obstacle() {
             let test = std::thread::current();
             let name = test.name().unwrap_or("a test");
@@ -87,7 +98,6 @@ impl Lab {
             return None;
         }
         let directory = tempfile::tempdir().expect("a directory");
-        let tree = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/usr");
         let mut boot = Command::new("setpriv");
         boot.args([
             "--pdeathsig",
@@ -103,12 +113,7 @@ impl Lab {
         ])
         .arg("house")
         .arg(directory.path())
-        .arg(concat!(
-            env!("CARGO_BIN_EXE_wasessiond"),
-            ":/usr/bin/wasessiond"
-        ))
-        .arg(concat!(env!("CARGO_BIN_EXE_wactl"), ":/usr/bin/wactl"))
-        .arg(format!("{tree}:/opt/tree"));
+        .args(files);
         let log = fs::File::create(directory.path().join("boot.log")).expect("a log");
         let house = boot
             .stdin(Stdio::null())
@@ -125,7 +130,6 @@ impl Lab {
         lab.until("the boot", || {
             lab.try_sh("systemctl is-system-running").stdout == b"running\n"
         });
-        lab.install();
         Some(lab)
     }
 
@@ -208,12 +212,14 @@ impl Lab {
 
     /// The same while the other tasks of the test go on: a client that does not read meanwhile would
     /// hold up a stop of the daemon.
-    pub(crate) async fn run(&self, script: &str) {
+    pub(crate) async fn run(&self, script: &str) -> String {
         let mut shell = self.command("sh");
         shell.args(["-euc", script]);
-        let status = tokio::process::Command::from(shell).status().await;
-        let status = status.expect("a shell");
-        assert!(status.success(), "{script}\n{status}");
+        let done = tokio::process::Command::from(shell).output().await;
+        let done = done.expect("a shell");
+        let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+        assert!(done.status.success(), "{script}\n{}: {said}", done.status);
+        said
     }
 
     /// Waits for something that systemd tells nobody about.

@@ -8,11 +8,15 @@
 #![allow(clippy::panic)]
 
 mod crowd;
+#[path = "../debian/mod.rs"]
+mod debian;
+mod follower;
 mod install;
 mod journal;
 mod lab;
 mod life;
 mod network;
+mod package;
 mod reload;
 mod security;
 #[path = "../skipped/mod.rs"]
