@@ -88,9 +88,16 @@ impl Task {
                 tracing::error!(message_id = message_id::STORE_FAILED, "{}", failure.message);
             }
         }
+        // Whoever waits for a pair code waits for one that will not come.
+        let mut left: Vec<_> = self
+            .code_waiters
+            .drain(..)
+            .map(|reply| SessionCommand::Connect { phone: None, reply })
+            .collect();
+        left.extend(self.seat.drain());
         Outcome {
             ended: Ended::Stopped,
-            left: Vec::new(),
+            left,
         }
     }
 }
