@@ -29,6 +29,7 @@ impl Task {
             auth_db: self.seat.store.auth_db(&self.seat.user),
             scope: Scope::new(self.seat.span.clone(), self.seat.remains.clone()),
             was_paired: decided.account.is_some(),
+            full_handshake: self.machine.expects().full_handshake,
         };
         if unlink {
             let unlinked = logout.unlink(&mut self.link, within).await;
