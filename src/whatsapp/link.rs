@@ -133,6 +133,7 @@ impl Link {
         let handler = Handler {
             signals: signals.clone(),
             restart: restart.clone(),
+            heard: heard.clone(),
         };
         let fetched = scope
             .unless_cancelled(gateway.versions.get(&gateway.http))
@@ -171,6 +172,9 @@ impl Link {
             client.persistence_manager().process_command(forget).await;
         }
         restart.adopt(&client.enable_auto_reconnect);
+        if client.pn().is_some() {
+            restart.is_paired();
+        }
         let stanzas = client.acquire_raw_node_forwarding();
         let (told, ending) = watch::channel(None);
         let teller = Teller { events, told };
