@@ -12,7 +12,7 @@ use crate::protocol::{
     Cause, Failure, HistoryEntry, LogoutReport, Redacted, Stage, Unlink, UserId,
 };
 use crate::store::{History, Intent, Purge, Store};
-use crate::whatsapp::{Ending, Gateway, Link, LinkEvent, Scope, Stored, look_into};
+use crate::whatsapp::{Ending, Expected, Gateway, Link, LinkEvent, Scope, Stored, look_into};
 
 /// How long a descriptor of this process may stay open below a directory whose link is closed.
 const LAST_DESCRIPTORS: Duration = Duration::from_secs(5);
@@ -60,6 +60,8 @@ pub(super) struct Logout<'a> {
     pub(super) scope: Scope,
     /// Whether the record names an account.
     pub(super) was_paired: bool,
+    /// Whether the last handshake failed.
+    pub(super) full_handshake: bool,
 }
 
 impl Logout<'_> {
@@ -92,7 +94,10 @@ impl Logout<'_> {
         let opened = Link::open(
             self.gateway,
             &self.auth_db,
-            true,
+            Expected {
+                paired: true,
+                full_handshake: self.full_handshake,
+            },
             self.scope.clone(),
             events,
         )

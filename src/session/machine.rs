@@ -41,6 +41,8 @@ pub struct Machine {
     attempts: u32,
     /// Links that failed in a row.
     failures: u32,
+    /// Handshakes that failed in a row.
+    pub(super) failed_handshakes: u32,
     /// Whether the link of phase `connecting` has begun to dial, so that its stages are timed.
     dialing: bool,
     purge_failures: u32,
@@ -175,6 +177,7 @@ impl Machine {
             unlink: false,
             attempts: 0,
             failures: 0,
+            failed_handshakes: 0,
             dialing: false,
             purge_failures: 0,
         };

@@ -5,6 +5,7 @@ use super::logout::Unlinked;
 use super::machine::Machine;
 use crate::protocol::{Account, Phase, Status};
 use crate::store::{Intent, Record};
+use crate::whatsapp::Expected;
 
 impl Machine {
     /// The status that follows from the state.
@@ -67,6 +68,15 @@ impl Machine {
     pub(super) fn paired_too_late(&mut self, account: Account) {
         if let Some(intent) = &mut self.intent {
             intent.account = Some(account);
+        }
+    }
+
+    /// What the next link must be.
+    #[must_use]
+    pub fn expects(&self) -> Expected {
+        Expected {
+            paired: self.paired,
+            full_handshake: self.failed_handshakes > 0,
         }
     }
 

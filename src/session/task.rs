@@ -135,6 +135,7 @@ pub async fn run(seat: Seat, record: Record, origin: Origin) -> Outcome {
         checked,
         to_check,
         gone: None,
+        unwritten: false,
     };
     task.perform(effects).await;
     task.live().await
@@ -169,6 +170,8 @@ struct Task {
     to_check: mpsc::Receiver<Checked>,
     /// The line in the history, once the session is gone.
     gone: Option<HistoryEntry>,
+    /// Whether the record on the disk is older than the machine's, because it could not be written.
+    unwritten: bool,
 }
 
 enum Wake {
@@ -268,7 +271,7 @@ impl Task {
                 self.stop_waiters.push(reply);
                 self.take(Input::Disconnect { by }).await;
                 if self.gone.is_none() {
-                    self.answer_disconnect();
+                    self.answer_disconnect().await;
                 }
             }
             SessionCommand::ForceLogout { by, reply } => {
@@ -311,14 +314,27 @@ impl Task {
         }
     }
 
-    fn answer_disconnect(&mut self) {
+    async fn answer_disconnect(&mut self) {
         let answer = match self.machine.phase() {
             Phase::PurgeFailed => Err(self.purge_failure()),
-            _ => Ok(Stopped::Kept(Box::new(self.machine.status()))),
+            Phase::Disconnected if self.unwritten => self.stays_disconnected().await,
+            _ => Ok(()),
         };
+        let answer = answer.map(|()| Stopped::Kept(Box::new(self.machine.status())));
         for waiter in self.stop_waiters.drain(..) {
             let _ = waiter.send(answer.clone());
         }
+    }
+
+    /// Whoever is told that it is disconnected must find it so after a restart of the daemon.
+    async fn stays_disconnected(&mut self) -> Result<(), Failure> {
+        let written = self.write_record().await;
+        written.map_err(|mut failure| {
+            failure.message.push_str(
+                ". It is disconnected now, and a restart of the daemon would bring it back: make room, then disconnect it again",
+            );
+            failure
+        })
     }
 
     fn purge_failure(&self) -> Failure {
@@ -347,9 +363,8 @@ impl Task {
                     }
                 }
                 Effect::Save => {
-                    let record = self.machine.record().clone();
                     // What could not be written is written with the next change; a person sees it.
-                    if let Err(failure) = self.save(record).await {
+                    if let Err(failure) = self.write_record().await {
                         tracing::error!(
                             message_id = message_id::STORE_FAILED,
                             "{}",
@@ -415,6 +430,12 @@ impl Task {
         for waiter in self.code_waiters.drain(..) {
             let _ = waiter.send(Err(failure.clone()));
         }
+    }
+
+    async fn write_record(&mut self) -> Result<(), Failure> {
+        let written = self.save(self.machine.record().clone()).await;
+        self.unwritten = written.is_err();
+        written
     }
 
     fn save(&self, record: Record) -> impl Future<Output = Result<(), Failure>> + Send + use<> {

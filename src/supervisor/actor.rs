@@ -142,6 +142,10 @@ impl Actor {
             }
         }
         self.orders.close();
+        // What came too late is refused, as what comes now.
+        while let Ok(order) = self.orders.try_recv() {
+            self.order(order);
+        }
         self.shared.stopped.cancel();
     }
 
@@ -353,6 +357,9 @@ impl Actor {
             stopped,
         } = outcome.ended
         else {
+            for command in outcome.left {
+                refuse(command, &Supervisor::stopping());
+            }
             return;
         };
         // First the announcement, then the replies: whoever has a reply finds it in the stream.

@@ -50,8 +50,8 @@ pub enum Pace {
 
 /// A ban without a usable end is a day long, never over now.
 const BAN_OF_UNKNOWN_LENGTH: Duration = Duration::from_hours(24);
-/// No ban is taken to be shorter than this, whatever the server's number says.
-const SHORTEST_BAN: Duration = Duration::from_mins(1);
+/// How long a ban is that the server says is over now.
+const BAN_OF_NO_LENGTH: Duration = Duration::from_mins(1);
 /// Nor longer than this: a larger number is not a time.
 const LONGEST_BAN: Duration = Duration::from_hours(87840);
 /// What WhatsApp said is kept up to this many characters.
@@ -200,12 +200,11 @@ pub(super) fn of_failure(node: &Node) -> Ending {
 }
 
 fn of_ban(node: &Node) -> Ending {
-    let has_code = number::<u32>(node, "code").is_some();
-    let expire = number(node, "expire")
-        .filter(|_| has_code)
-        .map(Duration::from_secs);
+    // The code says what the ban is for. Its end counts without it, too.
+    let expire = number(node, "expire").map(Duration::from_secs);
     let (length, known) = match expire {
-        Some(length) => (length.clamp(SHORTEST_BAN, LONGEST_BAN), "with an end"),
+        Some(Duration::ZERO) => (BAN_OF_NO_LENGTH, "that is over now; held for a minute"),
+        Some(length) => (length.min(LONGEST_BAN), "with an end"),
         None => (BAN_OF_UNKNOWN_LENGTH, "without an end; held for a day"),
     };
     Ending::new(
@@ -214,16 +213,21 @@ fn of_ban(node: &Node) -> Ending {
     )
 }
 
-/// What WhatsApp says to the person in a `<failure>`. It is shown where a token must not be, so one
-/// that stands in it (in a link, say) is taken out.
+/// What WhatsApp says to the person in a `<failure>`: the parts that are known, in their order, and
+/// whatever else is part of its message. It is shown where a token must not be, so one that stands in it
+/// (in a link, say) is taken out.
 fn said(node: &Node, token: Option<&str>) -> Option<String> {
-    let parts = [
-        "logout_message_header",
-        "logout_message_subtext",
-        "message",
-        "url",
-    ];
-    let said: Vec<String> = parts.iter().filter_map(|key| attr(node, key)).collect();
+    let known = ["logout_message_header", "logout_message_subtext"];
+    let unknown = node
+        .attrs
+        .iter()
+        .map(|(key, _)| key.as_ref())
+        .filter(|key| {
+            // The language is not for the person.
+            key.starts_with("logout_message") && !known.contains(key) && !key.ends_with("_locale")
+        });
+    let parts = known.into_iter().chain(unknown).chain(["message", "url"]);
+    let said: Vec<String> = parts.filter_map(|key| attr(node, key)).collect();
     let mut text = said.join(" ");
     if let Some(token) = token {
         text = text.replace(token, "[token]");
@@ -391,8 +395,23 @@ mod tests {
             ),
             (
                 "F402b",
+                failure(&[("reason", "402"), ("code", "101")]),
+                Hold(Cause::TemporaryBan, day),
+            ),
+            (
+                "F402a/0",
                 failure(&[("reason", "402"), ("expire", "0"), ("code", "1")]),
-                Hold(Cause::TemporaryBan, SHORTEST_BAN),
+                Hold(Cause::TemporaryBan, BAN_OF_NO_LENGTH),
+            ),
+            (
+                "F402a, short",
+                failure(&[("reason", "402"), ("expire", "3"), ("code", "101")]),
+                Hold(Cause::TemporaryBan, Duration::from_secs(3)),
+            ),
+            (
+                "F402a, no code",
+                failure(&[("reason", "402"), ("expire", "21600")]),
+                Hold(Cause::TemporaryBan, Duration::from_hours(6)),
             ),
             (
                 "F405",
@@ -448,12 +467,17 @@ mod tests {
             &[
                 ("reason", "403"),
                 ("appeal_token", "one-time"),
-                ("logout_message_header", "Account locked"),
+                ("logout_message_locale", "en"),
+                ("logout_message_footer", "or ask for help"),
                 ("logout_message_subtext", "Open the app"),
+                ("logout_message_header", "Account locked"),
             ],
             None,
         ));
-        assert_eq!(ending.text.as_deref(), Some("Account locked Open the app"));
+        assert_eq!(
+            ending.text.as_deref(),
+            Some("Account locked Open the app or ask for help")
+        );
         assert_eq!(
             ending.appeal_token.as_ref().map(Redacted::reveal),
             Some("one-time")
@@ -488,7 +512,7 @@ mod tests {
         fn bans_are_bounded(expire in any::<u64>(), code in any::<u32>()) {
             let verdict = failure(&[("reason", "402"), ("code", &code.to_string()), ("expire", &expire.to_string())]);
             let Verdict::Hold(_, length) = verdict else { return Err(TestCaseError::fail("no hold")) };
-            prop_assert!((SHORTEST_BAN..=LONGEST_BAN).contains(&length));
+            prop_assert!(!length.is_zero() && length <= LONGEST_BAN);
         }
     }
 }

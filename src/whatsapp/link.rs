@@ -14,7 +14,7 @@ use whatsapp_rust::request::{InfoQuery, IqError};
 use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::spec::IqSpec;
-use whatsapp_rust::wacore::store::DevicePropsOverride;
+use whatsapp_rust::wacore::store::{DeviceCommand, DevicePropsOverride};
 
 use super::auth::{self, AuthError};
 use super::ending::{Ending, Verdict};
@@ -61,6 +61,16 @@ const GROUPS_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait for the stanza that tells why the link broke during an unlink.
 const LAST_WORD: Duration = Duration::from_millis(300);
 
+/// What a link is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// The credentials must be an account's.
+    pub paired: bool,
+    /// Shake hands as with a server that is not known: the short handshake of a known device has
+    /// failed, and the library would go on with it for as long as the server does not say why.
+    pub full_handshake: bool,
+}
+
 /// One connection of one session.
 pub struct Link {
     client: Arc<Client>,
@@ -95,13 +105,13 @@ impl Link {
     pub async fn open(
         gateway: &Gateway,
         auth_db: &Path,
-        expect_paired: bool,
+        expected: Expected,
         scope: Scope,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<Self, AuthError> {
         let path = auth_db.to_owned();
         let opening = async move {
-            if expect_paired {
+            if expected.paired {
                 auth::open_existing(&path).await
             } else {
                 auth::open(&path, auth::BUSY).await
@@ -123,6 +133,7 @@ impl Link {
         let handler = Handler {
             signals: signals.clone(),
             restart: restart.clone(),
+            heard: heard.clone(),
         };
         let fetched = scope
             .unless_cancelled(gateway.versions.get(&gateway.http))
@@ -148,7 +159,7 @@ impl Link {
             why: e.to_string(),
         })?;
         let client = bot.client();
-        if expect_paired && client.pn().is_none() {
+        if expected.paired && client.pn().is_none() {
             scope.cancel();
             return Err(AuthError::Corrupt {
                 path: auth_db.to_owned(),
@@ -156,7 +167,14 @@ impl Link {
             });
         }
 
+        if expected.full_handshake {
+            let forget = DeviceCommand::ClearServerCertChain;
+            client.persistence_manager().process_command(forget).await;
+        }
         restart.adopt(&client.enable_auto_reconnect);
+        if client.pn().is_some() {
+            restart.is_paired();
+        }
         let stanzas = client.acquire_raw_node_forwarding();
         let (told, ending) = watch::channel(None);
         let teller = Teller { events, told };

@@ -29,6 +29,6 @@ pub use ending::{Ending, Pace, Verdict};
 pub use endpoint::check_endpoint;
 pub use event::{LinkEvent, PairCodeRefused};
 pub use gateway::{Gateway, GatewayError, GatewaySettings, check_proxy};
-pub use link::{AskError, Link, StillRunning};
+pub use link::{AskError, Expected, Link, StillRunning};
 pub use remains::Remains;
 pub use scope::Scope;

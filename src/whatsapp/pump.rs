@@ -1,10 +1,9 @@
-//! A WebSocket as the library's transport: bytes in, bytes out, and a note of when the other end was
-//! last heard.
+//! A WebSocket as the library's transport: bytes in, bytes out.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{Mutex, watch};
@@ -32,7 +31,8 @@ pub(super) struct Dialer {
     pub(super) restart: Restart,
 }
 
-/// When the other end was last heard.
+/// When the other end was last understood: it connected, or a stanza of its was read. Bytes that
+/// nobody can decrypt are no sign of life.
 #[derive(Debug, Clone)]
 pub(super) struct Heard(Arc<std::sync::Mutex<Instant>>);
 
@@ -41,7 +41,7 @@ impl Heard {
         Self(Arc::new(std::sync::Mutex::new(Instant::now())))
     }
 
-    fn note(&self) {
+    pub(super) fn note(&self) {
         *self
             .0
             .lock()
@@ -82,10 +82,9 @@ impl TransportFactory for Dialer {
         let (events, receiver) = async_channel::bounded(EVENT_QUEUE);
         let (close, closed) = watch::channel(false);
         let _ = events.try_send(TransportEvent::Connected);
-        let heard = self.heard.clone();
         let signals = self.signals.clone();
         self.scope.run(async move {
-            let reason = read(stream, &events, closed, &heard).await;
+            let reason = read(stream, &events, closed).await;
             if !matches!(reason, DisconnectReason::Unknown) {
                 signals.send(Signal::Closed(reason.to_string()));
             }
@@ -104,24 +103,25 @@ async fn read(
     mut stream: SplitStream<Socket>,
     events: &async_channel::Sender<TransportEvent>,
     mut closed: watch::Receiver<bool>,
-    heard: &Heard,
 ) -> DisconnectReason {
+    let mut frames = Frames::default();
     loop {
         let message = tokio::select! {
             biased;
             _ = closed.changed() => return DisconnectReason::Unknown,
             message = stream.next() => message,
         };
-        heard.note();
         match message {
             Some(Ok(message)) if message.is_binary() => {
-                let data = Bytes::from(message.into_payload());
-                tokio::select! {
-                    biased;
-                    _ = closed.changed() => return DisconnectReason::Unknown,
-                    sent = events.send(TransportEvent::DataReceived(data)) => {
-                        if sent.is_err() {
-                            return DisconnectReason::Unknown;
+                frames.push(Bytes::from(message.into_payload()));
+                while let Some(data) = frames.next() {
+                    tokio::select! {
+                        biased;
+                        _ = closed.changed() => return DisconnectReason::Unknown,
+                        sent = events.send(TransportEvent::DataReceived(data)) => {
+                            if sent.is_err() {
+                                return DisconnectReason::Unknown;
+                            }
                         }
                     }
                 }
@@ -137,6 +137,30 @@ async fn read(
             Some(Err(e)) => return DisconnectReason::ReadError(e.to_string()),
             None => return DisconnectReason::StreamEnded,
         }
+    }
+}
+
+/// Cuts what arrives into frames: three bytes of length, and so many bytes. A message may hold several,
+/// or a part of one. The library takes one from the message that ends its handshake, and throws away
+/// what follows it there: a stanza, and with it every stanza after that.
+#[derive(Default)]
+struct Frames(BytesMut);
+
+impl Frames {
+    fn push(&mut self, message: Bytes) {
+        if self.0.is_empty() {
+            // As a rule a message is a frame, and nobody else holds it.
+            self.0 = message.into();
+        } else {
+            self.0.extend_from_slice(&message);
+        }
+    }
+
+    /// The next whole frame, with its length.
+    fn next(&mut self) -> Option<Bytes> {
+        let [high, middle, low] = *self.0.first_chunk::<3>()?;
+        let length = 3 + u32::from_be_bytes([0, high, middle, low]) as usize;
+        (self.0.len() >= length).then(|| self.0.split_to(length).freeze())
     }
 }
 
@@ -173,6 +197,28 @@ impl Transport for Pump {
             let goodbye = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
             let _ = sink.send(goodbye).await;
             let _ = sink.close().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_the_same_however_they_come() {
+        let long = [b"\0\x01\0".as_slice(), &[7; 256]].concat();
+        let whole: [&[u8]; 4] = [b"\0\0\x05hello", b"\0\0\0", b"\0\0\x01!", &long];
+        let stream = whole.concat();
+        for size in 1..=stream.len() {
+            let mut frames = Frames::default();
+            let mut cut = Vec::new();
+            for message in stream.chunks(size) {
+                frames.push(Bytes::copy_from_slice(message));
+                cut.extend(std::iter::from_fn(|| frames.next()));
+            }
+            assert_eq!(cut, whole, "in messages of {size} bytes");
+            assert!(frames.0.is_empty());
         }
     }
 }

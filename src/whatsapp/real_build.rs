@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use tracing::Span;
 
 use super::gateway::{Gateway, GatewaySettings};
-use super::{Link, LinkEvent, Remains, Scope, Verdict};
+use super::{Expected, Link, LinkEvent, Remains, Scope, Verdict};
 use crate::protocol::Cause;
 
 /// The setting is refused in such a build, so the test goes around it, and the simulator's chain is a
@@ -23,9 +23,19 @@ async fn the_simulators_certificate_is_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let (events, mut told) = mpsc::unbounded_channel();
     let scope = Scope::new(Span::none(), Remains::default());
-    let link = Link::open(&gateway, &dir.path().join("auth.db"), false, scope, events)
-        .await
-        .expect("open");
+    let expected = Expected {
+        paired: false,
+        full_handshake: false,
+    };
+    let link = Link::open(
+        &gateway,
+        &dir.path().join("auth.db"),
+        expected,
+        scope,
+        events,
+    )
+    .await
+    .expect("open");
     let ending = loop {
         match told.recv().await.expect("an ending") {
             LinkEvent::Ended(ending) => break ending,

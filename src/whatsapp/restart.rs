@@ -52,6 +52,11 @@ impl Restart {
         let _ = self.0.reconnects.set(Arc::clone(library));
     }
 
+    /// The device was paired before this link: there is no pairing to restart for.
+    pub(super) fn is_paired(&self) {
+        self.logged_in();
+    }
+
     /// Whether this stream error announces the restart of a pairing.
     pub(super) fn is_announced_by(&self, node: &Node) -> bool {
         let code = node.attrs().optional_string("code");
@@ -93,8 +98,12 @@ impl Restart {
             return Dial::No;
         }
         if dials > 0 && !self.0.settled.is_cancelled() {
-            let _ = timeout(SETTLE, self.0.settled.cancelled()).await;
-            return Dial::Again;
+            if timeout(SETTLE, self.0.settled.cancelled()).await.is_ok() {
+                return Dial::Again;
+            }
+            // No pairing was under way. A new link begins a new one.
+            self.forbid();
+            return Dial::No;
         }
         if dials >= MOST_DIALS {
             self.switch(false);

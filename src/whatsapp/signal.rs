@@ -9,6 +9,7 @@ use whatsapp_rust::wacore_binary::Node;
 
 use super::ending::Ending;
 use super::event::PairCodeRefused;
+use super::pump::Heard;
 use super::restart::Restart;
 use crate::protocol::Redacted;
 
@@ -72,6 +73,7 @@ impl Signals {
 pub(super) struct Handler {
     pub(super) signals: Signals,
     pub(super) restart: Restart,
+    pub(super) heard: Heard,
 }
 
 impl EventHandler for Handler {
@@ -85,7 +87,10 @@ impl EventHandler for Handler {
 impl Handler {
     fn read(&self, event: &Event) -> Option<Signal> {
         let signal = match event {
-            Event::RawNode(node) => return self.read_stanza(node),
+            Event::RawNode(node) => {
+                self.heard.note();
+                return self.read_stanza(node);
+            }
             Event::PairingQrCode(qr) => Signal::Qr {
                 code: qr.code.as_str().into(),
                 valid_for: qr.timeout,

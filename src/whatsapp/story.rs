@@ -8,6 +8,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use whatsapp_rust::Client;
 use whatsapp_rust::bot::BotHandle;
 use whatsapp_rust::store::SqliteStore;
+use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
+use whatsapp_rust::wacore::store::DeviceCommand;
 
 use super::auth::{account, make_durable};
 use super::ending::{Ending, of_failure, of_stream_error};
@@ -20,6 +22,9 @@ use crate::protocol::{Account, Cause, Stage};
 /// The library asks an idle server for a sign of life every 15 to 30 s and gives up on it after 45 to
 /// 50 s. This is the second look, for when the library itself is stuck.
 const SILENCE: Duration = Duration::from_secs(75);
+/// After this long the other end is asked for a sign of life from here: the library does not ask while
+/// an answer is missing, which it waits for as long as all of the silence.
+const ASK_AFTER: Duration = Duration::from_secs(45);
 /// An end without a word, when nothing had been heard for this long, was silence.
 const QUIET: Duration = Duration::from_secs(20);
 /// The encrypted handshake has its own, longer time-out in the session.
@@ -79,6 +84,8 @@ struct Progress {
     online: bool,
     refs: u32,
     shown: u32,
+    /// Whether the other end, which is silent, was asked for a sign of life.
+    asked: bool,
     activity_told: Option<Instant>,
     name: Option<String>,
 }
@@ -150,11 +157,13 @@ impl Story {
             Signal::PairCodeRefresh => self.teller.tell(LinkEvent::PairCodeStale),
             Signal::PairCodeRefused(why) => self.teller.tell(LinkEvent::PairCodeRefused(why)),
             Signal::Restart => progress.restarting = true,
-            Signal::PairSuccess => self.paired(progress).await,
+            Signal::PairSuccess => return self.paired(progress).await,
             Signal::PairFailed(why) => {
                 progress.restarting = false;
                 self.teller.tell(LinkEvent::PairFailed(why));
             }
+            // WhatsApp may say it more than once; the login is that of the first time.
+            Signal::Success if progress.logged_in_at.is_some() => {}
             Signal::Success => {
                 self.shaken(progress);
                 progress.logged_in_at = Some(Instant::now());
@@ -202,8 +211,11 @@ impl Story {
     }
 
     /// The library reports a pairing before it has written it. Nobody is told before it is durable.
-    async fn paired(&self, progress: &mut Progress) {
+    async fn paired(&self, progress: &mut Progress) -> Option<Ending> {
         progress.restarting = true;
+        if self.account().is_none() {
+            return Some(self.paired_with_nobody().await);
+        }
         let durable = match self.client.persistence_manager().flush().await {
             Ok(()) => make_durable(&self.store).await,
             Err(e) => Err(e.to_string()),
@@ -216,6 +228,23 @@ impl Story {
             (Ok(()), None) => LinkEvent::PairFailed("the pairing named no account".to_owned()),
         };
         self.teller.tell(event);
+        None
+    }
+
+    /// The library takes an answer that names no device for a pairing, and would log in as nobody. What
+    /// it has noted of it is taken back, so that the next link shows a code again.
+    async fn paired_with_nobody(&self) -> Ending {
+        let device = self.client.persistence_manager();
+        for forget in [
+            DeviceCommand::SetId(None),
+            DeviceCommand::SetLid(None),
+            DeviceCommand::SetAccount(None),
+        ] {
+            device.process_command(forget).await;
+        }
+        let why = "the phone's answer named no account";
+        self.teller.tell(LinkEvent::PairFailed(why.to_owned()));
+        Ending::retry(Cause::StreamError, why)
     }
 
     fn ready(&self, progress: &mut Progress) {
@@ -242,8 +271,26 @@ impl Story {
         {
             self.ready(progress);
         }
-        let silent = progress.reached == Reached::Handshake && self.heard.ago() >= SILENCE;
-        silent.then(|| self.silence())
+        if progress.reached != Reached::Handshake {
+            return None;
+        }
+        let silent = self.heard.ago();
+        if silent < ASK_AFTER {
+            progress.asked = false;
+        } else if !progress.asked {
+            progress.asked = true;
+            self.ask_for_a_sign_of_life();
+        }
+        (silent >= SILENCE).then(|| self.silence())
+    }
+
+    fn ask_for_a_sign_of_life(&self) {
+        let client = Arc::clone(&self.client);
+        self.scope.run(async move {
+            // That it was answered is heard with everything else.
+            let within = SILENCE.saturating_sub(ASK_AFTER);
+            let _ = client.execute(KeepaliveSpec::with_timeout(within)).await;
+        });
     }
 
     fn silence(&self) -> Ending {
@@ -299,10 +346,8 @@ impl Story {
 
     fn account(&self) -> Option<Account> {
         let device = self.client.persistence_manager().get_device_snapshot();
-        device
-            .pn
-            .as_ref()
-            .map(|jid| account(jid, &device.push_name))
+        let jid = device.pn.as_ref().filter(|jid| !jid.user.is_empty())?;
+        Some(account(jid, &device.push_name))
     }
 }
 

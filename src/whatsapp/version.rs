@@ -22,14 +22,22 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Versions {
     fixed: Option<Version>,
     // Held over the fetch, so that a thousand sessions that start at once make one request.
-    fetched: Mutex<Option<(Version, Instant)>>,
+    last: Mutex<Last>,
+}
+
+/// What came of the last fetches.
+#[derive(Debug, Default)]
+struct Last {
+    good: Option<(Version, Instant)>,
+    /// One that failed, and when it did.
+    failed: Option<(String, Instant)>,
 }
 
 impl Versions {
     pub(super) fn new(fixed: Option<Version>) -> Self {
         Self {
             fixed,
-            fetched: Mutex::new(None),
+            last: Mutex::default(),
         }
     }
 
@@ -41,23 +49,30 @@ impl Versions {
         if let Some(version) = self.fixed {
             return Ok(version);
         }
-        let mut fetched = self.fetched.lock().await;
-        if let Some((version, at)) = *fetched
+        let asked = Instant::now();
+        let mut last = self.last.lock().await;
+        if let Some((version, at)) = last.good
             && at.elapsed() < FRESH_FOR
         {
             return Ok(version);
         }
-        let fetch = whatsapp_rust::version::fetch_latest_app_version(http);
-        let failed = match timeout(FETCH_TIMEOUT, fetch).await {
-            Ok(Ok(version)) => {
-                *fetched = Some((version, Instant::now()));
-                return Ok(version);
-            }
-            Ok(Err(e)) => format!("{e:#}"),
-            Err(_) => format!("no answer within {} s", FETCH_TIMEOUT.as_secs()),
+        // Whoever waited for one that failed shares that: one after the other they would wait for ever.
+        let shared = last.failed.as_ref().filter(|(_, at)| *at >= asked);
+        let failed = match shared.map(|(why, _)| why.clone()) {
+            Some(why) => why,
+            None => match fetch(http).await {
+                Ok(version) => {
+                    last.good = Some((version, Instant::now()));
+                    return Ok(version);
+                }
+                Err(why) => {
+                    last.failed = Some((why.clone(), Instant::now()));
+                    why
+                }
+            },
         };
         // An old version is better than none: the server says when it is too old.
-        if let Some((version, _)) = *fetched {
+        if let Some((version, _)) = last.good {
             tracing::warn!(
                 "WhatsApp's current version could not be fetched, the last one is used: {failed}"
             );
@@ -67,5 +82,61 @@ impl Versions {
             Cause::Unreachable,
             format!("WhatsApp's current version could not be fetched: {failed}"),
         ))
+    }
+}
+
+async fn fetch(http: &Arc<dyn HttpClient>) -> Result<Version, String> {
+    let fetch = whatsapp_rust::version::fetch_latest_app_version(http);
+    match timeout(FETCH_TIMEOUT, fetch).await {
+        Ok(Ok(version)) => Ok(version),
+        Ok(Err(e)) => Err(format!("{e:#}")),
+        Err(_) => Err(format!("no answer within {} s", FETCH_TIMEOUT.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::task::JoinSet;
+    use tokio::time::advance;
+    use whatsapp_rust::anyhow;
+    use whatsapp_rust::http::{HttpRequest, HttpResponse};
+
+    use super::*;
+
+    /// A network that swallows everything, and counts it.
+    #[derive(Default)]
+    struct Swallows(AtomicUsize);
+
+    #[async_trait::async_trait]
+    impl HttpClient for Swallows {
+        async fn execute(&self, _: HttpRequest) -> Result<HttpResponse, anyhow::Error> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_that_wait_for_a_dead_network_wait_together() {
+        let network = Arc::new(Swallows::default());
+        let http = Arc::clone(&network) as Arc<dyn HttpClient>;
+        let versions = Arc::new(Versions::new(None));
+        let began = Instant::now();
+        let mut asked = JoinSet::new();
+        for _ in 0..100 {
+            let (versions, http) = (Arc::clone(&versions), Arc::clone(&http));
+            asked.spawn(async move { versions.get(&http).await });
+        }
+        while let Some(answer) = asked.join_next().await {
+            let ending = answer.expect("no panic").expect_err("no network");
+            assert!(ending.error.contains("no answer"), "{}", ending.error);
+        }
+        assert_eq!(began.elapsed(), FETCH_TIMEOUT);
+        assert_eq!(network.0.load(Ordering::SeqCst), 1);
+        // Whoever asks later tries anew.
+        advance(Duration::from_secs(1)).await;
+        versions.get(&http).await.expect_err("still none");
+        assert_eq!(network.0.load(Ordering::SeqCst), 2);
     }
 }

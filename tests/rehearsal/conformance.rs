@@ -9,6 +9,7 @@ pub(crate) mod person;
 mod row;
 mod slow;
 mod unlink;
+mod variants;
 
 use wasessiond::protocol::{Cause, Phase, Unlink};
 use wasim::{Failure, Observation, Stanza, StreamError};

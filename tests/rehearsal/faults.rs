@@ -16,6 +16,27 @@ use crate::daemon::{Daemon, PROGRAM, failing};
 use crate::skipped::skipped;
 use crate::stage::{PATIENCE, PHONE, Stage};
 
+/// A disconnect that is answered holds over a restart; one that could not be written is told, and is
+/// written by the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disconnect_that_cannot_be_written_is_no_success() {
+    let mut stage = Stage::set().await;
+    stage.pair("alice", PHONE).await;
+    stage.stop();
+    let no_room = failing("record_write:before=2*return(ENOSPC)");
+    stage.start_by(no_room).await;
+    stage.until("alice", Phase::Online).await;
+    let refused = stage.client.disconnect("alice").await;
+    assert_eq!(Stage::code(refused), FailureCode::StoreFailed);
+    let status = stage.client.status("alice").await.expect("status");
+    assert_eq!(status.phase, Phase::Disconnected);
+    stage.client.disconnect("alice").await.expect("disconnect");
+    stage.kill();
+    stage.start().await;
+    let status = stage.client.status("alice").await.expect("status");
+    assert_eq!(status.phase, Phase::Disconnected);
+}
+
 // ---- every step, made to fail ---------------------------------------------------------------------
 
 /// What a step that fails once means for a logout.

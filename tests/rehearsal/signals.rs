@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use wasessiond::client::ClientError;
-use wasessiond::protocol::{Cause, Phase};
+use wasessiond::protocol::{Cause, FailureCode, Phase};
 use wasim::{Failure, Fault, UnlinkAnswer};
 
 use crate::stage::{PHONE, Stage};
@@ -114,6 +114,22 @@ async fn a_stop_during_a_pairing_leaves_nothing_half() {
     };
     assert_eq!(entry.cause, Cause::PairingAbandoned);
     stage.pair("alice", PHONE).await;
+}
+
+/// Whoever waits for a pair code at a stop is told of the stop, and can ask the next daemon.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_what_is_told_to_who_waits_for_a_pair_code() {
+    let mut stage = Stage::set().await;
+    stage.sim.set_fault(Fault::NoUpgrade).await.expect("fault");
+    let client = stage.client.clone();
+    let asked = tokio::spawn(async move {
+        let phone = format!("+{PHONE}");
+        client.connect_session("alice", Some(&phone)).await
+    });
+    stage.phase("alice", Phase::Connecting).await;
+    restart(&mut stage).await;
+    let answer = asked.await.expect("it ended");
+    assert_eq!(Stage::code(answer), FailureCode::Stopping);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,16 +65,13 @@ async fn each_try_waits_longer_and_a_connect_does_not() {
     person.online().await;
 }
 
-/// A server that ends every handshake of a known device: it is told, and tried again; one that asks for
-/// another handshake is given that.
+/// A server that ends every handshake: it is told, and tried again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_that_is_refused_for_ever_is_told_and_tried_again() {
     let stage = Stage::set().await;
     let mut person = Person::paired(&stage, 1).await;
     let (sim, device) = (person.sim.clone(), person.device.clone());
-    let refuse = FaultRule::from(Fault::CloseOnIk).only(&device);
-    sim.set_fault(refuse).await.expect("fault");
-    let position = sim.position();
+    sim.set_fault(Fault::CloseOnHello).await.expect("fault");
     sim.drop_connection(&device).await.expect("drop");
     for _ in 0..3 {
         let status = backs_off(&mut person, Cause::HandshakeFailed).await;
@@ -86,6 +83,25 @@ async fn a_handshake_that_is_refused_for_ever_is_told_and_tried_again() {
     // Not to wait for the backoff.
     person.connect().await;
     person.online().await;
+}
+
+/// A server that ends the short handshake of a known device without a word is offered the full one; one
+/// that asks for another handshake is given that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_short_handshake_that_fails_is_no_way_to_go_on() {
+    let stage = Stage::set().await;
+    let mut person = Person::paired(&stage, 1).await;
+    let (sim, device) = (person.sim.clone(), person.device.clone());
+    let refuse = FaultRule::from(Fault::CloseOnIk).only(&device);
+    sim.set_fault(refuse).await.expect("fault");
+    let position = sim.position();
+    sim.drop_connection(&device).await.expect("drop");
+    backs_off(&mut person, Cause::HandshakeFailed).await;
+    person.online().await;
+    let full = |o: &Observation| matches!(o, Observation::HandshakeXx { .. });
+    let seen = sim.wait_after(position, full, PATIENCE).await;
+    seen.expect("the full handshake");
+    sim.clear_faults().await.expect("clear");
 
     let ask_for_another = FaultRule::from(Fault::RefuseIk).only(&device);
     sim.set_fault(ask_for_another).await.expect("fault");

@@ -185,7 +185,11 @@ impl Connection {
                 .is_some();
         if let Some(resumption) = resumption.filter(|_| !refused) {
             let (answer, established) = resumption.answer(&certificate)?;
-            self.wire.send_frame(&answer).await?;
+            if self.is_told(&Fault::OneMessage) {
+                self.wire.hold(&answer)?;
+            } else {
+                self.wire.send_frame(&answer).await?;
+            }
             return Ok(Step::Continue(Some(established)));
         }
         let (answer, pending) = hello.answer(&prologue, &certificate)?;
@@ -212,6 +216,9 @@ impl Connection {
             _ => None,
         });
         self.dawdle(Stage::Handshake).await;
+        if self.is_told(&Fault::Pieces) {
+            self.wire.cut_in_pieces();
+        }
         Ok(match fault {
             Some(Fault::NoServerHello) => {
                 self.mode = Mode::Hanging;

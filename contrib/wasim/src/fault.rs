@@ -61,6 +61,8 @@ pub enum Fault {
     CorruptHmac,
     /// Spoil the account signature in `<pair-success>`.
     CorruptAccountSignature,
+    /// Leave the device's JID out of `<pair-success>`.
+    NoDevice,
     /// Pair, but never send 515 nor close.
     NoRestart,
     /// Refuse a pair code with this error code, such as 429.
@@ -75,6 +77,14 @@ pub enum Fault {
     NoKeyShare,
     /// Answer nothing after the login, pings included.
     NoAnswers,
+    /// Leave requests of this namespace unanswered.
+    NoAnswerTo(String),
+    /// Send the server hello of an IK handshake together with the answer to the login, in one message.
+    OneMessage,
+    /// Send everything in messages of a few bytes.
+    Pieces,
+    /// Once the device is online, send nothing that it can decrypt.
+    Garble,
     /// Wait this many milliseconds at a stage.
     Delay {
         /// Where.
@@ -165,6 +175,7 @@ impl FromStr for Fault {
                 let reason: u16 = value.parse().map_err(|_| invalid())?;
                 return Ok(Self::FailLogin(Failure::reason(reason)));
             }
+            ("no-answer-to", Some(value)) => return Ok(Self::NoAnswerTo(value.to_owned())),
             (name, Some(value)) => {
                 let number: u64 = value.parse().map_err(|_| invalid())?;
                 serde_json::json!({ name.replace('-', "_"): number })
@@ -245,6 +256,8 @@ mod tests {
             ("close-on-ik", Fault::CloseOnIk),
             ("http-status=503", Fault::HttpStatus(503)),
             ("refs=2", Fault::Refs(2)),
+            ("no-answer-to=abt", Fault::NoAnswerTo("abt".to_owned())),
+            ("one-message", Fault::OneMessage),
             ("fail-login=403", Fault::FailLogin(Failure::reason(403))),
             (
                 "delay=pair-success:250",

@@ -19,6 +19,9 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a closed socket is still read from, so that closing it does not reset it.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
+/// A piece of a frame that is sent in pieces, in bytes.
+const PIECE: usize = 5;
+
 /// Likewise, when the whole server stops.
 pub(crate) const SHORT_LINGER: Duration = Duration::from_millis(100);
 
@@ -55,6 +58,10 @@ pub(crate) struct Wire {
     socket: WebSocketStream<TcpStream>,
     frames: Frames,
     ciphers: Option<(Cipher, Cipher)>,
+    garbled: bool,
+    in_pieces: bool,
+    /// A frame that waits for the next one, to be sent in one message with it.
+    held: Option<Vec<u8>>,
 }
 
 impl Wire {
@@ -63,6 +70,9 @@ impl Wire {
             socket,
             frames: Frames::default(),
             ciphers: None,
+            garbled: false,
+            in_pieces: false,
+            held: None,
         }
     }
 
@@ -74,6 +84,11 @@ impl Wire {
     /// Encrypts from now on.
     pub(crate) fn encrypt(&mut self, read: Cipher, write: Cipher) {
         self.ciphers = Some((read, write));
+    }
+
+    /// Sends nothing from now on that the client can decrypt.
+    pub(crate) fn garble(&mut self) {
+        self.garbled = true;
     }
 
     /// The next frame; None when the client has closed.
@@ -109,12 +124,28 @@ impl Wire {
         decode(&frame).map(|node| Some(Some(node)))
     }
 
+    /// Sends everything in messages of a few bytes from now on.
+    pub(crate) fn cut_in_pieces(&mut self) {
+        self.in_pieces = true;
+    }
+
+    /// Keeps a frame, to send it in one message with the next one.
+    pub(crate) fn hold(&mut self, payload: &[u8]) -> Result<(), WireError> {
+        self.held = Some(frame(payload)?);
+        Ok(())
+    }
+
     /// Sends a frame as it is.
     pub(crate) async fn send_frame(&mut self, payload: &[u8]) -> Result<(), WireError> {
-        let message = Message::binary(frame(payload)?);
-        tokio::time::timeout(WRITE_DEADLINE, self.socket.send(message))
-            .await
-            .map_err(|_| WireError::Stuck)??;
+        let mut bytes = self.held.take().unwrap_or_default();
+        bytes.extend(frame(payload)?);
+        let most = if self.in_pieces { PIECE } else { bytes.len() };
+        for piece in bytes.chunks(most) {
+            let message = Message::binary(piece.to_vec());
+            tokio::time::timeout(WRITE_DEADLINE, self.socket.send(message))
+                .await
+                .map_err(|_| WireError::Stuck)??;
+        }
         Ok(())
     }
 
@@ -124,6 +155,9 @@ impl Wire {
             wacore_binary::marshal(node).map_err(|error| WireError::Stanza(error.to_string()))?;
         if let Some((_, write)) = &mut self.ciphers {
             write.seal(&mut payload);
+        }
+        if self.garbled {
+            payload[0] ^= 1;
         }
         self.send_frame(&payload).await
     }

@@ -62,6 +62,9 @@ impl Machine {
 
     pub(super) fn stage(&mut self, stage: Stage, at: Moment) -> Vec<Effect> {
         self.dialing = true;
+        if stage == Stage::Login {
+            self.failed_handshakes = 0;
+        }
         let connecting = Connecting {
             attempt: self.attempts.max(1),
             stage,
@@ -276,6 +279,9 @@ impl Machine {
             return self.expired(at);
         }
         self.failures = self.failures.saturating_add(1);
+        if cause == Cause::HandshakeFailed {
+            self.failed_handshakes = self.failed_handshakes.saturating_add(1);
+        }
         let wait = delay(self.failures, pace, at.dice);
         let effects = if wait.is_zero() {
             let mut effects = vec![Effect::CloseLink];

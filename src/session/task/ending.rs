@@ -29,6 +29,7 @@ impl Task {
             auth_db: self.seat.store.auth_db(&self.seat.user),
             scope: Scope::new(self.seat.span.clone(), self.seat.remains.clone()),
             was_paired: decided.account.is_some(),
+            full_handshake: self.machine.expects().full_handshake,
         };
         if unlink {
             let unlinked = logout.unlink(&mut self.link, within).await;
@@ -88,9 +89,16 @@ impl Task {
                 tracing::error!(message_id = message_id::STORE_FAILED, "{}", failure.message);
             }
         }
+        // Whoever waits for a pair code waits for one that will not come.
+        let mut left: Vec<_> = self
+            .code_waiters
+            .drain(..)
+            .map(|reply| SessionCommand::Connect { phone: None, reply })
+            .collect();
+        left.extend(self.seat.drain());
         Outcome {
             ended: Ended::Stopped,
-            left: Vec::new(),
+            left,
         }
     }
 }

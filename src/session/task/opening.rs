@@ -57,13 +57,13 @@ impl Task {
         self.events = Some(told);
         let gateway = self.seat.gateway.clone();
         let auth_db = self.seat.store.auth_db(&self.seat.user);
-        let expect_paired = self.machine.is_paired();
+        let expected = self.machine.expects();
         let before = self.given_up.take();
         let opening = async move {
             if let Some(before) = before {
                 finish(before).await;
             }
-            Link::open(&gateway, &auth_db, expect_paired, scope, events).await
+            Link::open(&gateway, &auth_db, expected, scope, events).await
         };
         self.opening = Some(tokio::spawn(opening.instrument(self.seat.span.clone())));
     }

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::time::interval;
 use wasessiond::protocol::{Cause, EventKind, Unlink};
-use wasim::{Fault, FaultRule, StreamError};
+use wasim::{Fault, FaultRule, Observation, Stanza, StreamError};
 
 use super::person::Person;
 use super::row::{Act, Class, finish, lost, play, report, row};
@@ -22,6 +23,68 @@ async fn on_one_daemon() {
     play(&stage, rows).await;
     let history = stage.client.history(None, None).await.expect("history");
     assert!(history.is_empty(), "{history:?}");
+}
+
+/// A server that leaves one of the requests after a login unanswered, and says nothing unasked, is
+/// asked for a sign of life, and taken for alive.
+async fn one_answer_is_missing() {
+    let stage = Stage::set().await;
+    let mut person = Person::paired(&stage, 0).await;
+    let unanswered = Fault::NoAnswerTo("abt".to_owned());
+    stage.sim.set_fault(unanswered).await.expect("fault");
+    stage
+        .sim
+        .drop_connection(&person.device)
+        .await
+        .expect("drop");
+    lost(&mut person, Cause::ConnectionLost).await;
+    person.online().await;
+    let begin = Instant::now();
+    let before = person.client.status(&person.user).await.expect("status");
+    let ping = |o: &Observation| matches!(o, Observation::Ping { .. });
+    let asked = stage.sim.wait_for(ping, Duration::from_secs(90)).await;
+    asked.expect("a ping");
+    let after = person.client.status(&person.user).await.expect("status");
+    assert_eq!((after.phase, after.since), (before.phase, before.since));
+    report("X8-", "-     one answer missing", "ok", begin.elapsed());
+}
+
+/// A server that goes on speaking, and whom nobody can understand any more.
+async fn garbled() {
+    let stage = Stage::set().await;
+    let mut person = Person::paired(&stage, 0).await;
+    let rule = FaultRule::from(Fault::Garble).times(1);
+    stage.sim.set_fault(rule).await.expect("fault");
+    stage
+        .sim
+        .drop_connection(&person.device)
+        .await
+        .expect("drop");
+    lost(&mut person, Cause::ConnectionLost).await;
+    person.online().await;
+    let begin = Instant::now();
+    let (sim, device) = (person.sim.clone(), person.device.clone());
+    let chatter = async {
+        let mut tick = interval(Duration::from_secs(5));
+        loop {
+            tick.tick().await;
+            // The connection may be gone already.
+            let _ = sim.send_raw(&device, Stanza::new("ib")).await;
+        }
+    };
+    tokio::select! {
+        _ = lost(&mut person, Cause::Silent) => {}
+        () = chatter => {}
+    }
+    let took = begin.elapsed();
+    assert!(took <= Duration::from_secs(90), "{took:?}");
+    person.online().await;
+    report(
+        "X8noise",
+        Class::Retry(Cause::Silent).to_string(),
+        "ok",
+        took,
+    );
 }
 
 /// A server that accepts and then says nothing.
@@ -80,6 +143,8 @@ async fn what_takes_its_time() {
             )),
         ),
         ("X10".to_owned(), tokio::spawn(nobody_scans())),
+        ("X8noise".to_owned(), tokio::spawn(garbled())),
+        ("X8-".to_owned(), tokio::spawn(one_answer_is_missing())),
     ];
     finish(running).await;
 }

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use wasessiond::protocol::{Cause, Phase, Unlink};
-use wasim::UnlinkAnswer;
+use wasim::{Observation, StreamError, UnlinkAnswer};
 
 use super::person::Person;
 use super::row::{finish, report};
-use crate::stage::Stage;
+use crate::stage::{PATIENCE, Stage};
 
 /// Within the five seconds that WhatsApp has, and what the rest takes.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -71,4 +71,59 @@ async fn an_unlink_is_told_as_it_went_and_the_purge_is_done_all_the_same() {
         .expect("drop");
     person.phase(Phase::BackingOff).await;
     forced(&person, "X18gone", Unlink::Unreachable).await;
+}
+
+/// What WhatsApp says instead of an answer is the answer, as far as it is one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlink_that_is_answered_by_an_ending_is_told_as_that_says() {
+    let stage = Stage::set().await;
+    let code = |code: u16| StreamError::code(code);
+    let rows = [
+        (
+            "X17/S2",
+            StreamError::empty().conflict("device_removed"),
+            Unlink::Confirmed,
+        ),
+        ("X17/S5", code(401), Unlink::Confirmed),
+        ("X17/S10", code(516), Unlink::Confirmed),
+        ("X18/S3", StreamError::replaced(), Unlink::Unreachable),
+        ("X18/S6", code(401).conflict("novel"), Unlink::Unreachable),
+        ("X18/S9", code(515), Unlink::Unreachable),
+        ("X18/S11", code(503), Unlink::Unreachable),
+        (
+            "X18/X1",
+            StreamError::empty().end_stream(),
+            Unlink::Unreachable,
+        ),
+    ];
+    let mut running = Vec::new();
+    for (number, (id, ending, unlink)) in rows.into_iter().enumerate() {
+        let mut person = Person::new(&stage, number).await;
+        let task = async move {
+            person.pair().await;
+            let (sim, device) = (person.sim.clone(), person.device.clone());
+            let silent = sim.on_unlink(Some(&device), UnlinkAnswer::Ignore).await;
+            silent.expect("on_unlink");
+            let begin = Instant::now();
+            let position = sim.position();
+            let ours = |o: &Observation| {
+                matches!(o, Observation::UnlinkRequested { .. }) && o.jid() == Some(&device)
+            };
+            let answers = async {
+                let asked = sim.wait_after(position, ours, PATIENCE).await;
+                asked.expect("a request");
+                let answered = sim.stream_error(&device, ending).await;
+                answered.expect("stream error");
+            };
+            let (done, ()) = tokio::join!(person.client.force_logout(&person.user), answers);
+            let took = begin.elapsed();
+            let told = done.expect("force-logout").entry;
+            assert_eq!((told.cause, told.unlink), (Cause::ForceLogout, unlink));
+            assert_eq!(person.is_gone(Cause::ForceLogout, unlink).await, told);
+            assert!(took < DEADLINE, "{took:?}");
+            report(id, format!("WIPE  unlink {unlink}"), "ok", took);
+        };
+        running.push((id.to_owned(), tokio::spawn(task)));
+    }
+    finish(running).await;
 }

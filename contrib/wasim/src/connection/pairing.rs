@@ -208,18 +208,19 @@ impl Connection {
             hmac: Some(hmac.to_vec()),
             account_type: None,
         };
-        let success = NodeBuilder::new("pair-success")
-            .children([
-                NodeBuilder::new("device-identity")
-                    .bytes(container.encode_to_vec())
-                    .build(),
-                NodeBuilder::new("device")
-                    .attr("jid", account.jid(device))
-                    .attr("lid", account.lid(device))
-                    .build(),
-                NodeBuilder::new("platform").attr("name", "android").build(),
-            ])
-            .build();
+        let mut children = vec![
+            NodeBuilder::new("device-identity")
+                .bytes(container.encode_to_vec())
+                .build(),
+            NodeBuilder::new("platform").attr("name", "android").build(),
+        ];
+        if !self.is_told(&Fault::NoDevice) {
+            let device = NodeBuilder::new("device")
+                .attr("jid", account.jid(device))
+                .attr("lid", account.lid(device));
+            children.push(device.build());
+        }
+        let success = NodeBuilder::new("pair-success").children(children).build();
         self.dawdle(Stage::PairSuccess).await;
         self.send(&request_node(&request, success)).await
     }

@@ -60,6 +60,13 @@ impl Connection {
         }
         let namespace = attr(stanza, "xmlns").unwrap_or_default();
         tracing::debug!("#{} asks {kind} {namespace}", self.id);
+        let unanswered = self.fault(|fault| {
+            let ours = matches!(fault, Fault::NoAnswerTo(to) if *to == namespace);
+            ours.then_some(())
+        });
+        if unanswered.is_some() {
+            return Step::Continue(());
+        }
         self.dawdle(Stage::Query).await;
         match namespace.as_str() {
             "w:p" | "urn:xmpp:ping" => {
@@ -124,6 +131,9 @@ impl Connection {
             connection: self.id,
             jid: session.jid.clone(),
         });
+        if self.is_told(&Fault::Garble) {
+            self.wire.garble();
+        }
         Step::Continue(())
     }
 

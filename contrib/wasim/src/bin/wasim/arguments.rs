@@ -123,9 +123,10 @@ pub(crate) enum Verb {
     ///
     /// Faults: http-status=N no-upgrade close-on-accept no-server-hello garbage-server-hello
     /// close-on-hello close-on-ik refuse-ik close-after-handshake refs=N corrupt-hmac
-    /// corrupt-account-signature no-restart refuse-pair-code=N fail-login=N no-success no-offline
-    /// no-key-share no-answers delay=STAGE:MILLISECONDS (stages: upgrade handshake login refs
-    /// pair-success restart offline query)
+    /// corrupt-account-signature no-device no-restart refuse-pair-code=N fail-login=N no-success
+    /// no-offline no-key-share no-answers no-answer-to=NAMESPACE one-message pieces garble
+    /// delay=STAGE:MILLISECONDS (stages: upgrade handshake login refs pair-success restart offline
+    /// query)
     Fault {
         /// What
         fault: String,
