@@ -91,6 +91,9 @@ pub(super) fn of_stream_error(node: &Node) -> Option<Ending> {
         return Some(of_conflict(&code, attr(conflict, "type").as_deref()));
     }
     let ending = match code.as_str() {
+        "401" if node.children().is_some_and(|children| !children.is_empty()) => {
+            confirm("stream error 401 for a reason that is not known")
+        }
         "401" => Ending::new(
             Verdict::Wipe(Cause::LoggedOut),
             "WhatsApp logged the session out (stream error 401)",
@@ -135,15 +138,16 @@ fn of_conflict(code: &str, kind: Option<&str>) -> Ending {
             Verdict::Conflict,
             "another connection took over (a conflict without a type)",
         ),
-        // An unknown kind of conflict: connect once more, the login tells whether it was the end.
-        (_, Some(other)) => Ending::new(
-            Verdict::Retry(Cause::StreamError, Pace::AtOnce),
-            format!(
-                "WhatsApp reported a conflict of an unknown kind ({}); the next login tells what it means",
-                short(other)
-            ),
-        ),
+        (_, Some(other)) => confirm(&format!("a conflict of an unknown kind ({})", short(other))),
     }
+}
+
+/// What may be a logout and may not: connect once more, the login tells whether it was the end.
+fn confirm(what: &str) -> Ending {
+    Ending::new(
+        Verdict::Retry(Cause::StreamError, Pace::AtOnce),
+        format!("WhatsApp reported {what}; the next login tells what it means"),
+    )
 }
 
 /// Without a code only a child that says that the stream is broken ends it.
@@ -158,8 +162,15 @@ fn of_codeless(node: &Node) -> Option<Ending> {
 
 /// Reads a `<failure>`: WhatsApp's answer to a login that it does not accept.
 pub(super) fn of_failure(node: &Node) -> Ending {
-    let reason: Option<u16> = number(node, "reason");
-    let mut ending = match reason {
+    let reason = attr(node, "reason");
+    // As WhatsApp writes it: what only looks like a number that wipes is none.
+    let code = reason.as_deref().and_then(|reason| {
+        reason
+            .parse::<u16>()
+            .ok()
+            .filter(|n| n.to_string() == reason)
+    });
+    let mut ending = match code {
         Some(401) => Ending::new(
             Verdict::Wipe(Cause::LoggedOut),
             "WhatsApp does not know this device any more (login failure 401)",
@@ -177,12 +188,9 @@ pub(super) fn of_failure(node: &Node) -> Ending {
             Verdict::Park(Cause::ClientOutdated),
             "WhatsApp no longer accepts this version of the client: the daemon must be updated (login failure 405)",
         ),
-        Some(500 | 503) => Ending::retry(
+        Some(code @ (500 | 503)) => Ending::retry(
             Cause::ServerUnavailable,
-            format!(
-                "WhatsApp's server is not available (login failure {})",
-                reason.unwrap_or_default()
-            ),
+            format!("WhatsApp's server is not available (login failure {code})"),
         ),
         Some(code) => Ending::new(
             Verdict::Park(Cause::Refused(Some(code))),
@@ -190,7 +198,10 @@ pub(super) fn of_failure(node: &Node) -> Ending {
         ),
         None => Ending::new(
             Verdict::Park(Cause::Refused(None)),
-            "WhatsApp refused the login without a reason",
+            match reason {
+                Some(other) => format!("WhatsApp refused the login ({})", short(&other)),
+                None => "WhatsApp refused the login without a reason".to_owned(),
+            },
         ),
     };
     let token = attr(node, "appeal_token").filter(|token| !token.is_empty());
@@ -310,6 +321,11 @@ mod tests {
             (
                 "S6",
                 stream_error(&[("code", "401")], Some(conflict("novel"))),
+                Some(Retry(StreamError, Pace::AtOnce)),
+            ),
+            (
+                "not in the table",
+                stream_error(&[("code", "401")], bare("novel")),
                 Some(Retry(StreamError, Pace::AtOnce)),
             ),
             ("S7", stream_error(&[], bare("conflict")), Some(Conflict)),
@@ -490,6 +506,7 @@ mod tests {
         #[test]
         fn unknown_stream_errors_keep_the_credentials(code in "[0-9]{0,4}|[a-z]{1,8}", child in "[a-z-]{1,12}", kind in "[a-z_]{0,14}") {
             prop_assume!(!matches!(code.as_str(), "401" | "516"));
+            prop_assume!(child != "conflict");
             prop_assume!(kind != "device_removed");
             let attrs: Vec<(&'static str, &str)> = if code.is_empty() { vec![] } else { vec![("code", code.as_str())] };
             let children = NodeBuilder::new_dynamic(child.clone()).attr("type", kind.clone()).build();
@@ -497,12 +514,14 @@ mod tests {
                 let verdict = stream_error(&attrs, child);
                 prop_assert!(!matches!(verdict, Some(Verdict::Wipe(_))), "{:?}", verdict);
             }
+            let novel = NodeBuilder::new_dynamic(child).build();
+            let verdict = stream_error(&[("code", "401")], Some(novel));
+            prop_assert!(!matches!(verdict, Some(Verdict::Wipe(_))), "{:?}", verdict);
         }
 
         #[test]
-        fn unknown_failures_keep_the_credentials(reason in "[0-9]{0,6}|[a-z]{0,5}", extra in ".{0,20}") {
+        fn unknown_failures_keep_the_credentials(reason in "[0-9]{0,6}|[a-z]{0,5}|[ +0]{1,2}40[136]|40[136][. 0]", extra in ".{0,20}") {
             prop_assume!(!matches!(reason.as_str(), "401" | "403" | "406"));
-            prop_assume!(!matches!(reason.parse::<u16>(), Ok(401 | 403 | 406)));
             let verdict = failure(&[("reason", &reason), ("location", &extra), ("code", &extra), ("expire", &extra)]);
             prop_assert!(!matches!(verdict, Verdict::Wipe(_)), "{:?}", verdict);
         }
