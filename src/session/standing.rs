@@ -16,8 +16,13 @@ pub enum Standing {
         /// Whether its credentials are an account's.
         paired: bool,
     },
-    /// Something that cannot be used, and why. It may hold credentials: nothing is made over it.
-    Corrupt(String),
+    /// Something that cannot be used. It may hold credentials: nothing is made over it.
+    Corrupt {
+        /// Its record, where that can be read.
+        record: Option<Box<Record>>,
+        /// Why not.
+        why: String,
+    },
     /// It cannot even be looked at.
     Unreadable(StoreError),
 }
@@ -28,7 +33,7 @@ pub async fn look(store: &Store, user: &UserId, remains: &Remains) -> Standing {
     let found = remains.spawn_blocking(move || on_disk.find(&whose)).await;
     let record = match found {
         Ok(Ok(Found::Nothing)) => return Standing::Nothing,
-        Ok(Ok(Found::Corrupt(why))) => return Standing::Corrupt(why),
+        Ok(Ok(Found::Corrupt(why))) => return Standing::Corrupt { record: None, why },
         Ok(Ok(Found::Session(record))) => record,
         Ok(Err(e)) => return Standing::Unreadable(e),
         // The blocking call panicked; the hook has said where.
@@ -46,6 +51,30 @@ pub async fn look(store: &Store, user: &UserId, remains: &Remains) -> Standing {
             record,
             paired: matches!(stored, Stored::Paired(_)),
         },
-        Err(e) => Standing::Corrupt(e.to_string()),
+        Err(e) => Standing::Corrupt {
+            record: Some(record),
+            why: e.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn credentials_that_cannot_be_used_are_still_their_owners() {
+        let state = tempfile::tempdir().expect("a directory");
+        let store = Store::open(state.path()).expect("a store");
+        let alice: UserId = "alice".parse().expect("an id");
+        store.create(&alice, &Record::new(4711)).expect("a session");
+        std::fs::write(store.auth_db(&alice), b"no database at all").expect("written");
+        match look(&store, &alice, &Remains::default()).await {
+            Standing::Corrupt {
+                record: Some(record),
+                ..
+            } => assert_eq!(record.owner, 4711),
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -69,9 +69,12 @@ pub(super) async fn live(mut seat: Seat, birth: Birth) -> Life {
             let failure = Failure::new(FailureCode::StoreFailed, message);
             return Life::Stillborn(seat, failure);
         }
-        // Whose it is cannot be read: it is the administrators'.
+        // Where it cannot be read whose it is, it is the administrators'.
         (Standing::Unreadable(error), _) => (Record::new(0), Origin::Corrupt(error.to_string())),
-        (Standing::Corrupt(why), _) => (Record::new(0), Origin::Corrupt(why)),
+        (Standing::Corrupt { record, why }, _) => {
+            let record = record.map_or_else(|| Record::new(0), |record| *record);
+            (record, Origin::Corrupt(why))
+        }
         (
             Standing::Session { record, paired },
             Birth::Failed {
