@@ -11,10 +11,11 @@ use tokio_util::bytes::Bytes;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use crate::protocol::codec::Encoding;
+use crate::protocol::fixtures::{bare_entry, bare_status};
 use crate::protocol::preface::{Hello, Welcome};
 use crate::protocol::{
     Account, Answer, Cause, Command, Event, EventKind, Failure, HistoryEntry, HistoryPage, Message,
-    Phase, Qr, Redacted, Removed, Reply, Request, Status, Unlink, Watching,
+    Phase, Qr, Redacted, Removed, Reply, Request, Status, Watching,
 };
 
 use super::{Client, Options};
@@ -167,21 +168,10 @@ pub(crate) fn after(seconds: i64) -> Timestamp {
 
 pub(crate) fn status(user: &str, phase: Phase) -> Status {
     Status {
-        user: user.parse().expect("a user id"),
-        phase,
         since: morning(),
         next_action: "Nothing to do.".to_owned(),
         owner: 1000,
-        account: None,
-        connecting: None,
-        qr: None,
-        pair_code: None,
-        retry_at: None,
-        held_until: None,
-        reason: None,
-        error: None,
-        targets: Vec::new(),
-        last_activity: None,
+        ..bare_status(user, phase)
     }
 }
 
@@ -221,19 +211,14 @@ pub(crate) fn with_qr(user: &str, number: u32) -> Status {
 pub(crate) fn entry(user: &str, cause: Cause) -> HistoryEntry {
     HistoryEntry {
         at: morning(),
-        user: user.parse().expect("a user id"),
-        cause,
         account: Some(account()),
         owner: 1000,
-        requested_by: None,
-        unlink: Unlink::NotLinked,
         removed: Removed {
             files: 4,
             bytes: 311_296,
             targets: 2,
         },
-        text: None,
-        appeal_token: None,
+        ..bare_entry(user, cause)
     }
 }
 

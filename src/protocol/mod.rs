@@ -129,6 +129,8 @@ mod command;
 mod event;
 mod failure;
 #[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
 mod golden;
 mod history;
 mod info;

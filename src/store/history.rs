@@ -254,21 +254,13 @@ fn cut(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Cause, Removed, Unlink};
-    use jiff::Timestamp;
+    use crate::protocol::Cause;
+    use crate::protocol::fixtures::bare_entry;
 
     fn entry(user: &str) -> HistoryEntry {
         HistoryEntry {
-            at: Timestamp::UNIX_EPOCH,
-            user: user.parse().expect("id"),
-            cause: Cause::Unlinked,
-            account: None,
-            owner: 0,
-            requested_by: None,
-            unlink: Unlink::NotLinked,
-            removed: Removed::default(),
-            text: None,
             appeal_token: Some("token".into()),
+            ..bare_entry(user, Cause::Unlinked)
         }
     }
 

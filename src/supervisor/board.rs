@@ -268,47 +268,13 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::protocol::{Cause, Removed, Unlink};
-
-    fn status(phase: Phase) -> Status {
-        Status {
-            user: "alice".parse().expect("an id"),
-            phase,
-            since: Timestamp::UNIX_EPOCH,
-            next_action: String::new(),
-            owner: 0,
-            account: None,
-            connecting: None,
-            qr: None,
-            pair_code: None,
-            retry_at: None,
-            held_until: None,
-            reason: None,
-            error: None,
-            targets: Vec::new(),
-            last_activity: None,
-        }
-    }
-
-    fn entry() -> HistoryEntry {
-        HistoryEntry {
-            at: Timestamp::UNIX_EPOCH,
-            user: "alice".parse().expect("an id"),
-            cause: Cause::Unlinked,
-            account: None,
-            owner: 0,
-            requested_by: None,
-            unlink: Unlink::NotLinked,
-            removed: Removed::default(),
-            text: None,
-            appeal_token: None,
-        }
-    }
+    use crate::protocol::Cause;
+    use crate::protocol::fixtures::{bare_entry, bare_status};
 
     #[tokio::test(start_paused = true)]
     async fn a_purge_takes_from_the_decision_that_led_to_it() {
         let board = Board::new();
-        let told = |kind, phase| board.changed_to(kind, status(phase));
+        let told = |kind, phase| board.changed_to(kind, bare_status("alice", phase));
         // A logout whose task failed: the session went on.
         told(EventKind::LoggingOut, Phase::LoggingOut);
         told(EventKind::BackingOff, Phase::BackingOff);
@@ -318,7 +284,8 @@ mod tests {
         told(EventKind::PurgeFailed, Phase::PurgeFailed);
         advance(Duration::from_secs(2)).await;
         told(EventKind::LoggingOut, Phase::LoggingOut);
-        board.ended(EventKind::LoggedOut(Box::new(entry())), &entry());
+        let entry = bare_entry("alice", Cause::Unlinked);
+        board.ended(EventKind::LoggedOut(Box::new(entry.clone())), &entry);
         let census = board.census();
         assert_eq!((census.purges, census.purge_failures), (1, 1));
         assert_eq!(census.purge_longest, Some(Duration::from_secs(2)));

@@ -76,12 +76,9 @@ pub(super) async fn keep_finishing(
     history: Arc<History>,
     ended: impl Fn(&HistoryEntry),
 ) {
-    let (mut told, mut pause) = (HashSet::new(), FIRST_PAUSE);
-    for left in &left {
-        if history.read().contains(&left.id) {
-            told.insert(left.id.clone());
-        }
-    }
+    let is_told = |left: &&Leftover| history.read().contains(&left.id);
+    let told: HashSet<_> = left.iter().filter(is_told).map(|l| l.id.clone()).collect();
+    let mut pause = FIRST_PAUSE;
     while !left.is_empty() {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -459,23 +459,30 @@ mod tests {
         assert_eq!(std::fs::read(&path).expect("read"), before);
     }
 
+    /// A new file, which this connection has locked.
+    async fn locked(path: &Path) -> SqliteConnection {
+        drop(open(path, BUSY).await.expect("open"));
+        let url = path.to_str().expect("UTF-8");
+        let mut connection = SqliteConnection::establish(url).expect("open");
+        run(&mut connection, "BEGIN IMMEDIATE");
+        connection
+    }
+
+    fn run(connection: &mut SqliteConnection, statement: &str) {
+        let done = diesel::sql_query(statement).execute(connection);
+        done.expect("run");
+    }
+
     #[tokio::test]
     async fn a_file_that_is_locked_for_a_moment_is_waited_for() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("auth.db");
-        drop(open(&path, BUSY).await.expect("open"));
-        let mut other = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("open");
-        let mut run = |statement: &str| {
-            diesel::sql_query(statement)
-                .execute(&mut other)
-                .expect("run");
-        };
-        run("BEGIN IMMEDIATE");
+        let mut other = locked(&path).await;
         let remains = Remains::default();
         let mut looking = Box::pin(look_into(&path, &remains, BUSY));
         let early = tokio::time::timeout(Duration::from_millis(50), &mut looking).await;
         assert!(early.is_err(), "{early:?}");
-        run("ROLLBACK");
+        run(&mut other, "ROLLBACK");
         assert_eq!(looking.await.expect("unlocked"), Stored::Unpaired);
     }
 
@@ -483,21 +490,14 @@ mod tests {
     async fn a_look_that_nobody_waits_for_any_more_is_waited_for_by_the_next() {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().canonicalize().expect("path").join("auth.db");
-        drop(open(&path, BUSY).await.expect("open"));
-        let mut other = SqliteConnection::establish(path.to_str().expect("UTF-8")).expect("open");
-        let mut run = |statement: &str| {
-            diesel::sql_query(statement)
-                .execute(&mut other)
-                .expect("run");
-        };
-        run("BEGIN IMMEDIATE");
+        let mut other = locked(&path).await;
         let remains = Remains::default();
         let moment = Duration::from_millis(50);
         let early = tokio::time::timeout(moment, look_into(&path, &remains, BUSY)).await;
         assert!(early.is_err(), "{early:?}");
         let early = tokio::time::timeout(moment, remains.gone()).await;
         assert!(early.is_err(), "its connection is still open");
-        run("ROLLBACK");
+        run(&mut other, "ROLLBACK");
         remains.gone().await;
         drop(other);
         // The library's pool closes its connections a moment after it is dropped, and tells nobody: a

@@ -35,10 +35,6 @@ async fn parks_where_told_so_and_connect_takes_over() {
         (status.phase, status.reason),
         (Phase::Parked, Some(Cause::Replaced))
     );
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     stage.phase("alice", Phase::Online).await;
 }

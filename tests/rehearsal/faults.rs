@@ -189,11 +189,7 @@ async fn what_a_start_cannot_finish_is_finished_later_and_stops_nobody() {
     let client = client.expect("connect");
     let mut watch = client.watch(["alice"], None).await.expect("watch");
     // Meanwhile she can begin anew.
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     stage.qr("alice").await;
     let trash = stage.state().join("trash");
     let deadline = tokio::time::Instant::now() + PATIENCE;

@@ -85,21 +85,13 @@ async fn while_connecting_to_a_server_that_hangs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_waiting_to_be_scanned() {
     let mut stage = Stage::set().await;
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     let qr = stage.qr("alice").await;
     forced(&stage, Unlink::NotLinked).await;
     stage.ended("alice").await;
     // The old code is worth nothing, and the next one is another.
     stage.sim.scan(&qr, PHONE).await.expect_err("the old code");
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     assert_ne!(stage.qr("alice").await, qr);
 }
 
@@ -183,11 +175,7 @@ async fn of_nobody_is_not_found_and_harms_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disconnect_of_a_pairing_leaves_nothing() {
     let mut stage = Stage::set().await;
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     stage.qr("alice").await;
     match stage.client.disconnect("alice").await.expect("disconnect") {
         Disconnected::Removed(report) => assert_eq!(report.entry.cause, Cause::PairingAbandoned),

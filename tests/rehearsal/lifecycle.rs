@@ -81,11 +81,7 @@ async fn a_disconnect_lasts_until_connect() {
     let status = stage.client.status("alice").await.expect("status");
     assert_eq!(status.phase, Phase::Disconnected);
     assert!(status.next_action.contains("wactl connect alice"));
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     let status = stage.phase("alice", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, device);
     // And again: it says so.
@@ -138,11 +134,7 @@ async fn what_nobody_uses_is_disconnected_never_wiped() {
     let device = stage.pair("alice", PHONE).await;
     let status = stage.phase("alice", Phase::Disconnected).await;
     assert_eq!(status.reason, Some(Cause::Idle));
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     let status = stage.phase("alice", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, device);
 }

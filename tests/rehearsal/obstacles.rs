@@ -20,11 +20,7 @@ async fn lost_and_back(stage: &mut Stage, device: &str, fault: Fault, cause: Cau
     assert_eq!(status.reason, Some(cause), "{:?}", status.error);
     assert!(status.retry_at.is_some() && status.error.is_some());
     stage.sim.clear_faults().await.expect("clear");
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     let status = stage.phase("alice", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, device);
 }
@@ -126,11 +122,7 @@ async fn a_refused_login_is_parked_until_somebody_says_connect() {
         stage.sim.drop_connection(&device).await.expect("drop");
         let status = stage.phase("alice", Phase::Parked).await;
         assert_eq!(status.reason, Some(cause));
-        stage
-            .client
-            .connect_session("alice", None)
-            .await
-            .expect("connect");
+        stage.connect("alice").await;
         stage.phase("alice", Phase::Online).await;
     }
 }
@@ -210,11 +202,7 @@ async fn a_record_that_cannot_be_read_is_not_written_over() {
     }
     // Put right, it connects without a restart, as the same device.
     fs::write(&file, whole).expect("put it back");
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     let status = stage.phase("alice", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, device);
     // And force-logout is the way out otherwise.

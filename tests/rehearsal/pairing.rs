@@ -56,11 +56,7 @@ async fn spoiled_by_a_wrong_hmac_it_goes_on() {
             .set_fault(wasim::FaultRule::from(fault).times(1))
             .await
             .expect("fault");
-        stage
-            .client
-            .connect_session("alice", None)
-            .await
-            .expect("connect");
+        stage.connect("alice").await;
         let qr = stage.qr("alice").await;
         let _ = stage.sim.scan(&qr, PHONE).await;
         let event = stage
@@ -82,11 +78,7 @@ async fn spoiled_by_a_wrong_hmac_it_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_was_never_finished_is_removed_at_the_next_start() {
     let mut stage = Stage::set().await;
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     let qr = stage.qr("alice").await;
     stage.kill();
     stage.start().await;
@@ -96,22 +88,14 @@ async fn one_that_was_never_finished_is_removed_at_the_next_start() {
     stage
         .assert_gone("alice", Cause::PairingAbandoned, Unlink::NotLinked)
         .await;
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     assert_ne!(stage.qr("alice").await, qr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_list_shows_no_code() {
     let mut stage = Stage::set().await;
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     let qr = stage.qr("alice").await;
     let listed = stage.client.list().await.expect("list");
     assert_eq!(listed[0].phase, Phase::AwaitingScan);

@@ -51,20 +51,12 @@ async fn a_stop_in_any_phase_of_a_paired_session_keeps_it() {
         stage.sim.set_fault(fault).await.expect("fault");
         stage.sim.drop_connection(&device).await.expect("drop");
         stage.phase("alice", Phase::BackingOff).await;
-        stage
-            .client
-            .connect_session("alice", None)
-            .await
-            .expect("connect");
+        stage.connect("alice").await;
         restart(&mut stage).await;
         // Once more, while the restore hangs.
         restart(&mut stage).await;
         stage.sim.clear_faults().await.expect("clear");
-        stage
-            .client
-            .connect_session("alice", None)
-            .await
-            .expect("connect");
+        stage.connect("alice").await;
         restart(&mut stage).await;
         is_back(&mut stage, &device, &after).await;
     }
@@ -89,22 +81,14 @@ async fn a_stop_in_any_phase_of_a_paired_session_keeps_it() {
     stage.sim.drop_connection(&device).await.expect("drop");
     stage.phase("alice", Phase::Parked).await;
     restart(&mut stage).await;
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     is_back(&mut stage, &device, "parked").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_during_a_pairing_leaves_nothing_half() {
     let mut stage = Stage::set().await;
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     stage.qr("alice").await;
     restart(&mut stage).await;
     let entry = match stage.client.status("alice").await {

@@ -166,12 +166,15 @@ impl Stage {
 
     // ---- what people do -------------------------------------------------------------------------
 
+    /// Asks for a session to be brought up.
+    pub(crate) async fn connect(&self, user: &str) {
+        let asked = self.client.connect_session(user, None).await;
+        asked.expect("connect");
+    }
+
     /// Pairs a user and waits until it is online; returns the device's JID.
     pub(crate) async fn pair(&mut self, user: &str, phone: &str) -> String {
-        self.client
-            .connect_session(user, None)
-            .await
-            .expect("connect");
+        self.connect(user).await;
         let qr = self.qr(user).await;
         let device = self.sim.scan(&qr, phone).await.expect("scan");
         self.event(user, |e| matches!(e.kind, EventKind::Paired))
@@ -184,10 +187,7 @@ impl Stage {
     /// devices' JIDs.
     pub(crate) async fn pair_all(&mut self, people: &[(String, String)]) -> Vec<String> {
         for (user, _) in people {
-            self.client
-                .connect_session(user, None)
-                .await
-                .expect("connect");
+            self.connect(user).await;
         }
         let mut devices = BTreeMap::new();
         let mut online = BTreeSet::new();

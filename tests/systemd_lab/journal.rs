@@ -24,11 +24,7 @@ async fn the_story_of_a_session_is_told_under_its_user_with_its_causes() {
     stage.pair("bob", "15550001002").await;
     stage.sim.drop_connection(&device).await.expect("drop");
     stage.phase("alice", Phase::BackingOff).await;
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     stage.phase("alice", Phase::Online).await;
     stage.sim.unlink(&device).await.expect("unlink");
     stage.ended("alice").await;
@@ -200,11 +196,7 @@ async fn a_session_that_flaps_does_not_fill_the_journal() {
                     .is_some_and(|s| s.phase == Phase::BackingOff)
             })
             .await;
-        stage
-            .client
-            .connect_session("alice", None)
-            .await
-            .expect("connect");
+        stage.connect("alice").await;
         stage
             .event("alice", |e| {
                 e.status.as_ref().is_some_and(|s| s.phase == Phase::Online)

@@ -29,11 +29,7 @@ async fn everything_the_service_does_works_inside_its_sandbox() {
     stage.client.disconnect("alice").await.expect("disconnect");
     stage.phase("alice", Phase::Disconnected).await;
     stage.lab.until_shows("StatusText", "1 disconnected");
-    stage
-        .client
-        .connect_session("alice", None)
-        .await
-        .expect("connect");
+    stage.connect("alice").await;
     stage.phase("alice", Phase::Online).await;
 
     // Unlinked on the phone: nothing is left.

@@ -89,12 +89,15 @@ impl Stage {
         event.kind.ended().expect("it was looked at").clone()
     }
 
+    /// Asks for a session to be brought up.
+    pub(crate) async fn connect(&self, user: &str) {
+        let asked = self.client.connect_session(user, None).await;
+        asked.expect("connect");
+    }
+
     /// Pairs a user and waits until it is online; returns the device's JID.
     pub(crate) async fn pair(&mut self, user: &str, phone: &str) -> String {
-        self.client
-            .connect_session(user, None)
-            .await
-            .expect("connect");
+        self.connect(user).await;
         let event = self.event(user, |e| matches!(e.kind, EventKind::Qr)).await;
         let qr = event.status.and_then(|s| s.qr).expect("a QR code");
         let code = qr.code.expect("its text");

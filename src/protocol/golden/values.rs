@@ -106,21 +106,8 @@ fn account(name: Option<&str>) -> Account {
 /// A status with nothing in it that need not be.
 pub(super) fn bare(phase: Phase) -> Status {
     Status {
-        user: alice(),
-        phase,
         since: time(0),
-        next_action: String::new(),
-        owner: 0,
-        account: None,
-        connecting: None,
-        qr: None,
-        pair_code: None,
-        retry_at: None,
-        held_until: None,
-        reason: None,
-        error: None,
-        targets: vec![],
-        last_activity: None,
+        ..fixtures::bare_status("alice", phase)
     }
 }
 
@@ -165,15 +152,7 @@ fn connecting(stage: Stage) -> Connecting {
 pub(super) fn bare_entry() -> HistoryEntry {
     HistoryEntry {
         at: time(0),
-        user: alice(),
-        cause: Cause::PairingExpired,
-        account: None,
-        owner: 0,
-        requested_by: None,
-        unlink: Unlink::NotLinked,
-        removed: Removed::default(),
-        text: None,
-        appeal_token: None,
+        ..fixtures::bare_entry("alice", Cause::PairingExpired)
     }
 }
 

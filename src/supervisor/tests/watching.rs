@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use jiff::Timestamp;
 use proptest::prelude::*;
 
+use crate::protocol::fixtures::{bare_entry, bare_status};
 use crate::protocol::{
-    Cause, EventKind, HistoryEntry, Message, Phase, Removed, Since, Status, Unlink, UserId, View,
+    Cause, EventKind, HistoryEntry, Message, Phase, Since, Status, UserId, View,
 };
 use crate::supervisor::board::Board;
 use crate::supervisor::{Caller, Watcher};
@@ -21,38 +21,18 @@ fn user(n: usize) -> UserId {
     USERS[n].parse().expect("a user id")
 }
 
-fn status(user: UserId, owner: u32, number: u64) -> Status {
+fn status(user: &UserId, owner: u32, number: u64) -> Status {
     Status {
-        user,
-        phase: Phase::Online,
-        since: Timestamp::UNIX_EPOCH,
         next_action: number.to_string(),
         owner,
-        account: None,
-        connecting: None,
-        qr: None,
-        pair_code: None,
-        retry_at: None,
-        held_until: None,
-        reason: None,
-        error: None,
-        targets: Vec::new(),
-        last_activity: None,
+        ..bare_status(user.as_str(), Phase::Online)
     }
 }
 
-fn entry(user: UserId, owner: u32) -> HistoryEntry {
+fn entry(user: &UserId, owner: u32) -> HistoryEntry {
     HistoryEntry {
-        at: Timestamp::UNIX_EPOCH,
-        user,
-        cause: Cause::Unlinked,
-        account: None,
         owner,
-        requested_by: None,
-        unlink: Unlink::NotLinked,
-        removed: Removed::default(),
-        text: None,
-        appeal_token: None,
+        ..bare_entry(user.as_str(), Cause::Unlinked)
     }
 }
 
@@ -165,11 +145,11 @@ fn play(steps: Vec<Step>) {
     for (number, step) in (1..).zip(steps) {
         match step {
             Step::Changes { user: n, owner } => {
-                board.changed_to(EventKind::Updated, status(user(n), owner, number));
+                board.changed_to(EventKind::Updated, status(&user(n), owner, number));
             }
             Step::Ends { user: n } => {
                 if let Some(status) = board.get(&user(n)) {
-                    let entry = entry(user(n), status.owner);
+                    let entry = entry(&user(n), status.owner);
                     board.ended(EventKind::LoggedOut(Box::new(entry.clone())), &entry);
                 }
             }
@@ -221,9 +201,9 @@ fn callers() -> [Caller; 2] {
 #[test]
 fn a_session_that_becomes_somebody_elses_is_gone_for_its_owner() {
     let board = Arc::new(Board::new());
-    board.changed_to(EventKind::Online, status(user(0), 1, 1));
+    board.changed_to(EventKind::Online, status(&user(0), 1, 1));
     let mut followers = callers().map(|caller| Follower::begin(&board, caller, vec![], None));
-    board.changed_to(EventKind::StoreCorrupt, status(user(0), 0, 2));
+    board.changed_to(EventKind::StoreCorrupt, status(&user(0), 0, 2));
     for follower in &mut followers {
         while follower.read() {}
         follower.agrees_with(&board);
@@ -235,14 +215,14 @@ fn a_session_that_becomes_somebody_elses_is_gone_for_its_owner() {
 fn a_reader_that_stops_in_the_middle_of_the_state_loses_nothing_but_events() {
     let board = Arc::new(Board::with_queue(QUEUE));
     for n in 0..USERS.len() {
-        board.changed_to(EventKind::Online, status(user(n), 1, 1));
+        board.changed_to(EventKind::Online, status(&user(n), 1, 1));
     }
     let mut follower = Follower::begin(&board, callers()[0], vec![], None);
     // Two of four sessions are told; then everything changes.
     assert!(follower.read() && follower.read());
     for number in 2..10 {
         for n in 0..USERS.len() {
-            board.changed_to(EventKind::Updated, status(user(n), 1, number));
+            board.changed_to(EventKind::Updated, status(&user(n), 1, number));
         }
     }
     // The state it was told was the state when it began.

@@ -43,11 +43,7 @@ async fn conflicts(stage: &mut Stage, device: &str) {
         stage.sim.replace(device).await.expect("replace");
         let status = stage.phase(ONE, Phase::Parked).await;
         assert_eq!(status.reason, Some(Cause::Replaced));
-        stage
-            .client
-            .connect_session(ONE, None)
-            .await
-            .expect("connect");
+        stage.connect(ONE).await;
         stage.phase(ONE, Phase::Online).await;
     }
 }
@@ -66,11 +62,7 @@ async fn slow_disk(stage: &mut Stage, device: &str) {
     };
     assert_eq!(status.reason, Some(Cause::StoreFailed), "{status:#?}");
     other.batch_execute("ROLLBACK").expect("unlock");
-    stage
-        .client
-        .connect_session(ONE, None)
-        .await
-        .expect("connect");
+    stage.connect(ONE).await;
     stage.phase(ONE, Phase::Online).await;
 }
 

@@ -25,6 +25,14 @@ async fn on_one_daemon() {
     assert!(history.is_empty(), "{history:?}");
 }
 
+/// The link is lost, and another one is made.
+async fn logs_in_anew(stage: &Stage, person: &mut Person) {
+    let dropped = stage.sim.drop_connection(&person.device).await;
+    dropped.expect("drop");
+    lost(person, Cause::ConnectionLost).await;
+    person.online().await;
+}
+
 /// A server that leaves one of the requests after a login unanswered, and says nothing unasked, is
 /// asked for a sign of life, and taken for alive.
 async fn one_answer_is_missing() {
@@ -32,13 +40,7 @@ async fn one_answer_is_missing() {
     let mut person = Person::paired(&stage, 0).await;
     let unanswered = Fault::NoAnswerTo("abt".to_owned());
     stage.sim.set_fault(unanswered).await.expect("fault");
-    stage
-        .sim
-        .drop_connection(&person.device)
-        .await
-        .expect("drop");
-    lost(&mut person, Cause::ConnectionLost).await;
-    person.online().await;
+    logs_in_anew(&stage, &mut person).await;
     let begin = Instant::now();
     let before = person.client.status(&person.user).await.expect("status");
     let ping = |o: &Observation| matches!(o, Observation::Ping { .. });
@@ -55,13 +57,7 @@ async fn garbled() {
     let mut person = Person::paired(&stage, 0).await;
     let rule = FaultRule::from(Fault::Garble).times(1);
     stage.sim.set_fault(rule).await.expect("fault");
-    stage
-        .sim
-        .drop_connection(&person.device)
-        .await
-        .expect("drop");
-    lost(&mut person, Cause::ConnectionLost).await;
-    person.online().await;
+    logs_in_anew(&stage, &mut person).await;
     let begin = Instant::now();
     let (sim, device) = (person.sim.clone(), person.device.clone());
     let chatter = async {
