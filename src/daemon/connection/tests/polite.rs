@@ -154,6 +154,19 @@ async fn a_stop_does_not_wait_for_what_takes_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_read_is_answered_before_a_goodbye_of_any_kind() {
+    let bench = Bench::new().await;
+    let _turn = bench.daemon.shared.reloading.lock().await;
+    let mut client = busy(&bench).await;
+    // No message of this protocol.
+    client.send_frame(&[]).await;
+    let reply = client.reply().await;
+    let failure = reply.result.expect_err("it is not done");
+    assert_eq!((reply.id, failure.code), (1, FailureCode::DeadlineExceeded));
+    assert_eq!(client.closing().await.code, FailureCode::InvalidRequest);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_comes_during_a_stop_is_told() {
     let bench = Bench::new().await;
     bench.stop.cancel();
