@@ -11,11 +11,12 @@
 //!   supervisor           client     all sessions | a connection to the daemon
 //!   session                |        one session: the task, the pure state machine, the logout
 //!   whatsapp   store       |        the only place that knows WhatsApp | that touches the disk
+//!       blocking           |        where calls that may hang run
 //!       protocol  ---------+        what travels over the socket; types and bytes, no I/O
 //! ```
 //!
-//! Beside it stand `message_id`, the names under which the journal knows what happens, and
-//! `failpoint`, the places where a rehearsal makes the daemon fail.
+//! Beside it stand `message_id`, the names under which the journal knows what happens, `deadline`, the
+//! time that something may take, and `failpoint`, the places where a rehearsal makes the daemon fail.
 //!
 //! # Features
 //!
@@ -26,11 +27,15 @@
 // In the simulator an `expect` names its invariant; in the daemon there is none to name.
 #![cfg_attr(not(test), warn(clippy::expect_used))]
 
+#[cfg(feature = "daemon")]
+pub mod blocking;
 pub mod client;
 #[cfg(feature = "ctl")]
 pub mod ctl;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "daemon")]
+pub mod deadline;
 #[cfg(feature = "daemon")]
 mod failpoint;
 #[cfg(feature = "daemon")]

@@ -1,0 +1,57 @@
+//! Where calls that may hang run.
+//!
+//! A disk, a name server, a directory service, a web page: each may take as long as it wants to
+//! answer. Each kind of call has threads of its own, a bounded number ([`Room`]), so that one kind
+//! that hangs takes no thread from another. The threads of tokio's own pool are left to the WhatsApp
+//! library's database.
+//!
+//! A call that has begun cannot be broken off. What belongs to one user and must be over before
+//! anything else is done with that user's files is counted by [`UncancellableWork`].
+
+mod room;
+mod work;
+
+pub use room::Room;
+pub use work::UncancellableWork;
+
+/// The rooms of a daemon. Clones are the same rooms.
+#[derive(Debug, Clone)]
+pub struct Rooms {
+    /// The state directory.
+    pub disk: Room,
+    /// Names of hosts.
+    pub resolver: Room,
+    /// Users and groups: the name service, which may be a directory far away.
+    pub accounts: Room,
+    /// WhatsApp's current version, from its web page.
+    pub web: Room,
+    /// The configuration.
+    pub configuration: Room,
+    /// The watchdog's own look at the disk: never behind anybody else's call.
+    pub probe: Room,
+}
+
+impl Rooms {
+    /// All of them, each with its number of threads. Threads come with the calls, and go when they
+    /// are idle.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            // The disk gets no faster from more.
+            disk: Room::new("disk", 8),
+            // A name server that never answers holds one for up to half a minute.
+            resolver: Room::new("resolver", 8),
+            accounts: Room::new("accounts", 4),
+            // One fetch serves all sessions; a second one is for a proxy that differs.
+            web: Room::new("web", 2),
+            configuration: Room::new("configuration", 1),
+            probe: Room::new("probe", 1),
+        }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self::new()
+    }
+}

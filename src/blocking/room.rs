@@ -1,0 +1,172 @@
+//! Threads for one kind of blocking call.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::{JoinError, JoinHandle};
+
+/// Threads for one kind of blocking call. Clones are the same ones.
+///
+/// At most so many calls are under way; the others wait, in order. It is a tokio runtime of which
+/// only the pool for blocking calls is used.
+#[derive(Clone)]
+pub struct Room {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: &'static str,
+    /// Without it, a room that could not be made, its calls run on the caller's own runtime.
+    runtime: Option<Runtime>,
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Room").field(&self.inner.name).finish()
+    }
+}
+
+impl Drop for Inner {
+    /// A call that hangs must not hold up whoever drops the room.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A call under way, or waiting for a thread. Dropped, one that has not begun is not made; one that
+/// has begun goes on, and its result is dropped.
+struct Call<T>(JoinHandle<T>);
+
+impl<T> Drop for Call<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Room {
+    /// A room with so many threads.
+    #[must_use]
+    pub fn new(name: &'static str, threads: usize) -> Self {
+        let runtime = Builder::new_current_thread()
+            .max_blocking_threads(threads)
+            .thread_name(name)
+            .build();
+        if let Err(error) = &runtime {
+            tracing::warn!("the threads for {name} cannot be kept apart from others: {error}");
+        }
+        let runtime = runtime.ok();
+        Self {
+            inner: Arc::new(Inner { name, runtime }),
+        }
+    }
+
+    fn handle(&self) -> Handle {
+        let own = self.inner.runtime.as_ref();
+        own.map_or_else(Handle::current, |runtime| runtime.handle().clone())
+    }
+
+    /// Makes a blocking call, and waits for it. A panic of the call is a panic here.
+    pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
+        let mut call = Call(self.handle().spawn_blocking(call));
+        match (&mut call.0).await {
+            Ok(result) => result,
+            Err(error) => broken_off(error).await,
+        }
+    }
+
+    /// Runs a future whose blocking calls (those that it makes with tokio's `spawn_blocking`, a library
+    /// above all) are made in this room.
+    pub async fn lend<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        std::future::poll_fn(|context| {
+            let handle = self.handle();
+            let _inside = handle.enter();
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+}
+
+/// A call that has no result: it panicked, or its room was closed under it at the end of the process.
+async fn broken_off<T>(error: JoinError) -> T {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const A_MOMENT: Duration = Duration::from_millis(20);
+
+    /// A call that has begun, and hangs until the sender is dropped.
+    async fn hang(room: &Room) -> (mpsc::Sender<()>, JoinHandle<()>) {
+        let (go, wait) = mpsc::channel::<()>();
+        let (begins, begun) = oneshot::channel();
+        let room = room.clone();
+        let hangs = tokio::spawn(async move {
+            let call = move || {
+                let _ = begins.send(());
+                let _ = wait.recv();
+            };
+            room.run(call).await;
+        });
+        begun.await.expect("it begins");
+        (go, hangs)
+    }
+
+    #[tokio::test]
+    async fn a_room_that_hangs_holds_up_no_other() {
+        let (full, other) = (Room::new("full", 2), Room::new("other", 1));
+        let hanging = [hang(&full).await, hang(&full).await];
+        assert!(timeout(A_MOMENT, full.run(|| 1)).await.is_err());
+        assert_eq!(other.run(|| 2).await, 2);
+        for (go, call) in hanging {
+            drop(go);
+            call.await.expect("it goes on");
+        }
+        assert_eq!(full.run(|| 3).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_is_not_begun() {
+        let room = Room::new("one", 1);
+        let (go, first) = hang(&room).await;
+        let (tell, told) = mpsc::channel();
+        let waiting = room.run(move || tell.send(()));
+        assert!(timeout(A_MOMENT, waiting).await.is_err());
+        drop(go);
+        first.await.expect("it ends");
+        room.run(|| ()).await;
+        assert!(told.try_recv().is_err(), "it was made all the same");
+    }
+
+    #[tokio::test]
+    async fn calls_of_a_library_are_made_in_the_room() {
+        let room = Room::new("lent", 1);
+        let name = || std::thread::current().name().map(str::to_owned);
+        let made = room.lend(async { tokio::task::spawn_blocking(name).await });
+        assert_eq!(made.await.expect("it ends").as_deref(), Some("lent"));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "it fails")]
+    async fn a_panic_is_for_whoever_waits() {
+        Room::new("panic", 1)
+            .run(|| assert_eq!(1, 2, "it fails"))
+            .await;
+    }
+}

@@ -1,0 +1,168 @@
+//! The work of one user that cannot be broken off, and who waits for it.
+//!
+//! A task can be ended by force at any await, and it can panic. A call to the disk that it was waiting
+//! for goes on all the same: half a second later it makes a file, takes a lock, renames a directory.
+//! Whoever comes after must not meet it. So such work is counted here, and seen through even when nobody
+//! waits for it any more.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, oneshot};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::Room;
+
+/// The work of one user that cannot be broken off. Clones are the same; it outlives the session's task.
+#[derive(Debug, Clone)]
+pub struct UncancellableWork {
+    tracker: TaskTracker,
+    disk: Room,
+    /// One call to the disk at a time: a file that hangs takes one thread of the room, not all.
+    turn: Arc<Mutex<()>>,
+}
+
+impl UncancellableWork {
+    /// None yet. Its calls to the disk are made in this room.
+    #[must_use]
+    pub fn new(disk: Room) -> Self {
+        let tracker = TaskTracker::new();
+        // It can be waited for at any time; what is begun later counts all the same.
+        tracker.close();
+        Self {
+            tracker,
+            disk,
+            turn: Arc::default(),
+        }
+    }
+
+    /// Waits for some work, which goes on when this future is dropped. A panic of the work is a panic
+    /// here.
+    pub async fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let (done, result) = oneshot::channel();
+        let task = self.tracker.spawn(async move {
+            // What nobody takes any more (an open database) is dropped here, before it counts as over.
+            let _ = done.send(work.await);
+        });
+        match (result.await, task.await) {
+            (Ok(result), _) => result,
+            (Err(_), Err(e)) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
+            // Only the end of the runtime cancels it, which ends whoever waits too.
+            (Err(_), _) => std::future::pending().await,
+        }
+    }
+
+    /// Makes a call to the disk, after those that were asked for before it, and waits for it. It is made
+    /// even when this future is dropped.
+    pub async fn on_disk<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
+        let (disk, turn) = (self.disk.clone(), Arc::clone(&self.turn));
+        self.see_through(async move {
+            let _turn = turn.lock().await;
+            disk.run(call).await
+        })
+        .await
+    }
+
+    /// Leaves some work to itself. Does nothing where the runtime has ended.
+    pub fn leave(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(runtime) = Handle::try_current() {
+            self.tracker.spawn_on(work, &runtime);
+        }
+    }
+
+    /// Something that counts as work until it is dropped: an open file.
+    pub fn hold(&self) -> TaskTrackerToken {
+        self.tracker.token()
+    }
+
+    /// How much there is of it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tracker.len()
+    }
+
+    /// Whether nothing of it is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracker.is_empty()
+    }
+
+    /// Waits until nothing of it is left.
+    pub async fn gone(&self) {
+        self.tracker.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const A_MOMENT: Duration = Duration::from_millis(20);
+
+    fn none() -> UncancellableWork {
+        UncancellableWork::new(Room::new("disk", 2))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_any_more_is_seen_through() {
+        let work = none();
+        work.gone().await;
+        let (go, wait) = oneshot::channel::<()>();
+        let waits = work.see_through(wait);
+        assert!(timeout(A_MOMENT, waits).await.is_err());
+        assert!(timeout(A_MOMENT, work.gone()).await.is_err());
+        go.send(()).expect("it still waits");
+        work.gone().await;
+        assert_eq!(work.see_through(async { 7 }).await, 7);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_for_whoever_waits() {
+        let work = none();
+        let theirs = work.clone();
+        let waits = tokio::spawn(async move {
+            theirs
+                .see_through(async { assert_eq!(1, 2, "it fails") })
+                .await;
+        });
+        assert!(waits.await.expect_err("a panic").is_panic());
+        work.gone().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_held_counts_until_it_is_dropped() {
+        let work = none();
+        let file = work.hold();
+        assert_eq!(work.len(), 1);
+        assert!(timeout(A_MOMENT, work.gone()).await.is_err());
+        drop(file);
+        work.gone().await;
+        assert!(work.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_hangs_takes_one_thread() {
+        let (room, (go, wait)) = (Room::new("disk", 2), std::sync::mpsc::channel::<()>());
+        let (hangs, other) = (
+            UncancellableWork::new(room.clone()),
+            UncancellableWork::new(room),
+        );
+        let first = hangs.on_disk(move || wait.recv());
+        assert!(timeout(A_MOMENT, first).await.is_err());
+        for _ in 0..8 {
+            assert!(timeout(A_MOMENT, hangs.on_disk(|| ())).await.is_err());
+        }
+        assert_eq!(other.on_disk(|| 7).await, 7);
+        drop(go);
+        hangs.gone().await;
+    }
+}
