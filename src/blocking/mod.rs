@@ -14,11 +14,10 @@ mod work;
 pub use room::Room;
 pub use work::UncancellableWork;
 
-/// The rooms of a daemon. Clones are the same rooms.
+/// The rooms of a daemon, beside that of the state directory, which the store has. Clones are the same
+/// rooms.
 #[derive(Debug, Clone)]
 pub struct Rooms {
-    /// The state directory.
-    pub disk: Room,
     /// Names of hosts.
     pub resolver: Room,
     /// Users and groups: the name service, which may be a directory far away.
@@ -37,8 +36,6 @@ impl Rooms {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            // The disk gets no faster from more.
-            disk: Room::new("disk", 8),
             // A name server that never answers holds one for up to half a minute.
             resolver: Room::new("resolver", 8),
             accounts: Room::new("accounts", 4),

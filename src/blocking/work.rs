@@ -99,6 +99,14 @@ impl UncancellableWork {
 }
 
 #[cfg(test)]
+impl Default for UncancellableWork {
+    /// With a room of its own.
+    fn default() -> Self {
+        Self::new(Room::new("disk", 2))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
@@ -108,13 +116,9 @@ mod tests {
 
     const A_MOMENT: Duration = Duration::from_millis(20);
 
-    fn none() -> UncancellableWork {
-        UncancellableWork::new(Room::new("disk", 2))
-    }
-
     #[tokio::test(start_paused = true)]
     async fn what_nobody_waits_for_any_more_is_seen_through() {
-        let work = none();
+        let work = UncancellableWork::default();
         work.gone().await;
         let (go, wait) = oneshot::channel::<()>();
         let waits = work.see_through(wait);
@@ -127,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_for_whoever_waits() {
-        let work = none();
+        let work = UncancellableWork::default();
         let theirs = work.clone();
         let waits = tokio::spawn(async move {
             theirs
@@ -140,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_held_counts_until_it_is_dropped() {
-        let work = none();
+        let work = UncancellableWork::default();
         let file = work.hold();
         assert_eq!(work.len(), 1);
         assert!(timeout(A_MOMENT, work.gone()).await.is_err());

@@ -64,7 +64,7 @@ fn lost(error: Error, user: &str) -> Error {
     let Error::Client(error @ ClientError::Closed(_)) = error else {
         return error;
     };
-    let exit = Exit::of_client(&error);
+    let exit = Exit::from_client(&error);
     let message = format!(
         "{user} is not online so far: {}\n`wactl connect {user}` goes on when the daemon runs again",
         super::render::plain(&error.to_string())

@@ -85,7 +85,7 @@ impl Problem {
         }
     }
 
-    fn of_failure(failure: Failure) -> Self {
+    fn from_failure(failure: Failure) -> Self {
         let mut message = plain(&failure.message);
         if let Some(seconds) = failure.retry_after {
             message = format!("{message} (try again in {seconds} s)");
@@ -97,7 +97,7 @@ impl Problem {
             retry_after: failure.retry_after,
             last_logout: failure.last_logout,
             ..Self::new(
-                Exit::of_failure(failure.code),
+                Exit::from_failure(failure.code),
                 failure.code.as_str(),
                 message,
             )
@@ -105,12 +105,12 @@ impl Problem {
     }
 
     /// What a person should know of an error of the connection.
-    pub(crate) fn of_client(error: ClientError, socket: &Path) -> Self {
-        let exit = Exit::of_client(&error);
+    pub(crate) fn from_client(error: ClientError, socket: &Path) -> Self {
+        let exit = Exit::from_client(&error);
         let text = plain(&error.to_string());
         let socket = socket.display();
         let (code, message) = match error {
-            ClientError::Failure(failure) => return Self::of_failure(failure),
+            ClientError::Failure(failure) => return Self::from_failure(failure),
             ClientError::NoDaemon { .. } if exit == Exit::NotAllowed => ("not_allowed", text),
             // Its last words say how to name another socket.
             ClientError::NoDaemon { source, .. } if source.kind() == io::ErrorKind::NotFound => {

@@ -27,7 +27,7 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    pub(crate) fn of_failure(code: FailureCode) -> Self {
+    pub(crate) fn from_failure(code: FailureCode) -> Self {
         match code {
             FailureCode::NotFound => Self::NoSession,
             FailureCode::NotAllowed => Self::NotAllowed,
@@ -37,13 +37,13 @@ impl Exit {
         }
     }
 
-    pub(crate) fn of_client(error: &ClientError) -> Self {
+    pub(crate) fn from_client(error: &ClientError) -> Self {
         match error {
             ClientError::NoDaemon { source, .. } => match source.kind() {
                 std::io::ErrorKind::PermissionDenied => Self::NotAllowed,
                 _ => Self::NoDaemon,
             },
-            ClientError::Failure(failure) => Self::of_failure(failure.code),
+            ClientError::Failure(failure) => Self::from_failure(failure.code),
             ClientError::Closed(Some(farewell)) => match farewell.code {
                 FailureCode::InvalidRequest => Self::Protocol,
                 FailureCode::NotAllowed => Self::NotAllowed,
@@ -113,7 +113,7 @@ mod tests {
             (failure(FailureCode::UnknownCommand), 76),
             (failure(FailureCode::TooLarge), 1),
         ] {
-            assert_eq!(Exit::of_client(&error) as u8, status, "{error:?}");
+            assert_eq!(Exit::from_client(&error) as u8, status, "{error:?}");
         }
     }
 }

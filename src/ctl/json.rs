@@ -152,7 +152,7 @@ impl<'a> From<&'a HistoryEntry> for Happened<'a> {
             seq: None,
             at: entry.at,
             user: &entry.user,
-            event: EventKind::of_end(entry.clone()).as_str(),
+            event: EventKind::from_end(entry.clone()).as_str(),
             cause: Some(entry.cause),
             unlink: Some(entry.unlink),
             entry: Some(entry),

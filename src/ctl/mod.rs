@@ -58,7 +58,7 @@ pub fn main_with(words: &[OsString]) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return misused(words, &error).into(),
     };
-    let mut terminal = Terminal::of_process(cli.json);
+    let mut terminal = Terminal::from_process(cli.json);
     let socket = socket_path(cli.socket.as_deref());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -146,7 +146,7 @@ fn finish(result: Result<(), Error>, socket: &Path, terminal: &mut Terminal) -> 
             Problem::new(Exit::Refused, "output", message)
         }
         Err(Error::Problem(problem)) => *problem,
-        Err(Error::Client(error)) => Problem::of_client(error, socket),
+        Err(Error::Client(error)) => Problem::from_client(error, socket),
     };
     report(&problem, terminal);
     problem.exit
@@ -168,7 +168,7 @@ fn misused(words: &[OsString], error: &clap::Error) -> Exit {
     }
     if words.iter().any(|word| word == "--json") {
         let problem = Problem::usage(error.to_string().trim_end());
-        report(&problem, &mut Terminal::of_process(true));
+        report(&problem, &mut Terminal::from_process(true));
     } else {
         let _ = error.print();
     }

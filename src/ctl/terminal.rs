@@ -59,7 +59,7 @@ enum Answers {
 
 impl Terminal {
     /// The one the process was started with.
-    pub(crate) fn of_process(json: bool) -> Self {
+    pub(crate) fn from_process(json: bool) -> Self {
         let (out, talk) = (io::stdout(), io::stderr());
         let terminal = out.is_terminal();
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");

@@ -56,7 +56,7 @@ const TRANSIENT: &str = "wasessiond-config";
 impl Environment {
     /// The environment of this process.
     #[must_use]
-    pub fn of_process() -> Self {
+    pub fn from_process() -> Self {
         let uid = Uid::effective();
         let user = User::from_uid(uid).ok().flatten();
         Self {

@@ -77,7 +77,7 @@ impl DaemonError {
             Self::Store(StoreError::Locked { .. }) | Self::Socket(SocketError::Live(_)) => {
                 status::TEMPFAIL
             }
-            Self::Store(StoreError::Io { source, .. }) => by_kind(source, status::IOERR),
+            Self::Store(StoreError::Unavailable { source, .. }) => by_kind(source, status::IOERR),
             Self::Store(_) => status::IOERR,
             Self::Socket(SocketError::Io { source, .. }) => by_kind(source, status::CANTCREAT),
             Self::Socket(_) => status::CANTCREAT,
@@ -105,7 +105,7 @@ mod tests {
         let path = || PathBuf::from("/x");
         let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
         let full = || io::Error::from(io::ErrorKind::StorageFull);
-        let store = |source| StoreError::Io {
+        let store = |source| StoreError::Unavailable {
             action: "open",
             path: path(),
             source,

@@ -39,9 +39,9 @@ const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Asks the accept loop whether it still turns.
 #[derive(Debug, Clone)]
-pub struct Heart(mpsc::Sender<oneshot::Sender<()>>);
+pub struct LivenessProbe(mpsc::Sender<oneshot::Sender<()>>);
 
-impl Heart {
+impl LivenessProbe {
     /// Whether the loop answers within this time.
     pub async fn beats(&self, within: Duration) -> bool {
         let asked = async {
@@ -63,10 +63,10 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A loop over this socket, and its heart.
+    /// A loop over this socket, and its liveness.
     #[must_use]
-    pub fn new(socket: ControlSocket, daemon: Daemon) -> (Self, Heart) {
-        let (heart, questions) = mpsc::channel(1);
+    pub fn new(socket: ControlSocket, daemon: Daemon) -> (Self, LivenessProbe) {
+        let (liveness, questions) = mpsc::channel(1);
         let listener = Self {
             socket,
             daemon,
@@ -74,7 +74,7 @@ impl Listener {
             look_ups: Arc::new(Semaphore::new(LOOK_UPS)),
             questions,
         };
-        (listener, Heart(heart))
+        (listener, LivenessProbe(liveness))
     }
 
     /// Accepts until the stop, then removes the socket and waits until every connection is closed.

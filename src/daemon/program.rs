@@ -72,7 +72,7 @@ pub fn main_with(words: &[OsString]) -> ExitCode {
         }
     };
     failpoint::setup();
-    let environment = Environment::of_process();
+    let environment = Environment::from_process();
     let result = match cli.command {
         Some(Command::Check { file }) => check(file, &environment),
         None => absolute(cli).and_then(|options| serve(&options, &environment)),

@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use super::environment::Environment;
 use super::error::DaemonError;
-use super::listener::{Heart, Listener};
+use super::listener::{Listener, LivenessProbe};
 use super::logging::FilterHandle;
 use super::signals::{Order, Orders, Sender};
 use super::socket::ControlSocket;
@@ -28,7 +28,7 @@ use super::state::{About, Daemon, Live};
 use super::systemd::Notifier;
 use crate::message_id;
 use crate::store::Store;
-use crate::supervisor::{Clock, FirstWords, Supervisor};
+use crate::supervisor::{Clock, RestoreBarrier, Supervisor};
 use crate::whatsapp::Gateway;
 
 /// How long the links may take to close at a stop.
@@ -113,7 +113,7 @@ pub async fn run(
     let started_at = Timestamp::now();
     introduce(&setup);
     let notifier = Arc::new(Notifier::default());
-    let (socket, supervisor, first_words) = tokio::select! {
+    let (socket, supervisor, restored) = tokio::select! {
         opened = open(&setup) => opened?,
         // No session was begun yet.
         sender = orders.stop() => {
@@ -135,11 +135,11 @@ pub async fn run(
         Arc::clone(&notifier),
     );
     let early = tokio::select! {
-        () = first_words.told() => None,
+        () = restored.told() => None,
         sender = orders.stop() => Some(sender),
     };
     let stop = CancellationToken::new();
-    let (listener, heart) = Listener::new(socket, daemon.clone());
+    let (listener, liveness) = Listener::new(socket, daemon.clone());
     let mut listening = tokio::spawn(listener.run(stop.clone()));
     let helpers = TaskTracker::new();
     let asked = if let Some(sender) = early {
@@ -148,7 +148,7 @@ pub async fn run(
         let summary = supervisor.census().summary();
         notifier.ready(&summary);
         info!(message_id = message_id::READY, "ready: {summary}");
-        help(&helpers, &daemon, heart, &stop);
+        help(&helpers, &daemon, liveness, &stop);
         tokio::select! {
             sender = carry_out(&daemon, &mut orders) => Ok(sender),
             ended = &mut listening => Err(match ended {
@@ -199,7 +199,7 @@ fn tell_of_stop(sender: &Sender) {
 }
 
 /// The state directory with its lock, then the socket, then the sessions.
-async fn open(setup: &Setup) -> Result<(ControlSocket, Supervisor, FirstWords), DaemonError> {
+async fn open(setup: &Setup) -> Result<(ControlSocket, Supervisor, RestoreBarrier), DaemonError> {
     let config = &setup.live.config;
     let store = {
         let directory = setup.state_directory.clone();
@@ -209,12 +209,12 @@ async fn open(setup: &Setup) -> Result<(ControlSocket, Supervisor, FirstWords), 
     let socket = ControlSocket::open(&setup.socket, &config.socket).await?;
     let gateway = Gateway::new(&config.gateway())?;
     let begun = Supervisor::begin(store, gateway, config.settings(), Clock::System);
-    let (supervisor, first_words) = begun.await?;
-    Ok((socket, supervisor, first_words))
+    let (supervisor, restored) = begun.await?;
+    Ok((socket, supervisor, restored))
 }
 
 /// Starts what keeps the service manager and the log informed until the stop.
-fn help(helpers: &TaskTracker, daemon: &Daemon, heart: Heart, stop: &CancellationToken) {
+fn help(helpers: &TaskTracker, daemon: &Daemon, liveness: LivenessProbe, stop: &CancellationToken) {
     let parts = || (daemon.clone(), stop.clone());
     let (told, until) = parts();
     helpers.spawn(async move {
@@ -226,7 +226,7 @@ fn help(helpers: &TaskTracker, daemon: &Daemon, heart: Heart, stop: &Cancellatio
         helpers.spawn(async move {
             let notifier = fed.notifier();
             notifier
-                .feed_watchdog(within, heart, fed.supervisor(), until)
+                .feed_watchdog(within, liveness, fed.supervisor(), until)
                 .await;
         });
     }

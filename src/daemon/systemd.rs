@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::listener::Heart;
+use super::listener::LivenessProbe;
 use crate::message_id;
 use crate::supervisor::Supervisor;
 
@@ -154,7 +154,7 @@ impl Notifier {
     pub async fn feed_watchdog(
         &self,
         within: Duration,
-        heart: Heart,
+        liveness: LivenessProbe,
         supervisor: &Supervisor,
         stop: CancellationToken,
     ) {
@@ -170,7 +170,7 @@ impl Notifier {
             let patience = half / 2;
             let alive = async {
                 tokio::join!(
-                    heart.beats(patience),
+                    liveness.beats(patience),
                     supervisor.beats(patience),
                     supervisor.disk_answers(patience)
                 )

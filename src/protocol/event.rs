@@ -94,7 +94,7 @@ impl EventKind {
 
     /// The kind with which an ended session is announced: for a reader of the history.
     #[must_use]
-    pub fn of_end(entry: HistoryEntry) -> Self {
+    pub fn from_end(entry: HistoryEntry) -> Self {
         let entry = Box::new(entry);
         match entry.cause {
             Cause::PairingExpired

@@ -73,7 +73,7 @@ impl Logout<'_> {
             return up.unlink(within).await.into();
         }
         close(link, false).await.ok();
-        match look_into(&self.auth_db, self.scope.remains(), LOCKED).await {
+        match look_into(&self.auth_db, self.scope.work(), LOCKED).await {
             Ok(Stored::Paired(_)) => {}
             Ok(Stored::Nothing | Stored::Unpaired) if !self.was_paired => {
                 return Unlink::NotLinked.into();
@@ -138,17 +138,13 @@ impl Logout<'_> {
             .unwrap_or_else(|| self.store.purge(&intent.user));
         let intent = intent.clone();
         let history = Arc::clone(self.history);
-        let work = self.scope.remains().spawn_blocking(move || {
+        let work = self.scope.work().on_disk(move || {
             let done = carry_out(&mut taken, &intent, &history);
             (taken, done)
         });
-        match work.await {
-            Ok((taken, done)) => {
-                *purge = Some(taken);
-                done
-            }
-            Err(e) => Err(format!("the removal broke off: {e}")),
-        }
+        let (taken, done) = work.await;
+        *purge = Some(taken);
+        done
     }
 
     /// Waits until this process has nothing of the session open.

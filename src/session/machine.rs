@@ -62,7 +62,7 @@ pub enum Origin {
         paired: bool,
     },
     /// It was on the disk and cannot be used, and why.
-    Corrupt(String),
+    Unusable(String),
     /// Its task failed, and it begins again.
     Failed {
         /// Whether its credentials are an account's.
@@ -92,7 +92,7 @@ pub enum Input {
     /// Its link reported something.
     Link(LinkEvent),
     /// Its credentials cannot be used.
-    Corrupt(String),
+    Unusable(String),
     /// Its link could not be opened for now.
     Unavailable(String),
     /// The deadline has passed.
@@ -191,7 +191,7 @@ impl Machine {
                 self.pairing = Some(Pairing::new(at.now, phone));
                 self.connect(at)
             }
-            Origin::Corrupt(why) => {
+            Origin::Unusable(why) => {
                 // Nobody can tell, so they are taken for an account's: only force-logout removes them.
                 self.paired = true;
                 self.corrupt(why, at)
@@ -290,13 +290,13 @@ impl Machine {
                 Vec::new()
             }
             // A link that was closed has nothing to say any more.
-            Input::Link(_) | Input::Corrupt(_) | Input::Unavailable(_) if !self.has_link() => {
+            Input::Link(_) | Input::Unusable(_) | Input::Unavailable(_) if !self.has_link() => {
                 Vec::new()
             }
-            Input::Connect(phone) => self.wanted(phone, at),
-            Input::Disconnect { by } => self.unwanted(by, None, at),
+            Input::Connect(phone) => self.connect_asked(phone, at),
+            Input::Disconnect { by } => self.disconnect(by, None, at),
             Input::Link(event) => self.link(event, at, settings),
-            Input::Corrupt(why) => self.corrupt(why, at),
+            Input::Unusable(why) => self.corrupt(why, at),
             Input::Unavailable(why) => {
                 let ending = Verdict::Retry(Cause::StoreFailed, Pace::Usual);
                 self.ended(ending, why, at, settings)
@@ -339,7 +339,7 @@ impl Machine {
                 effects.extend(self.connect(at));
                 effects
             }
-            Phase::Online => self.unwanted(self.record.owner, Some(Cause::Idle), at),
+            Phase::Online => self.disconnect(self.record.owner, Some(Cause::Idle), at),
             Phase::PurgeFailed => self.retry_purge(at),
             _ => Vec::new(),
         }

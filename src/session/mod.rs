@@ -27,4 +27,4 @@ pub use logout::answer;
 pub use machine::{Effect, Input, Machine, Moment, Origin};
 pub use settings::{OnConflict, Settings};
 pub use standing::{Standing, look};
-pub use task::{Ended, Outcome, Report, Seat, run};
+pub use task::{Ended, Outcome, Report, SessionContext, run};

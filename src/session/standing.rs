@@ -1,8 +1,9 @@
 //! What stands on the disk for a user, before anything is made of it.
 
+use crate::blocking::UncancellableWork;
 use crate::protocol::UserId;
 use crate::store::{Found, Record, Store, StoreError};
-use crate::whatsapp::{BUSY, Remains, Stored, look_into};
+use crate::whatsapp::{BUSY, Stored, look_into};
 
 /// What stands on the disk for a user.
 #[derive(Debug)]
@@ -17,27 +18,25 @@ pub enum Standing {
         paired: bool,
     },
     /// Something that cannot be used. It may hold credentials: nothing is made over it.
-    Corrupt {
+    Unusable {
         /// Its record, where that can be read.
         record: Option<Box<Record>>,
         /// Why not.
         why: String,
     },
     /// It cannot even be looked at.
-    Unreadable(StoreError),
+    Unavailable(StoreError),
 }
 
 /// Looks at the disk.
-pub async fn look(store: &Store, user: &UserId, remains: &Remains) -> Standing {
+pub async fn look(store: &Store, user: &UserId, work: &UncancellableWork) -> Standing {
     let (on_disk, whose) = (store.clone(), user.clone());
-    let found = remains.spawn_blocking(move || on_disk.find(&whose)).await;
+    let found = work.on_disk(move || on_disk.find(&whose)).await;
     let record = match found {
-        Ok(Ok(Found::Nothing)) => return Standing::Nothing,
-        Ok(Ok(Found::Corrupt(why))) => return Standing::Corrupt { record: None, why },
-        Ok(Ok(Found::Session(record))) => record,
-        Ok(Err(e)) => return Standing::Unreadable(e),
-        // The blocking call panicked; the hook has said where.
-        Err(e) => std::panic::resume_unwind(e.into_panic()),
+        Ok(Found::Nothing) => return Standing::Nothing,
+        Ok(Found::Unusable(why)) => return Standing::Unusable { record: None, why },
+        Ok(Found::Session(record)) => record,
+        Err(e) => return Standing::Unavailable(e),
     };
     // A record with an account was written after its credentials; without one, only they can tell.
     if record.account.is_some() {
@@ -46,12 +45,12 @@ pub async fn look(store: &Store, user: &UserId, remains: &Remains) -> Standing {
             paired: true,
         };
     }
-    match look_into(&store.auth_db(user), remains, BUSY).await {
+    match look_into(&store.auth_db(user), work, BUSY).await {
         Ok(stored) => Standing::Session {
             record,
             paired: matches!(stored, Stored::Paired(_)),
         },
-        Err(e) => Standing::Corrupt {
+        Err(e) => Standing::Unusable {
             record: Some(record),
             why: e.to_string(),
         },
@@ -69,8 +68,8 @@ mod tests {
         let alice: UserId = "alice".parse().expect("an id");
         store.create(&alice, &Record::new(4711)).expect("a session");
         std::fs::write(store.auth_db(&alice), b"no database at all").expect("written");
-        match look(&store, &alice, &Remains::default()).await {
-            Standing::Corrupt {
+        match look(&store, &alice, &UncancellableWork::default()).await {
+            Standing::Unusable {
                 record: Some(record),
                 ..
             } => assert_eq!(record.owner, 4711),

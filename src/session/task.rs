@@ -22,6 +22,7 @@ use super::narration;
 use super::settings::Settings;
 use super::standing::{Standing, look};
 use super::targets::Change;
+use crate::blocking::UncancellableWork;
 use crate::failpoint;
 use crate::message_id;
 use crate::protocol::{
@@ -29,14 +30,14 @@ use crate::protocol::{
     UserId,
 };
 use crate::store::{Desired, History, Purge, Record, Store};
-use crate::whatsapp::{AskError, AuthError, Gateway, Link, LinkEvent, Remains, Scope};
+use crate::whatsapp::{AskError, CredentialsError, Gateway, Link, LinkEvent, Scope};
 use opening::{maybe, opened};
 
 /// Tells what happened to a session, and its status after it.
 pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
 
 /// What a session's task is given.
-pub struct Seat {
+pub struct SessionContext {
     /// Whose session it is.
     pub user: UserId,
     /// The disk.
@@ -60,12 +61,12 @@ pub struct Seat {
     /// After a start: whose turn it is to connect.
     pub turn: Option<Arc<Semaphore>>,
     /// What the user's tasks begin that cannot be broken off.
-    pub remains: Remains,
+    pub work: UncancellableWork,
     /// The span that everything of this session logs in.
     pub span: tracing::Span,
 }
 
-impl Seat {
+impl SessionContext {
     /// Takes no more commands, and returns those that wait.
     pub fn drain(&mut self) -> Vec<SessionCommand> {
         self.commands.close();
@@ -103,23 +104,23 @@ pub enum Ended {
 const PAIR_CODE_WAIT: Duration = Duration::from_mins(1);
 
 type Queue = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
-type Opening = JoinHandle<Result<Link, AuthError>>;
+type Opening = JoinHandle<Result<Link, CredentialsError>>;
 
 /// Runs a session until it ends.
-pub async fn run(seat: Seat, record: Record, origin: Origin) -> Outcome {
-    failpoint::panic("session_run", &seat.user);
+pub async fn run(context: SessionContext, record: Record, origin: Origin) -> Outcome {
+    failpoint::panic("session_run", &context.user);
     let (machine, effects) = Machine::new(
-        seat.user.clone(),
+        context.user.clone(),
         record,
         origin,
         Moment {
-            now: seat.clock.now(),
+            now: context.clock.now(),
             dice: rand::random(),
         },
     );
     let (checked, to_check) = mpsc::channel(8);
     let mut task = Task {
-        seat,
+        context,
         machine,
         link: None,
         events: None,
@@ -149,7 +150,7 @@ struct Checked {
 }
 
 struct Task {
-    seat: Seat,
+    context: SessionContext,
     machine: Machine,
     link: Option<Link>,
     events: Option<mpsc::UnboundedReceiver<LinkEvent>>,
@@ -178,7 +179,7 @@ enum Wake {
     Stop,
     Command(SessionCommand),
     Turn(Option<OwnedSemaphorePermit>),
-    Opened(Result<Link, AuthError>),
+    Opened(Result<Link, CredentialsError>),
     Link(LinkEvent),
     Checked(Checked),
     TurnOver,
@@ -211,12 +212,12 @@ impl Task {
 
     async fn wake(&mut self) -> Wake {
         let deadline = {
-            let settings = self.seat.settings.borrow_and_update();
+            let settings = self.context.settings.borrow_and_update();
             self.machine.deadline(&settings)
         };
         tokio::select! {
-            () = self.seat.stop.cancelled() => Wake::Stop,
-            command = command(&mut self.seat.early, &mut self.seat.commands) => match command {
+            () = self.context.stop.cancelled() => Wake::Stop,
+            command = command(&mut self.context.early, &mut self.context.commands) => match command {
                 Some(command) => Wake::Command(command),
                 // The supervisor is gone, and so is everybody who could ask.
                 None => Wake::Stop,
@@ -226,8 +227,8 @@ impl Task {
             Some(event) = next(&mut self.events) => Wake::Link(event),
             Some(checked) = self.to_check.recv() => Wake::Checked(checked),
             () = turn_over(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnOver,
-            () = self.seat.clock.until(deadline) => Wake::Due,
-            Ok(()) = self.seat.settings.changed() => Wake::Configured,
+            () = self.context.clock.until(deadline) => Wake::Due,
+            Ok(()) = self.context.settings.changed() => Wake::Configured,
         }
     }
 
@@ -241,15 +242,15 @@ impl Task {
 
     fn step(&mut self, input: Input) -> Vec<Effect> {
         let at = Moment {
-            now: self.seat.clock.now(),
+            now: self.context.clock.now(),
             dice: rand::random(),
         };
-        let settings = self.seat.settings.borrow().clone();
+        let settings = self.context.settings.borrow().clone();
         self.machine.step(input, at, &settings)
     }
 
     async fn command(&mut self, command: SessionCommand) {
-        failpoint::panic("session_command", &self.seat.user);
+        failpoint::panic("session_command", &self.context.user);
         match command {
             SessionCommand::Targets { edit, reply } if edit != TargetEdit::Show => {
                 match self.cannot_change() {
@@ -286,16 +287,16 @@ impl Task {
 
     /// What could not be used may have been put right. Nothing is made over what was not.
     async fn look_again(&mut self) {
-        let standing = look(&self.seat.store, &self.seat.user, &self.seat.remains).await;
+        let standing = look(&self.context.store, &self.context.user, &self.context.work).await;
         let Standing::Session { mut record, paired } = standing else {
             return;
         };
         record.desired = Desired::Up;
         let at = Moment {
-            now: self.seat.clock.now(),
+            now: self.context.clock.now(),
             dice: rand::random(),
         };
-        let user = self.seat.user.clone();
+        let user = self.context.user.clone();
         let (machine, effects) = Machine::new(user, *record, Origin::Stored { paired }, at);
         self.machine = machine;
         self.perform(effects).await;
@@ -344,7 +345,7 @@ impl Task {
             .unwrap_or_else(|| "the removal did not finish".to_owned());
         let message = format!(
             "the session of {} could not be removed completely: {error}. {}",
-            self.seat.user, status.next_action
+            self.context.user, status.next_action
         );
         Failure::new(FailureCode::PurgeFailed, message)
     }
@@ -408,7 +409,7 @@ impl Task {
             }
         }
         narration::tell(&kind, &status);
-        (self.seat.report)(kind, status);
+        (self.context.report)(kind, status);
     }
 
     fn refuse_code(&mut self, rate_limited: bool, retry_after: Option<Duration>, error: &str) {
@@ -422,7 +423,7 @@ impl Task {
         };
         let message = format!(
             "WhatsApp gave no pair code for {}: {error}. {hint}",
-            self.seat.user
+            self.context.user
         );
         let mut failure = Failure::new(code, message);
         let wait = retry_after.or(rate_limited.then_some(PAIR_CODE_WAIT));
@@ -439,14 +440,13 @@ impl Task {
     }
 
     fn save(&self, record: Record) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
-        let (store, user) = (self.seat.store.clone(), self.seat.user.clone());
+        let (store, user) = (self.context.store.clone(), self.context.user.clone());
         let name = user.clone();
-        let remains = self.seat.remains.clone();
+        let work = self.context.work.clone();
         async move {
-            let saved = remains.spawn_blocking(move || store.save(&user, &record));
-            let why = match saved.await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(e)) => e.to_string(),
+            let saved = work.on_disk(move || store.save(&user, &record)).await;
+            let why = match saved {
+                Ok(()) => return Ok(()),
                 Err(e) => e.to_string(),
             };
             let message = format!("the session of {name} could not be written: {why}");

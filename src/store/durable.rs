@@ -22,23 +22,23 @@ pub(super) fn replace(path: &Path, bytes: &[u8], steps: &Replacing) -> Result<()
     let mut temporary = tempfile::Builder::new()
         .prefix(".new-")
         .tempfile_in(dir)
-        .map_err(|e| StoreError::io("make a temporary file in", dir, e))?;
+        .map_err(|e| StoreError::unavailable("make a temporary file in", dir, e))?;
     let written = steps
         .write
         .take(|| temporary.write_all(bytes))
         .and_then(|()| steps.sync.take(|| temporary.as_file().sync_all()));
-    written.map_err(|e| StoreError::io("write", path, e))?;
+    written.map_err(|e| StoreError::unavailable("write", path, e))?;
     steps
         .rename
         .take(|| temporary.persist(path).map_err(|e| e.error))
-        .map_err(|e| StoreError::io("replace", path, e))?;
+        .map_err(|e| StoreError::unavailable("replace", path, e))?;
     sync_dir(dir, steps.sync_dir)
 }
 
 /// Makes names that were added to, removed from, or renamed in a directory durable.
 pub(super) fn sync_dir(dir: &Path, step: Step) -> Result<(), StoreError> {
     step.take(|| File::open(dir).and_then(|d| d.sync_all()))
-        .map_err(|e| StoreError::io("sync the directory", dir, e))
+        .map_err(|e| StoreError::unavailable("sync the directory", dir, e))
 }
 
 /// The directory that a path is in.

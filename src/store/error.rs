@@ -19,7 +19,7 @@ pub enum StoreError {
     },
     /// The operating system refused.
     #[error("cannot {action} {path}: {source}{hint}", path = path.display(), hint = hint(source))]
-    Io {
+    Unavailable {
         /// What was tried.
         action: &'static str,
         /// On what.
@@ -30,7 +30,7 @@ pub enum StoreError {
     },
     /// A file cannot be understood. It is not overwritten.
     #[error("{path} cannot be used: {why}", path = path.display())]
-    Corrupt {
+    Unusable {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -39,16 +39,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
+    pub(super) fn unavailable(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Unavailable {
             action,
             path: path.to_owned(),
             source,
         }
     }
 
-    pub(super) fn corrupt(path: &Path, why: impl Into<String>) -> Self {
-        Self::Corrupt {
+    pub(super) fn unusable(path: &Path, why: impl Into<String>) -> Self {
+        Self::Unusable {
             path: path.to_owned(),
             why: why.into(),
         }

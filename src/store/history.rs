@@ -84,14 +84,14 @@ impl History {
         let text = match fs::read(path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(StoreError::io("read", path, e)),
+            Err(e) => return Err(StoreError::unavailable("read", path, e)),
         };
         // A crash in the middle of a write leaves half a line at the end: that session's purge had
         // not been acknowledged, and is finished and written again at this start. Cutting it off
         // needs no room on the disk.
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         if whole < text.len() {
-            cut(path).map_err(|e| StoreError::io("cut half a line off", path, e))?;
+            cut(path).map_err(|e| StoreError::unavailable("cut half a line off", path, e))?;
         }
         let lines: VecDeque<Kept> = text[..whole]
             .lines()
@@ -122,7 +122,7 @@ impl History {
     /// Adds an entry, durably. A purge that is already in it is not added again.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; the entry is then not in it.
+    /// [`StoreError::Unavailable`]; the entry is then not in it.
     pub fn append(&self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
         let mut on_disk = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if self.read().contains(id) {
@@ -138,13 +138,14 @@ impl History {
             .append(true)
             .mode(0o600)
             .open(&self.path)
-            .map_err(|e| StoreError::io("open", &self.path, e))?;
+            .map_err(|e| StoreError::unavailable("open", &self.path, e))?;
         // The name first: a line whose file could not be made durable would be written again.
         if !on_disk.is_named {
             durable::sync_dir(durable::parent(&self.path), Step::HistorySyncDir)?;
             on_disk.is_named = true;
         }
-        write_synced(&file, text.as_bytes()).map_err(|e| StoreError::io("write", &self.path, e))?;
+        write_synced(&file, text.as_bytes())
+            .map_err(|e| StoreError::unavailable("write", &self.path, e))?;
         on_disk.lines += 1;
         let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
         memory.lines.push_back(Kept::Line(Box::new(line)));
@@ -190,7 +191,7 @@ impl History {
 
     fn text(&self, line: &Line) -> Result<String, StoreError> {
         let mut text = serde_json::to_string(line)
-            .map_err(|e| StoreError::corrupt(&self.path, format!("it cannot be written: {e}")))?;
+            .map_err(|e| StoreError::unusable(&self.path, format!("it cannot be written: {e}")))?;
         text.push('\n');
         Ok(text)
     }

@@ -23,7 +23,7 @@ impl Lock {
             .truncate(false)
             .mode(0o600)
             .open(path)
-            .map_err(|e| StoreError::io("open", path, e))?;
+            .map_err(|e| StoreError::unavailable("open", path, e))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(std::fs::TryLockError::WouldBlock) => {
@@ -32,13 +32,15 @@ impl Lock {
                     holder: holder(&mut file),
                 });
             }
-            Err(std::fs::TryLockError::Error(e)) => return Err(StoreError::io("lock", path, e)),
+            Err(std::fs::TryLockError::Error(e)) => {
+                return Err(StoreError::unavailable("lock", path, e));
+            }
         }
         let noted = file
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
-        noted.map_err(|e| StoreError::io("write", path, e))?;
+        noted.map_err(|e| StoreError::unavailable("write", path, e))?;
         Ok(Self { _file: file })
     }
 }

@@ -10,7 +10,8 @@
 //!   history.jsonl        one line per ended session
 //! ```
 //!
-//! Everything here blocks; callers on the async side use [`tokio::task::spawn_blocking`].
+//! Everything here blocks; callers on the async side make their calls in the store's own room
+//! ([`Store::work`], [`Store::disk`]).
 
 mod descriptors;
 mod durable;
@@ -35,10 +36,14 @@ pub use record::{Desired, Hold, Record};
 pub use step::Step;
 pub use trash::Leftover;
 
+use crate::blocking::{Room, UncancellableWork};
 use crate::failpoint;
 use crate::protocol::UserId;
 use descriptors::Descriptors;
 use lock::Lock;
+
+/// Calls to the disk at a time: it gets no faster from more.
+const DISK_THREADS: usize = 8;
 
 /// The state directory, held exclusively for as long as a clone of this lives.
 #[derive(Debug, Clone)]
@@ -50,6 +55,7 @@ pub struct Store {
 struct Inner {
     root: PathBuf,
     descriptors: Descriptors,
+    disk: Room,
     // Held for its lifetime: closing it lets another daemon in.
     _lock: Lock,
 }
@@ -62,14 +68,14 @@ pub enum Found {
     /// A session.
     Session(Box<Record>),
     /// A session whose record cannot be used, and why. It must not be overwritten.
-    Corrupt(String),
+    Unusable(String),
 }
 
 impl Store {
     /// Opens the state directory, makes what is missing, and takes the lock before anything is read.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when a live daemon has it; [`StoreError::Io`] when it cannot be made or
+    /// [`StoreError::Locked`] when a live daemon has it; [`StoreError::Unavailable`] when it cannot be made or
     /// written.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         make_private_dir(root)?;
@@ -78,10 +84,12 @@ impl Store {
         make_private_dir(&root.join("trash"))?;
         durable::sync_dir(root, Step::RootSync)?;
         // As the kernel names it: a path of the configuration may go through links.
-        let real = fs::canonicalize(root).map_err(|e| StoreError::io("look at", root, e))?;
+        let real =
+            fs::canonicalize(root).map_err(|e| StoreError::unavailable("look at", root, e))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 root: root.to_owned(),
+                disk: Room::new("disk", DISK_THREADS),
                 descriptors: Descriptors::below(real.join("sessions")),
                 _lock: lock,
             }),
@@ -92,6 +100,18 @@ impl Store {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.inner.root
+    }
+
+    /// The work of one user that cannot be broken off, none of it begun: calls to the disk above all.
+    #[must_use]
+    pub fn work(&self) -> UncancellableWork {
+        UncancellableWork::new(self.inner.disk.clone())
+    }
+
+    /// Where calls to the disk are made that belong to no user.
+    #[must_use]
+    pub fn disk(&self) -> &Room {
+        &self.inner.disk
     }
 
     /// Whether the disk answers: for a watchdog. It hangs where the disk does.
@@ -122,12 +142,12 @@ impl Store {
     /// Makes the directory of a new session with its record, durably.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; nothing of the session is left then.
+    /// [`StoreError::Unavailable`]; nothing of the session is left then.
     pub fn create(&self, user: &UserId, record: &Record) -> Result<(), StoreError> {
         let dir = self.session_dir(user);
         let made = Step::CreateDir
             .take(|| make_private(&dir))
-            .map_err(|e| StoreError::io("make the private directory (mode 0700)", &dir, e))
+            .map_err(|e| StoreError::unavailable("make the private directory (mode 0700)", &dir, e))
             .and_then(|()| record.save(&dir))
             .and_then(|()| durable::sync_dir(&self.sessions(), Step::CreateSync));
         if made.is_err() {
@@ -142,7 +162,7 @@ impl Store {
     /// session back.
     ///
     /// # Errors
-    /// [`StoreError::Io`]; the old record is then still there, whole.
+    /// [`StoreError::Unavailable`]; the old record is then still there, whole.
     pub fn save(&self, user: &UserId, record: &Record) -> Result<(), StoreError> {
         record.save(&self.session_dir(user))
     }
@@ -150,26 +170,26 @@ impl Store {
     /// Looks a user's directory up.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when it cannot be read; that says nothing about whether it is there.
+    /// [`StoreError::Unavailable`] when it cannot be read; that says nothing about whether it is there.
     pub fn find(&self, user: &UserId) -> Result<Found, StoreError> {
         let dir = self.session_dir(user);
         match fs::symlink_metadata(&dir) {
             Ok(meta) if meta.is_dir() => {}
             Ok(_) => {
-                return Ok(Found::Corrupt(format!(
+                return Ok(Found::Unusable(format!(
                     "{} is not a directory",
                     dir.display()
                 )));
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-            Err(e) => return Err(StoreError::io("look at", &dir, e)),
+            Err(e) => return Err(StoreError::unavailable("look at", &dir, e)),
         }
         match Record::load(&dir) {
             // A crash between the directory and its first record: nothing was ever in it.
-            Err(StoreError::Corrupt { .. }) if fs::remove_dir(&dir).is_ok() => Ok(Found::Nothing),
+            Err(StoreError::Unusable { .. }) if fs::remove_dir(&dir).is_ok() => Ok(Found::Nothing),
             Ok(record) => Ok(Found::Session(Box::new(record))),
-            Err(StoreError::Corrupt { path, why }) => {
-                Ok(Found::Corrupt(format!("{}: {why}", path.display())))
+            Err(StoreError::Unusable { path, why }) => {
+                Ok(Found::Unusable(format!("{}: {why}", path.display())))
             }
             Err(other) => Err(other),
         }
@@ -179,14 +199,15 @@ impl Store {
     /// reported in the second list.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the directory of sessions cannot be read.
+    /// [`StoreError::Unavailable`] when the directory of sessions cannot be read.
     pub fn users(&self) -> Result<(Vec<UserId>, Vec<PathBuf>), StoreError> {
         let sessions = self.sessions();
         let mut users = Vec::new();
         let mut strangers = Vec::new();
-        let entries = fs::read_dir(&sessions).map_err(|e| StoreError::io("read", &sessions, e))?;
+        let entries =
+            fs::read_dir(&sessions).map_err(|e| StoreError::unavailable("read", &sessions, e))?;
         for entry in entries {
-            let entry = entry.map_err(|e| StoreError::io("read", &sessions, e))?;
+            let entry = entry.map_err(|e| StoreError::unavailable("read", &sessions, e))?;
             match entry.file_name().to_str().map(str::parse) {
                 Some(Ok(user)) => users.push(user),
                 _ => strangers.push(entry.path()),
@@ -199,7 +220,7 @@ impl Store {
     /// Opens the history, which keeps at most `limit` lines.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when it cannot be read or made.
+    /// [`StoreError::Unavailable`] when it cannot be read or made.
     pub fn history(&self, limit: usize) -> Result<History, StoreError> {
         History::open(&self.inner.root.join("history.jsonl"), limit)
     }
@@ -213,7 +234,7 @@ impl Store {
     /// What purges left in the trash: because of a crash, or because it could not be erased.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the trash cannot be read.
+    /// [`StoreError::Unavailable`] when the trash cannot be read.
     pub fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
         trash::leftovers(&self.trash())
     }
@@ -229,7 +250,8 @@ impl Store {
 
 /// Makes a directory with mode 0700, or makes sure that one which exists is a directory and private.
 fn make_private_dir(dir: &Path) -> Result<(), StoreError> {
-    make_private(dir).map_err(|e| StoreError::io("make the private directory (mode 0700)", dir, e))
+    make_private(dir)
+        .map_err(|e| StoreError::unavailable("make the private directory (mode 0700)", dir, e))
 }
 
 fn make_private(dir: &Path) -> io::Result<()> {
@@ -319,13 +341,13 @@ mod tests {
         ] {
             fs::write(&file, text).expect("write");
             match store.find(&alice).expect("find") {
-                Found::Corrupt(message) => assert!(message.contains(why), "{text:?}: {message}"),
+                Found::Unusable(message) => assert!(message.contains(why), "{text:?}: {message}"),
                 other => panic!("{text:?}: {other:?}"),
             }
         }
         fs::remove_file(&file).expect("remove");
         fs::write(store.auth_db(&alice), b"credentials").expect("write");
-        assert!(matches!(store.find(&alice), Ok(Found::Corrupt(_))));
+        assert!(matches!(store.find(&alice), Ok(Found::Unusable(_))));
         assert!(store.auth_db(&alice).exists());
     }
 

@@ -157,7 +157,7 @@ impl Purge {
             }
             Step::TrashRename
                 .take(|| fs::rename(&self.session, to))
-                .map_err(|e| StoreError::io("move to the trash", &self.session, e))?;
+                .map_err(|e| StoreError::unavailable("move to the trash", &self.session, e))?;
         }
         durable::sync_dir(durable::parent(&self.session), Step::TrashSyncFrom)?;
         durable::sync_dir(&self.trash, Step::TrashSyncTo)
@@ -198,7 +198,7 @@ fn look_at(path: &Path) -> Result<Option<fs::Metadata>, StoreError> {
     match fs::symlink_metadata(path) {
         Ok(meta) => Ok(Some(meta)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(StoreError::io("look at", path, e)),
+        Err(e) => Err(StoreError::unavailable("look at", path, e)),
     }
 }
 

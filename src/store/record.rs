@@ -94,7 +94,7 @@ impl Record {
     pub(super) fn save(&self, dir: &Path) -> Result<(), StoreError> {
         let path = dir.join(FILE);
         let text = toml::to_string(self)
-            .map_err(|e| StoreError::corrupt(&path, format!("it cannot be written: {e}")))?;
+            .map_err(|e| StoreError::unusable(&path, format!("it cannot be written: {e}")))?;
         durable::replace(&path, text.as_bytes(), &STEPS)
     }
 
@@ -110,15 +110,15 @@ impl Record {
         let path = dir.join(FILE);
         let bytes = match read(&path) {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Err(StoreError::corrupt(&path, "it is not a file")),
+            Ok(None) => return Err(StoreError::unusable(&path, "it is not a file")),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                return Err(StoreError::corrupt(&path, "it is missing"));
+                return Err(StoreError::unusable(&path, "it is missing"));
             }
-            Err(e) => return Err(StoreError::io("read", &path, e)),
+            Err(e) => return Err(StoreError::unavailable("read", &path, e)),
         };
         let text =
-            String::from_utf8(bytes).map_err(|_| StoreError::corrupt(&path, "it is not text"))?;
-        Self::parse(&text).map_err(|why| StoreError::corrupt(&path, why))
+            String::from_utf8(bytes).map_err(|_| StoreError::unusable(&path, "it is not text"))?;
+        Self::parse(&text).map_err(|why| StoreError::unusable(&path, why))
     }
 
     fn parse(text: &str) -> Result<Self, String> {

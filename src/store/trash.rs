@@ -46,10 +46,12 @@ pub(super) fn name(intent: &Intent, id: &str) -> String {
 }
 
 pub(super) fn leftovers(trash: &Path) -> Result<Vec<Leftover>, StoreError> {
-    let entries = fs::read_dir(trash).map_err(|e| StoreError::io("read", trash, e))?;
+    let entries = fs::read_dir(trash).map_err(|e| StoreError::unavailable("read", trash, e))?;
     let mut found = Vec::new();
     for entry in entries {
-        let dir = entry.map_err(|e| StoreError::io("read", trash, e))?.path();
+        let dir = entry
+            .map_err(|e| StoreError::unavailable("read", trash, e))?
+            .path();
         found.push(leftover(dir));
     }
     Ok(found)
@@ -150,7 +152,7 @@ fn remove(path: &Path) -> Result<(), StoreError> {
         Err(e) => Err(e),
     };
     match erased {
-        Err(e) if e.kind() != ErrorKind::NotFound => Err(StoreError::io("erase", path, e)),
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(StoreError::unavailable("erase", path, e)),
         _ => Ok(()),
     }
 }
@@ -165,10 +167,10 @@ fn empty(dir: &Path, meant: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
     }
     // Somebody may have taken the owner's right to it away.
     let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
-    let entries = fs::read_dir(dir).map_err(|e| StoreError::io("read", dir, e))?;
+    let entries = fs::read_dir(dir).map_err(|e| StoreError::unavailable("read", dir, e))?;
     let mut done = Ok(());
     for entry in entries {
-        let entry = entry.map_err(|e| StoreError::io("read", dir, e))?;
+        let entry = entry.map_err(|e| StoreError::unavailable("read", dir, e))?;
         if meant(&entry.file_name().to_string_lossy()) {
             done = done.and(remove(&entry.path()));
         }

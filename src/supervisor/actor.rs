@@ -11,17 +11,18 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument;
 
-use super::birth::{Birth, Life, live};
+use super::birth::{Birth, TaskExit, live};
 use super::caller::Caller;
 use super::failed::{lost_entry, panic_message, unheard_status};
 use super::narration;
 use super::refusal::{not_found, refuse, refuse_all};
 use super::restore::Restored;
 use super::{Shared, Supervisor};
+use crate::blocking::UncancellableWork;
 use crate::failpoint;
 use crate::protocol::{EventKind, Failure, FailureCode, HistoryEntry, PhoneNumber, UserId};
-use crate::session::{Ended, Outcome, Report, Seat, SessionCommand, answer};
-use crate::whatsapp::{Gateway, Remains};
+use crate::session::{Ended, Outcome, Report, SessionCommand, SessionContext, answer};
+use crate::whatsapp::Gateway;
 
 /// What the loop is told.
 pub(super) enum Order {
@@ -78,14 +79,14 @@ struct Entry {
     /// Deliveries that wait for the task to end, because it is ending or was told to.
     waiting: Vec<Delivery>,
     /// What the task begins that cannot be broken off: the next one waits for it.
-    remains: Remains,
+    work: UncancellableWork,
 }
 
 pub(super) struct Actor {
     shared: Arc<Shared>,
     gateway: Gateway,
     orders: mpsc::Receiver<Order>,
-    tasks: JoinSet<Life>,
+    tasks: JoinSet<TaskExit>,
     users: HashMap<Id, UserId>,
     sessions: HashMap<UserId, Entry>,
     /// How often a session's task failed since it was last dropped.
@@ -123,8 +124,8 @@ impl Actor {
                 turn: Arc::clone(&turn),
                 silent: silent.clone(),
             };
-            let remains = Remains::default();
-            self.begin(user, owner, Birth::Restored, Some(restoring), remains);
+            let work = self.shared.store.work();
+            self.begin(user, owner, Birth::Restored, Some(restoring), work);
         }
         spoken
     }
@@ -219,7 +220,8 @@ impl Actor {
         let owner = caller.uid;
         narration::begun(&user, owner);
         let birth = Birth::Wanted { owner, phone };
-        self.begin(user.clone(), owner, birth, None, Remains::default());
+        let work = self.shared.store.work();
+        self.begin(user.clone(), owner, birth, None, work);
         if let Some(entry) = self.sessions.get(&user) {
             // The channel is new and empty.
             let _ = entry.commands.try_send(command);
@@ -269,7 +271,7 @@ impl Actor {
         owner: u32,
         birth: Birth,
         restoring: Option<Restoring>,
-        remains: Remains,
+        work: UncancellableWork,
     ) {
         let (commands, received) = mpsc::channel(COMMANDS);
         // No filter of the log takes the user's name from the lines that remain.
@@ -287,7 +289,7 @@ impl Actor {
             board.changed_to(kind, status);
             silent.lock().unwrap_or_else(PoisonError::into_inner).take();
         });
-        let seat = Seat {
+        let context = SessionContext {
             user: user.clone(),
             store: self.shared.store.clone(),
             gateway: self.gateway.clone(),
@@ -299,10 +301,10 @@ impl Actor {
             early: None,
             stop: self.shared.stop.clone(),
             turn,
-            remains: remains.clone(),
+            work: work.clone(),
             span: span.clone(),
         };
-        let task = self.tasks.spawn(live(seat, birth).instrument(span));
+        let task = self.tasks.spawn(live(context, birth).instrument(span));
         self.users.insert(task.id(), user.clone());
         let entry = Entry {
             owner,
@@ -310,14 +312,14 @@ impl Actor {
             task,
             heard,
             waiting: Vec::new(),
-            remains,
+            work,
         };
         self.sessions.insert(user, entry);
     }
 
     // ---- ends -----------------------------------------------------------------------------------
 
-    fn joined(&mut self, joined: Result<(Id, Life), JoinError>) {
+    fn joined(&mut self, joined: Result<(Id, TaskExit), JoinError>) {
         let id = match &joined {
             Ok((id, _)) => *id,
             Err(e) => e.id(),
@@ -329,18 +331,18 @@ impl Actor {
             return;
         };
         match joined {
-            Ok((_, Life::Lived(outcome))) => self.lived(&user, outcome),
-            Ok((_, Life::Unfounded(mut seat, end))) => {
-                let mut late = seat.drain();
+            Ok((_, TaskExit::Ran(outcome))) => self.lived(&user, outcome),
+            Ok((_, TaskExit::NothingOnDisk(mut context, end))) => {
+                let mut late = context.drain();
                 late.extend(entry.waiting.drain(..).map(|delivery| delivery.command));
                 let ends = [end.map(|end| *end), self.last_entry(&user)];
                 let newest = ends.into_iter().flatten().max_by_key(|end| end.at);
                 let end = newest.unwrap_or_else(|| lost_entry(&user, entry.owner));
                 self.unfounded(&user, entry.owner, &end, late);
             }
-            Ok((_, Life::Stillborn(seat, failure))) => {
+            Ok((_, TaskExit::CouldNotStart(context, failure))) => {
                 narration::not_begun(&user, &failure);
-                refuse_all(seat, &failure);
+                refuse_all(context, &failure);
             }
             Err(error) => self.failed(&user, &entry, error),
         }
@@ -363,7 +365,7 @@ impl Actor {
             return;
         };
         // First the announcement, then the replies: whoever has a reply finds it in the stream.
-        let kind = EventKind::of_end((*entry).clone());
+        let kind = EventKind::from_end((*entry).clone());
         self.shared.board.ended(kind, &entry);
         narration::ended(&entry);
         let owner = entry.owner;
@@ -384,7 +386,7 @@ impl Actor {
     ) {
         self.failures.remove(user);
         if self.shared.board.get(user).is_some() {
-            let kind = EventKind::of_end(entry.clone());
+            let kind = EventKind::from_end(entry.clone());
             self.shared.board.ended(kind, entry);
             narration::ended(entry);
         }
@@ -457,8 +459,8 @@ impl Actor {
             retry_at,
             unheard,
         };
-        let remains = before.remains.clone();
-        self.begin(user.clone(), owner, birth, None, remains);
+        let work = before.work.clone();
+        self.begin(user.clone(), owner, birth, None, work);
     }
 
     /// The failure for a session that the caller may not see: the same as if there were none.

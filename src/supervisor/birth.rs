@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::restore;
 use crate::message_id;
 use crate::protocol::{Failure, FailureCode, HistoryEntry, PhoneNumber};
-use crate::session::{Origin, Outcome, Seat, Standing, look, run};
+use crate::session::{Origin, Outcome, SessionContext, Standing, look, run};
 use crate::store::{Record, StoreError};
 
 /// How long what the task before had begun may take to be over before that is worth a warning.
@@ -34,46 +34,49 @@ pub(super) enum Birth {
 }
 
 /// A task that ended.
-pub(super) enum Life {
+pub(super) enum TaskExit {
     /// It lived.
-    Lived(Outcome),
+    Ran(Outcome),
     /// There was nothing on the disk for it, and nobody wanted a new one. With the line of the logout
     /// that the task before it had begun.
-    Unfounded(Seat, Option<Box<HistoryEntry>>),
+    NothingOnDisk(SessionContext, Option<Box<HistoryEntry>>),
     /// It could not begin.
-    Stillborn(Seat, Failure),
+    CouldNotStart(SessionContext, Failure),
 }
 
 /// Looks at the disk, and runs the session.
-pub(super) async fn live(mut seat: Seat, birth: Birth) -> Life {
+pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit {
     if let Birth::Failed {
         retry_at,
         unheard: true,
         ..
     } = &birth
     {
-        wait(&mut seat, *retry_at).await;
+        wait(&mut context, *retry_at).await;
     }
     let mut entry = None;
     if matches!(birth, Birth::Failed { .. }) {
-        nothing_remains(&seat).await;
-        entry = finish_purge(&seat).await;
+        nothing_remains(&context).await;
+        entry = finish_purge(&context).await;
     }
-    let (record, origin) = match (look(&seat.store, &seat.user, &seat.remains).await, birth) {
+    let (record, origin) = match (
+        look(&context.store, &context.user, &context.work).await,
+        birth,
+    ) {
         (Standing::Nothing, Birth::Wanted { owner, phone }) => {
-            return begin_new(seat, owner, phone).await;
+            return begin_new(context, owner, phone).await;
         }
-        (Standing::Nothing, _) => return Life::Unfounded(seat, entry.map(Box::new)),
-        (Standing::Unreadable(error), Birth::Wanted { .. }) => {
-            let message = format!("the session of {} cannot be read: {error}", seat.user);
+        (Standing::Nothing, _) => return TaskExit::NothingOnDisk(context, entry.map(Box::new)),
+        (Standing::Unavailable(error), Birth::Wanted { .. }) => {
+            let message = format!("the session of {} cannot be read: {error}", context.user);
             let failure = Failure::new(FailureCode::StoreFailed, message);
-            return Life::Stillborn(seat, failure);
+            return TaskExit::CouldNotStart(context, failure);
         }
         // Where it cannot be read whose it is, it is the administrators'.
-        (Standing::Unreadable(error), _) => (Record::new(0), Origin::Corrupt(error.to_string())),
-        (Standing::Corrupt { record, why }, _) => {
+        (Standing::Unavailable(error), _) => (Record::new(0), Origin::Unusable(error.to_string())),
+        (Standing::Unusable { record, why }, _) => {
             let record = record.map_or_else(|| Record::new(0), |record| *record);
-            (record, Origin::Corrupt(why))
+            (record, Origin::Unusable(why))
         }
         (
             Standing::Session { record, paired },
@@ -92,50 +95,47 @@ pub(super) async fn live(mut seat: Seat, birth: Birth) -> Life {
             (*record, Origin::Stored { paired })
         }
     };
-    Life::Lived(run(seat, record, origin).await)
+    TaskExit::Ran(run(context, record, origin).await)
 }
 
 /// One that got as far as its first status waits by itself. One that did not would fail as fast as it
 /// can begin, at everybody's cost. Whoever asks for something does not wait.
-async fn wait(seat: &mut Seat, until: Timestamp) {
+async fn wait(context: &mut SessionContext, until: Timestamp) {
     tokio::select! {
-        () = seat.clock.until(Some(until)) => {}
-        () = seat.stop.cancelled() => {}
-        command = seat.commands.recv() => seat.early = command,
+        () = context.clock.until(Some(until)) => {}
+        () = context.stop.cancelled() => {}
+        command = context.commands.recv() => context.early = command,
     }
 }
 
-async fn begin_new(seat: Seat, owner: u32, phone: Option<PhoneNumber>) -> Life {
+async fn begin_new(context: SessionContext, owner: u32, phone: Option<PhoneNumber>) -> TaskExit {
     let record = Record::new(owner);
-    let (store, user, written) = (seat.store.clone(), seat.user.clone(), record.clone());
-    let created = seat
-        .remains
-        .spawn_blocking(move || store.create(&user, &written));
+    let (store, user, written) = (context.store.clone(), context.user.clone(), record.clone());
+    let created = context.work.on_disk(move || store.create(&user, &written));
     let why = match created.await {
-        Ok(Ok(())) => return Life::Lived(run(seat, record, Origin::New { phone }).await),
-        Ok(Err(e)) => e.to_string(),
+        Ok(()) => return TaskExit::Ran(run(context, record, Origin::New { phone }).await),
         Err(e) => e.to_string(),
     };
-    let message = format!("the session of {} could not be made: {why}", seat.user);
-    Life::Stillborn(seat, Failure::new(FailureCode::StoreFailed, message))
+    let message = format!("the session of {} could not be made: {why}", context.user);
+    TaskExit::CouldNotStart(context, Failure::new(FailureCode::StoreFailed, message))
 }
 
 /// The task before was ended in the middle of something. What cannot be broken off (an opening of the
 /// credentials, a rename) is still under way then, and must not be met halfway. A disk that hangs holds
 /// up its own user: commands are answered at their deadlines.
-async fn nothing_remains(seat: &Seat) {
-    if timeout(REMAINS, seat.remains.gone()).await.is_err() {
+async fn nothing_remains(context: &SessionContext) {
+    if timeout(REMAINS, context.work.gone()).await.is_err() {
         tracing::warn!("what its task had begun is not over yet, a disk may be hanging");
-        seat.remains.gone().await;
+        context.work.gone().await;
     }
 }
 
 /// The task before may have failed in the middle of a purge: what it had renamed is finished first.
 /// Returns the line of it, if there is something.
-async fn finish_purge(seat: &Seat) -> Option<HistoryEntry> {
-    let (store, user) = (seat.store.clone(), seat.user.clone());
-    let history = Arc::clone(&seat.history);
-    let work = seat.remains.spawn_blocking(move || {
+async fn finish_purge(context: &SessionContext) -> Option<HistoryEntry> {
+    let (store, user) = (context.store.clone(), context.user.clone());
+    let history = Arc::clone(&context.history);
+    let work = context.work.on_disk(move || {
         let mut left = store.leftovers()?;
         left.retain(|left| left.user == user.as_str());
         let entries = left.iter().filter_map(|left| left.entry.clone());
@@ -143,20 +143,18 @@ async fn finish_purge(seat: &Seat) -> Option<HistoryEntry> {
         Ok::<_, StoreError>((newest, restore::finish(left, &history).1))
     });
     match work.await {
-        Ok(Ok((entry, unfinished))) => {
-            let history = Arc::clone(&seat.history);
+        Ok((entry, unfinished)) => {
+            let history = Arc::clone(&context.history);
             // Its end is told without this.
             tokio::spawn(restore::keep_finishing(unfinished, history, |_| ()));
             entry
         }
-        Ok(Err(e)) => {
+        Err(e) => {
             tracing::error!(
                 message_id = message_id::PURGE_FAILED,
                 "an interrupted logout could not be finished: {e}"
             );
             None
         }
-        // It panicked; the hook has said where.
-        Err(_) => None,
     }
 }

@@ -23,13 +23,13 @@ const RING: usize = 4096;
 pub(super) struct Board {
     epoch: u64,
     inner: Mutex<Inner>,
-    events: broadcast::Sender<Arc<Happening>>,
+    events: broadcast::Sender<Arc<StampedEvent>>,
     changed: watch::Sender<u64>,
 }
 
 /// An event, and what decides who may see it.
 #[derive(Debug)]
-pub(super) struct Happening {
+pub(super) struct StampedEvent {
     event: Event,
     /// Whose session it is now, or was when it ended.
     owner: Option<u32>,
@@ -38,7 +38,7 @@ pub(super) struct Happening {
     was: Option<u32>,
 }
 
-impl Happening {
+impl StampedEvent {
     pub(super) fn seq(&self) -> u64 {
         self.event.seq
     }
@@ -66,17 +66,17 @@ impl Happening {
 /// It costs a pointer for each session and each event to be replayed. What it points to is shared with
 /// the board and with all other watchers: one that reads slowly keeps alive at most one old status for
 /// each session, and the events that the ring held when it began.
-pub(super) struct Cut {
+pub(super) struct StateSnapshot {
     pub(super) watching: Watching,
-    pub(super) replayed: Vec<Arc<Happening>>,
+    pub(super) replayed: Vec<Arc<StampedEvent>>,
     pub(super) sessions: Vec<Arc<Status>>,
-    pub(super) events: broadcast::Receiver<Arc<Happening>>,
+    pub(super) events: broadcast::Receiver<Arc<StampedEvent>>,
 }
 
 #[derive(Default)]
 struct Inner {
     view: View,
-    ring: VecDeque<Arc<Happening>>,
+    ring: VecDeque<Arc<StampedEvent>>,
     counters: Counters,
     /// Since when a session has been logging out.
     leaving: HashMap<UserId, Instant>,
@@ -133,7 +133,7 @@ impl Board {
         let mut inner = self.lock();
         inner.counters.logged_out(entry.cause, None);
         if inner.view.get(&entry.user).is_none() {
-            let kind = EventKind::of_end(entry.clone());
+            let kind = EventKind::from_end(entry.clone());
             self.publish(&mut inner, entry.user.clone(), kind, None);
         }
     }
@@ -149,7 +149,7 @@ impl Board {
         let owner = owner(&event);
         let before = inner.view.get(&event.user).map(|status| status.owner);
         inner.view.apply(&event);
-        let event = Arc::new(Happening {
+        let event = Arc::new(StampedEvent {
             event,
             owner,
             was: before.filter(|before| Some(*before) != owner),
@@ -190,11 +190,15 @@ impl Board {
     }
 
     /// The present state for a watcher, and the events from there on, without a gap between them.
-    pub(super) fn cut(&self, wants: impl Fn(&UserId, u32) -> bool, since: Option<Since>) -> Cut {
+    pub(super) fn snapshot(
+        &self,
+        wants: impl Fn(&UserId, u32) -> bool,
+        since: Option<Since>,
+    ) -> StateSnapshot {
         let inner = self.lock();
         let (replayed, gap) = self.replay(&inner, since);
         let sessions = inner.view.shared(None).filter(|s| wants(&s.user, s.owner));
-        Cut {
+        StateSnapshot {
             watching: Watching {
                 epoch: self.epoch,
                 seq: inner.view.seq(),
@@ -206,7 +210,7 @@ impl Board {
         }
     }
 
-    fn replay(&self, inner: &Inner, since: Option<Since>) -> (Vec<Arc<Happening>>, bool) {
+    fn replay(&self, inner: &Inner, since: Option<Since>) -> (Vec<Arc<StampedEvent>>, bool) {
         let Some(since) = since else {
             return (Vec::new(), false);
         };

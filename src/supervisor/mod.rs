@@ -65,9 +65,9 @@ impl std::fmt::Debug for Supervisor {
 
 /// What the stored sessions have yet to tell.
 #[derive(Debug)]
-pub struct FirstWords(mpsc::Receiver<Infallible>);
+pub struct RestoreBarrier(mpsc::Receiver<Infallible>);
 
-impl FirstWords {
+impl RestoreBarrier {
     /// Waits for them: a client that comes with the first instant must not be told that a stored
     /// session does not exist. A disk that hangs under one of them holds this up only so long.
     pub async fn told(mut self) {
@@ -111,8 +111,8 @@ impl Supervisor {
         settings: Settings,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let (supervisor, first_words) = Self::begin(store, gateway, settings, clock).await?;
-        first_words.told().await;
+        let (supervisor, restored) = Self::begin(store, gateway, settings, clock).await?;
+        restored.told().await;
         Ok(supervisor)
     }
 
@@ -126,7 +126,7 @@ impl Supervisor {
         gateway: Gateway,
         settings: Settings,
         clock: Clock,
-    ) -> Result<(Self, FirstWords), StoreError> {
+    ) -> Result<(Self, RestoreBarrier), StoreError> {
         let start = restore::read(&store, settings.history_limit).await?;
         let concurrency = settings.restore_concurrency.max(1);
         let (orders, to_do) = mpsc::channel(ORDERS);
@@ -149,7 +149,7 @@ impl Supervisor {
             board.ended_before(entry);
         });
         tokio::spawn(late);
-        Ok((Self { shared }, FirstWords(spoken)))
+        Ok((Self { shared }, RestoreBarrier(spoken)))
     }
 
     /// Begins a watch of these users; none named: everyone the caller may see, now and later.

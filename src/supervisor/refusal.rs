@@ -3,7 +3,7 @@
 use super::Shared;
 use super::caller::Caller;
 use crate::protocol::{Failure, FailureCode, UserId};
-use crate::session::{Seat, SessionCommand};
+use crate::session::{SessionCommand, SessionContext};
 
 /// The failure for a user without a session, with how the last one ended.
 pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failure {
@@ -30,8 +30,8 @@ pub(super) fn refuse(command: SessionCommand, failure: &Failure) {
     }
 }
 
-pub(super) fn refuse_all(mut seat: Seat, failure: &Failure) {
-    for command in seat.drain() {
+pub(super) fn refuse_all(mut context: SessionContext, failure: &Failure) {
+    for command in context.drain() {
         refuse(command, failure);
     }
 }

@@ -30,7 +30,8 @@ pub(super) struct Start {
 /// Finishes interrupted purges, and reads which sessions there are.
 pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, StoreError> {
     let store = store.clone();
-    let work = tokio::task::spawn_blocking(move || {
+    let disk = store.disk().clone();
+    let work = disk.run(move || {
         let history = Arc::new(store.history(history_limit)?);
         let (_, unfinished) = finish(store.leftovers()?, &history);
         Ok(Start {
@@ -39,11 +40,7 @@ pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, S
             unfinished,
         })
     });
-    match work.await {
-        Ok(read) => read,
-        // The blocking call panicked; the hook has said where.
-        Err(e) => std::panic::resume_unwind(e.into_panic()),
-    }
+    work.await
 }
 
 /// What is in the trash was committed: its line is written if the crash came before, and it is erased.

@@ -7,7 +7,7 @@ use std::vec::IntoIter;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::board::{Board, Cut, Happening};
+use super::board::{Board, StampedEvent, StateSnapshot};
 use super::caller::Caller;
 use crate::protocol::{Message, Since, Status, UserId, Watching};
 
@@ -17,10 +17,10 @@ pub struct Watcher {
     board: Arc<Board>,
     scope: WatchScope,
     // What is still to be told of the state, in this order.
-    replayed: IntoIter<Arc<Happening>>,
+    replayed: IntoIter<Arc<StampedEvent>>,
     present: IntoIter<Arc<Status>>,
     in_sync: Option<u64>,
-    events: broadcast::Receiver<Arc<Happening>>,
+    events: broadcast::Receiver<Arc<StampedEvent>>,
 }
 
 impl std::fmt::Debug for Watcher {
@@ -53,7 +53,7 @@ impl Watcher {
         since: Option<Since>,
     ) -> (Watching, Self) {
         let scope = WatchScope { caller, users };
-        let cut = board.cut(|user, owner| scope.wants(user, owner), since);
+        let cut = board.snapshot(|user, owner| scope.wants(user, owner), since);
         let watcher = Self {
             board: Arc::clone(board),
             scope,
@@ -73,9 +73,8 @@ impl Watcher {
         }
         loop {
             match self.events.recv().await {
-                Ok(happening) => {
-                    if let Some(event) =
-                        happening.seen_by(|user, owner| self.scope.wants(user, owner))
+                Ok(event) => {
+                    if let Some(event) = event.seen_by(|user, owner| self.scope.wants(user, owner))
                     {
                         return Some(Message::Event(Box::new(event)));
                     }
@@ -98,7 +97,7 @@ impl Watcher {
 
     fn next_of_state(&mut self) -> Option<Message> {
         let wants = |user: &UserId, owner| self.scope.wants(user, owner);
-        if let Some(event) = self.replayed.find_map(|happening| happening.seen_by(wants)) {
+        if let Some(event) = self.replayed.find_map(|event| event.seen_by(wants)) {
             return Some(Message::Replayed(Box::new(event)));
         }
         if let Some(status) = self.present.next() {
@@ -110,12 +109,14 @@ impl Watcher {
 
     fn begin_again(&mut self, missed: u64) -> Message {
         let scope = &self.scope;
-        let Cut {
+        let StateSnapshot {
             watching,
             sessions,
             events,
             ..
-        } = self.board.cut(|user, owner| scope.wants(user, owner), None);
+        } = self
+            .board
+            .snapshot(|user, owner| scope.wants(user, owner), None);
         self.present = sessions.into_iter();
         self.in_sync = Some(watching.seq);
         self.events = events;

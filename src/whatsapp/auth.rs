@@ -15,7 +15,7 @@ use diesel::prelude::*;
 use whatsapp_rust::store::{DeviceStore, SqliteStore, SqliteStoreConfig};
 use whatsapp_rust::wacore::store::error::StoreError;
 
-use super::remains::Remains;
+use crate::blocking::UncancellableWork;
 use crate::protocol::Account;
 
 /// SQLite's page cache of one session, in KiB. The library's 512 cost 0.3 MB a session more and made
@@ -45,10 +45,10 @@ pub enum Stored {
 /// Why a credentials file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AuthError {
+pub enum CredentialsError {
     /// Its content is broken, or not what it must be. Trying again does not help.
     #[error("the credentials in {path} cannot be used: {why}", path = path.display())]
-    Corrupt {
+    Unusable {
         /// The file.
         path: std::path::PathBuf,
         /// Why.
@@ -67,19 +67,18 @@ pub enum AuthError {
 /// Looks into a credentials file and closes it again. One that somebody has locked is waited for so long.
 ///
 /// # Errors
-/// [`AuthError`]; the file is left as it is.
+/// [`CredentialsError`]; the file is left as it is.
 pub async fn look_into(
     path: &Path,
-    remains: &Remains,
+    work: &UncancellableWork,
     patience: Duration,
-) -> Result<Stored, AuthError> {
+) -> Result<Stored, CredentialsError> {
     let path = path.to_owned();
-    remains
-        .see_through(async move { look_at(&path, patience).await })
+    work.see_through(async move { look_at(&path, patience).await })
         .await
 }
 
-async fn look_at(path: &Path, patience: Duration) -> Result<Stored, AuthError> {
+async fn look_at(path: &Path, patience: Duration) -> Result<Stored, CredentialsError> {
     match head(path).await? {
         Head::Missing => return Ok(Stored::Nothing),
         // A crash came between its making and its first transaction. Whoever knows of an account must
@@ -98,7 +97,7 @@ async fn look_at(path: &Path, patience: Duration) -> Result<Stored, AuthError> {
 }
 
 /// Opens a credentials file that must be there: one that is missing is not made anew.
-pub(super) async fn open_existing(path: &Path) -> Result<Arc<SqliteStore>, AuthError> {
+pub(super) async fn open_existing(path: &Path) -> Result<Arc<SqliteStore>, CredentialsError> {
     if head(path).await? != Head::Missing {
         return open(path, BUSY).await;
     }
@@ -109,7 +108,10 @@ pub(super) async fn open_existing(path: &Path) -> Result<Arc<SqliteStore>, AuthE
 }
 
 /// Opens a credentials file, or makes it. One that somebody has locked is waited for so long.
-pub(super) async fn open(path: &Path, patience: Duration) -> Result<Arc<SqliteStore>, AuthError> {
+pub(super) async fn open(
+    path: &Path,
+    patience: Duration,
+) -> Result<Arc<SqliteStore>, CredentialsError> {
     let existed = match head(path).await? {
         Head::Missing => false,
         Head::Database => true,
@@ -119,7 +121,7 @@ pub(super) async fn open(path: &Path, patience: Duration) -> Result<Arc<SqliteSt
         cache_size_kib: CACHE_KIB,
         ..SqliteStoreConfig::default()
     };
-    let url = path.to_str().ok_or_else(|| AuthError::Unavailable {
+    let url = path.to_str().ok_or_else(|| CredentialsError::Unavailable {
         path: path.to_owned(),
         why: "the path is not UTF-8".to_owned(),
     })?;
@@ -140,7 +142,7 @@ enum Head {
 
 /// Looks at the beginning of a file; an error when it cannot be a database. On a thread of its own: a
 /// disk that hangs under one session must not hold up those that share this one.
-async fn head(path: &Path) -> Result<Head, AuthError> {
+async fn head(path: &Path) -> Result<Head, CredentialsError> {
     let path = path.to_owned();
     match tokio::task::spawn_blocking(move || read_head(&path)).await {
         Ok(head) => head,
@@ -148,8 +150,8 @@ async fn head(path: &Path) -> Result<Head, AuthError> {
     }
 }
 
-fn read_head(path: &Path) -> Result<Head, AuthError> {
-    let unavailable = |e: std::io::Error| AuthError::Unavailable {
+fn read_head(path: &Path) -> Result<Head, CredentialsError> {
+    let unavailable = |e: std::io::Error| CredentialsError::Unavailable {
         path: path.to_owned(),
         why: e.to_string(),
     };
@@ -184,8 +186,8 @@ fn read_head(path: &Path) -> Result<Head, AuthError> {
     Ok(Head::Empty)
 }
 
-fn corrupt(path: &Path, why: &str) -> AuthError {
-    AuthError::Corrupt {
+fn corrupt(path: &Path, why: &str) -> CredentialsError {
+    CredentialsError::Unusable {
         path: path.to_owned(),
         why: why.to_owned(),
     }
@@ -211,7 +213,7 @@ async fn try_first(
     url: &str,
     existed: bool,
     patience: Duration,
-) -> Result<(), AuthError> {
+) -> Result<(), CredentialsError> {
     let (path, url) = (path.to_owned(), url.to_owned());
     let tried = tokio::task::spawn_blocking(move || {
         if existed {
@@ -228,7 +230,7 @@ async fn try_first(
 
 /// SQLite's own look at every page (milliseconds for the few hundred KiB of a session), and whether it
 /// could write.
-fn try_existing(path: &Path, url: &str, patience: Duration) -> Result<(), AuthError> {
+fn try_existing(path: &Path, url: &str, patience: Duration) -> Result<(), CredentialsError> {
     let mut connection =
         SqliteConnection::establish(url).map_err(|e| refused(path, e.to_string()))?;
     // The connection of the link before may be closing yet, which locks the file for some milliseconds.
@@ -239,7 +241,7 @@ fn try_existing(path: &Path, url: &str, patience: Duration) -> Result<(), AuthEr
     let check = diesel::sql_query("PRAGMA quick_check(1)").get_result::<Check>(&mut connection);
     let check = check.map_err(|e| refused(path, e.to_string()))?;
     if check.quick_check != "ok" {
-        return Err(AuthError::Corrupt {
+        return Err(CredentialsError::Unusable {
             path: path.to_owned(),
             why: check.quick_check,
         });
@@ -247,7 +249,7 @@ fn try_existing(path: &Path, url: &str, patience: Duration) -> Result<(), AuthEr
     if let Some(newest) = newest_migration(&mut connection).map_err(|e| refused(path, e))?
         && newest.as_str() > NEWEST_SCHEMA
     {
-        return Err(AuthError::Corrupt {
+        return Err(CredentialsError::Unusable {
             path: path.to_owned(),
             why: format!(
                 "it was written by a newer wasessiond (schema {newest}, this one reads up to \
@@ -278,11 +280,11 @@ fn newest_migration(connection: &mut SqliteConnection) -> Result<Option<String>,
 }
 
 /// Whether a file can be made there.
-fn try_new(path: &Path) -> Result<(), AuthError> {
+fn try_new(path: &Path) -> Result<(), CredentialsError> {
     let dir = path.parent().unwrap_or_else(|| Path::new("."));
     match tempfile::tempfile_in(dir) {
         Ok(_) => Ok(()),
-        Err(e) => Err(AuthError::Unavailable {
+        Err(e) => Err(CredentialsError::Unavailable {
             path: path.to_owned(),
             why: e.to_string(),
         }),
@@ -306,7 +308,7 @@ pub(super) async fn make_durable(store: &SqliteStore) -> Result<(), String> {
 }
 
 /// Tells broken content from an obstacle that may go away.
-fn refused(path: &Path, why: String) -> AuthError {
+fn refused(path: &Path, why: String) -> CredentialsError {
     let lower = why.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let is_broken = has(&[
@@ -327,9 +329,9 @@ fn refused(path: &Path, why: String) -> AuthError {
     ]);
     let path = path.to_owned();
     if is_broken && !is_obstacle {
-        AuthError::Corrupt { path, why }
+        CredentialsError::Unusable { path, why }
     } else {
-        AuthError::Unavailable { path, why }
+        CredentialsError::Unavailable { path, why }
     }
 }
 
@@ -366,14 +368,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("auth.db");
         assert_eq!(
-            look_into(&path, &Remains::default(), BUSY)
+            look_into(&path, &UncancellableWork::default(), BUSY)
                 .await
                 .expect("nothing"),
             Stored::Nothing
         );
         drop(open(&path, BUSY).await.expect("open"));
         assert_eq!(
-            look_into(&path, &Remains::default(), BUSY)
+            look_into(&path, &UncancellableWork::default(), BUSY)
                 .await
                 .expect("new"),
             Stored::Unpaired
@@ -401,9 +403,9 @@ mod tests {
                 let _ = std::fs::remove_file(path.with_extension(extension));
             }
             std::fs::write(&path, bytes).expect("write");
-            let found = look_into(&path, &Remains::default(), BUSY).await;
+            let found = look_into(&path, &UncancellableWork::default(), BUSY).await;
             assert!(
-                matches!(found, Err(AuthError::Corrupt { .. })),
+                matches!(found, Err(CredentialsError::Unusable { .. })),
                 "{name}: {found:?}"
             );
             assert_eq!(std::fs::read(&path).expect("read"), bytes, "{name}");
@@ -416,13 +418,16 @@ mod tests {
         let path = dir.path().join("auth.db");
         std::fs::write(&path, b"").expect("write");
         assert_eq!(
-            look_into(&path, &Remains::default(), BUSY)
+            look_into(&path, &UncancellableWork::default(), BUSY)
                 .await
                 .expect("empty"),
             Stored::Unpaired
         );
         let found = open_existing(&path).await.map(|_| ());
-        assert!(matches!(found, Err(AuthError::Corrupt { .. })), "{found:?}");
+        assert!(
+            matches!(found, Err(CredentialsError::Unusable { .. })),
+            "{found:?}"
+        );
         assert_eq!(std::fs::read(&path).expect("read"), b"");
     }
 
@@ -440,7 +445,7 @@ mod tests {
              changes with it, and a sample of the state directory is added to tests/samples"
         );
         assert_eq!(
-            look_into(&path, &Remains::default(), BUSY)
+            look_into(&path, &UncancellableWork::default(), BUSY)
                 .await
                 .expect("its own"),
             Stored::Unpaired
@@ -451,9 +456,9 @@ mod tests {
             .expect("run");
         drop(connection);
         let before = std::fs::read(&path).expect("read");
-        let found = look_into(&path, &Remains::default(), BUSY).await;
+        let found = look_into(&path, &UncancellableWork::default(), BUSY).await;
         assert!(
-            matches!(&found, Err(AuthError::Corrupt { why, .. }) if why.contains("a newer wasessiond")),
+            matches!(&found, Err(CredentialsError::Unusable { why, .. }) if why.contains("a newer wasessiond")),
             "{found:?}"
         );
         assert_eq!(std::fs::read(&path).expect("read"), before);
@@ -478,8 +483,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("auth.db");
         let mut other = locked(&path).await;
-        let remains = Remains::default();
-        let mut looking = Box::pin(look_into(&path, &remains, BUSY));
+        let work = UncancellableWork::default();
+        let mut looking = Box::pin(look_into(&path, &work, BUSY));
         let early = tokio::time::timeout(Duration::from_millis(50), &mut looking).await;
         assert!(early.is_err(), "{early:?}");
         run(&mut other, "ROLLBACK");
@@ -491,14 +496,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().canonicalize().expect("path").join("auth.db");
         let mut other = locked(&path).await;
-        let remains = Remains::default();
+        let work = UncancellableWork::default();
         let moment = Duration::from_millis(50);
-        let early = tokio::time::timeout(moment, look_into(&path, &remains, BUSY)).await;
+        let early = tokio::time::timeout(moment, look_into(&path, &work, BUSY)).await;
         assert!(early.is_err(), "{early:?}");
-        let early = tokio::time::timeout(moment, remains.gone()).await;
+        let early = tokio::time::timeout(moment, work.gone()).await;
         assert!(early.is_err(), "its connection is still open");
         run(&mut other, "ROLLBACK");
-        remains.gone().await;
+        work.gone().await;
         drop(other);
         // The library's pool closes its connections a moment after it is dropped, and tells nobody: a
         // logout looks again, too.
@@ -523,7 +528,7 @@ mod tests {
         let missing = dir.path().join("gone/auth.db");
         let found = open(&missing, BUSY).await.map(|_| ());
         assert!(
-            matches!(found, Err(AuthError::Unavailable { .. })),
+            matches!(found, Err(CredentialsError::Unavailable { .. })),
             "{found:?}"
         );
     }

@@ -104,7 +104,7 @@ async fn tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Endin
     }
     match status_of(&answer) {
         Some(200..=299) => Ok(stream),
-        Some(status) => Err(of_status(status, &format!("{at} answered"))),
+        Some(status) => Err(from_status(status, &format!("{at} answered"))),
         None => Err(unreachable(format!(
             "{at} answered something that is not HTTP"
         ))),
@@ -126,16 +126,17 @@ async fn upgrade(uri: &http::Uri, stream: MaybeTlsStream<TcpStream>) -> Result<S
         .map_err(|e| unreachable(format!("the WebSocket request cannot be made: {e}")))?;
     match builder.connect_on(stream).await {
         Ok((socket, _)) => Ok(socket),
-        Err(WsError::Upgrade(UpgradeError::DidNotSwitchProtocols(status))) => {
-            Err(of_status(status, "the WebSocket upgrade was answered with"))
-        }
+        Err(WsError::Upgrade(UpgradeError::DidNotSwitchProtocols(status))) => Err(from_status(
+            status,
+            "the WebSocket upgrade was answered with",
+        )),
         Err(e) => Err(unreachable(format!("the WebSocket upgrade failed: {e}"))),
     }
 }
 
 /// HTTP answers instead of a WebSocket. WhatsApp says what it thinks of a session on the stream, never
 /// here: 401, 403 and 407 come from a proxy in between.
-fn of_status(status: u16, what: &str) -> Ending {
+fn from_status(status: u16, what: &str) -> Ending {
     let cause = match status {
         401 | 403 | 407 => Cause::ProxyRefused,
         429 => Cause::RateLimited,
@@ -153,11 +154,11 @@ mod tests {
     #[test]
     fn no_http_status_wipes() {
         for status in 100..=999 {
-            let ending = of_status(status, "answered");
+            let ending = from_status(status, "answered");
             assert!(matches!(ending.verdict, Verdict::Retry(..)), "{status}");
         }
         for status in [401, 403, 407] {
-            let ending = of_status(status, "answered");
+            let ending = from_status(status, "answered");
             assert!(matches!(
                 ending.verdict,
                 Verdict::Retry(Cause::ProxyRefused, _)

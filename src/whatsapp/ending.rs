@@ -84,11 +84,11 @@ impl Ending {
 
 /// Reads a `<stream:error>`. `None`: it ends nothing (a stanza was not acknowledged), it is only
 /// counted.
-pub(super) fn of_stream_error(node: &Node) -> Option<Ending> {
+pub(super) fn from_stream_error(node: &Node) -> Option<Ending> {
     let code = attr(node, "code").unwrap_or_default();
     let conflict = node.get_optional_child("conflict");
     if let Some(conflict) = conflict {
-        return Some(of_conflict(&code, attr(conflict, "type").as_deref()));
+        return Some(from_conflict(&code, attr(conflict, "type").as_deref()));
     }
     let ending = match code.as_str() {
         "401" if node.children().is_some_and(|children| !children.is_empty()) => {
@@ -118,7 +118,7 @@ pub(super) fn of_stream_error(node: &Node) -> Option<Ending> {
             Verdict::Retry(Cause::RateLimited, Pace::Long),
             "WhatsApp asks to slow down (stream error 429)",
         ),
-        "" => return of_codeless(node),
+        "" => return from_codeless(node),
         other => Ending::retry(
             Cause::StreamError,
             format!("WhatsApp reported stream error {}", short(other)),
@@ -127,7 +127,7 @@ pub(super) fn of_stream_error(node: &Node) -> Option<Ending> {
     Some(ending)
 }
 
-fn of_conflict(code: &str, kind: Option<&str>) -> Ending {
+fn from_conflict(code: &str, kind: Option<&str>) -> Ending {
     match (code, kind) {
         (_, Some("device_removed")) => Ending::new(
             Verdict::Wipe(Cause::Unlinked),
@@ -151,7 +151,7 @@ fn confirm(what: &str) -> Ending {
 }
 
 /// Without a code only a child that says that the stream is broken ends it.
-fn of_codeless(node: &Node) -> Option<Ending> {
+fn from_codeless(node: &Node) -> Option<Ending> {
     node.get_optional_child("xml-not-well-formed").map(|_| {
         Ending::retry(
             Cause::StreamError,
@@ -161,7 +161,7 @@ fn of_codeless(node: &Node) -> Option<Ending> {
 }
 
 /// Reads a `<failure>`: WhatsApp's answer to a login that it does not accept.
-pub(super) fn of_failure(node: &Node) -> Ending {
+pub(super) fn from_failure(node: &Node) -> Ending {
     let reason = attr(node, "reason");
     // As WhatsApp writes it: what only looks like a number that wipes is none.
     let code = reason.as_deref().and_then(|reason| {
@@ -183,7 +183,7 @@ pub(super) fn of_failure(node: &Node) -> Ending {
             Verdict::Wipe(Cause::Invalidated),
             "WhatsApp declared the credentials invalid (login failure 406)",
         ),
-        Some(402) => of_ban(node),
+        Some(402) => from_ban(node),
         Some(405) => Ending::new(
             Verdict::Park(Cause::ClientOutdated),
             "WhatsApp no longer accepts this version of the client: the daemon must be updated (login failure 405)",
@@ -210,7 +210,7 @@ pub(super) fn of_failure(node: &Node) -> Ending {
     ending
 }
 
-fn of_ban(node: &Node) -> Ending {
+fn from_ban(node: &Node) -> Ending {
     // The code says what the ban is for. Its end counts without it, too.
     let expire = number(node, "expire").map(Duration::from_secs);
     let (length, known) = match expire {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     fn stream_error(attrs: &[(&'static str, &str)], child: Option<Node>) -> Option<Verdict> {
-        of_stream_error(&node("stream:error", attrs, child)).map(|e| e.verdict)
+        from_stream_error(&node("stream:error", attrs, child)).map(|e| e.verdict)
     }
 
     fn conflict(kind: &str) -> Node {
@@ -281,7 +281,7 @@ mod tests {
     }
 
     fn failure(attrs: &[(&'static str, &str)]) -> Verdict {
-        of_failure(&node("failure", attrs, None)).verdict
+        from_failure(&node("failure", attrs, None)).verdict
     }
 
     /// The rows of CONFORMANCE, stream errors.
@@ -478,7 +478,7 @@ mod tests {
 
     #[test]
     fn what_whatsapp_said_is_kept() {
-        let ending = of_failure(&node(
+        let ending = from_failure(&node(
             "failure",
             &[
                 ("reason", "403"),

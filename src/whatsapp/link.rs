@@ -16,15 +16,15 @@ use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::spec::IqSpec;
 use whatsapp_rust::wacore::store::{DeviceCommand, DevicePropsOverride};
 
-use super::auth::{self, AuthError};
+use super::auth::{self, CredentialsError};
 use super::ending::{Ending, Verdict};
 use super::event::LinkEvent;
 use super::gateway::Gateway;
+use super::monitor::{LinkMonitor, Teller};
 use super::pump::{Dialer, Heard};
 use super::restart::Restart;
 use super::scope::{Scope, ScopedRuntime};
 use super::signal::{Handler, Signals};
-use super::story::{Story, Teller};
 use crate::protocol::{Account, Cause, Group, PhoneNumber, Unlink};
 
 /// A question to WhatsApp that got no answer to use.
@@ -100,7 +100,7 @@ impl Link {
     /// `events`.
     ///
     /// # Errors
-    /// [`AuthError`]: the credentials cannot be used, or are not the expected account's; nothing was
+    /// [`CredentialsError`]: the credentials cannot be used, or are not the expected account's; nothing was
     /// begun.
     pub async fn open(
         gateway: &Gateway,
@@ -108,7 +108,7 @@ impl Link {
         expected: Expected,
         scope: Scope,
         events: mpsc::UnboundedSender<LinkEvent>,
-    ) -> Result<Self, AuthError> {
+    ) -> Result<Self, CredentialsError> {
         let path = auth_db.to_owned();
         let opening = async move {
             if expected.paired {
@@ -117,7 +117,7 @@ impl Link {
                 auth::open(&path, auth::BUSY).await
             }
         };
-        let store = scope.remains().see_through(opening).await?;
+        let store = scope.work().see_through(opening).await?;
         let (signals, received) = Signals::channel();
         let restart = Restart::default();
         let heard = Heard::now();
@@ -138,7 +138,7 @@ impl Link {
         let fetched = scope
             .unless_cancelled(gateway.versions.get(&gateway.http))
             .await;
-        let version = fetched.ok_or_else(|| AuthError::Unavailable {
+        let version = fetched.ok_or_else(|| CredentialsError::Unavailable {
             path: auth_db.to_owned(),
             why: "the link was given up".to_owned(),
         })?;
@@ -154,14 +154,14 @@ impl Link {
             .with_event_handler(handler)
             .build()
             .await;
-        let bot = built.map_err(|e| AuthError::Unavailable {
+        let bot = built.map_err(|e| CredentialsError::Unavailable {
             path: auth_db.to_owned(),
             why: e.to_string(),
         })?;
         let client = bot.client();
         if expected.paired && client.pn().is_none() {
             scope.cancel();
-            return Err(AuthError::Corrupt {
+            return Err(CredentialsError::Unusable {
                 path: auth_db.to_owned(),
                 why: "they hold no account although this session was paired".to_owned(),
             });
@@ -180,7 +180,7 @@ impl Link {
         let teller = Teller { events, told };
         match version {
             Ok(_) => {
-                let telling = Story {
+                let telling = LinkMonitor {
                     client: Arc::clone(&client),
                     store: Arc::clone(&store),
                     scope: scope.clone(),

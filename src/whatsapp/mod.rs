@@ -14,21 +14,19 @@ mod endpoint;
 mod event;
 mod gateway;
 mod link;
+mod monitor;
 mod pump;
 #[cfg(all(test, not(feature = "simulator")))]
 mod real_build;
-mod remains;
 mod restart;
 mod scope;
 mod signal;
-mod story;
 mod version;
 
-pub use auth::{AuthError, BUSY, Stored, look_into};
+pub use auth::{BUSY, CredentialsError, Stored, look_into};
 pub use ending::{Ending, Pace, Verdict};
 pub use endpoint::check_endpoint;
 pub use event::{LinkEvent, PairCodeRefused};
 pub use gateway::{Gateway, GatewayError, GatewaySettings, check_proxy};
 pub use link::{AskError, Expected, Link, StillRunning};
-pub use remains::Remains;
 pub use scope::Scope;

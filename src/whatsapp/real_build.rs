@@ -4,7 +4,8 @@ use tokio::sync::mpsc;
 use tracing::Span;
 
 use super::gateway::{Gateway, GatewaySettings};
-use super::{Expected, Link, LinkEvent, Remains, Scope, Verdict};
+use super::{Expected, Link, LinkEvent, Scope, Verdict};
+use crate::blocking::UncancellableWork;
 use crate::protocol::Cause;
 
 /// The setting is refused in such a build, so the test goes around it, and the simulator's chain is a
@@ -22,7 +23,7 @@ async fn the_simulators_certificate_is_refused() {
     let gateway = Gateway::to(uri, &settings).expect("a gateway");
     let dir = tempfile::tempdir().expect("a directory");
     let (events, mut told) = mpsc::unbounded_channel();
-    let scope = Scope::new(Span::none(), Remains::default());
+    let scope = Scope::new(Span::none(), UncancellableWork::default());
     let expected = Expected {
         paired: false,
         full_handshake: false,

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 use whatsapp_rust::wacore::runtime::{AbortHandle, Runtime};
 
-use super::remains::Remains;
+use crate::blocking::UncancellableWork;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
@@ -23,25 +23,25 @@ pub struct Scope {
     token: CancellationToken,
     tracker: TaskTracker,
     span: Span,
-    remains: Remains,
+    work: UncancellableWork,
 }
 
 impl Scope {
-    /// A scope whose tasks log within `span`; what it cannot break off belongs to `remains`.
+    /// A scope whose tasks log within `span`; what it cannot break off belongs to `work`.
     #[must_use]
-    pub fn new(span: Span, remains: Remains) -> Self {
+    pub fn new(span: Span, work: UncancellableWork) -> Self {
         Self {
             token: CancellationToken::new(),
             tracker: TaskTracker::new(),
             span,
-            remains,
+            work,
         }
     }
 
     /// Where its work that cannot be broken off is counted.
     #[must_use]
-    pub fn remains(&self) -> &Remains {
-        &self.remains
+    pub fn work(&self) -> &UncancellableWork {
+        &self.work
     }
 
     /// Runs a task until it is done or the scope ends.
@@ -124,7 +124,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_scope_leaves_no_task() {
-        let scope = Scope::new(Span::none(), Remains::default());
+        let scope = Scope::new(Span::none(), UncancellableWork::default());
         let runtime = ScopedRuntime(scope.clone());
         runtime.spawn_detached(Box::pin(std::future::pending()));
         runtime.spawn(Box::pin(std::future::pending())).detach();
@@ -140,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn blocking_calls_are_awaited() {
-        let scope = Scope::new(Span::none(), Remains::default());
+        let scope = Scope::new(Span::none(), UncancellableWork::default());
         let runtime = ScopedRuntime(scope.clone());
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let call = runtime.spawn_blocking(Box::new(move || {

@@ -18,7 +18,7 @@ pub(super) enum Signal {
     Dialing,
     Dialed,
     /// The encrypted handshake is done.
-    Shaken,
+    HandshakeDone,
     /// It failed before it began.
     Failed(Ending),
     /// The other end closed the socket.

@@ -20,7 +20,7 @@ pub(crate) fn line(event: &Event, now: Timestamp) -> String {
 
 /// The same for an end that was found in the history.
 pub(crate) fn missed(entry: &HistoryEntry) -> String {
-    let kind = EventKind::of_end(entry.clone());
+    let kind = EventKind::from_end(entry.clone());
     row(entry.at, entry.user.as_str(), kind.as_str(), &end(entry))
 }
 

@@ -75,9 +75,9 @@ pub async fn serve<S>(
     let hello = tokio::select! {
         biased;
         hello = timeout(PREFACE_WITHIN, hello(&mut frames)) => {
-            hello.unwrap_or(Err(NoHello::TooLate))
+            hello.unwrap_or(Err(HandshakeFailure::TooLate))
         }
-        () = grace_of(&stop) => Err(NoHello::Stopping),
+        () = grace_of(&stop) => Err(HandshakeFailure::Stopping),
     };
     let (welcome, encoding) = match hello {
         Ok(Hello { encoding, client }) => {
@@ -88,12 +88,14 @@ pub async fn serve<S>(
             let version = concat!("wasessiond/", env!("CARGO_PKG_VERSION"));
             (Welcome::Ok(version.to_owned()), Some(encoding))
         }
-        Err(NoHello::Gone) => {
+        Err(HandshakeFailure::Gone) => {
             // Another daemon that asks whether this one is alive does just that.
             debug!(peer_uid = uid, "{who} left without a word");
             return;
         }
-        Err(NoHello::Stopping) => (Welcome::Error(NoHello::Stopping.to_string()), None),
+        Err(HandshakeFailure::Stopping) => {
+            (Welcome::Error(HandshakeFailure::Stopping.to_string()), None)
+        }
         Err(error) => {
             warn!(peer_uid = uid, "{who} is disconnected: {error}");
             (Welcome::Error(error.to_string()), None)
@@ -132,7 +134,7 @@ fn describe(peer: &Peer) -> String {
 
 /// Why a client did not get as far as its first request.
 #[derive(Debug, thiserror::Error)]
-enum NoHello {
+enum HandshakeFailure {
     #[error("no preface came within {} s", PREFACE_WITHIN.as_secs())]
     TooLate,
     #[error(transparent)]
@@ -143,11 +145,11 @@ enum NoHello {
     Gone,
 }
 
-async fn hello<R: AsyncRead + Unpin>(frames: &mut Frames<R>) -> Result<Hello, NoHello> {
+async fn hello<R: AsyncRead + Unpin>(frames: &mut Frames<R>) -> Result<Hello, HandshakeFailure> {
     match frames.next().await {
         Some(Ok(frame)) => Ok(Hello::parse(&frame)?),
-        None | Some(Err(ReadError::Gone(_))) => Err(NoHello::Gone),
-        Some(Err(ReadError::TooSlow(_))) => Err(NoHello::TooLate),
+        None | Some(Err(ReadError::Gone(_))) => Err(HandshakeFailure::Gone),
+        Some(Err(ReadError::TooSlow(_))) => Err(HandshakeFailure::TooLate),
         // The first bytes of another protocol, read as a length, are a huge one.
         Some(Err(ReadError::TooLarge(_))) => Err(PrefaceError::NotThisProtocol.into()),
     }

@@ -14,7 +14,7 @@ use crate::daemon::state::Live;
 struct House {
     bench: Bench,
     path: PathBuf,
-    heart: Heart,
+    liveness: LivenessProbe,
     listening: JoinHandle<()>,
     _directory: TempDir,
 }
@@ -33,12 +33,12 @@ async fn house(limit: usize) -> House {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("s");
     let socket = ControlSocket::bind(&path, &present.config.socket).await;
-    let (listener, heart) = Listener::new(socket.expect("a socket"), bench.daemon.clone());
+    let (listener, liveness) = Listener::new(socket.expect("a socket"), bench.daemon.clone());
     let listening = tokio::spawn(listener.run(bench.stop.clone()));
     House {
         bench,
         path,
-        heart,
+        liveness,
         listening,
         _directory: directory,
     }
@@ -91,20 +91,20 @@ async fn a_uid_has_its_limit_and_gets_its_places_back() {
 #[tokio::test]
 async fn its_heart_beats_until_it_stops() {
     let house = house(2).await;
-    assert!(house.heart.beats(Duration::from_secs(20)).await);
+    assert!(house.liveness.beats(Duration::from_secs(20)).await);
     let (_client, _) = house.welcome().await;
     house.bench.stop.cancel();
     house.listening.await.expect("it ended well");
-    assert!(!house.heart.beats(Duration::from_secs(20)).await);
+    assert!(!house.liveness.beats(Duration::from_secs(20)).await);
     assert!(!house.path.exists(), "its socket is gone");
     assert!(StdStream::connect(&house.path).is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_loop_that_hangs_is_noticed() {
-    let (heart, _questions) = mpsc::channel(1);
+    let (liveness, _questions) = mpsc::channel(1);
     let begin = Instant::now();
-    assert!(!Heart(heart).beats(Duration::from_secs(3)).await);
+    assert!(!LivenessProbe(liveness).beats(Duration::from_secs(3)).await);
     assert_eq!(begin.elapsed(), Duration::from_secs(3));
 }
 

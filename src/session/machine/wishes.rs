@@ -6,7 +6,7 @@ use crate::protocol::{Cause, EventKind, Phase, PhoneNumber, Unlink};
 use crate::store::Desired;
 
 impl Machine {
-    pub(super) fn wanted(&mut self, phone: Option<PhoneNumber>, at: Moment) -> Vec<Effect> {
+    pub(super) fn connect_asked(&mut self, phone: Option<PhoneNumber>, at: Moment) -> Vec<Effect> {
         self.touch(at);
         match self.phase {
             // Whether what is on the disk was put right, the task looks before it comes here.
@@ -65,7 +65,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn unwanted(&mut self, by: u32, idle: Option<Cause>, at: Moment) -> Vec<Effect> {
+    pub(super) fn disconnect(&mut self, by: u32, idle: Option<Cause>, at: Moment) -> Vec<Effect> {
         if self.phase == Phase::StoreCorrupt || self.phase == Phase::Disconnected {
             return Vec::new();
         }

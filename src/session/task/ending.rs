@@ -13,7 +13,7 @@ impl Task {
     pub(super) async fn log_out(&mut self, unlink: bool) -> Result<(), String> {
         self.forget_link();
         self.nothing_remains().await?;
-        let within = self.seat.settings.borrow().unlink_timeout;
+        let within = self.context.settings.borrow().unlink_timeout;
         let late = self.paired_just_now().await;
         let unlink = unlink || late.is_some();
         if let Some(account) = late {
@@ -23,11 +23,11 @@ impl Task {
             return Err("no logout was decided".to_owned());
         };
         let logout = Logout {
-            store: &self.seat.store,
-            gateway: &self.seat.gateway,
-            history: &self.seat.history,
-            auth_db: self.seat.store.auth_db(&self.seat.user),
-            scope: Scope::new(self.seat.span.clone(), self.seat.remains.clone()),
+            store: &self.context.store,
+            gateway: &self.context.gateway,
+            history: &self.context.history,
+            auth_db: self.context.store.auth_db(&self.context.user),
+            scope: Scope::new(self.context.span.clone(), self.context.work.clone()),
             was_paired: decided.account.is_some(),
             full_handshake: self.machine.expects().full_handshake,
         };
@@ -38,7 +38,7 @@ impl Task {
         close(&mut self.link, false).await?;
         // An opening for the unlink may have run out of time, and may have begun something.
         logout.scope.cancel();
-        gone(&self.seat.remains).await?;
+        gone(&self.context.work).await?;
         let Some(intent) = self.machine.intent().cloned() else {
             return Err("no logout was decided".to_owned());
         };
@@ -60,7 +60,7 @@ impl Task {
         self.refuse_code(false, None, &format!("the pairing ended ({})", entry.cause));
         let mut waiters = std::mem::take(&mut self.logout_waiters);
         let mut left = Vec::new();
-        for command in self.seat.drain() {
+        for command in self.context.drain() {
             match command {
                 // Twice at once: both asked for the same, and it is done.
                 SessionCommand::ForceLogout { reply, .. } => waiters.push(reply),
@@ -95,7 +95,7 @@ impl Task {
             .drain(..)
             .map(|reply| SessionCommand::Connect { phone: None, reply })
             .collect();
-        left.extend(self.seat.drain());
+        left.extend(self.context.drain());
         Outcome {
             ended: Ended::Stopped,
             left,
@@ -112,7 +112,7 @@ impl Drop for Task {
         if given_up.is_none() && link.is_none() {
             return;
         }
-        self.seat.remains.leave(async move {
+        self.context.work.leave(async move {
             if let Some(given_up) = given_up {
                 finish(given_up).await;
             }

@@ -16,7 +16,7 @@ impl Task {
             let _ = reply.send(Err(self.not_online("its groups cannot be asked for")));
             return;
         };
-        let user = self.seat.user.clone();
+        let user = self.context.user.clone();
         tokio::spawn(async move {
             let _ = reply.send(asked.await.map_err(|e| ask_failure(&user, &e)));
         });
@@ -33,7 +33,7 @@ impl Task {
         let status = self.machine.status();
         let message = format!(
             "the session of {} is not online ({}), so {therefore}. {}",
-            self.seat.user, status.phase, status.next_action
+            self.context.user, status.phase, status.next_action
         );
         Failure::new(FailureCode::NotOnline, message)
     }
@@ -46,7 +46,7 @@ impl Task {
                 let status = self.machine.status();
                 let message = format!(
                     "the session of {} cannot be read: {}. {}",
-                    self.seat.user,
+                    self.context.user,
                     status.error.unwrap_or_default(),
                     status.next_action
                 );
@@ -103,7 +103,7 @@ impl Task {
         } = checked;
         let newcomers = change.newcomers(&self.machine.record().targets);
         let allowed = groups
-            .map_err(|e| ask_failure(&self.seat.user, &e))
+            .map_err(|e| ask_failure(&self.context.user, &e))
             .and_then(|groups| targets::check(&newcomers, &groups));
         match allowed {
             Ok(()) => self.apply_targets(&change, reply).await,

@@ -9,7 +9,8 @@ use tracing::Instrument;
 use super::super::logout::close;
 use super::super::machine::Input;
 use super::{Opening, Queue, Task};
-use crate::whatsapp::{AuthError, Link, Remains, Scope};
+use crate::blocking::UncancellableWork;
+use crate::whatsapp::{CredentialsError, Link, Scope};
 
 /// How long a restored session holds its turn at the most: a server that hangs must not hold up the
 /// others.
@@ -24,7 +25,7 @@ const GIVE_UP: Duration = Duration::from_secs(8);
 impl Task {
     /// Begins to open a link; after a start of the daemon when it is its turn.
     pub(super) fn open_link(&mut self) {
-        match self.seat.turn.take() {
+        match self.context.turn.take() {
             None => self.begin_opening(),
             Some(turn) => {
                 self.queue = Some(Box::pin(async move {
@@ -43,7 +44,7 @@ impl Task {
 
     /// A session that waits for its turn and is asked for goes at once.
     pub(super) fn skip_the_queue(&mut self) {
-        self.seat.turn = None;
+        self.context.turn = None;
         if self.queue.take().is_some() {
             self.begin_opening();
         }
@@ -51,12 +52,12 @@ impl Task {
 
     /// Opens a link in a task of its own, so that commands are answered meanwhile.
     pub(super) fn begin_opening(&mut self) {
-        let scope = Scope::new(self.seat.span.clone(), self.seat.remains.clone());
+        let scope = Scope::new(self.context.span.clone(), self.context.work.clone());
         self.scope = Some(scope.clone());
         let (events, told) = mpsc::unbounded_channel();
         self.events = Some(told);
-        let gateway = self.seat.gateway.clone();
-        let auth_db = self.seat.store.auth_db(&self.seat.user);
+        let gateway = self.context.gateway.clone();
+        let auth_db = self.context.store.auth_db(&self.context.user);
         let expected = self.machine.expects();
         let before = self.given_up.take();
         let opening = async move {
@@ -65,16 +66,16 @@ impl Task {
             }
             Link::open(&gateway, &auth_db, expected, scope, events).await
         };
-        self.opening = Some(tokio::spawn(opening.instrument(self.seat.span.clone())));
+        self.opening = Some(tokio::spawn(opening.instrument(self.context.span.clone())));
     }
 
-    pub(super) async fn opened(&mut self, opened: Result<Link, AuthError>) {
+    pub(super) async fn opened(&mut self, opened: Result<Link, CredentialsError>) {
         self.opening = None;
         match opened {
             Ok(link) => self.link = Some(link),
-            Err(AuthError::Corrupt { path, why }) => {
+            Err(CredentialsError::Unusable { path, why }) => {
                 let why = format!("{}: {why}", path.display());
-                self.take(Input::Corrupt(why)).await;
+                self.take(Input::Unusable(why)).await;
             }
             Err(unavailable) => self.take(Input::Unavailable(unavailable.to_string())).await,
         }
@@ -101,14 +102,14 @@ impl Task {
     /// Waits for what cannot be broken off, an opening that was given up above all.
     pub(super) async fn nothing_remains(&mut self) -> Result<(), String> {
         if let Some(given_up) = self.given_up.take() {
-            self.seat.remains.leave(finish(given_up));
+            self.context.work.leave(finish(given_up));
         }
-        gone(&self.seat.remains).await
+        gone(&self.context.work).await
     }
 }
 
-pub(super) async fn gone(remains: &Remains) -> Result<(), String> {
-    let gone = timeout(GIVE_UP, remains.gone()).await;
+pub(super) async fn gone(work: &UncancellableWork) -> Result<(), String> {
+    let gone = timeout(GIVE_UP, work.gone()).await;
     gone.map_err(|_| {
         "its files are still being opened or written, a disk may be hanging".to_owned()
     })
@@ -128,7 +129,7 @@ pub(super) async fn maybe(queue: &mut Option<Queue>) -> Option<OwnedSemaphorePer
     }
 }
 
-pub(super) async fn opened(opening: &mut Option<Opening>) -> Result<Link, AuthError> {
+pub(super) async fn opened(opening: &mut Option<Opening>) -> Result<Link, CredentialsError> {
     let Some(opening) = opening else {
         return std::future::pending().await;
     };

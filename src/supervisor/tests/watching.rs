@@ -42,7 +42,7 @@ struct Follower {
     users: Vec<usize>,
     watcher: Watcher,
     view: View,
-    /// The highest number it was told of as happening now.
+    /// The highest number it was told of as event now.
     seq: u64,
 }
 

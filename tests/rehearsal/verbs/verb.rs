@@ -95,17 +95,17 @@ impl Verb {
             Self::Connect => client
                 .connect_session(user, None)
                 .await
-                .map(|s| of_status(&s)),
+                .map(|s| from_status(&s)),
             Self::ConnectByCode => client
                 .connect_session(user, Some(&phone))
                 .await
-                .map(|s| of_status(&s)),
+                .map(|s| from_status(&s)),
             Self::Disconnect => client.disconnect(user).await.map(|done| match done {
-                Disconnected::Kept(status) => of_status(&status),
+                Disconnected::Kept(status) => from_status(&status),
                 Disconnected::Removed(report) => gone(&report.entry),
             }),
             Self::ForceLogout => client.force_logout(user).await.map(|r| gone(&r.entry)),
-            Self::Status => client.status(user).await.map(|s| of_status(&s)),
+            Self::Status => client.status(user).await.map(|s| from_status(&s)),
             Self::List => client.list().await.map(|all| listed(&all, user)),
             Self::Watch => watched(person).await,
             Self::History => {
@@ -137,7 +137,7 @@ impl Verb {
     }
 }
 
-fn of_status(status: &Status) -> String {
+fn from_status(status: &Status) -> String {
     assert!(!status.next_action.is_empty(), "{status:?}");
     format!("status {}", status.phase)
 }

@@ -55,7 +55,7 @@ rows! {
     RetryAtOnce "ended: retry at once" ended(Verdict::Retry(Cause::StreamEnded, Pace::AtOnce));
     RetryUsual "ended: retry" ended(Verdict::Retry(Cause::ConnectionLost, Pace::Usual));
     RetryLong "ended: retry late" ended(Verdict::Retry(Cause::RateLimited, Pace::Long));
-    Corrupt "corrupt" Input::Corrupt("auth.db: not a database".to_owned());
+    Corrupt "corrupt" Input::Unusable("auth.db: not a database".to_owned());
     Unavailable "unavailable" Input::Unavailable("the disk is full".to_owned());
     DueEarly "due, too early" Input::Due;
     Due "due" Input::Due;
@@ -71,8 +71,8 @@ impl Row {
             Input::Connect(Some(_)) => Self::ConnectByCode,
             Input::Disconnect { .. } => Self::Disconnect,
             Input::ForceLogout { .. } => Self::ForceLogout,
-            Input::Link(event) => Self::of_event(event, on_conflict),
-            Input::Corrupt(_) => Self::Corrupt,
+            Input::Link(event) => Self::from_event(event, on_conflict),
+            Input::Unusable(_) => Self::Corrupt,
             Input::Unavailable(_) => Self::Unavailable,
             Input::Due if due => Self::Due,
             Input::Due => Self::DueEarly,
@@ -81,7 +81,7 @@ impl Row {
         }
     }
 
-    fn of_event(event: &LinkEvent, on_conflict: OnConflict) -> Self {
+    fn from_event(event: &LinkEvent, on_conflict: OnConflict) -> Self {
         match event {
             LinkEvent::Stage(_) => Self::Stage,
             LinkEvent::Qr { .. } => Self::Qr,

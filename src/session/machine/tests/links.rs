@@ -18,7 +18,7 @@ proptest! {
         ledger.agrees(&begun)?;
         walk.go(|step| {
             // What could not be opened is not open.
-            if step.after.phase == Phase::StoreCorrupt && matches!(step.input, Input::Corrupt(_)) {
+            if step.after.phase == Phase::StoreCorrupt && matches!(step.input, Input::Unusable(_)) {
                 ledger.open = false;
             }
             ledger.note(step.effects)?;
@@ -97,7 +97,7 @@ fn connects(step: &Taken<'_>) -> TestCaseResult {
 fn says_nothing(step: &Taken<'_>) -> TestCaseResult {
     let of_link = matches!(
         step.input,
-        Input::Link(_) | Input::Corrupt(_) | Input::Unavailable(_)
+        Input::Link(_) | Input::Unusable(_) | Input::Unavailable(_)
     );
     if of_link && !has_link(step.before.phase) {
         prop_assert_eq!(step.before, step.after);

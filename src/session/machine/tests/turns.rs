@@ -43,7 +43,7 @@ fn a_task_that_failed_does_not_end_a_hold() {
 
 #[test]
 fn a_disconnect_wipes_nothing_that_could_not_be_read() {
-    let origin = Origin::Corrupt("session.toml: no TOML".to_owned());
+    let origin = Origin::Unusable("session.toml: no TOML".to_owned());
     let (mut staged, _) = Staged::new(Record::new(0), origin);
     for input in [
         Input::Connect(None),
@@ -62,7 +62,7 @@ fn a_disconnect_wipes_nothing_that_could_not_be_read() {
 fn what_could_not_be_read_is_not_written_over() {
     let mut record = Record::new(1000);
     record.desired = Desired::Down;
-    let (mut staged, _) = Staged::new(record, Origin::Corrupt("auth.db".to_owned()));
+    let (mut staged, _) = Staged::new(record, Origin::Unusable("auth.db".to_owned()));
     for input in [Input::Connect(None), Input::Targets(Vec::new())] {
         let effects = staged.step(input);
         assert!(!effects.contains(&Effect::Save));

@@ -174,7 +174,7 @@ fn birth() -> impl Strategy<Value = (Record, Origin)> {
     let kinds = any::<bool>().prop_flat_map(|paired| {
         let origins = vec![
             Origin::Stored { paired },
-            Origin::Corrupt("not a database".to_owned()),
+            Origin::Unusable("not a database".to_owned()),
             failed(paired),
         ];
         (Just(paired), select(origins))

@@ -12,7 +12,7 @@ use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::wacore::store::DeviceCommand;
 
 use super::auth::{account, make_durable};
-use super::ending::{Ending, of_failure, of_stream_error};
+use super::ending::{Ending, from_failure, from_stream_error};
 use super::event::LinkEvent;
 use super::pump::Heard;
 use super::scope::Scope;
@@ -55,7 +55,7 @@ impl Teller {
     }
 }
 
-pub(super) struct Story {
+pub(super) struct LinkMonitor {
     pub(super) client: Arc<Client>,
     pub(super) store: Arc<SqliteStore>,
     pub(super) scope: Scope,
@@ -92,14 +92,14 @@ struct Progress {
 
 impl Progress {
     /// The handshake is over; says whether that is news.
-    fn shaken(&mut self) -> bool {
+    fn handshake_done(&mut self) -> bool {
         let news = self.reached < Reached::Handshake;
         self.reached = Reached::Handshake;
         news
     }
 }
 
-impl Story {
+impl LinkMonitor {
     /// Reads signals until the link is over, and tells what they mean.
     pub(super) async fn tell(
         self,
@@ -113,7 +113,7 @@ impl Story {
             let over = tokio::select! {
                 biased;
                 Some(signal) = received.recv() => self.read(signal, &mut progress).await,
-                () = &mut run => Some(self.without_a_word(&mut received, &mut progress).await),
+                () = &mut run => Some(self.on_loop_exit(&mut received, &mut progress).await),
                 _ = tick.tick() => self.look(&mut progress),
             };
             if let Some(ending) = over {
@@ -129,19 +129,19 @@ impl Story {
         match signal {
             Signal::Dialing => self.teller.tell(LinkEvent::Stage(Stage::Transport)),
             Signal::Dialed => self.dialed(progress),
-            Signal::Shaken => self.shaken(progress),
+            Signal::HandshakeDone => self.handshake_done(progress),
             Signal::Failed(ending) => return Some(ending),
             Signal::Closed(_) | Signal::StreamEnd if progress.restarting => {}
             // The library may still be reading what arrived before: the end of its loop decides.
             Signal::Closed(reason) => progress.closed = Some(reason),
             Signal::Refs(refs) => {
-                self.shaken(progress);
+                self.handshake_done(progress);
                 progress.refs = u32::try_from(refs).unwrap_or(u32::MAX);
                 progress.shown = 0;
                 self.teller.tell(LinkEvent::ReadyForPairCode);
             }
             Signal::Qr { code, valid_for } => {
-                self.shaken(progress);
+                self.handshake_done(progress);
                 progress.shown += 1;
                 self.teller.tell(LinkEvent::Qr {
                     code,
@@ -165,7 +165,7 @@ impl Story {
             // WhatsApp may say it more than once; the login is that of the first time.
             Signal::Success if progress.logged_in_at.is_some() => {}
             Signal::Success => {
-                self.shaken(progress);
+                self.handshake_done(progress);
                 progress.logged_in_at = Some(Instant::now());
                 self.teller.tell(LinkEvent::Stage(Stage::Sync));
             }
@@ -182,7 +182,7 @@ impl Story {
                 ));
             }
             Signal::StreamError(node) => return stream_error(&node),
-            Signal::Failure(node) => return Some(of_failure(&node)),
+            Signal::Failure(node) => return Some(from_failure(&node)),
         }
         None
     }
@@ -197,15 +197,15 @@ impl Story {
         let (client, signals) = (Arc::clone(&self.client), self.signals.clone());
         self.scope.run(async move {
             if client.wait_for_socket(HANDSHAKE_WATCH).await.is_ok() {
-                signals.send(Signal::Shaken);
+                signals.send(Signal::HandshakeDone);
             }
         });
     }
 
     /// The handshake is over: by the task that waits for that, or by the first stanza, whichever is heard of
     /// first. The other one is late and no news: a link that is online does not go back to its login.
-    fn shaken(&self, progress: &mut Progress) {
-        if progress.shaken() {
+    fn handshake_done(&self, progress: &mut Progress) {
+        if progress.handshake_done() {
             self.teller.tell(LinkEvent::Stage(Stage::Login));
         }
     }
@@ -303,7 +303,7 @@ impl Story {
 
     /// The library's loop ended. What is still on its way is read first: it may hold the reason, which
     /// a task of its own may be handling yet.
-    async fn without_a_word(
+    async fn on_loop_exit(
         &self,
         received: &mut mpsc::UnboundedReceiver<Signal>,
         progress: &mut Progress,
@@ -352,7 +352,7 @@ impl Story {
 }
 
 fn stream_error(node: &whatsapp_rust::wacore_binary::Node) -> Option<Ending> {
-    let ending = of_stream_error(node);
+    let ending = from_stream_error(node);
     if ending.is_none() {
         tracing::debug!("WhatsApp reported a stream error that ends nothing");
     }
@@ -366,13 +366,13 @@ mod tests {
     #[test]
     fn the_handshake_of_a_connection_is_over_once() {
         let mut progress = Progress::default();
-        assert!(progress.shaken());
-        assert!(!progress.shaken(), "the word that came late");
+        assert!(progress.handshake_done());
+        assert!(!progress.handshake_done(), "the word that came late");
         // The next connection, of a pairing that goes on.
         progress = Progress {
             reached: Reached::Socket,
             ..Progress::default()
         };
-        assert!(progress.shaken());
+        assert!(progress.handshake_done());
     }
 }
