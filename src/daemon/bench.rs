@@ -20,6 +20,7 @@ use super::permits::MAX_UNDER_WAY_OF_UID;
 use super::source::Source;
 use super::state::{About, Daemon};
 use super::systemd::Notifier;
+use crate::blocking::Rooms;
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
 use crate::protocol::{Answer, Command, MAX_FRAME, Message, Reply, Request};
@@ -47,7 +48,7 @@ impl Bench {
             version: cfg!(feature = "simulator").then_some((2, 3000, 1)),
             ..GatewaySettings::default()
         };
-        let gateway = Gateway::new(&settings).expect("a gateway");
+        let gateway = Gateway::new(&settings, &Rooms::new()).expect("a gateway");
         let config = directory.path().join("config.toml");
         std::fs::write(&config, "").expect("a configuration");
         let source = Source::new(Some(&config), &Environment::default());

@@ -26,6 +26,7 @@ use super::socket::ControlSocket;
 use super::source::Source;
 use super::state::{About, Daemon, Live};
 use super::systemd::Notifier;
+use crate::blocking::Rooms;
 use crate::message_id;
 use crate::store::Store;
 use crate::supervisor::{Clock, RestoreBarrier, Supervisor};
@@ -207,8 +208,8 @@ async fn open(setup: &Setup) -> Result<(ControlSocket, Supervisor, RestoreBarrie
         opened.map_err(|e| internal("opening the state directory", &e))??
     };
     let socket = ControlSocket::open(&setup.socket, &config.socket).await?;
-    let gateway = Gateway::new(&config.gateway())?;
-    let begun = Supervisor::begin(store, gateway, config.settings(), Clock::System);
+    let gateway = Gateway::new(&config.gateway(), &Rooms::new())?;
+    let begun = Supervisor::begin(store, gateway, config.settings(), Clock::system());
     let (supervisor, restored) = begun.await?;
     Ok((socket, supervisor, restored))
 }

@@ -1,79 +1,57 @@
-//! The logout: unlink, close, wait until nothing can write, rename, write the history, erase.
+//! The logout's effects: the unlink at WhatsApp, the removal; and what is told of it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout_at};
+use tracing::Span;
 
 use super::command::{LogoutReply, Stopped};
-use crate::protocol::{
-    Cause, Failure, HistoryEntry, LogoutReport, Redacted, Stage, Unlink, UserId,
-};
-use crate::store::{History, Intent, Purge, Store};
-use crate::whatsapp::{Ending, Expected, Gateway, Link, LinkEvent, Scope, Stored, look_into};
+use super::machine::Unlinked;
+use crate::blocking::UncancellableWork;
+use crate::deadline::Deadline;
+use crate::protocol::{Cause, Failure, HistoryEntry, LogoutReport, Stage, Unlink};
+use crate::store::{Credentials, History, Intent, Removal};
+use crate::whatsapp::{Expected, Gateway, Link, LinkEvent, LinkEvents, Scope, Stored, look_into};
 
-/// How long a descriptor of this process may stay open below a directory whose link is closed.
-const LAST_DESCRIPTORS: Duration = Duration::from_secs(5);
 /// How long somebody else's lock on the credentials may hold up a logout. The link that was there is
 /// closed, and a reply is due.
 const LOCKED: Duration = Duration::from_secs(1);
-/// How often to look again. Closing takes milliseconds.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
-/// How unlinking went, and what WhatsApp said when the login for it was refused: the token to appeal
-/// with comes once.
-#[derive(Debug)]
-pub(super) struct Unlinked {
-    pub(super) unlink: Unlink,
-    pub(super) text: Option<String>,
-    pub(super) appeal_token: Option<Redacted>,
-}
-
-impl From<Unlink> for Unlinked {
-    fn from(unlink: Unlink) -> Self {
-        Self {
-            unlink,
-            text: None,
-            appeal_token: None,
-        }
-    }
-}
-
-impl From<Ending> for Unlinked {
-    fn from(ending: Ending) -> Self {
-        Self {
-            unlink: ending.as_unlink(),
-            text: ending.text,
-            appeal_token: ending.appeal_token,
-        }
-    }
-}
-
-/// What a session still holds when its logout begins, and what the logout needs.
-pub(super) struct Logout<'a> {
-    pub(super) store: &'a Store,
-    pub(super) gateway: &'a Gateway,
-    pub(super) history: &'a Arc<History>,
-    pub(super) auth_db: PathBuf,
-    pub(super) scope: Scope,
+/// What an unlink needs.
+pub(super) struct Unlinking {
+    pub(super) gateway: Gateway,
+    pub(super) credentials: Credentials,
+    pub(super) span: Span,
+    pub(super) work: UncancellableWork,
     /// Whether the record names an account.
     pub(super) was_paired: bool,
     /// Whether the last handshake failed.
     pub(super) full_handshake: bool,
+    pub(super) deadline: Deadline,
 }
 
-impl Logout<'_> {
+impl Unlinking {
     /// Asks WhatsApp to remove the device: over the link that is up, or over one that is opened for
-    /// it, as far as there is time.
-    pub(super) async fn unlink(&self, link: &mut Option<Link>, within: Duration) -> Unlinked {
-        let deadline = Instant::now() + within;
-        if let Some(up) = link.as_ref().filter(|link| link.is_logged_in()) {
-            return up.unlink(within).await.into();
+    /// it, as far as there is time. The link, whichever it was, is left to be closed.
+    pub(super) async fn unlink(self, mut link: Option<Link>) -> (Unlinked, Option<Link>) {
+        if let Some(up) = link.as_ref().filter(|link| link.handle().is_logged_in()) {
+            let unlink = up.handle().unlink(self.deadline).await;
+            return (unlink.into(), link);
         }
-        close(link, false).await.ok();
-        match look_into(&self.auth_db, self.scope.work(), LOCKED).await {
+        if let Some(link) = link.take() {
+            // What has not ended of it is waited for with everything else of the user's.
+            let _ = link.close(false, self.deadline).await;
+        }
+        let unlinked = match self.deadline.limit(self.work.gone()).await {
+            Some(()) => self.over_a_new_link(&mut link).await,
+            None => Unlink::Unreachable.into(),
+        };
+        (unlinked, link)
+    }
+
+    async fn over_a_new_link(&self, link: &mut Option<Link>) -> Unlinked {
+        match look_into(&self.credentials, &self.work, LOCKED).await {
             Ok(Stored::Paired(_)) => {}
             Ok(Stored::Nothing | Stored::Unpaired) if !self.was_paired => {
                 return Unlink::NotLinked.into();
@@ -83,36 +61,34 @@ impl Logout<'_> {
                 return Unlink::Unreachable.into();
             }
         }
-        let over_a_new_link = self.unlink_over_a_new_link(link, deadline);
-        timeout_at(deadline, over_a_new_link)
-            .await
-            .unwrap_or_else(|_| Unlink::Unreachable.into())
-    }
-
-    async fn unlink_over_a_new_link(&self, link: &mut Option<Link>, deadline: Instant) -> Unlinked {
-        let (events, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let opened = Link::open(
-            self.gateway,
-            &self.auth_db,
-            Expected {
-                paired: true,
-                full_handshake: self.full_handshake,
-            },
-            self.scope.clone(),
-            events,
-        )
-        .await;
-        let Ok(opened) = opened else {
+        let expected = Expected {
+            paired: true,
+            full_handshake: self.full_handshake,
+        };
+        let opening = Link::open(
+            &self.gateway,
+            &self.credentials,
+            expected,
+            Scope::new(self.span.clone(), self.work.clone()),
+        );
+        let Some(Ok((opened, events))) = self.deadline.limit(opening).await else {
             return Unlink::Unreachable.into();
         };
         // Kept where the caller closes it, whatever happens here.
         let opened = link.insert(opened);
-        while let Some(event) = told.recv().await {
+        let unlinked = self.when_logged_in(opened, events);
+        let unlinked = self.deadline.limit(unlinked).await;
+        unlinked.unwrap_or_else(|| Unlink::Unreachable.into())
+    }
+
+    async fn when_logged_in(&self, link: &Link, mut events: LinkEvents) -> Unlinked {
+        while let Some(event) = events.recv().await {
             match event {
                 // The login is accepted; that the link is ready for more need not be waited for.
                 LinkEvent::Stage(Stage::Sync) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    return opened.unlink(left).await.into();
+                    // Whatever else it reports is for nobody.
+                    drop(events);
+                    return link.handle().unlink(self.deadline).await.into();
                 }
                 LinkEvent::Ended(ending) => return ending.into(),
                 _ => {}
@@ -120,71 +96,46 @@ impl Logout<'_> {
         }
         Unlink::Unreachable.into()
     }
+}
 
-    /// The destructive half. The link must be closed.
-    ///
-    /// # Errors
-    /// What is left and why, in words. It can be called again.
-    pub(super) async fn purge(
-        &self,
-        purge: &mut Option<Purge>,
-        intent: &Intent,
-    ) -> Result<HistoryEntry, String> {
-        if purge.as_ref().is_none_or(|p| !p.is_committed()) {
-            self.nothing_open(&intent.user).await?;
-        }
-        let mut taken = purge
-            .take()
-            .unwrap_or_else(|| self.store.purge(&intent.user));
-        let intent = intent.clone();
-        let history = Arc::clone(self.history);
-        let work = self.scope.work().on_disk(move || {
-            let done = carry_out(&mut taken, &intent, &history);
-            (taken, done)
-        });
-        let (taken, done) = work.await;
-        *purge = Some(taken);
-        done
-    }
+/// Where nothing is paired there is something to unlink only if the phone has accepted the device just
+/// now: it lists the device, which is to be unlinked then, and what that takes is written first.
+pub(super) async fn unlink_if_paired_just_now(
+    unlinking: Unlinking,
+    link: Option<Link>,
+) -> (Unlinked, Option<Link>) {
+    let account = link.as_ref().and_then(|link| link.handle().account());
+    let (Some(account), Some(link)) = (account, link) else {
+        return (nothing_to_unlink(), None);
+    };
+    let soon = unlinking.deadline.left() / 4;
+    link.handle().flush(Deadline::within(soon)).await;
+    let was_paired = Unlinking {
+        was_paired: true,
+        ..unlinking
+    };
+    let (mut unlinked, link) = was_paired.unlink(Some(link)).await;
+    unlinked.account = Some(account);
+    (unlinked, link)
+}
 
-    /// Waits until this process has nothing of the session open.
-    async fn nothing_open(&self, user: &UserId) -> Result<(), String> {
-        let deadline = Instant::now() + LAST_DESCRIPTORS;
-        loop {
-            let open = self.store.open_files(user).await;
-            let Some(first) = open.first() else {
-                return Ok(());
-            };
-            if Instant::now() >= deadline {
-                return Err(format!(
-                    "{} is left: this daemon still has {} file(s) open there ({}), a disk may be hanging",
-                    self.store.session_dir(user).display(),
-                    open.len(),
-                    first.display()
-                ));
-            }
-            sleep(LOOK_AGAIN).await;
-        }
+fn nothing_to_unlink() -> Unlinked {
+    Unlinked {
+        unlink: None,
+        account: None,
+        text: None,
+        appeal_token: None,
     }
 }
 
-fn carry_out(
-    purge: &mut Purge,
-    intent: &Intent,
-    history: &History,
-) -> Result<HistoryEntry, String> {
-    let removed = purge.commit(intent).map_err(|e| e.to_string())?;
-    let entry = intent.entry(removed);
-    purge.conclude(&entry, history).map_err(|e| e.to_string())?;
-    Ok(entry)
-}
-
-/// Closes a link, if there is one.
-pub(super) async fn close(link: &mut Option<Link>, flush: bool) -> Result<(), String> {
-    match link.take() {
-        Some(link) => link.close(flush).await.map_err(|e| e.to_string()),
-        None => Ok(()),
-    }
+/// Removes everything, and writes the history. Seen through whoever waits.
+pub(super) async fn remove(
+    mut removal: Removal,
+    intent: Box<Intent>,
+    history: Arc<History>,
+) -> (Removal, Result<Box<HistoryEntry>, String>) {
+    let removed = removal.carry_out(&intent, &history).await;
+    (removal, removed.map(Box::new).map_err(|e| e.to_string()))
 }
 
 /// Answers everybody who waited for a logout: those who asked for it, and those who asked for a

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::clock::after;
+use super::clock::Monotonic;
 use crate::protocol::PhoneNumber;
 
 /// A pairing ends by itself after this, whatever happens to its links: with six QR codes it lasts 160
@@ -17,14 +15,14 @@ const MOST_CODES: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pairing {
     /// When it began.
-    pub(super) began: Timestamp,
+    began: Monotonic,
     /// The phone number, where it is by pair code.
     pub(super) phone: Option<PhoneNumber>,
     codes_asked: u32,
 }
 
 impl Pairing {
-    pub(super) fn new(now: Timestamp, phone: Option<PhoneNumber>) -> Self {
+    pub(super) fn new(now: Monotonic, phone: Option<PhoneNumber>) -> Self {
         Self {
             began: now,
             phone,
@@ -33,8 +31,8 @@ impl Pairing {
     }
 
     /// When it ends at the latest.
-    pub(super) fn ends_at(&self) -> Timestamp {
-        after(self.began, LONGEST)
+    pub(super) fn ends_at(&self) -> Monotonic {
+        self.began + LONGEST
     }
 
     /// Whether a pair code was asked for.

@@ -1,11 +1,9 @@
 //! A session's state as everybody sees it.
 
 use super::advice::next_action;
-use super::logout::Unlinked;
 use super::machine::Machine;
-use crate::protocol::{Account, Phase, Status};
+use crate::protocol::{Phase, Status};
 use crate::store::{Intent, Record};
-use crate::whatsapp::Expected;
 
 impl Machine {
     /// The status that follows from the state.
@@ -52,37 +50,6 @@ impl Machine {
     /// The logout under way.
     #[must_use]
     pub fn intent(&self) -> Option<&Intent> {
-        self.intent.as_ref()
-    }
-
-    /// Notes how the unlink went: a purge that has to be repeated must know.
-    pub(super) fn unlinked(&mut self, unlinked: Unlinked) {
-        if let Some(intent) = &mut self.intent {
-            intent.unlink = unlinked.unlink;
-            intent.text = unlinked.text.or(intent.text.take());
-            intent.appeal_token = unlinked.appeal_token.or(intent.appeal_token.take());
-        }
-    }
-
-    /// Notes that the phone had accepted the device when its session was to be removed already.
-    pub(super) fn paired_too_late(&mut self, account: Account) {
-        if let Some(intent) = &mut self.intent {
-            intent.account = Some(account);
-        }
-    }
-
-    /// What the next link must be.
-    #[must_use]
-    pub fn expects(&self) -> Expected {
-        Expected {
-            paired: self.paired,
-            full_handshake: self.failed_handshakes > 0,
-        }
-    }
-
-    /// Whether the credentials are an account's.
-    #[must_use]
-    pub fn is_paired(&self) -> bool {
-        self.paired
+        self.logout().map(|logout| &logout.intent)
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::blocking::UncancellableWork;
 use crate::protocol::UserId;
-use crate::store::{Found, Record, Store, StoreError};
+use crate::store::{CredentialsError, Found, Record, Store};
 use crate::whatsapp::{BUSY, Stored, look_into};
 
 /// What stands on the disk for a user.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
     /// Nothing.
     Nothing,
@@ -17,26 +17,36 @@ pub enum Standing {
         /// Whether its credentials are an account's.
         paired: bool,
     },
-    /// Something that cannot be used. It may hold credentials: nothing is made over it.
+    /// Something whose bytes cannot be used. It may hold credentials: nothing is made over it.
     Unusable {
         /// Its record, where that can be read.
         record: Option<Box<Record>>,
         /// Why not.
         why: String,
     },
-    /// It cannot even be looked at.
-    Unavailable(StoreError),
+    /// Something that cannot be read now: no permission, no descriptors, a disk that fails. It says
+    /// nothing about what is there.
+    Unavailable {
+        /// Its record, where that can be read.
+        record: Option<Box<Record>>,
+        /// Why not.
+        why: String,
+    },
 }
 
 /// Looks at the disk.
 pub async fn look(store: &Store, user: &UserId, work: &UncancellableWork) -> Standing {
     let (on_disk, whose) = (store.clone(), user.clone());
-    let found = work.on_disk(move || on_disk.find(&whose)).await;
-    let record = match found {
+    let record = match work.on_disk(move || on_disk.find(&whose)).await {
         Ok(Found::Nothing) => return Standing::Nothing,
-        Ok(Found::Unusable(why)) => return Standing::Unusable { record: None, why },
         Ok(Found::Session(record)) => record,
-        Err(e) => return Standing::Unavailable(e),
+        Ok(Found::Unusable(why)) => return Standing::Unusable { record: None, why },
+        Err(e) => {
+            return Standing::Unavailable {
+                record: None,
+                why: e.to_string(),
+            };
+        }
     };
     // A record with an account was written after its credentials; without one, only they can tell.
     if record.account.is_some() {
@@ -45,12 +55,16 @@ pub async fn look(store: &Store, user: &UserId, work: &UncancellableWork) -> Sta
             paired: true,
         };
     }
-    match look_into(&store.auth_db(user), work, BUSY).await {
+    match look_into(&store.credentials(user), work, BUSY).await {
         Ok(stored) => Standing::Session {
             record,
             paired: matches!(stored, Stored::Paired(_)),
         },
-        Err(e) => Standing::Unusable {
+        Err(e @ CredentialsError::Unusable { .. }) => Standing::Unusable {
+            record: Some(record),
+            why: e.to_string(),
+        },
+        Err(e @ CredentialsError::Unavailable { .. }) => Standing::Unavailable {
             record: Some(record),
             why: e.to_string(),
         },
@@ -59,21 +73,59 @@ pub async fn look(store: &Store, user: &UserId, work: &UncancellableWork) -> Sta
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    fn alice(store: &Store) -> UserId {
+        let alice: UserId = "alice".parse().expect("an id");
+        store.create(&alice, &Record::new(4711)).expect("a session");
+        alice
+    }
 
     #[tokio::test]
     async fn credentials_that_cannot_be_used_are_still_their_owners() {
         let state = tempfile::tempdir().expect("a directory");
         let store = Store::open(state.path()).expect("a store");
-        let alice: UserId = "alice".parse().expect("an id");
-        store.create(&alice, &Record::new(4711)).expect("a session");
+        let alice = alice(&store);
         std::fs::write(store.auth_db(&alice), b"no database at all").expect("written");
-        match look(&store, &alice, &UncancellableWork::default()).await {
+        match look(&store, &alice, &store.work()).await {
             Standing::Unusable {
                 record: Some(record),
                 ..
             } => assert_eq!(record.owner, 4711),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_read_is_unavailable() {
+        if nix::unistd::geteuid().is_root() {
+            // Root may read everything; a link that leads round in a circle it cannot follow either.
+            let state = tempfile::tempdir().expect("a directory");
+            let store = Store::open(state.path()).expect("a store");
+            let alice = alice(&store);
+            let file = store.auth_db(&alice);
+            std::os::unix::fs::symlink(&file, &file).expect("a link");
+            let standing = look(&store, &alice, &store.work()).await;
+            let unavailable = matches!(
+                standing,
+                Standing::Unavailable {
+                    record: Some(_),
+                    ..
+                }
+            );
+            assert!(unavailable, "{standing:?}");
+            return;
+        }
+        let state = tempfile::tempdir().expect("a directory");
+        let store = Store::open(state.path()).expect("a store");
+        let alice = alice(&store);
+        let record = store.session_dir(&alice).join("session.toml");
+        std::fs::set_permissions(record, Permissions::from_mode(0)).expect("a mode");
+        let standing = look(&store, &alice, &store.work()).await;
+        let unavailable = matches!(standing, Standing::Unavailable { record: None, .. });
+        assert!(unavailable, "{standing:?}");
     }
 }

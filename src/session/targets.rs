@@ -6,12 +6,16 @@ use crate::protocol::{Failure, FailureCode, Group, GroupJid, MAX_TARGETS, Target
 
 /// A change whose JIDs are JIDs of groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Change {
+pub enum Change {
+    /// None: they are only shown.
     Nothing,
-    /// Needs the account's groups: what is added must be one of them.
+    /// To these. Needs the account's groups: what is added must be one of them.
     Set(Vec<GroupJid>),
+    /// With these added, which needs the account's groups too.
     Add(Vec<GroupJid>),
+    /// Without these.
     Remove(Vec<GroupJid>),
+    /// To none.
     Clear,
 }
 

@@ -1,37 +1,31 @@
-//! The task that runs one session.
+//! The task that runs one session: it gives the machine every input, and performs the effects beside its
+//! loop, so that it always answers.
 
-mod ending;
-mod groups;
-mod opening;
+mod effects;
+mod exit;
 
-use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::command::{LogoutReply, SessionCommand, Stopped};
-use super::machine::{Effect, Input, Machine, Moment, Origin};
+use super::machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request};
 use super::narration;
 use super::settings::Settings;
-use super::standing::{Standing, look};
 use super::targets::Change;
 use crate::blocking::UncancellableWork;
 use crate::failpoint;
-use crate::message_id;
-use crate::protocol::{
-    EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, TargetEdit,
-    UserId,
-};
-use crate::store::{Desired, History, Purge, Record, Store};
-use crate::whatsapp::{AskError, CredentialsError, Gateway, Link, LinkEvent, Scope};
-use opening::{maybe, opened};
+use crate::protocol::{EventKind, Failure, FailureCode, HistoryEntry, Phase, Status, UserId};
+use crate::store::{History, Record, Removal, Store};
+use crate::whatsapp::{Gateway, Link, LinkEvent, LinkEvents};
+use effects::{Done, Opening};
 
 /// Tells what happened to a session, and its status after it.
 pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
@@ -48,7 +42,7 @@ pub struct SessionContext {
     pub history: Arc<History>,
     /// The configuration, as it is now and as it changes.
     pub settings: watch::Receiver<Settings>,
-    /// The time of day.
+    /// The clocks.
     pub clock: Clock,
     /// Where to tell what happens.
     pub report: Report,
@@ -89,7 +83,7 @@ pub struct Outcome {
 pub enum Ended {
     /// Nothing of the session is left. Whoever asked for it is told, once it has been published.
     LoggedOut {
-        /// The line in the history.
+        /// Its line in the history.
         entry: Box<HistoryEntry>,
         /// Who waits for the reply to a force-logout.
         waiters: Vec<LogoutReply>,
@@ -98,90 +92,69 @@ pub enum Ended {
     },
     /// The daemon stops; everything is kept.
     Stopped,
+    /// Somebody else removed what was on the disk.
+    NothingOnDisk,
 }
 
-/// How long to wait for another pair code where WhatsApp asks to slow down and does not say how long.
-const PAIR_CODE_WAIT: Duration = Duration::from_mins(1);
-
-type Queue = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
-type Opening = JoinHandle<Result<Link, CredentialsError>>;
-
 /// Runs a session until it ends.
-pub async fn run(context: SessionContext, record: Record, origin: Origin) -> Outcome {
+pub async fn run(mut context: SessionContext, record: Record, origin: Origin) -> Outcome {
     failpoint::panic("session_run", &context.user);
-    let (machine, effects) = Machine::new(
-        context.user.clone(),
-        record,
-        origin,
-        Moment {
-            now: context.clock.now(),
-            dice: rand::random(),
-        },
-    );
-    let (checked, to_check) = mpsc::channel(8);
+    let at = moment(&context.clock);
+    let settings = context.settings.borrow_and_update().clone();
+    let user = context.user.clone();
+    let (machine, effects) = Machine::new(user, record, origin, at, &settings);
     let mut task = Task {
         context,
         machine,
         link: None,
         events: None,
-        queue: None,
         opening: None,
-        given_up: None,
-        scope: None,
         turn: None,
-        purge: None,
-        logout_waiters: Vec::new(),
-        stop_waiters: Vec::new(),
-        code_waiters: Vec::new(),
-        checked,
-        to_check,
-        gone: None,
-        unwritten: false,
+        removal: None,
+        asked: BTreeMap::new(),
+        last_request: 0,
+        under_way: FuturesUnordered::new(),
+        stopping: false,
+        exit: None,
     };
-    task.perform(effects).await;
+    task.perform(effects);
     task.live().await
 }
 
-/// A change of the target groups whose newcomers WhatsApp was asked about.
-struct Checked {
-    change: Change,
-    groups: Result<Vec<Group>, AskError>,
-    reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
+/// The time and the jitter of a step.
+fn moment(clock: &Clock) -> Moment {
+    Moment {
+        now: clock.now(),
+        monotonic: clock.monotonic(),
+        jitter: rand::random(),
+    }
 }
 
 struct Task {
     context: SessionContext,
     machine: Machine,
     link: Option<Link>,
-    events: Option<mpsc::UnboundedReceiver<LinkEvent>>,
-    /// It waits for its turn to connect.
-    queue: Option<Queue>,
+    events: Option<LinkEvents>,
+    /// The link that is being opened.
     opening: Option<Opening>,
-    /// A link that was given up while it was being opened. Opening a database cannot be broken off, so
-    /// it is waited for before another one is opened, or the files are removed.
-    given_up: Option<Opening>,
-    /// The scope of the link, or of the one that is being opened.
-    scope: Option<Scope>,
+    /// Its turn to connect, and until when it keeps it.
     turn: Option<(OwnedSemaphorePermit, Instant)>,
-    purge: Option<Purge>,
-    logout_waiters: Vec<LogoutReply>,
-    stop_waiters: Vec<oneshot::Sender<Result<Stopped, Failure>>>,
-    code_waiters: Vec<oneshot::Sender<Result<Status, Failure>>>,
-    checked: mpsc::Sender<Checked>,
-    to_check: mpsc::Receiver<Checked>,
-    /// The line in the history, once the session is gone.
-    gone: Option<HistoryEntry>,
-    /// Whether the record on the disk is older than the machine's, because it could not be written.
-    unwritten: bool,
+    /// A removal that failed, as far as it got.
+    removal: Option<Removal>,
+    /// What was asked and is not answered yet.
+    asked: BTreeMap<Request, SessionCommand>,
+    last_request: u64,
+    /// The effects that take time.
+    under_way: FuturesUnordered<BoxFuture<'static, Done>>,
+    stopping: bool,
+    exit: Option<Exit>,
 }
 
 enum Wake {
     Stop,
     Command(SessionCommand),
-    Turn(Option<OwnedSemaphorePermit>),
-    Opened(Result<Link, CredentialsError>),
+    Done(Done),
     Link(LinkEvent),
-    Checked(Checked),
     TurnOver,
     Due,
     Configured,
@@ -190,18 +163,19 @@ enum Wake {
 impl Task {
     async fn live(mut self) -> Outcome {
         loop {
-            if let Some(entry) = self.gone.take() {
-                return self.logged_out(entry);
+            if let Some(exit) = self.exit.take() {
+                return self.leave(exit);
             }
             match self.wake().await {
-                Wake::Stop => return self.stop().await,
-                Wake::Command(command) => self.command(command).await,
-                Wake::Turn(permit) => self.my_turn(permit),
-                Wake::Opened(opened) => self.opened(opened).await,
-                Wake::Link(event) => self.take(Input::Link(event)).await,
-                Wake::Checked(checked) => self.targets_checked(checked).await,
+                Wake::Stop => {
+                    self.stopping = true;
+                    self.take(Input::Stop);
+                }
+                Wake::Command(command) => self.command(command),
+                Wake::Done(done) => self.done(done),
+                Wake::Link(event) => self.take(Input::Link(event)),
                 Wake::TurnOver => self.turn = None,
-                Wake::Due => self.take(Input::Due).await,
+                Wake::Due => self.take(Input::Due),
                 Wake::Configured => {}
             }
             if self.machine.phase() != Phase::Connecting {
@@ -211,251 +185,121 @@ impl Task {
     }
 
     async fn wake(&mut self) -> Wake {
-        let deadline = {
+        let due = {
             let settings = self.context.settings.borrow_and_update();
             self.machine.deadline(&settings)
         };
         tokio::select! {
-            () = self.context.stop.cancelled() => Wake::Stop,
+            () = self.context.stop.cancelled(), if !self.stopping => Wake::Stop,
             command = command(&mut self.context.early, &mut self.context.commands) => match command {
                 Some(command) => Wake::Command(command),
                 // The supervisor is gone, and so is everybody who could ask.
+                None if self.stopping => std::future::pending().await,
                 None => Wake::Stop,
             },
-            permit = maybe(&mut self.queue) => Wake::Turn(permit),
-            opened = opened(&mut self.opening) => Wake::Opened(opened),
+            Some(done) = self.under_way.next() => Wake::Done(done),
             Some(event) = next(&mut self.events) => Wake::Link(event),
-            Some(checked) = self.to_check.recv() => Wake::Checked(checked),
             () = turn_over(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnOver,
-            () = self.context.clock.until(deadline) => Wake::Due,
+            () = self.context.clock.until(due) => Wake::Due,
             Ok(()) = self.context.settings.changed() => Wake::Configured,
         }
     }
 
-    // ---- inputs ---------------------------------------------------------------------------------
-
     /// Gives the machine an input, and performs what it asks for.
-    async fn take(&mut self, input: Input) {
-        let effects = self.step(input);
-        self.perform(effects).await;
-    }
-
-    fn step(&mut self, input: Input) -> Vec<Effect> {
-        let at = Moment {
-            now: self.context.clock.now(),
-            dice: rand::random(),
-        };
+    fn take(&mut self, input: Input) {
+        let at = moment(&self.context.clock);
         let settings = self.context.settings.borrow().clone();
-        self.machine.step(input, at, &settings)
+        let effects = self.machine.step(input, at, &settings);
+        self.perform(effects);
     }
 
-    async fn command(&mut self, command: SessionCommand) {
+    fn command(&mut self, command: SessionCommand) {
         failpoint::panic("session_command", &self.context.user);
-        match command {
-            SessionCommand::Targets { edit, reply } if edit != TargetEdit::Show => {
-                match self.cannot_change() {
-                    None => self.targets(edit, reply).await,
-                    Some(failure) => drop(reply.send(Err(failure))),
-                }
-            }
-            SessionCommand::Connect { phone, reply } => {
+        self.last_request += 1;
+        let request = Request(self.last_request);
+        let input = match &command {
+            SessionCommand::Connect { phone, .. } => {
                 // Whoever asks does not wait for a turn.
                 self.skip_the_queue();
-                if self.machine.phase() == Phase::StoreCorrupt {
-                    self.look_again().await;
-                }
-                let by_code = phone.is_some() && !self.machine.is_paired();
-                self.take(Input::Connect(phone)).await;
-                self.answer_connect(by_code, reply);
+                Input::Connect(request, phone.clone())
             }
-            SessionCommand::Disconnect { by, reply } => {
-                self.stop_waiters.push(reply);
-                self.take(Input::Disconnect { by }).await;
-                if self.gone.is_none() {
-                    self.answer_disconnect().await;
-                }
-            }
-            SessionCommand::ForceLogout { by, reply } => {
-                self.logout_waiters.push(reply);
-                self.take(Input::ForceLogout { by }).await;
-            }
-            SessionCommand::Groups { reply } => self.groups(reply),
-            SessionCommand::Targets { edit, reply } => self.targets(edit, reply).await,
-            SessionCommand::Panic => fail_on_purpose(),
-        }
-    }
-
-    /// What could not be used may have been put right. Nothing is made over what was not.
-    async fn look_again(&mut self) {
-        let standing = look(&self.context.store, &self.context.user, &self.context.work).await;
-        let Standing::Session { mut record, paired } = standing else {
-            return;
+            SessionCommand::Disconnect { by, .. } => Input::Disconnect { request, by: *by },
+            SessionCommand::ForceLogout { by, deadline, .. } => Input::ForceLogout {
+                request,
+                by: *by,
+                within: deadline.left(),
+            },
+            SessionCommand::Groups { .. } => Input::Groups(request),
+            SessionCommand::Targets { edit, .. } => match Change::parse(edit.clone()) {
+                Ok(change) => Input::Targets(request, change),
+                Err(failure) => return command.refuse(failure),
+            },
         };
-        record.desired = Desired::Up;
-        let at = Moment {
-            now: self.context.clock.now(),
-            dice: rand::random(),
-        };
-        let user = self.context.user.clone();
-        let (machine, effects) = Machine::new(user, *record, Origin::Stored { paired }, at);
-        self.machine = machine;
-        self.perform(effects).await;
+        self.asked.insert(request, command);
+        self.take(input);
     }
 
-    fn answer_connect(&mut self, by_code: bool, reply: oneshot::Sender<Result<Status, Failure>>) {
-        let waits_for_code = by_code
-            && matches!(
-                self.machine.phase(),
-                Phase::Connecting | Phase::AwaitingScan | Phase::BackingOff
-            );
-        match self.machine.phase() {
-            _ if waits_for_code => self.code_waiters.push(reply),
-            Phase::PurgeFailed => drop(reply.send(Err(self.purge_failure()))),
-            _ => drop(reply.send(Ok(self.machine.status()))),
-        }
-    }
-
-    async fn answer_disconnect(&mut self) {
-        let answer = match self.machine.phase() {
-            Phase::PurgeFailed => Err(self.purge_failure()),
-            Phase::Disconnected if self.unwritten => self.stays_disconnected().await,
-            _ => Ok(()),
-        };
-        let answer = answer.map(|()| Stopped::Kept(Box::new(self.machine.status())));
-        for waiter in self.stop_waiters.drain(..) {
-            let _ = waiter.send(answer.clone());
-        }
-    }
-
-    /// Whoever is told that it is disconnected must find it so after a restart of the daemon.
-    async fn stays_disconnected(&mut self) -> Result<(), Failure> {
-        let written = self.write_record().await;
-        written.map_err(|mut failure| {
-            failure.message.push_str(
-                ". It is disconnected now, and a restart of the daemon would bring it back: make room, then disconnect it again",
-            );
-            failure
-        })
-    }
-
-    fn purge_failure(&self) -> Failure {
-        let status = self.machine.status();
-        let error = status
-            .error
-            .unwrap_or_else(|| "the removal did not finish".to_owned());
-        let message = format!(
-            "the session of {} could not be removed completely: {error}. {}",
-            self.context.user, status.next_action
-        );
-        Failure::new(FailureCode::PurgeFailed, message)
-    }
-
-    // ---- effects --------------------------------------------------------------------------------
-
-    async fn perform(&mut self, effects: Vec<Effect>) {
-        let mut queue = VecDeque::from(effects);
-        while let Some(effect) = queue.pop_front() {
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
             match effect {
-                Effect::OpenLink => self.open_link(),
-                Effect::CloseLink => self.close_link().await,
+                Effect::OpenLink(expected) => self.open_link(expected),
+                Effect::CloseLink { goodbye, within } => self.close_link(goodbye, within),
                 Effect::AskPairCode(phone) => {
                     if let Some(link) = &self.link {
-                        link.ask_pair_code(&phone);
+                        link.handle().ask_pair_code(&phone);
                     }
                 }
-                Effect::Save => {
-                    // What could not be written is written with the next change; a person sees it.
-                    if let Err(failure) = self.write_record().await {
-                        tracing::error!(
-                            message_id = message_id::STORE_FAILED,
-                            "{}",
-                            failure.message
-                        );
+                Effect::AskGroups(request) => self.ask_groups(request),
+                Effect::Save(record) => self.save(*record),
+                Effect::Look => self.look(),
+                Effect::Unlink {
+                    paired,
+                    full_handshake,
+                    within,
+                } => self.unlink(paired, full_handshake, within),
+                Effect::Remove(intent) => self.remove(intent),
+                Effect::Publish(kind, status) => {
+                    narration::tell(&kind, &status);
+                    (self.context.report)(kind, *status);
+                }
+                Effect::Answer(request, answer) => {
+                    if let Some(command) = self.asked.remove(&request) {
+                        reply(command, answer);
                     }
                 }
-                Effect::Publish(kind) => self.publish(kind),
-                Effect::PairCodeRefused {
-                    rate_limited,
-                    retry_after,
-                    error,
-                } => {
-                    self.refuse_code(rate_limited, retry_after, &error);
-                }
-                Effect::Purge { unlink } => {
-                    if let Err(left) = self.log_out(unlink).await {
-                        queue.extend(self.step(Input::PurgeFailed(left)));
-                    }
-                }
+                Effect::End(exit) => self.exit = Some(exit),
             }
-        }
-        if self.machine.phase() == Phase::PurgeFailed {
-            let failure = self.purge_failure();
-            for waiter in self.logout_waiters.drain(..) {
-                let _ = waiter.send(Err(failure.clone()));
-            }
-        }
-    }
-
-    fn publish(&mut self, kind: EventKind) {
-        let status = self.machine.status();
-        // There is a code, or there will be none: scanned first, parked, disconnected.
-        let may_come = matches!(
-            status.phase,
-            Phase::Connecting | Phase::AwaitingScan | Phase::BackingOff | Phase::LoggingOut
-        );
-        if !may_come {
-            for waiter in self.code_waiters.drain(..) {
-                let _ = waiter.send(Ok(status.clone()));
-            }
-        }
-        narration::tell(&kind, &status);
-        (self.context.report)(kind, status);
-    }
-
-    fn refuse_code(&mut self, rate_limited: bool, retry_after: Option<Duration>, error: &str) {
-        let (code, hint) = if rate_limited {
-            (
-                FailureCode::RateLimited,
-                "Wait before the next try, or pair by QR code",
-            )
-        } else {
-            (FailureCode::Refused, "Check the number, or pair by QR code")
-        };
-        let message = format!(
-            "WhatsApp gave no pair code for {}: {error}. {hint}",
-            self.context.user
-        );
-        let mut failure = Failure::new(code, message);
-        let wait = retry_after.or(rate_limited.then_some(PAIR_CODE_WAIT));
-        failure.retry_after = wait.map(|wait| wait.as_secs().max(1));
-        for waiter in self.code_waiters.drain(..) {
-            let _ = waiter.send(Err(failure.clone()));
-        }
-    }
-
-    async fn write_record(&mut self) -> Result<(), Failure> {
-        let written = self.save(self.machine.record().clone()).await;
-        self.unwritten = written.is_err();
-        written
-    }
-
-    fn save(&self, record: Record) -> impl Future<Output = Result<(), Failure>> + Send + use<> {
-        let (store, user) = (self.context.store.clone(), self.context.user.clone());
-        let name = user.clone();
-        let work = self.context.work.clone();
-        async move {
-            let saved = work.on_disk(move || store.save(&user, &record)).await;
-            let why = match saved {
-                Ok(()) => return Ok(()),
-                Err(e) => e.to_string(),
-            };
-            let message = format!("the session of {name} could not be written: {why}");
-            Err(Failure::new(FailureCode::StoreFailed, message))
         }
     }
 }
 
-async fn next(events: &mut Option<mpsc::UnboundedReceiver<LinkEvent>>) -> Option<LinkEvent> {
+/// Gives an answer to whoever asked.
+fn reply(command: SessionCommand, answer: Answer) {
+    match (command, answer) {
+        (command, Answer::Refused(failure)) => command.refuse(failure),
+        (SessionCommand::Connect { reply, .. }, Answer::Status(status)) => {
+            let _ = reply.send(Ok(*status));
+        }
+        (SessionCommand::Disconnect { reply, .. }, Answer::Status(status)) => {
+            let _ = reply.send(Ok(Stopped::Kept(status)));
+        }
+        (SessionCommand::Groups { reply, .. }, Answer::Groups(groups)) => {
+            let _ = reply.send(Ok(groups));
+        }
+        (SessionCommand::Targets { reply, .. }, Answer::Targets(targets)) => {
+            let _ = reply.send(Ok(targets));
+        }
+        (command, answer) => {
+            tracing::error!("a fault: {command:?} was to be answered with {answer:?}");
+            command.refuse(Failure::new(
+                FailureCode::Internal,
+                "the daemon answered something else than was asked; this is a fault of the daemon",
+            ));
+        }
+    }
+}
+
+async fn next(events: &mut Option<LinkEvents>) -> Option<LinkEvent> {
     match events {
         Some(events) => match events.recv().await {
             Some(event) => Some(event),
@@ -480,12 +324,4 @@ async fn turn_over(until: Option<Instant>) {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,
     }
-}
-
-#[allow(
-    clippy::panic,
-    reason = "the point of it: the tests see that a panic stays in its session"
-)]
-fn fail_on_purpose() {
-    panic!("this session was asked to fail");
 }

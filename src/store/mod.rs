@@ -13,6 +13,7 @@
 //! Everything here blocks; callers on the async side make their calls in the store's own room
 //! ([`Store::work`], [`Store::disk`]).
 
+mod credentials;
 mod descriptors;
 mod durable;
 mod error;
@@ -29,9 +30,11 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use credentials::set_up;
+pub use credentials::{Contents, Credentials, CredentialsError};
 pub use error::StoreError;
 pub use history::{Entries, History};
-pub use purge::{Intent, Purge, PurgeFailed};
+pub use purge::{Intent, Purge, PurgeFailed, Removal};
 pub use record::{Desired, Hold, Record};
 pub use step::Step;
 pub use trash::Leftover;
@@ -133,6 +136,12 @@ impl Store {
         self.session_dir(user).join("auth.db")
     }
 
+    /// The same, as what is asked about them.
+    #[must_use]
+    pub fn credentials(&self, user: &UserId) -> Credentials {
+        Credentials::new(self.auth_db(user))
+    }
+
     /// What this process has open of a user's session, files that were already unlinked included.
     /// Unlike the rest of the store it does not wait for the disk.
     pub async fn open_files(&self, user: &UserId) -> Vec<PathBuf> {
@@ -229,6 +238,12 @@ impl Store {
     #[must_use]
     pub fn purge(&self, user: &UserId) -> Purge {
         Purge::new(&self.sessions(), &self.trash(), user)
+    }
+
+    /// The removal of a user's session, not yet begun.
+    #[must_use]
+    pub fn removal(&self, user: &UserId) -> Removal {
+        Removal::new(self.purge(user), self.inner.disk.clone())
     }
 
     /// What purges left in the trash: because of a crash, or because it could not be erased.

@@ -12,6 +12,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::durable::Replacing;
 use super::step::Step;
 use super::{History, StoreError, durable, trash};
+use crate::blocking::Room;
 use crate::protocol::{Account, Cause, HistoryEntry, Redacted, Removed, Unlink, UserId};
 
 pub(super) const INTENT: &str = "logout.json";
@@ -185,6 +187,47 @@ impl Purge {
             Some(dir) => trash::conclude(dir, &self.id, entry, history),
             None => Ok(()),
         }
+    }
+}
+
+/// The removal of a session, as far as it got.
+#[derive(Debug)]
+pub struct Removal {
+    purge: Option<Purge>,
+    disk: Room,
+}
+
+impl Removal {
+    pub(super) const fn new(purge: Purge, disk: Room) -> Self {
+        Self {
+            purge: Some(purge),
+            disk,
+        }
+    }
+
+    /// Removes everything, and writes the history.
+    ///
+    /// # Errors
+    /// [`PurgeFailed`]: what is left. It can be called again, and goes on where it stopped.
+    pub async fn carry_out(
+        &mut self,
+        intent: &Intent,
+        history: &Arc<History>,
+    ) -> Result<HistoryEntry, PurgeFailed> {
+        let (mut purge, intent, history) = match self.purge.take() {
+            Some(purge) => (purge, intent.clone(), Arc::clone(history)),
+            None => std::future::pending().await,
+        };
+        let work = move || {
+            let done = purge.commit(&intent).and_then(|removed| {
+                let entry = intent.entry(removed);
+                purge.conclude(&entry, &history).map(|()| entry)
+            });
+            (purge, done)
+        };
+        let (purge, done) = self.disk.run(work).await;
+        self.purge = Some(purge);
+        done
     }
 }
 

@@ -34,8 +34,6 @@ pub(super) enum Order {
     Probe(oneshot::Sender<()>),
     /// End what has not ended by itself.
     Cut,
-    /// Let a session's task fail.
-    Panic(UserId),
 }
 
 /// A command on its way to a session.
@@ -160,11 +158,6 @@ impl Actor {
                 let _ = reply.send(());
             }
             Order::Cut => self.tasks.abort_all(),
-            Order::Panic(user) => {
-                if let Some(entry) = self.sessions.get(&user) {
-                    let _ = entry.commands.try_send(SessionCommand::Panic);
-                }
-            }
         }
     }
 
@@ -295,7 +288,7 @@ impl Actor {
             gateway: self.gateway.clone(),
             history: Arc::clone(&self.shared.history),
             settings: self.shared.settings.subscribe(),
-            clock: self.shared.clock,
+            clock: self.shared.clock.clone(),
             report,
             commands: received,
             early: None,
@@ -331,7 +324,7 @@ impl Actor {
             return;
         };
         match joined {
-            Ok((_, TaskExit::Ran(outcome))) => self.lived(&user, outcome),
+            Ok((_, TaskExit::Ran(outcome))) => self.lived(&user, entry.owner, outcome),
             Ok((_, TaskExit::NothingOnDisk(mut context, end))) => {
                 let mut late = context.drain();
                 late.extend(entry.waiting.drain(..).map(|delivery| delivery.command));
@@ -351,18 +344,24 @@ impl Actor {
         }
     }
 
-    fn lived(&mut self, user: &UserId, outcome: Outcome) {
+    fn lived(&mut self, user: &UserId, owner: u32, outcome: Outcome) {
         self.failures.remove(user);
-        let Ended::LoggedOut {
-            entry,
-            waiters,
-            stopped,
-        } = outcome.ended
-        else {
-            for command in outcome.left {
-                refuse(command, &Supervisor::stopping());
+        let (entry, waiters, stopped) = match outcome.ended {
+            Ended::LoggedOut {
+                entry,
+                waiters,
+                stopped,
+            } => (entry, waiters, stopped),
+            Ended::Stopped => {
+                for command in outcome.left {
+                    refuse(command, &Supervisor::stopping());
+                }
+                return;
             }
-            return;
+            Ended::NothingOnDisk => {
+                let entry = lost_entry(user, owner);
+                return self.unfounded(user, owner, &entry, outcome.left);
+            }
         };
         // First the announcement, then the replies: whoever has a reply finds it in the stream.
         let kind = EventKind::from_end((*entry).clone());
@@ -456,7 +455,7 @@ impl Actor {
         }
         let birth = Birth::Failed {
             error,
-            retry_at,
+            wait,
             unheard,
         };
         let work = before.work.clone();

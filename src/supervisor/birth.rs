@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::restore;
 use crate::message_id;
@@ -27,7 +26,7 @@ pub(super) enum Birth {
     /// Its task failed.
     Failed {
         error: String,
-        retry_at: Timestamp,
+        wait: Duration,
         /// It failed before it had told a status.
         unheard: bool,
     },
@@ -47,12 +46,12 @@ pub(super) enum TaskExit {
 /// Looks at the disk, and runs the session.
 pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit {
     if let Birth::Failed {
-        retry_at,
+        wait: pause,
         unheard: true,
         ..
     } = &birth
     {
-        wait(&mut context, *retry_at).await;
+        wait(&mut context, *pause).await;
     }
     let mut entry = None;
     if matches!(birth, Birth::Failed { .. }) {
@@ -67,27 +66,28 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
             return begin_new(context, owner, phone).await;
         }
         (Standing::Nothing, _) => return TaskExit::NothingOnDisk(context, entry.map(Box::new)),
-        (Standing::Unavailable(error), Birth::Wanted { .. }) => {
-            let message = format!("the session of {} cannot be read: {error}", context.user);
+        (Standing::Unavailable { why, .. }, Birth::Wanted { .. }) => {
+            let message = format!(
+                "the session of {} cannot be read now: {why}. Try again",
+                context.user
+            );
             let failure = Failure::new(FailureCode::StoreFailed, message);
             return TaskExit::CouldNotStart(context, failure);
         }
         // Where it cannot be read whose it is, it is the administrators'.
-        (Standing::Unavailable(error), _) => (Record::new(0), Origin::Unusable(error.to_string())),
+        (Standing::Unavailable { record, why }, _) => {
+            let record = record.map_or_else(|| Record::new(0), |record| *record);
+            (record, Origin::Unavailable(why))
+        }
         (Standing::Unusable { record, why }, _) => {
             let record = record.map_or_else(|| Record::new(0), |record| *record);
             (record, Origin::Unusable(why))
         }
-        (
-            Standing::Session { record, paired },
-            Birth::Failed {
-                error, retry_at, ..
-            },
-        ) => {
+        (Standing::Session { record, paired }, Birth::Failed { error, wait, .. }) => {
             let origin = Origin::Failed {
                 paired,
                 error,
-                retry_at,
+                wait,
             };
             (*record, origin)
         }
@@ -100,9 +100,9 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
 
 /// One that got as far as its first status waits by itself. One that did not would fail as fast as it
 /// can begin, at everybody's cost. Whoever asks for something does not wait.
-async fn wait(context: &mut SessionContext, until: Timestamp) {
+async fn wait(context: &mut SessionContext, pause: Duration) {
     tokio::select! {
-        () = context.clock.until(Some(until)) => {}
+        () = sleep(pause) => {}
         () = context.stop.cancelled() => {}
         command = context.commands.recv() => context.early = command,
     }

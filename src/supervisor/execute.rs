@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::actor::{Absent, Delivery, Order};
 use super::refusal::not_found;
 use super::{Caller, Supervisor, page};
+use crate::deadline::Deadline;
 use crate::protocol::{
     Answer, Command, DEFAULT_HISTORY, Failure, FailureCode, Group, HistoryPage, LogoutReport,
     MAX_GROUPS, MAX_HISTORY, MAX_PAGE, PhoneNumber, SessionsPage, Status, TargetEdit, UserId,
@@ -21,6 +22,8 @@ const DISCONNECT: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(45);
 /// WhatsApp has 20 seconds to answer.
 const GROUPS: Duration = Duration::from_secs(25);
+/// How much later than its deadline a task may answer.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long a logout may take after its task was ended by force.
 const AFTER_ESCALATION: Duration = Duration::from_secs(10);
 
@@ -126,6 +129,7 @@ impl Supervisor {
         let deadline = self.shared.settings.borrow().logout_deadline;
         let command = |reply| SessionCommand::ForceLogout {
             by: caller.uid,
+            deadline: Deadline::within(deadline),
             reply,
         };
         let (reply, answer) = oneshot::channel();
@@ -136,7 +140,7 @@ impl Supervisor {
             absent: Absent::NotFound,
         };
         self.deliver(delivery).await?;
-        let hangs = match timeout(deadline, answer).await {
+        let hangs = match timeout(deadline + GRACE, answer).await {
             Ok(Ok(answer)) => return answer,
             // It failed before it could answer; another task is at it already.
             Ok(Err(_)) => false,
@@ -217,7 +221,10 @@ impl Supervisor {
     }
 
     async fn groups(&self, caller: Caller, user: UserId) -> Result<Answer, Failure> {
-        let command = |reply| SessionCommand::Groups { reply };
+        let command = |reply| SessionCommand::Groups {
+            deadline: Deadline::within(GROUPS),
+            reply,
+        };
         let groups = self.ask(caller, user.clone(), GROUPS, command).await?;
         groups_answer(&user, groups)
     }
@@ -228,7 +235,11 @@ impl Supervisor {
         user: UserId,
         edit: TargetEdit,
     ) -> Result<Answer, Failure> {
-        let command = |reply| SessionCommand::Targets { edit, reply };
+        let command = |reply| SessionCommand::Targets {
+            edit,
+            deadline: Deadline::within(GROUPS),
+            reply,
+        };
         let targets = self.ask(caller, user, GROUPS, command).await?;
         Ok(Answer::Targets(targets))
     }

@@ -38,7 +38,7 @@ pub use caller::Caller;
 pub use census::Census;
 pub use watcher::Watcher;
 
-use crate::protocol::{Failure, FailureCode, MAX_WATCHED, Since, UserId, Watching};
+use crate::protocol::{Failure, FailureCode, MAX_WATCHED, Since, Watching};
 use crate::store::{History, Store, StoreError};
 use crate::whatsapp::Gateway;
 use actor::{Actor, Order};
@@ -98,7 +98,7 @@ impl Supervisor {
         gateway: Gateway,
         settings: Settings,
     ) -> Result<Self, StoreError> {
-        Self::start_with(store, gateway, settings, Clock::System).await
+        Self::start_with(store, gateway, settings, Clock::system()).await
     }
 
     /// [`Supervisor::start`] with a clock of the caller's choice.
@@ -138,8 +138,8 @@ impl Supervisor {
             orders,
             stop: CancellationToken::new(),
             stopped: CancellationToken::new(),
-            clock,
             started_at: clock.now(),
+            clock,
         });
         let mut actor = Actor::new(Arc::clone(&shared), gateway, to_do);
         let spoken = actor.restore(start.sessions, concurrency);
@@ -252,12 +252,6 @@ impl Supervisor {
             let _ = self.shared.orders.send(Order::Cut).await;
             self.shared.stopped.cancelled().await;
         }
-    }
-
-    /// Makes one session's task fail, for tests of what a panic must not reach.
-    #[doc(hidden)]
-    pub async fn inject_panic(&self, user: UserId) {
-        let _ = self.shared.orders.send(Order::Panic(user)).await;
     }
 
     /// For tests: as if a session had told this of itself.

@@ -19,15 +19,7 @@ pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failu
 
 /// Answers a command with a failure.
 pub(super) fn refuse(command: SessionCommand, failure: &Failure) {
-    let failure = failure.clone();
-    match command {
-        SessionCommand::Connect { reply, .. } => drop(reply.send(Err(failure))),
-        SessionCommand::Disconnect { reply, .. } => drop(reply.send(Err(failure))),
-        SessionCommand::ForceLogout { reply, .. } => drop(reply.send(Err(failure))),
-        SessionCommand::Groups { reply } => drop(reply.send(Err(failure))),
-        SessionCommand::Targets { reply, .. } => drop(reply.send(Err(failure))),
-        SessionCommand::Panic => {}
-    }
+    command.refuse(failure.clone());
 }
 
 pub(super) fn refuse_all(mut context: SessionContext, failure: &Failure) {

@@ -12,15 +12,17 @@ use tokio_websockets::{
 use whatsapp_rust::wacore::net::WHATSAPP_WEB_ORIGIN;
 
 use super::ending::Ending;
+use super::resolver::Resolver;
 use crate::protocol::Cause;
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Where to dial.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) uri: http::Uri,
     pub(super) proxy: Option<Proxy>,
+    pub(super) resolver: Resolver,
 }
 
 /// An HTTP proxy that tunnels with CONNECT.
@@ -48,8 +50,10 @@ pub(super) async fn dial(target: &Target, connector: &Connector) -> Result<Socke
         .unwrap_or(if secure { 443 } else { 80 });
 
     let stream = match &target.proxy {
-        None => connect(host, port).await.map_err(unreachable)?,
-        Some(proxy) => tunnel(proxy, host, port).await?,
+        None => connect(&target.resolver, host, port)
+            .await
+            .map_err(unreachable)?,
+        Some(proxy) => tunnel(&target.resolver, proxy, host, port).await?,
     };
     // Stanzas are small and each waits for its answer.
     let _ = stream.set_nodelay(true);
@@ -64,13 +68,13 @@ pub(super) async fn dial(target: &Target, connector: &Connector) -> Result<Socke
 }
 
 /// DNS and TCP. The error says which.
-async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
-    let addresses: Vec<_> = tokio::net::lookup_host((host, port))
+async fn connect(resolver: &Resolver, host: &str, port: u16) -> Result<TcpStream, String> {
+    let addresses = resolver
+        .look_up(host, port)
         .await
-        .map_err(|e| format!("the name {host} could not be resolved: {e}"))?
-        .collect();
+        .map_err(|e| format!("the name {host} could not be resolved: {e}"))?;
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
+    for address in addresses.iter() {
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(e) => last = e,
@@ -82,10 +86,15 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
 /// The longest answer of a proxy to CONNECT, in bytes.
 const LONGEST_ANSWER: usize = 8 * 1024;
 
-async fn tunnel(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Ending> {
+async fn tunnel(
+    resolver: &Resolver,
+    proxy: &Proxy,
+    host: &str,
+    port: u16,
+) -> Result<TcpStream, Ending> {
     let unreachable = |what: String| Ending::retry(Cause::Unreachable, what);
     let at = format!("the proxy {}:{}", proxy.host, proxy.port);
-    let mut stream = connect(&proxy.host, proxy.port)
+    let mut stream = connect(resolver, &proxy.host, proxy.port)
         .await
         .map_err(|e| unreachable(format!("{at}: {e}")))?;
     let host = if host.contains(':') {

@@ -9,7 +9,9 @@ use whatsapp_rust::wacore::net::WHATSAPP_WEB_WS_URL;
 
 use super::dial::{Proxy, Target};
 use super::endpoint::check_endpoint;
+use super::resolver::Resolver;
 use super::version::Versions;
+use crate::blocking::Rooms;
 
 /// How to reach WhatsApp.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,17 +77,18 @@ pub struct Gateway {
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway")
-            .field("target", &self.target)
+            .field("uri", &self.target.uri)
             .finish_non_exhaustive()
     }
 }
 
 impl Gateway {
-    /// A gateway to WhatsApp, or in a simulator build to the endpoint of the settings.
+    /// A gateway to WhatsApp, or in a simulator build to the endpoint of the settings. What blocks (names
+    /// of hosts, WhatsApp's web page) is asked in these rooms.
     ///
     /// # Errors
     /// [`GatewayError`] says which setting cannot be used.
-    pub fn new(settings: &GatewaySettings) -> Result<Self, GatewayError> {
+    pub fn new(settings: &GatewaySettings, rooms: &Rooms) -> Result<Self, GatewayError> {
         let endpoint = match &settings.endpoint {
             None => WHATSAPP_WEB_WS_URL
                 .parse()
@@ -93,16 +96,24 @@ impl Gateway {
             Some(endpoint) if cfg!(feature = "simulator") => check_endpoint(endpoint)?,
             Some(endpoint) => return Err(GatewayError::NotASimulator(endpoint.clone())),
         };
-        Self::to(endpoint, settings)
+        Self::to(endpoint, settings, rooms)
     }
 
-    pub(super) fn to(uri: http::Uri, settings: &GatewaySettings) -> Result<Self, GatewayError> {
+    pub(super) fn to(
+        uri: http::Uri,
+        settings: &GatewaySettings,
+        rooms: &Rooms,
+    ) -> Result<Self, GatewayError> {
         let proxy = settings.proxy.as_deref().map(parse_proxy).transpose()?;
         Ok(Self {
-            target: Target { uri, proxy },
+            target: Target {
+                uri,
+                proxy,
+                resolver: Resolver::new(rooms.resolver.clone()),
+            },
             connector: Arc::new(whatsapp_rust::transport::default_tls_connector()),
             http: http_client(settings.proxy.as_deref())?,
-            versions: Arc::new(Versions::new(settings.version)),
+            versions: Arc::new(Versions::new(settings.version, rooms.web.clone())),
             device_name: settings.device_name.as_str().into(),
         })
     }
@@ -164,7 +175,7 @@ mod tests {
             endpoint: Some(endpoint.to_owned()),
             ..GatewaySettings::default()
         };
-        Gateway::new(&settings).map(|_| ())
+        Gateway::new(&settings, &Rooms::new()).map(|_| ())
     }
 
     #[test]

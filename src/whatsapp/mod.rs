@@ -4,8 +4,11 @@
 //! with exactly one [`Ending`], and is closed. It never reconnects by itself (but for the one
 //! reconnect that is part of a pairing), so every decision to try again is the session's.
 //!
-//! When [`Link::close`] has returned, no task of the link runs, no blocking call of it is under way,
-//! and nothing of it can write to the credentials any more.
+//! A link is owned by whoever closes it. What is asked through it goes through its [`LinkHandle`], runs
+//! in the link's [`Scope`], and ends with it. When [`Link::close`] says so, no task of the link runs, no
+//! blocking call of it is under way, no file of it is open, and nothing of it can write to the
+//! credentials any more. Otherwise it returns what is [`StillRunning`], which must have ended before
+//! another link is opened on the same credentials.
 
 mod auth;
 mod dial;
@@ -13,20 +16,23 @@ mod ending;
 mod endpoint;
 mod event;
 mod gateway;
+mod handle;
 mod link;
 mod monitor;
 mod pump;
 #[cfg(all(test, not(feature = "simulator")))]
 mod real_build;
+mod resolver;
 mod restart;
 mod scope;
 mod signal;
 mod version;
 
-pub use auth::{BUSY, CredentialsError, Stored, look_into};
+pub use auth::{BUSY, Stored, look_into};
 pub use ending::{Ending, Pace, Verdict};
 pub use endpoint::check_endpoint;
 pub use event::{LinkEvent, PairCodeRefused};
 pub use gateway::{Gateway, GatewayError, GatewaySettings, check_proxy};
-pub use link::{AskError, Expected, Link, StillRunning};
+pub use handle::{AskError, LinkHandle};
+pub use link::{Expected, Link, LinkEvents, StillRunning};
 pub use scope::Scope;

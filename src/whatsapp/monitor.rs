@@ -1,4 +1,4 @@
-//! The story of a link: what was reported, in order, made into what it means.
+//! Follows a link: what is reported of it, in order, made into what it means.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::event::LinkEvent;
 use super::pump::Heard;
 use super::scope::Scope;
 use super::signal::{Signal, Signals};
+use crate::deadline::Deadline;
 use crate::protocol::{Account, Cause, Stage};
 
 /// The library asks an idle server for a sign of life every 15 to 30 s and gives up on it after 45 to
@@ -32,26 +33,26 @@ const HANDSHAKE_WATCH: Duration = Duration::from_mins(2);
 /// After `<success>` the library reports readiness within seconds, or, where the server leaves a
 /// stanza out, after a minute or never. The login itself has succeeded.
 const READY_AT_THE_LATEST: Duration = Duration::from_secs(15);
+/// How long the credentials of a pairing may take to be written.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(20);
 /// How long the last stanzas may take to be handled once the connection is closed.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// Activity is told at most this often.
-const ACTIVITY: Duration = Duration::from_secs(10);
 
 /// Tells the session, and whoever waits for the end.
 pub(super) struct Teller {
-    pub(super) events: mpsc::UnboundedSender<LinkEvent>,
-    pub(super) told: watch::Sender<Option<Ending>>,
+    pub(super) events: mpsc::Sender<LinkEvent>,
+    pub(super) end: watch::Sender<Option<Ending>>,
 }
 
 impl Teller {
-    fn tell(&self, event: LinkEvent) {
+    async fn tell(&self, event: LinkEvent) {
         // Nobody listens any more when the link is being closed.
-        let _ = self.events.send(event);
+        let _ = self.events.send(event).await;
     }
 
-    pub(super) fn end(&self, ending: Ending) {
-        self.told.send_replace(Some(ending.clone()));
-        self.tell(LinkEvent::Ended(ending));
+    pub(super) async fn end(&self, ending: Ending) {
+        self.end.send_replace(Some(ending.clone()));
+        self.tell(LinkEvent::Ended(ending)).await;
     }
 }
 
@@ -86,7 +87,6 @@ struct Progress {
     shown: u32,
     /// Whether the other end, which is silent, was asked for a sign of life.
     asked: bool,
-    activity_told: Option<Instant>,
     name: Option<String>,
 }
 
@@ -101,11 +101,7 @@ impl Progress {
 
 impl LinkMonitor {
     /// Reads signals until the link is over, and tells what they mean.
-    pub(super) async fn tell(
-        self,
-        mut run: BotHandle,
-        mut received: mpsc::UnboundedReceiver<Signal>,
-    ) {
+    pub(super) async fn run(self, mut library: BotHandle, mut received: mpsc::Receiver<Signal>) {
         let mut progress = Progress::default();
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -113,68 +109,76 @@ impl LinkMonitor {
             let over = tokio::select! {
                 biased;
                 Some(signal) = received.recv() => self.read(signal, &mut progress).await,
-                () = &mut run => Some(self.on_loop_exit(&mut received, &mut progress).await),
-                _ = tick.tick() => self.look(&mut progress),
+                () = self.signals.flooded() => Some(Ending::retry(
+                    Cause::StreamError,
+                    "WhatsApp sent more than a session can take in",
+                )),
+                () = &mut library => Some(self.on_loop_exit(&mut received, &mut progress).await),
+                _ = tick.tick() => self.look(&mut progress).await,
             };
             if let Some(ending) = over {
                 break ending;
             }
         };
-        self.teller.end(ending);
+        self.teller.end(ending).await;
         // The library goes on until the session closes the link: an unlink may be under way.
-        run.await;
+        library.await;
     }
 
     async fn read(&self, signal: Signal, progress: &mut Progress) -> Option<Ending> {
         match signal {
-            Signal::Dialing => self.teller.tell(LinkEvent::Stage(Stage::Transport)),
-            Signal::Dialed => self.dialed(progress),
-            Signal::HandshakeDone => self.handshake_done(progress),
+            Signal::Dialing => self.teller.tell(LinkEvent::Stage(Stage::Transport)).await,
+            Signal::Dialed => self.dialed(progress).await,
+            Signal::HandshakeDone => self.handshake_done(progress).await,
             Signal::Failed(ending) => return Some(ending),
             Signal::Closed(_) | Signal::StreamEnd if progress.restarting => {}
             // The library may still be reading what arrived before: the end of its loop decides.
             Signal::Closed(reason) => progress.closed = Some(reason),
             Signal::Refs(refs) => {
-                self.handshake_done(progress);
+                self.handshake_done(progress).await;
                 progress.refs = u32::try_from(refs).unwrap_or(u32::MAX);
                 progress.shown = 0;
-                self.teller.tell(LinkEvent::ReadyForPairCode);
+                self.teller.tell(LinkEvent::ReadyForPairCode).await;
             }
             Signal::Qr { code, valid_for } => {
-                self.handshake_done(progress);
+                self.handshake_done(progress).await;
                 progress.shown += 1;
-                self.teller.tell(LinkEvent::Qr {
-                    code,
-                    valid_for,
-                    number: progress.shown,
-                    remaining: progress.refs.saturating_sub(progress.shown),
-                });
+                self.teller
+                    .tell(LinkEvent::Qr {
+                        code,
+                        valid_for,
+                        number: progress.shown,
+                        remaining: progress.refs.saturating_sub(progress.shown),
+                    })
+                    .await;
             }
-            Signal::QrExhausted => self.teller.tell(LinkEvent::QrExhausted),
+            Signal::QrExhausted => self.teller.tell(LinkEvent::QrExhausted).await,
             Signal::PairCode { code, valid_for } => {
-                self.teller.tell(LinkEvent::PairCode { code, valid_for });
+                self.teller
+                    .tell(LinkEvent::PairCode { code, valid_for })
+                    .await;
             }
-            Signal::PairCodeRefresh => self.teller.tell(LinkEvent::PairCodeStale),
-            Signal::PairCodeRefused(why) => self.teller.tell(LinkEvent::PairCodeRefused(why)),
+            Signal::PairCodeRefresh => self.teller.tell(LinkEvent::PairCodeStale).await,
+            Signal::PairCodeRefused(why) => self.teller.tell(LinkEvent::PairCodeRefused(why)).await,
             Signal::Restart => progress.restarting = true,
             Signal::PairSuccess => return self.paired(progress).await,
             Signal::PairFailed(why) => {
                 progress.restarting = false;
-                self.teller.tell(LinkEvent::PairFailed(why));
+                self.teller.tell(LinkEvent::PairFailed(why)).await;
             }
             // WhatsApp may say it more than once; the login is that of the first time.
             Signal::Success if progress.logged_in_at.is_some() => {}
             Signal::Success => {
-                self.handshake_done(progress);
+                self.handshake_done(progress).await;
                 progress.logged_in_at = Some(Instant::now());
-                self.teller.tell(LinkEvent::Stage(Stage::Sync));
+                self.teller.tell(LinkEvent::Stage(Stage::Sync)).await;
             }
-            Signal::Ready => self.ready(progress),
+            Signal::Ready => self.ready(progress).await,
             Signal::Name(name) => {
                 progress.name = Some(name.clone());
-                self.teller.tell(LinkEvent::Name(name));
+                self.teller.tell(LinkEvent::Name(name)).await;
             }
-            Signal::Activity => self.activity(progress),
+            Signal::Activity => self.teller.tell(LinkEvent::Activity).await,
             Signal::StreamEnd => {
                 return Some(Ending::retry(
                     Cause::StreamEnded,
@@ -187,13 +191,13 @@ impl LinkMonitor {
         None
     }
 
-    fn dialed(&self, progress: &mut Progress) {
+    async fn dialed(&self, progress: &mut Progress) {
         *progress = Progress {
             reached: Reached::Socket,
             name: progress.name.take(),
             ..Progress::default()
         };
-        self.teller.tell(LinkEvent::Stage(Stage::Handshake));
+        self.teller.tell(LinkEvent::Stage(Stage::Handshake)).await;
         let (client, signals) = (Arc::clone(&self.client), self.signals.clone());
         self.scope.run(async move {
             if client.wait_for_socket(HANDSHAKE_WATCH).await.is_ok() {
@@ -204,9 +208,9 @@ impl LinkMonitor {
 
     /// The handshake is over: by the task that waits for that, or by the first stanza, whichever is heard of
     /// first. The other one is late and no news: a link that is online does not go back to its login.
-    fn handshake_done(&self, progress: &mut Progress) {
+    async fn handshake_done(&self, progress: &mut Progress) {
         if progress.handshake_done() {
-            self.teller.tell(LinkEvent::Stage(Stage::Login));
+            self.teller.tell(LinkEvent::Stage(Stage::Login)).await;
         }
     }
 
@@ -216,10 +220,8 @@ impl LinkMonitor {
         if self.account().is_none() {
             return Some(self.paired_with_nobody().await);
         }
-        let durable = match self.client.persistence_manager().flush().await {
-            Ok(()) => make_durable(&self.store).await,
-            Err(e) => Err(e.to_string()),
-        };
+        let written = Deadline::within(WRITTEN_WITHIN).limit(self.write()).await;
+        let durable = written.unwrap_or_else(|| Err("the disk did not answer in time".to_owned()));
         let event = match (durable, self.account()) {
             (Ok(()), Some(account)) => LinkEvent::Paired(account),
             (Err(why), _) => {
@@ -227,8 +229,15 @@ impl LinkMonitor {
             }
             (Ok(()), None) => LinkEvent::PairFailed("the pairing named no account".to_owned()),
         };
-        self.teller.tell(event);
+        self.teller.tell(event).await;
         None
+    }
+
+    /// Writes what the library has in memory, durably.
+    async fn write(&self) -> Result<(), String> {
+        let flushed = self.client.persistence_manager().flush().await;
+        flushed.map_err(|e| e.to_string())?;
+        make_durable(&self.store).await
     }
 
     /// The library takes an answer that names no device for a pairing, and would log in as nobody. What
@@ -243,33 +252,27 @@ impl LinkMonitor {
             device.process_command(forget).await;
         }
         let why = "the phone's answer named no account";
-        self.teller.tell(LinkEvent::PairFailed(why.to_owned()));
+        self.teller
+            .tell(LinkEvent::PairFailed(why.to_owned()))
+            .await;
         Ending::retry(Cause::StreamError, why)
     }
 
-    fn ready(&self, progress: &mut Progress) {
+    async fn ready(&self, progress: &mut Progress) {
         if !progress.online
             && let Some(account) = self.account()
         {
             progress.online = true;
-            self.teller.tell(LinkEvent::Online(account));
-        }
-    }
-
-    fn activity(&self, progress: &mut Progress) {
-        let told = progress.activity_told;
-        if told.is_none_or(|at| at.elapsed() >= ACTIVITY) {
-            progress.activity_told = Some(Instant::now());
-            self.teller.tell(LinkEvent::Activity);
+            self.teller.tell(LinkEvent::Online(account)).await;
         }
     }
 
     /// Once a second: what nobody reports.
-    fn look(&self, progress: &mut Progress) -> Option<Ending> {
+    async fn look(&self, progress: &mut Progress) -> Option<Ending> {
         if let Some(at) = progress.logged_in_at
             && at.elapsed() >= READY_AT_THE_LATEST
         {
-            self.ready(progress);
+            self.ready(progress).await;
         }
         if progress.reached != Reached::Handshake {
             return None;
@@ -305,7 +308,7 @@ impl LinkMonitor {
     /// a task of its own may be handling yet.
     async fn on_loop_exit(
         &self,
-        received: &mut mpsc::UnboundedReceiver<Signal>,
+        received: &mut mpsc::Receiver<Signal>,
         progress: &mut Progress,
     ) -> Ending {
         let until = Instant::now() + LAST_WORDS;

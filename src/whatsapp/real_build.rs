@@ -1,12 +1,15 @@
 //! A build that is not for the simulator checks WhatsApp's certificate.
 
-use tokio::sync::mpsc;
+use std::time::Duration;
+
 use tracing::Span;
 
 use super::gateway::{Gateway, GatewaySettings};
 use super::{Expected, Link, LinkEvent, Scope, Verdict};
-use crate::blocking::UncancellableWork;
+use crate::blocking::{Rooms, UncancellableWork};
+use crate::deadline::Deadline;
 use crate::protocol::Cause;
+use crate::store::Credentials;
 
 /// The setting is refused in such a build, so the test goes around it, and the simulator's chain is a
 /// properly signed one, of a root that nobody trusts.
@@ -20,23 +23,16 @@ async fn the_simulators_certificate_is_refused() {
         version: Some((2, 3000, 1)),
         ..GatewaySettings::default()
     };
-    let gateway = Gateway::to(uri, &settings).expect("a gateway");
+    let gateway = Gateway::to(uri, &settings, &Rooms::new()).expect("a gateway");
     let dir = tempfile::tempdir().expect("a directory");
-    let (events, mut told) = mpsc::unbounded_channel();
     let scope = Scope::new(Span::none(), UncancellableWork::default());
     let expected = Expected {
         paired: false,
         full_handshake: false,
     };
-    let link = Link::open(
-        &gateway,
-        &dir.path().join("auth.db"),
-        expected,
-        scope,
-        events,
-    )
-    .await
-    .expect("open");
+    let credentials = Credentials::new(dir.path().join("auth.db"));
+    let opened = Link::open(&gateway, &credentials, expected, scope).await;
+    let (link, mut told) = opened.expect("open");
     let ending = loop {
         match told.recv().await.expect("an ending") {
             LinkEvent::Ended(ending) => break ending,
@@ -48,6 +44,7 @@ async fn the_simulators_certificate_is_refused() {
         matches!(ending.verdict, Verdict::Retry(Cause::HandshakeFailed, _)),
         "{ending:?}"
     );
-    link.close(false).await.expect("close");
+    let deadline = Deadline::within(Duration::from_secs(30));
+    link.close(false, deadline).await.expect("close");
     simulator.shutdown().await;
 }

@@ -8,7 +8,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 use whatsapp_rust::wacore::runtime::{AbortHandle, Runtime};
@@ -30,12 +31,20 @@ impl Scope {
     /// A scope whose tasks log within `span`; what it cannot break off belongs to `work`.
     #[must_use]
     pub fn new(span: Span, work: UncancellableWork) -> Self {
-        Self {
+        let scope = Self {
             token: CancellationToken::new(),
             tracker: TaskTracker::new(),
             span,
             work,
-        }
+        };
+        // Whoever waits until nothing of the user's is under way waits for this scope, too, however it
+        // comes to its end.
+        let (token, tracker) = (scope.token.clone(), scope.tracker.clone());
+        scope.work.leave(async move {
+            token.cancelled().await;
+            tracker.wait().await;
+        });
+        scope
     }
 
     /// Where its work that cannot be broken off is counted.
@@ -55,9 +64,22 @@ impl Scope {
             .abort_handle()
     }
 
-    /// Waits for something, unless the scope ends first.
-    pub(super) async fn unless_cancelled<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
-        self.token.run_until_cancelled(wait).await
+    /// Runs a question until it is answered or the scope ends; `None`: it ended.
+    pub(super) fn ask<T: Send + 'static, Q: Future<Output = T> + Send + 'static>(
+        &self,
+        question: Q,
+    ) -> impl Future<Output = Option<T>> + Send + use<T, Q> {
+        let (reply, answer) = oneshot::channel();
+        self.run(async move {
+            // Whoever asked may have given up.
+            let _ = reply.send(question.await);
+        });
+        async move { answer.await.ok() }
+    }
+
+    /// Ends every task when what is returned is dropped, unless it is disarmed.
+    pub(super) fn cancel_on_drop(&self) -> DropGuard {
+        self.token.clone().drop_guard()
     }
 
     /// Ends every task at its next await. Blocking calls cannot be ended, only awaited.
@@ -67,7 +89,8 @@ impl Scope {
     }
 
     /// Waits until no task and no blocking call is left. Call [`Scope::cancel`] first.
-    pub async fn ended(&self) {
+    #[cfg(test)]
+    async fn ended(&self) {
         self.tracker.wait().await;
     }
 

@@ -1,9 +1,11 @@
 //! What the library and the transport report, in order, before it is given a meaning.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use whatsapp_rust::types::events::{Event, EventHandler};
 use whatsapp_rust::wacore_binary::Node;
 
@@ -51,29 +53,49 @@ pub(super) enum Signal {
     Activity,
 }
 
-/// The way into the channel.
+/// Signals that may wait to be read. A link has a few dozen in its life, but for the activity, which is
+/// thinned out; a server that makes more of them is no server to stay with.
+const QUEUE: usize = 256;
+/// Activity is reported at most this often.
+const ACTIVITY: Duration = Duration::from_secs(10);
+
+/// The way into the channel. It never waits, for the library calls it inline.
 #[derive(Clone)]
-pub(super) struct Signals(mpsc::UnboundedSender<Signal>);
+pub(super) struct Signals {
+    sender: mpsc::Sender<Signal>,
+    flooded: CancellationToken,
+}
 
 impl Signals {
-    /// Unbounded, and still bounded: what is frequent is thinned out by the receiver's speed, and a
-    /// link's life has only so many of the rest.
-    pub(super) fn channel() -> (Self, mpsc::UnboundedReceiver<Signal>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
+    pub(super) fn channel() -> (Self, mpsc::Receiver<Signal>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let flooded = CancellationToken::new();
+        (Self { sender, flooded }, receiver)
     }
 
+    /// Reports something. Where nothing more fits in, the link is [flooded](Signals::flooded): a signal
+    /// is never lost in silence.
     pub(super) fn send(&self, signal: Signal) {
-        // The receiver is gone when the link is being closed; then nobody wants to know.
-        let _ = self.0.send(signal);
+        match self.sender.try_send(signal) {
+            // The receiver is gone when the link is being closed; then nobody wants to know.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => self.flooded.cancel(),
+        }
+    }
+
+    /// Waits until a signal did not fit in: the link must end.
+    pub(super) async fn flooded(&self) {
+        self.flooded.cancelled().await;
     }
 }
 
 /// Called by the library inline, in the order in which things happen; it only passes them on.
 pub(super) struct Handler {
-    pub(super) signals: Signals,
-    pub(super) restart: Restart,
-    pub(super) heard: Heard,
+    signals: Signals,
+    restart: Restart,
+    heard: Heard,
+    /// When activity was last reported.
+    active: Mutex<Option<Instant>>,
 }
 
 impl EventHandler for Handler {
@@ -85,6 +107,25 @@ impl EventHandler for Handler {
 }
 
 impl Handler {
+    pub(super) fn new(signals: Signals, restart: Restart, heard: Heard) -> Self {
+        Self {
+            signals,
+            restart,
+            heard,
+            active: Mutex::default(),
+        }
+    }
+
+    /// Whether activity is to be reported again.
+    fn is_active(&self) -> bool {
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = active.is_none_or(|at| at.elapsed() >= ACTIVITY);
+        if due {
+            *active = Some(Instant::now());
+        }
+        due
+    }
+
     fn read(&self, event: &Event) -> Option<Signal> {
         let signal = match event {
             Event::RawNode(node) => {
@@ -119,7 +160,7 @@ impl Handler {
             }
             Event::Connected(_) => Signal::Ready,
             Event::SelfPushNameUpdated(update) => Signal::Name(update.new_name.clone()),
-            Event::Messages(_) => Signal::Activity,
+            Event::Messages(_) if self.is_active() => Signal::Activity,
             _ => return None,
         };
         Some(signal)

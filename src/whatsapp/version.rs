@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 use whatsapp_rust::http::HttpClient;
 
 use super::ending::Ending;
+use crate::blocking::Room;
 use crate::protocol::Cause;
 
 /// A version: primary, secondary, tertiary.
@@ -21,6 +22,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Versions {
     fixed: Option<Version>,
+    web: Room,
     // Held over the fetch, so that a thousand sessions that start at once make one request.
     last: Mutex<Last>,
 }
@@ -34,9 +36,10 @@ struct Last {
 }
 
 impl Versions {
-    pub(super) fn new(fixed: Option<Version>) -> Self {
+    pub(super) fn new(fixed: Option<Version>, web: Room) -> Self {
         Self {
             fixed,
+            web,
             last: Mutex::default(),
         }
     }
@@ -60,7 +63,7 @@ impl Versions {
         let shared = last.failed.as_ref().filter(|(_, at)| *at >= asked);
         let failed = match shared.map(|(why, _)| why.clone()) {
             Some(why) => why,
-            None => match fetch(http).await {
+            None => match fetch(http, &self.web).await {
                 Ok(version) => {
                     last.good = Some((version, Instant::now()));
                     return Ok(version);
@@ -85,8 +88,8 @@ impl Versions {
     }
 }
 
-async fn fetch(http: &Arc<dyn HttpClient>) -> Result<Version, String> {
-    let fetch = whatsapp_rust::version::fetch_latest_app_version(http);
+async fn fetch(http: &Arc<dyn HttpClient>, web: &Room) -> Result<Version, String> {
+    let fetch = web.lend(whatsapp_rust::version::fetch_latest_app_version(http));
     match timeout(FETCH_TIMEOUT, fetch).await {
         Ok(Ok(version)) => Ok(version),
         Ok(Err(e)) => Err(format!("{e:#}")),
@@ -121,7 +124,7 @@ mod tests {
     async fn many_that_wait_for_a_dead_network_wait_together() {
         let network = Arc::new(Swallows::default());
         let http = Arc::clone(&network) as Arc<dyn HttpClient>;
-        let versions = Arc::new(Versions::new(None));
+        let versions = Arc::new(Versions::new(None, Room::new("web", 1)));
         let began = Instant::now();
         let mut asked = JoinSet::new();
         for _ in 0..100 {

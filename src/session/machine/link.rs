@@ -9,19 +9,15 @@ use super::super::clock::after;
 use super::super::pairing::Pairing;
 use super::super::settings::{OnConflict, Settings};
 use super::{Effect, Machine, Moment};
-use crate::protocol::{
-    Account, Cause, Connecting, EventKind, PairCode, Phase, Qr, Redacted, Stage, Unlink,
-};
+use crate::protocol::{Account, Cause, EventKind, PairCode, Phase, Qr, Redacted, Stage, Unlink};
 use crate::store::Hold;
 use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
 
+/// How much later than its end a QR code's successor may come.
+const QR_SLACK: Duration = Duration::from_secs(30);
+
 impl Machine {
-    pub(super) fn link(
-        &mut self,
-        event: LinkEvent,
-        at: Moment,
-        settings: &Settings,
-    ) -> Vec<Effect> {
+    pub(super) fn link(&mut self, event: LinkEvent, at: Moment, settings: &Settings) {
         match event {
             LinkEvent::Stage(stage) => self.stage(stage, at),
             LinkEvent::Qr {
@@ -36,120 +32,102 @@ impl Machine {
                     remaining,
                     expires_at: after(at.now, valid_for),
                 };
-                self.qr_code(qr, at)
+                self.qr_code(qr, valid_for, at);
             }
-            LinkEvent::QrExhausted if self.is_by_code() || self.paired => Vec::new(),
-            LinkEvent::QrExhausted => self.expired(at),
+            LinkEvent::QrExhausted if self.is_by_code() || self.paired => {}
+            LinkEvent::QrExhausted => self.pairing_expired(at, settings),
             LinkEvent::ReadyForPairCode if self.is_by_code() => self.ask_code(),
-            LinkEvent::ReadyForPairCode => Vec::new(),
+            LinkEvent::ReadyForPairCode => {}
             LinkEvent::PairCode { code, valid_for } => self.got_code(code, valid_for, at),
             LinkEvent::PairCodeStale => self.ask_code(),
-            LinkEvent::PairCodeRefused(why) => self.code_refused(why, at),
+            LinkEvent::PairCodeRefused(why) => self.code_refused(&why, at, settings),
             LinkEvent::Paired(account) => self.got_paired(account, at),
             LinkEvent::PairFailed(why) => {
                 self.error = Some(why);
-                vec![Effect::Publish(EventKind::Updated)]
+                self.publish(EventKind::Updated);
             }
             LinkEvent::Online(account) => self.online(account, at),
             LinkEvent::Name(name) => self.renamed(&name),
-            LinkEvent::Activity => {
-                self.touch(at);
-                Vec::new()
-            }
+            LinkEvent::Activity => self.touch(at),
             LinkEvent::Ended(ending) => self.link_ended(ending, at, settings),
         }
     }
 
-    pub(super) fn stage(&mut self, stage: Stage, at: Moment) -> Vec<Effect> {
-        self.dialing = true;
+    fn stage(&mut self, stage: Stage, at: Moment) {
         if stage == Stage::Login {
             self.failed_handshakes = 0;
         }
-        let connecting = Connecting {
-            attempt: self.attempts.max(1),
-            stage,
-            stage_since: at.now,
-        };
+        let before = self.connecting.map(|connecting| connecting.stage);
         if self.phase != Phase::Connecting {
             // The second connection of a pairing.
-            let effects = self.enter(Phase::Connecting, EventKind::Connecting, at);
-            self.dialing = true;
-            self.connecting = Some(connecting);
-            return effects;
+            self.enter(Phase::Connecting, at);
         }
-        let before = self.connecting.replace(connecting);
-        if before.is_some_and(|c| c.stage == stage) {
-            return Vec::new();
+        self.dialing = true;
+        self.connecting_at(stage, at);
+        if before != Some(stage) {
+            self.publish(EventKind::Connecting);
         }
-        vec![Effect::Publish(EventKind::Connecting)]
     }
 
-    pub(super) fn qr_code(&mut self, qr: Qr, at: Moment) -> Vec<Effect> {
+    fn qr_code(&mut self, qr: Qr, valid_for: Duration, at: Moment) {
         if self.paired {
-            return Vec::new();
+            return;
         }
         if let Some(pairing) = self.pairing.as_mut().filter(|p| p.phone.is_some()) {
             // The phone was named after the link had said that it can be asked.
-            let unasked = !pairing.has_asked();
-            return if unasked { self.ask_code() } else { Vec::new() };
+            if !pairing.has_asked() {
+                self.ask_code();
+            }
+            return;
         }
-        let effects = if self.phase == Phase::AwaitingScan {
-            vec![Effect::Publish(EventKind::Qr)]
-        } else {
+        if self.phase != Phase::AwaitingScan {
             self.failures = 0;
-            self.enter(Phase::AwaitingScan, EventKind::Qr, at)
-        };
+            self.enter(Phase::AwaitingScan, at);
+        }
+        self.code_ends = at.monotonic + valid_for + QR_SLACK;
         self.qr = Some(qr);
-        effects
+        self.publish(EventKind::Qr);
     }
 
-    pub(super) fn is_by_code(&self) -> bool {
+    fn is_by_code(&self) -> bool {
         self.pairing.as_ref().is_some_and(|p| p.phone.is_some())
     }
 
-    pub(super) fn ask_code(&mut self) -> Vec<Effect> {
+    pub(super) fn ask_code(&mut self) {
         let next = self.pairing.as_mut().and_then(Pairing::next_code);
-        next.map(Effect::AskPairCode).into_iter().collect()
+        self.effects.extend(next.map(Effect::AskPairCode));
     }
 
-    pub(super) fn got_code(
-        &mut self,
-        code: Redacted,
-        valid_for: Duration,
-        at: Moment,
-    ) -> Vec<Effect> {
+    fn got_code(&mut self, code: Redacted, valid_for: Duration, at: Moment) {
         let Some(phone) = self.pairing.as_ref().and_then(|p| p.phone.clone()) else {
-            return Vec::new();
+            return;
         };
         self.failures = 0;
-        let effects = self.enter(Phase::AwaitingCode, EventKind::PairCode, at);
+        self.enter(Phase::AwaitingCode, at);
+        self.code_ends = at.monotonic + valid_for;
         self.pair_code = Some(PairCode {
             code: Some(code),
             phone: phone.to_string(),
             expires_at: after(at.now, valid_for),
         });
-        effects
+        self.publish(EventKind::PairCode);
     }
 
-    pub(super) fn code_refused(&mut self, why: PairCodeRefused, at: Moment) -> Vec<Effect> {
+    fn code_refused(&mut self, why: &PairCodeRefused, at: Moment, settings: &Settings) {
         let cause = if why.rate_limited {
             Cause::RateLimited
         } else {
             Cause::Refused(None)
         };
-        let mut effects = vec![Effect::PairCodeRefused {
-            rate_limited: why.rate_limited,
-            retry_after: why.retry_after,
-            error: why.error,
-        }];
+        let failure = self.no_code(why);
+        self.refuse_code(&failure);
         // The QR code may have been scanned before the answer came: then there is something to keep.
         if !self.paired {
-            effects.extend(self.log_out(cause, None, Unlink::NotLinked, at));
+            self.log_out(cause, None, Unlink::NotLinked, at, settings);
         }
-        effects
     }
 
-    pub(super) fn got_paired(&mut self, account: Account, at: Moment) -> Vec<Effect> {
+    fn got_paired(&mut self, account: Account, at: Moment) {
         let before = self.record.account.as_ref();
         let other = before.is_some_and(|known| known.phone != account.phone);
         self.paired = true;
@@ -157,115 +135,87 @@ impl Machine {
         self.error = None;
         self.touch(at);
         self.record.account = Some(account);
-        let mut effects = vec![Effect::Save];
         if other {
             self.record.targets.clear();
-            effects.push(Effect::Publish(EventKind::AccountChanged));
         }
-        effects.extend(self.enter(Phase::Connecting, EventKind::Paired, at));
+        self.save();
+        if other {
+            self.publish(EventKind::AccountChanged);
+        }
+        self.enter(Phase::Connecting, at);
         self.wait_for_login(at);
-        effects
+        self.publish(EventKind::Paired);
     }
 
     /// In phase `connecting`, on a link that is up.
     pub(super) fn wait_for_login(&mut self, at: Moment) {
         self.dialing = true;
-        self.connecting = Some(Connecting {
-            attempt: self.attempts.max(1),
-            stage: Stage::Login,
-            stage_since: at.now,
-        });
+        self.connecting_at(Stage::Login, at);
     }
 
-    pub(super) fn online(&mut self, account: Account, at: Moment) -> Vec<Effect> {
+    fn online(&mut self, account: Account, at: Moment) {
         self.attempts = 0;
         self.paired = true;
         self.pairing = None;
         self.touch(at);
-        let mut effects = Vec::new();
         if self.record.account.as_ref() != Some(&account) || self.record.hold.is_some() {
             self.record.account = Some(account);
             self.record.hold = None;
-            effects.push(Effect::Save);
+            self.save();
         }
-        effects.extend(self.enter(Phase::Online, EventKind::Online, at));
-        effects
+        self.enter(Phase::Online, at);
+        self.publish(EventKind::Online);
     }
 
-    pub(super) fn renamed(&mut self, name: &str) -> Vec<Effect> {
+    fn renamed(&mut self, name: &str) {
         match &mut self.record.account {
             Some(account) if account.name.as_deref() != Some(name) => {
                 account.name = Some(name.to_owned());
-                vec![Effect::Save, Effect::Publish(EventKind::Updated)]
+                self.save();
+                self.publish(EventKind::Updated);
             }
-            _ => Vec::new(),
+            _ => {}
         }
     }
 
-    pub(super) fn link_ended(
-        &mut self,
-        ending: Ending,
-        at: Moment,
-        settings: &Settings,
-    ) -> Vec<Effect> {
+    fn link_ended(&mut self, ending: Ending, at: Moment, settings: &Settings) {
         let Ending {
             verdict,
             error,
             text,
             appeal_token,
         } = ending;
-        let effects = self.ended(verdict, text.clone().unwrap_or(error), at, settings);
-        if let Some(intent) = &mut self.intent {
-            intent.text = text;
-            intent.appeal_token = appeal_token;
-        }
-        effects
-    }
-
-    pub(super) fn ended(
-        &mut self,
-        verdict: Verdict,
-        error: String,
-        at: Moment,
-        settings: &Settings,
-    ) -> Vec<Effect> {
-        if self.phase == Phase::Online && at.now >= after(self.since, STABLE_AFTER) {
+        let words = text.clone().unwrap_or(error);
+        if self.phase == Phase::Online && at.monotonic.since(self.entered) >= STABLE_AFTER {
             self.failures = 0;
         }
         match verdict {
-            Verdict::Wipe(cause) => self.log_out(cause, None, Unlink::NotLinked, at),
+            Verdict::Wipe(cause) => self.log_out(cause, None, Unlink::NotLinked, at, settings),
             Verdict::Conflict if settings.on_conflict == OnConflict::Logout => {
                 // Unlinking would end the other connection's session too.
-                self.log_out(Cause::Replaced, None, Unlink::NotAsked, at)
+                self.log_out(Cause::Replaced, None, Unlink::NotAsked, at, settings);
             }
-            Verdict::Conflict => self.hold_on(Cause::Replaced, None, error, at),
-            Verdict::Park(cause) => self.hold_on(cause, None, error, at),
+            Verdict::Conflict => self.hold_on(Cause::Replaced, None, words, at),
+            Verdict::Park(cause) => self.hold_on(cause, None, words, at),
             Verdict::Hold(cause, length) => {
-                self.hold_on(cause, Some(after(at.now, length)), error, at)
+                self.hold_on(cause, Some(after(at.now, length)), words, at);
             }
-            Verdict::Retry(cause, pace) => self.retry(cause, pace, error, at),
+            Verdict::Retry(cause, pace) => self.retry(cause, pace, words, at, settings),
         }
+        self.said(text, appeal_token);
     }
 
     /// Parks or holds: no try before a person or the time says so, over restarts too.
-    pub(super) fn hold_on(
-        &mut self,
-        cause: Cause,
-        until: Option<Timestamp>,
-        error: String,
-        at: Moment,
-    ) -> Vec<Effect> {
+    fn hold_on(&mut self, cause: Cause, until: Option<Timestamp>, error: String, at: Moment) {
         let hold = Hold {
             cause,
             until,
             error: Some(error),
         };
         self.record.hold = Some(hold.clone());
-        // Told before the link is closed: a goodbye may take seconds, and a status is never stale.
-        let mut effects = vec![Effect::Save];
-        effects.extend(self.wait(hold, at));
-        effects.push(Effect::CloseLink);
-        effects
+        self.save();
+        self.wait(hold, at);
+        self.close_link();
     }
 
     pub(super) fn retry(
@@ -274,27 +224,23 @@ impl Machine {
         pace: Pace,
         error: String,
         at: Moment,
-    ) -> Vec<Effect> {
+        settings: &Settings,
+    ) {
         if self.pairing_is_over(at) {
-            return self.expired(at);
+            return self.pairing_expired(at, settings);
         }
         self.failures = self.failures.saturating_add(1);
         if cause == Cause::HandshakeFailed {
             self.failed_handshakes = self.failed_handshakes.saturating_add(1);
         }
-        let wait = delay(self.failures, pace, at.dice);
-        let effects = if wait.is_zero() {
-            let mut effects = vec![Effect::CloseLink];
-            effects.extend(self.connect(at));
-            effects
+        let wait = delay(self.failures, pace, at.jitter);
+        self.close_link();
+        if wait.is_zero() {
+            self.error = Some(error);
+            self.connect(at);
         } else {
-            let mut effects = self.enter(Phase::BackingOff, EventKind::BackingOff, at);
-            effects.push(Effect::CloseLink);
-            self.retry_at = Some(after(at.now, wait));
-            self.reason = Some(cause);
-            effects
-        };
-        self.error = Some(error);
-        effects
+            self.back_off(cause, error, wait, at);
+            self.publish(EventKind::BackingOff);
+        }
     }
 }

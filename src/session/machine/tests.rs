@@ -1,15 +1,17 @@
 //! The state machine: every cell of its table, and what must hold on every way through it.
 
+mod cases;
 mod deadlines;
+mod going;
 mod input;
 mod linked;
 mod links;
 mod model;
-mod purges;
+mod removals;
+mod requests;
 mod restarts;
 mod scene;
 mod statuses;
 mod table;
-mod turns;
 mod unlinked;
 mod walk;

@@ -3,60 +3,71 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use super::super::{Input, Machine, Moment};
+use super::super::{Input, LinkState, Machine, Moment};
 use super::walk::{Taken, many, walks};
 use crate::protocol::Phase;
-use crate::session::Settings;
+use crate::session::{Due, Settings};
 
 proptest! {
     #![proptest_config(many())]
 
     #[test]
     fn what_waits_has_an_end_and_leads_on(walk in walks()) {
-        let (begun, _) = walk.begin();
-        leads_on(&begun, begun.since, &walk.settings)?;
         walk.go(|step| {
-            leads_on(step.after, step.at.now, step.settings)?;
+            leads_on(step.after, step.at, step.settings)?;
             has_an_end(step)?;
-            waits(step)
+            waits(step)?;
+            not_by_the_wall_clock(step)
         })?;
     }
 }
 
-fn leads_on(machine: &Machine, now: jiff::Timestamp, settings: &Settings) -> TestCaseResult {
-    let Some(due) = machine.deadline(settings) else {
+fn leads_on(machine: &Machine, at: Moment, settings: &Settings) -> TestCaseResult {
+    let due = machine.deadline(settings);
+    if due == Due::default() {
         return Ok(());
+    }
+    let at = Moment {
+        now: due.wall.map_or(at.now, |time| time.max(at.now)),
+        monotonic: due
+            .monotonic
+            .map_or(at.monotonic, |time| time.max(at.monotonic)),
+        jitter: 1.0,
     };
-    let now = due.max(now);
     let mut next = machine.clone();
-    let effects = next.step(Input::Due, Moment { now, dice: 1.0 }, settings);
-    prop_assert!(!effects.is_empty());
+    let effects = next.step(Input::Due, at, settings);
+    prop_assert!(!effects.is_empty(), "nothing at {}", machine.phase);
+    // Two things may have been due at once.
+    next.step(Input::Due, at, settings);
     let again = next.deadline(settings);
-    prop_assert!(
-        again.is_none_or(|again| again > now),
-        "it spins at {}",
-        next.phase
-    );
+    let later = again.monotonic.is_none_or(|time| time > at.monotonic)
+        && again.wall.is_none_or(|time| time > at.now);
+    prop_assert!(later, "it spins at {}", next.phase);
     Ok(())
 }
 
 fn has_an_end(step: &Taken<'_>) -> TestCaseResult {
-    let due = step.after.deadline(step.settings);
-    if step.after.phase == Phase::Held && step.after.paired {
-        prop_assert_eq!(due, step.after.status().held_until);
+    let (after, due) = (step.after, step.after.deadline(step.settings));
+    if after.stopping || after.ended {
+        return Ok(());
     }
-    match step.after.phase {
-        Phase::BackingOff
-        | Phase::Held
-        | Phase::PurgeFailed
-        | Phase::AwaitingScan
-        | Phase::AwaitingCode => prop_assert!(due.is_some()),
-        Phase::LoggingOut | Phase::StoreCorrupt => prop_assert_eq!(due, None),
-        // Whatever waits for a person is left alone, and what WhatsApp holds is until then.
-        Phase::Parked | Phase::Disconnected if step.after.paired => prop_assert_eq!(due, None),
+    if after.phase == Phase::Held && after.paired {
+        prop_assert_eq!(due.wall, after.status().held_until);
+    }
+    let timed = due.monotonic.is_some();
+    match after.phase {
+        Phase::BackingOff => prop_assert!(timed || after.looking),
+        Phase::PurgeFailed | Phase::LoggingOut | Phase::AwaitingScan | Phase::AwaitingCode => {
+            prop_assert!(timed);
+        }
+        Phase::Held => prop_assert!(due.wall.is_some()),
+        Phase::StoreCorrupt => {}
         Phase::Connecting | Phase::Online | Phase::Parked | Phase::Disconnected => {
             // Services do not accumulate: a pairing ends by itself wherever it is.
-            prop_assert!(step.after.paired || due.is_some());
+            prop_assert!(after.paired || timed);
+            let opening = matches!(after.link, LinkState::Opening | LinkState::Closing);
+            let dials = after.phase == Phase::Connecting && !opening;
+            prop_assert!(!dials || timed || !after.dialing);
         }
     }
     Ok(())
@@ -65,9 +76,24 @@ fn has_an_end(step: &Taken<'_>) -> TestCaseResult {
 /// What is not due changes nothing.
 fn waits(step: &Taken<'_>) -> TestCaseResult {
     let due = step.before.deadline(step.settings);
-    if step.is_due() && due.is_none_or(|due| due > step.at.now) {
+    let early = due.monotonic.is_none_or(|time| time > step.at.monotonic)
+        && due.wall.is_none_or(|time| time > step.at.now);
+    if step.is_due() && early {
         prop_assert_eq!(step.before, step.after);
         prop_assert!(step.effects.is_empty());
+    }
+    Ok(())
+}
+
+/// A clock that is set, forward or back, makes nothing due but what is stated in the time of day: the
+/// end of a ban, and how long nobody used it.
+fn not_by_the_wall_clock(step: &Taken<'_>) -> TestCaseResult {
+    let due = step.before.deadline(step.settings);
+    let stated = matches!(step.before.phase, Phase::Held | Phase::Online);
+    prop_assert!(due.wall.is_none() || stated);
+    let early = due.monotonic.is_none_or(|time| time > step.at.monotonic);
+    if step.is_due() && early && !stated {
+        prop_assert_eq!(step.before, step.after);
     }
     Ok(())
 }

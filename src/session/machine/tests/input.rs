@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use super::super::Input;
-use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Stage};
-use crate::session::OnConflict;
+use super::super::{Input, Request};
+use crate::protocol::fixtures::bare_entry;
+use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Stage, Unlink};
+use crate::session::{Change, OnConflict, Standing};
+use crate::store::Record;
 use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
+
+/// The number of whatever is asked.
+pub(super) const ASKED: Request = Request(7);
 
 /// Makes the enum, the list of all of it, the names and the inputs from one list.
 macro_rules! rows {
@@ -30,10 +35,15 @@ macro_rules! rows {
 }
 
 rows! {
-    Connect "connect" Input::Connect(None);
-    ConnectByCode "connect by code" Input::Connect(Some(phone(7)));
-    Disconnect "disconnect" Input::Disconnect { by: 7 };
-    ForceLogout "force-logout" Input::ForceLogout { by: 7 };
+    Connect "connect" Input::Connect(ASKED, None);
+    ConnectByCode "connect by code" Input::Connect(ASKED, Some(phone(7)));
+    Disconnect "disconnect" Input::Disconnect { request: ASKED, by: 7 };
+    ForceLogout "force-logout" Input::ForceLogout { request: ASKED, by: 7, within: Duration::from_secs(10) };
+    Groups "groups" Input::Groups(ASKED);
+    TargetsShown "targets, shown" Input::Targets(ASKED, Change::Nothing);
+    TargetsCleared "targets, cleared" Input::Targets(ASKED, Change::Clear);
+    TargetsAdded "targets, added" Input::Targets(ASKED, Change::Add(targets(3)));
+    Stop "stop" Input::Stop;
     Stage "stage" Input::Link(LinkEvent::Stage(Stage::Sync));
     Qr "qr" Input::Link(qr(2));
     QrExhausted "qr exhausted" Input::Link(LinkEvent::QrExhausted);
@@ -55,29 +65,56 @@ rows! {
     RetryAtOnce "ended: retry at once" ended(Verdict::Retry(Cause::StreamEnded, Pace::AtOnce));
     RetryUsual "ended: retry" ended(Verdict::Retry(Cause::ConnectionLost, Pace::Usual));
     RetryLong "ended: retry late" ended(Verdict::Retry(Cause::RateLimited, Pace::Long));
-    Corrupt "corrupt" Input::Unusable("auth.db: not a database".to_owned());
-    Unavailable "unavailable" Input::Unavailable("the disk is full".to_owned());
     DueEarly "due, too early" Input::Due;
     Due "due" Input::Due;
-    Targets "targets" Input::Targets(targets(2));
-    PurgeFailed "purge failed" Input::PurgeFailed("auth.db is left".to_owned());
+    Opened "opened" Input::Opened;
+    Unusable "opened: unusable" Input::Unusable("auth.db: not a database".to_owned());
+    Unavailable "opened: not now" Input::Unavailable("the disk is full".to_owned());
+    Closed "closed" Input::Closed(Ok(()));
+    NotClosed "closed: not in time" Input::Closed(Err("3 tasks run".to_owned()));
+    Saved "saved" Input::Saved(Ok(()));
+    NotSaved "saved: failed" Input::Saved(Err("the disk is full".to_owned()));
+    Found "looked: a session" Input::Looked(Standing::Session { record: Box::new(stored()), paired: true });
+    FoundUnusable "looked: unusable" Input::Looked(Standing::Unusable { record: None, why: "auth.db: not a database".to_owned() });
+    FoundUnavailable "looked: not now" Input::Looked(Standing::Unavailable { record: None, why: "the disk is full".to_owned() });
+    FoundNothing "looked: nothing" Input::Looked(Standing::Nothing);
+    GroupsTold "groups told" Input::GroupsTold(ASKED, Ok(Vec::new()));
+    Unlinked "unlinked" Input::Unlinked(Unlink::Confirmed.into());
+    Removed "removed" Input::Removed(Ok(Box::new(bare_entry("alice", Cause::Unlinked))));
+    RemovalFailed "removed: failed" Input::Removed(Err("auth.db is left".to_owned()));
 }
 
 impl Row {
     /// The row that an input belongs to. A new kind of input does not compile without one.
     pub(super) fn of(input: &Input, on_conflict: OnConflict, due: bool) -> Self {
         match input {
-            Input::Connect(None) => Self::Connect,
-            Input::Connect(Some(_)) => Self::ConnectByCode,
+            Input::Connect(_, None) => Self::Connect,
+            Input::Connect(_, Some(_)) => Self::ConnectByCode,
             Input::Disconnect { .. } => Self::Disconnect,
             Input::ForceLogout { .. } => Self::ForceLogout,
+            Input::Groups(_) => Self::Groups,
+            Input::Targets(_, Change::Nothing) => Self::TargetsShown,
+            Input::Targets(_, Change::Clear | Change::Remove(_)) => Self::TargetsCleared,
+            Input::Targets(_, Change::Add(_) | Change::Set(_)) => Self::TargetsAdded,
+            Input::Stop => Self::Stop,
             Input::Link(event) => Self::from_event(event, on_conflict),
-            Input::Unusable(_) => Self::Corrupt,
-            Input::Unavailable(_) => Self::Unavailable,
             Input::Due if due => Self::Due,
             Input::Due => Self::DueEarly,
-            Input::Targets(_) => Self::Targets,
-            Input::PurgeFailed(_) => Self::PurgeFailed,
+            Input::Opened => Self::Opened,
+            Input::Unusable(_) => Self::Unusable,
+            Input::Unavailable(_) => Self::Unavailable,
+            Input::Closed(Ok(())) => Self::Closed,
+            Input::Closed(Err(_)) => Self::NotClosed,
+            Input::Saved(Ok(())) => Self::Saved,
+            Input::Saved(Err(_)) => Self::NotSaved,
+            Input::Looked(Standing::Session { .. }) => Self::Found,
+            Input::Looked(Standing::Unusable { .. }) => Self::FoundUnusable,
+            Input::Looked(Standing::Unavailable { .. }) => Self::FoundUnavailable,
+            Input::Looked(Standing::Nothing) => Self::FoundNothing,
+            Input::GroupsTold(..) => Self::GroupsTold,
+            Input::Unlinked(_) => Self::Unlinked,
+            Input::Removed(Ok(_)) => Self::Removed,
+            Input::Removed(Err(_)) => Self::RemovalFailed,
         }
     }
 
@@ -107,6 +144,11 @@ impl Row {
                 (Verdict::Retry(_, Pace::Long), _) => Self::RetryLong,
             },
         }
+    }
+
+    /// Whether it is what came of an effect.
+    pub(super) fn is_result(self) -> bool {
+        self as usize >= Self::Opened as usize
     }
 
     /// The policy that the row is about.
@@ -143,6 +185,13 @@ pub(super) fn targets(count: u8) -> Vec<GroupJid> {
     (0..count)
         .map(|n| format!("12036300000000000{n}@g.us").parse().expect("a JID"))
         .collect()
+}
+
+/// The record of a paired session.
+pub(super) fn stored() -> Record {
+    let mut record = Record::new(1000);
+    record.account = Some(account(1));
+    record
 }
 
 pub(super) const QR: &str = "2@qr-secret";

@@ -1,4 +1,4 @@
-//! The table where a link is open or being opened.
+//! The table where a link is open, or is to be opened as soon as the last one has ended.
 
 use super::scene::Scene;
 use super::table::Column;
@@ -7,217 +7,365 @@ pub(super) const LINKED: &[Column] = &[
     (
         Scene::Connecting,
         "
-connect                 | noted
-connect by code         | noted
-disconnect              | disconnected: wanted down, close, save, tell disconnected
-force-logout            | logging_out (force_logout): tell logging_out, unlink and purge
+connect                 | answer status
+connect by code         | answer status
+disconnect              | disconnected: desired down, close, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+stop                    | close, save
 stage                   | tell connecting
 qr                      | nothing
 qr exhausted            | nothing
 ready for a pair code   | nothing
 pair code               | nothing
 pair code stale         | nothing
-pair code refused       | refuse the code
-too many pair codes     | refuse the code
+pair code refused       | nothing
+too many pair codes     | nothing
 paired                  | save, tell paired
 pair failed             | tell updated
 online                  | online: tell online
 name                    | save, tell updated
 activity                | noted
-ended: wipe             | logging_out (unlinked): tell logging_out, purge
-ended: conflict, logout | logging_out (replaced): tell logging_out, purge
+ended: wipe             | logging_out (unlinked): tell logging_out, cut
+ended: conflict, logout | logging_out (replaced): tell logging_out, cut
 ended: conflict, park   | parked (replaced): save, tell parked, close
 ended: park             | parked (client_outdated): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
-ended: retry at once    | close, tell connecting, open
-ended: retry            | backing_off (connection_lost): tell backing_off, close
-ended: retry late       | backing_off (rate_limited): tell backing_off, close
-corrupt                 | store_corrupt: tell store_corrupt
-unavailable             | backing_off (store_failed): tell backing_off, close
+ended: retry at once    | close, tell connecting
+ended: retry            | backing_off (connection_lost): close, tell backing_off
+ended: retry late       | backing_off (rate_limited): close, tell backing_off
 due, too early          | nothing
-due                     | backing_off (stuck): tell backing_off, close
-targets                 | save, tell targets
-purge failed            | nothing
+due                     | backing_off (stuck): close, tell backing_off
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::ConnectingToPair,
         "
-connect                 | noted
+connect                 | answer status
 connect by code         | noted
-disconnect              | logging_out (pairing_abandoned): tell logging_out, purge
-force-logout            | logging_out (force_logout): tell logging_out, purge
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | answer targets
+targets, added          | refuse: not_online
+stop                    | close, save
 stage                   | tell connecting
 qr                      | awaiting_scan: tell qr
-qr exhausted            | logging_out (pairing_expired): tell logging_out, purge
+qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
 ready for a pair code   | nothing
 pair code               | nothing
 pair code stale         | nothing
-pair code refused       | logging_out (refused): refuse the code, tell logging_out, purge
-too many pair codes     | logging_out (rate_limited): refuse the code, tell logging_out, purge
+pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
+too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
 paired                  | save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
 name                    | nothing
 activity                | noted
-ended: wipe             | logging_out (unlinked): tell logging_out, purge
-ended: conflict, logout | logging_out (replaced): tell logging_out, purge
+ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
+ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
 ended: conflict, park   | parked (replaced): save, tell parked, close
 ended: park             | parked (client_outdated): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
-ended: retry at once    | close, tell connecting, open
-ended: retry            | backing_off (connection_lost): tell backing_off, close
-ended: retry late       | backing_off (rate_limited): tell backing_off, close
-corrupt                 | store_corrupt: tell store_corrupt
-unavailable             | backing_off (store_failed): tell backing_off, close
+ended: retry at once    | close, tell connecting
+ended: retry            | backing_off (connection_lost): close, tell backing_off
+ended: retry late       | backing_off (rate_limited): close, tell backing_off
 due, too early          | nothing
-due                     | backing_off (stuck): tell backing_off, close
-targets                 | save, tell targets
-purge failed            | nothing
+due                     | backing_off (stuck): close, tell backing_off
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::ConnectingForCode,
         "
-connect                 | noted
+connect                 | answer status
 connect by code         | noted
-disconnect              | logging_out (pairing_abandoned): tell logging_out, purge
-force-logout            | logging_out (force_logout): tell logging_out, purge
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | answer targets
+targets, added          | refuse: not_online
+stop                    | close, save
 stage                   | tell connecting
 qr                      | ask a code for +15550100991
 qr exhausted            | nothing
 ready for a pair code   | ask a code for +15550100991
 pair code               | awaiting_code: tell pair_code
 pair code stale         | ask a code for +15550100991
-pair code refused       | logging_out (refused): refuse the code, tell logging_out, purge
-too many pair codes     | logging_out (rate_limited): refuse the code, tell logging_out, purge
+pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
+too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
 paired                  | save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
 name                    | nothing
 activity                | noted
-ended: wipe             | logging_out (unlinked): tell logging_out, purge
-ended: conflict, logout | logging_out (replaced): tell logging_out, purge
+ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
+ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
 ended: conflict, park   | parked (replaced): save, tell parked, close
 ended: park             | parked (client_outdated): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
-ended: retry at once    | close, tell connecting, open
-ended: retry            | backing_off (connection_lost): tell backing_off, close
-ended: retry late       | backing_off (rate_limited): tell backing_off, close
-corrupt                 | store_corrupt: tell store_corrupt
-unavailable             | backing_off (store_failed): tell backing_off, close
+ended: retry at once    | close, tell connecting
+ended: retry            | backing_off (connection_lost): close, tell backing_off
+ended: retry late       | backing_off (rate_limited): close, tell backing_off
 due, too early          | nothing
-due                     | backing_off (stuck): tell backing_off, close
-targets                 | save, tell targets
-purge failed            | nothing
+due                     | backing_off (stuck): close, tell backing_off
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
+",
+    ),
+    (
+        Scene::Reconnecting,
+        "
+connect                 | answer status
+connect by code         | answer status
+disconnect              | disconnected: desired down, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+stop                    | save
+stage                   | nothing
+qr                      | nothing
+qr exhausted            | nothing
+ready for a pair code   | nothing
+pair code               | nothing
+pair code stale         | nothing
+pair code refused       | nothing
+too many pair codes     | nothing
+paired                  | nothing
+pair failed             | nothing
+online                  | nothing
+name                    | nothing
+activity                | nothing
+ended: wipe             | nothing
+ended: conflict, logout | nothing
+ended: conflict, park   | nothing
+ended: park             | nothing
+ended: hold             | nothing
+ended: retry at once    | nothing
+ended: retry            | nothing
+ended: retry late       | nothing
+due, too early          | nothing
+due                     | nothing
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | open
+closed: not in time     | open
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::AwaitingScan,
         "
-connect                 | noted
+connect                 | answer status
 connect by code         | ask a code for +15550100997
-disconnect              | logging_out (pairing_abandoned): tell logging_out, purge
-force-logout            | logging_out (force_logout): tell logging_out, purge
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | answer targets
+targets, added          | refuse: not_online
+stop                    | close, save
 stage                   | connecting: tell connecting
 qr                      | tell qr
-qr exhausted            | logging_out (pairing_expired): tell logging_out, purge
+qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
 ready for a pair code   | nothing
 pair code               | nothing
 pair code stale         | nothing
-pair code refused       | logging_out (refused): refuse the code, tell logging_out, purge
-too many pair codes     | logging_out (rate_limited): refuse the code, tell logging_out, purge
+pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
+too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
 paired                  | connecting: save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
 name                    | nothing
 activity                | noted
-ended: wipe             | logging_out (unlinked): tell logging_out, purge
-ended: conflict, logout | logging_out (replaced): tell logging_out, purge
+ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
+ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
 ended: conflict, park   | parked (replaced): save, tell parked, close
 ended: park             | parked (client_outdated): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
-ended: retry at once    | connecting: close, tell connecting, open
-ended: retry            | backing_off (connection_lost): tell backing_off, close
-ended: retry late       | backing_off (rate_limited): tell backing_off, close
-corrupt                 | store_corrupt: tell store_corrupt
-unavailable             | backing_off (store_failed): tell backing_off, close
+ended: retry at once    | connecting: close, tell connecting
+ended: retry            | backing_off (connection_lost): close, tell backing_off
+ended: retry late       | backing_off (rate_limited): close, tell backing_off
 due, too early          | nothing
-due                     | backing_off (stuck): tell backing_off, close
-targets                 | save, tell targets
-purge failed            | nothing
+due                     | backing_off (stuck): close, tell backing_off
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::AwaitingCode,
         "
-connect                 | noted
+connect                 | answer status
 connect by code         | connecting: tell connecting, ask a code for +15550100997
-disconnect              | logging_out (pairing_abandoned): tell logging_out, purge
-force-logout            | logging_out (force_logout): tell logging_out, purge
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | answer targets
+targets, added          | refuse: not_online
+stop                    | close, save
 stage                   | connecting: tell connecting
 qr                      | nothing
 qr exhausted            | nothing
 ready for a pair code   | ask a code for +15550100991
 pair code               | tell pair_code
 pair code stale         | ask a code for +15550100991
-pair code refused       | logging_out (refused): refuse the code, tell logging_out, purge
-too many pair codes     | logging_out (rate_limited): refuse the code, tell logging_out, purge
+pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
+too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
 paired                  | connecting: save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
 name                    | nothing
 activity                | noted
-ended: wipe             | logging_out (unlinked): tell logging_out, purge
-ended: conflict, logout | logging_out (replaced): tell logging_out, purge
+ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
+ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
 ended: conflict, park   | parked (replaced): save, tell parked, close
 ended: park             | parked (client_outdated): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
-ended: retry at once    | connecting: close, tell connecting, open
-ended: retry            | backing_off (connection_lost): tell backing_off, close
-ended: retry late       | backing_off (rate_limited): tell backing_off, close
-corrupt                 | store_corrupt: tell store_corrupt
-unavailable             | backing_off (store_failed): tell backing_off, close
+ended: retry at once    | connecting: close, tell connecting
+ended: retry            | backing_off (connection_lost): close, tell backing_off
+ended: retry late       | backing_off (rate_limited): close, tell backing_off
 due, too early          | nothing
-due                     | logging_out (pairing_expired): tell logging_out, purge
-targets                 | save, tell targets
-purge failed            | nothing
+due                     | logging_out (pairing_expired): tell logging_out, unlink if just paired
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::Online,
         "
-connect                 | noted
-connect by code         | noted
-disconnect              | disconnected: wanted down, close, save, tell disconnected
-force-logout            | logging_out (force_logout): tell logging_out, unlink and purge
+connect                 | answer status
+connect by code         | answer status
+disconnect              | disconnected: desired down, close, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | ask for groups
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | ask for groups
+stop                    | close, save
 stage                   | connecting: tell connecting
 qr                      | nothing
 qr exhausted            | nothing
 ready for a pair code   | nothing
 pair code               | nothing
 pair code stale         | nothing
-pair code refused       | refuse the code
-too many pair codes     | refuse the code
+pair code refused       | nothing
+too many pair codes     | nothing
 paired                  | connecting: save, tell paired
 pair failed             | tell updated
 online                  | tell online
 name                    | save, tell updated
 activity                | noted
-ended: wipe             | logging_out (unlinked): tell logging_out, purge
-ended: conflict, logout | logging_out (replaced): tell logging_out, purge
+ended: wipe             | logging_out (unlinked): tell logging_out, cut
+ended: conflict, logout | logging_out (replaced): tell logging_out, cut
 ended: conflict, park   | parked (replaced): save, tell parked, close
 ended: park             | parked (client_outdated): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
-ended: retry at once    | connecting: close, tell connecting, open
-ended: retry            | backing_off (connection_lost): tell backing_off, close
-ended: retry late       | backing_off (rate_limited): tell backing_off, close
-corrupt                 | store_corrupt: tell store_corrupt
-unavailable             | backing_off (store_failed): tell backing_off, close
+ended: retry at once    | connecting: close, tell connecting
+ended: retry            | backing_off (connection_lost): close, tell backing_off
+ended: retry late       | backing_off (rate_limited): close, tell backing_off
 due, too early          | nothing
-due                     | disconnected (idle): wanted down, close, save, tell disconnected
-targets                 | save, tell targets
-purge failed            | nothing
+due                     | disconnected (idle): desired down, close, save, tell disconnected
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
 ];

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use super::super::{Effect, Input, Machine};
+use super::super::{Effect, Input, LinkState, Machine};
 use super::walk::{Taken, many, walks};
 use crate::protocol::Phase;
 
@@ -17,10 +17,7 @@ proptest! {
         ledger.note(&first)?;
         ledger.agrees(&begun)?;
         walk.go(|step| {
-            // What could not be opened is not open.
-            if step.after.phase == Phase::StoreCorrupt && matches!(step.input, Input::Unusable(_)) {
-                ledger.open = false;
-            }
+            ledger.hear(step.input);
             ledger.note(step.effects)?;
             ledger.agrees(step.after)?;
             connects(step)?;
@@ -29,30 +26,52 @@ proptest! {
     }
 }
 
-/// Whether the task has a link, by what it was told to do.
+/// Which links the task has, by what it was told to do and what came of it.
 #[derive(Default)]
 struct Ledger {
     open: bool,
+    /// Being closed, or given to an unlink.
+    closing: usize,
 }
 
 impl Ledger {
+    fn hear(&mut self, input: &Input) {
+        match input {
+            Input::Unusable(_) | Input::Unavailable(_) => self.open = false,
+            Input::Closed(_) => self.closing = self.closing.saturating_sub(1),
+            _ => {}
+        }
+    }
+
     fn note(&mut self, effects: &[Effect]) -> TestCaseResult {
         for effect in effects {
             match effect {
-                Effect::OpenLink => {
-                    prop_assert!(!self.open, "a second link");
+                Effect::OpenLink(_) => {
+                    prop_assert!(!self.open && self.closing == 0, "a second link");
                     self.open = true;
                 }
-                Effect::CloseLink | Effect::Purge { .. } => self.open = false,
-                Effect::AskPairCode(_) => prop_assert!(self.open, "nobody to ask"),
-                Effect::Save | Effect::Publish(_) | Effect::PairCodeRefused { .. } => {}
+                Effect::CloseLink { .. } => {
+                    self.open = false;
+                    self.closing += 1;
+                }
+                Effect::Unlink { .. } => self.open = false,
+                Effect::AskPairCode(_) | Effect::AskGroups(_) => {
+                    prop_assert!(self.open, "nobody to ask");
+                }
+                _ => {}
             }
         }
         Ok(())
     }
 
     fn agrees(&self, machine: &Machine) -> TestCaseResult {
-        prop_assert_eq!(self.open, has_link(machine.phase), "{}", machine.phase);
+        let linked = matches!(machine.link, LinkState::Opening | LinkState::Open);
+        if machine.intent().is_none() {
+            prop_assert_eq!(self.open, linked, "{}", machine.phase);
+        }
+        if linked && machine.intent().is_none() && !machine.stopping {
+            prop_assert!(has_link(machine.phase), "a link in {}", machine.phase);
+        }
         Ok(())
     }
 }
@@ -71,35 +90,33 @@ fn has_link(phase: Phase) -> bool {
 }
 
 fn connects(step: &Taken<'_>) -> TestCaseResult {
-    if !step.has(&Effect::OpenLink) {
+    if !step.opens() {
         return Ok(());
     }
     let over = |end: Option<jiff::Timestamp>| end.is_some_and(|end| end <= step.at.now);
+    let due = step
+        .before
+        .retry_due
+        .is_some_and(|due| due <= step.at.monotonic);
+    // What was read anew begins anew, and a link that ended is followed by another one.
+    if matches!(step.input, Input::Looked(_) | Input::Closed(_)) {
+        return Ok(());
+    }
     match step.before.phase {
-        Phase::Parked | Phase::Disconnected | Phase::StoreCorrupt => {
-            prop_assert!(step.is_connect());
-        }
+        Phase::Parked | Phase::Disconnected => prop_assert!(step.is_connect()),
         Phase::Held => {
             prop_assert!(step.is_connect() || step.is_due());
             prop_assert!(over(step.before.status().held_until), "before its end");
         }
-        Phase::BackingOff => {
-            prop_assert!(step.is_connect() || (step.is_due() && over(step.before.retry_at)));
-        }
-        Phase::LoggingOut | Phase::PurgeFailed => prop_assert!(false, "it is going"),
-        // A link that ended is followed by another one at once, at most once in a row.
-        _ => prop_assert!(step.effects.starts_with(&[Effect::CloseLink])),
+        Phase::BackingOff => prop_assert!(step.is_connect() || (step.is_due() && due)),
+        other => prop_assert!(false, "from {}", other),
     }
     Ok(())
 }
 
-/// A link that was closed counts for nothing, whatever it still says.
+/// A link that is not there, or is being closed, counts for nothing, whatever it still says.
 fn says_nothing(step: &Taken<'_>) -> TestCaseResult {
-    let of_link = matches!(
-        step.input,
-        Input::Link(_) | Input::Unusable(_) | Input::Unavailable(_)
-    );
-    if of_link && !has_link(step.before.phase) {
+    if matches!(step.input, Input::Link(_)) && !step.before.has_link() {
         prop_assert_eq!(step.before, step.after);
         prop_assert!(step.effects.is_empty());
     }

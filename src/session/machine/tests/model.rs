@@ -2,9 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::super::{Input, Machine};
+use super::super::{Effect, Input, Machine};
 use super::walk::{Taken, many, walks};
-use crate::protocol::{Account, Cause, EventKind, GroupJid, Phase};
+use crate::protocol::{Account, Cause, EventKind, Phase};
+use crate::session::Standing;
 use crate::store::Desired;
 use crate::whatsapp::LinkEvent;
 
@@ -12,13 +13,33 @@ proptest! {
     #![proptest_config(many())]
 
     #[test]
-    fn account_targets_and_what_is_wanted(walk in walks()) {
-        let mut model = Model::of(&walk.begin().0);
+    fn the_account_and_what_is_desired(walk in walks()) {
+        let mut model = Model::from_machine(&walk.begin().0);
         walk.go(|step| {
             let other = model.take(step);
-            prop_assert_eq!(&model, &Model::of(step.after));
-            let told = step.has(&super::super::Effect::Publish(EventKind::AccountChanged));
+            prop_assert_eq!(&model, &Model::from_machine(step.after));
+            let told = step.effects.iter().any(|effect| {
+                matches!(effect, Effect::Publish(EventKind::AccountChanged, _))
+            });
             prop_assert_eq!(told, other, "another account");
+            if other {
+                prop_assert!(step.after.record.targets.is_empty());
+            }
+            Ok(())
+        })?;
+    }
+
+    /// Target groups change only when they are on the disk, or when another account comes.
+    #[test]
+    fn target_groups_change_on_the_disk_first(walk in walks()) {
+        walk.go(|step| {
+            let (before, after) = (&step.before.record, &step.after.record);
+            let read = matches!(step.input, Input::Looked(_));
+            let cleared = after.targets.is_empty() && before.account != after.account;
+            if before.targets != after.targets && !read && !cleared {
+                prop_assert_eq!(&step.disk.targets, &after.targets);
+                prop_assert_eq!(step.input, &Input::Saved(Ok(())));
+            }
             Ok(())
         })?;
     }
@@ -27,42 +48,42 @@ proptest! {
 #[derive(Debug, PartialEq)]
 struct Model {
     account: Option<Account>,
-    targets: Vec<GroupJid>,
     desired: Desired,
 }
 
 impl Model {
-    fn of(machine: &Machine) -> Self {
+    fn from_machine(machine: &Machine) -> Self {
         Self {
             account: machine.record.account.clone(),
-            targets: machine.record.targets.clone(),
             desired: machine.record.desired,
         }
     }
 
     /// Takes a step; says whether another account came.
     fn take(&mut self, step: &Taken<'_>) -> bool {
-        use Phase::{
-            AwaitingCode, AwaitingScan, Connecting, Disconnected, LoggingOut, Online, PurgeFailed,
-            StoreCorrupt,
-        };
-        let phase = step.before.phase;
-        if matches!(phase, LoggingOut | PurgeFailed) {
+        let before = step.before;
+        if before.intent().is_some() || before.ended {
             return false;
         }
-        let linked = matches!(phase, Connecting | AwaitingScan | AwaitingCode | Online);
         match step.input {
-            Input::Connect(_) if phase != StoreCorrupt => self.desired = Desired::Up,
-            Input::Disconnect { .. } if step.before.paired && phase != StoreCorrupt => {
-                self.desired = Desired::Down;
+            Input::Connect(..) if before.phase != Phase::StoreCorrupt && !before.unread => {
+                self.desired = Desired::Up;
             }
-            Input::Due if step.after.reason == Some(Cause::Idle) && phase != Disconnected => {
-                self.desired = Desired::Down;
+            Input::Disconnect { .. } => {
+                let kept = before.paired && !before.unread && before.phase != Phase::StoreCorrupt;
+                if kept {
+                    self.desired = Desired::Down;
+                }
             }
-            Input::Targets(targets) if phase != StoreCorrupt => {
-                self.targets.clone_from(targets);
+            Input::Due if step.after.reason == Some(Cause::Idle) => self.desired = Desired::Down,
+            Input::Looked(Standing::Session { record, .. }) if before.looking => {
+                if !before.stopping {
+                    self.account.clone_from(&record.account);
+                    let asked = !before.waiting.look.is_empty();
+                    self.desired = if asked { Desired::Up } else { record.desired };
+                }
             }
-            Input::Link(event) if linked => return self.hear(event),
+            Input::Link(event) if before.has_link() => return self.hear(event),
             _ => {}
         }
         false
@@ -72,11 +93,7 @@ impl Model {
         match event {
             LinkEvent::Paired(account) => {
                 let before = self.account.replace(account.clone());
-                let other = before.is_some_and(|before| before.phone != account.phone);
-                if other {
-                    self.targets.clear();
-                }
-                return other;
+                return before.is_some_and(|before| before.phone != account.phone);
             }
             LinkEvent::Online(account) => self.account = Some(account.clone()),
             LinkEvent::Name(name) => {

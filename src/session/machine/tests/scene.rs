@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::{Effect, Input, Machine, Moment, Origin};
 use super::input::{Row, account, ended, pair_code, phone, qr, targets};
 use crate::protocol::{Cause, Phase, Stage, UserId};
-use crate::session::{OnConflict, Settings};
+use crate::session::{Due, Monotonic, OnConflict, Settings};
 use crate::store::Record;
 use crate::whatsapp::{LinkEvent, Pace, Verdict};
 
@@ -17,17 +17,24 @@ pub(super) enum Scene {
     Connecting,
     ConnectingToPair,
     ConnectingForCode,
+    /// The old link has not ended yet.
+    Reconnecting,
     AwaitingScan,
     AwaitingCode,
     Online,
     BackingOff,
     BackingOffToPair,
+    /// Its files could not be read.
+    Unread,
     Held,
     Parked,
     ParkedToPair,
     Disconnected,
+    /// A logout whose link is being closed.
     LoggingOut,
-    PurgeFailed,
+    Unlinking,
+    Removing,
+    RemovalFailed,
     StoreCorrupt,
 }
 
@@ -39,16 +46,17 @@ impl Scene {
                 Self::Connecting,
                 Self::ConnectingToPair,
                 Self::ConnectingForCode,
+                Self::Reconnecting,
             ],
             Phase::AwaitingScan => &[Self::AwaitingScan],
             Phase::AwaitingCode => &[Self::AwaitingCode],
             Phase::Online => &[Self::Online],
-            Phase::BackingOff => &[Self::BackingOff, Self::BackingOffToPair],
+            Phase::BackingOff => &[Self::BackingOff, Self::BackingOffToPair, Self::Unread],
             Phase::Held => &[Self::Held],
             Phase::Parked => &[Self::Parked, Self::ParkedToPair],
             Phase::Disconnected => &[Self::Disconnected],
-            Phase::LoggingOut => &[Self::LoggingOut],
-            Phase::PurgeFailed => &[Self::PurgeFailed],
+            Phase::LoggingOut => &[Self::LoggingOut, Self::Unlinking, Self::Removing],
+            Phase::PurgeFailed => &[Self::RemovalFailed],
             Phase::StoreCorrupt => &[Self::StoreCorrupt],
         }
     }
@@ -59,12 +67,18 @@ impl Scene {
         let online = Input::Link(LinkEvent::Online(account(1)));
         let ready = Input::Link(LinkEvent::ReadyForPairCode);
         let retry = ended(Verdict::Retry(Cause::ConnectionLost, Pace::Usual));
+        let at_once = ended(Verdict::Retry(Cause::StreamEnded, Pace::AtOnce));
         let stored = Staged::stored;
         let pairing = Staged::pairing;
         match self {
             Self::Connecting => stored().then([stage(Stage::Login)]),
             Self::ConnectingToPair => pairing(false).then([stage(Stage::Login)]),
             Self::ConnectingForCode => pairing(true).then([stage(Stage::Login)]),
+            Self::Reconnecting => {
+                let mut staged = stored().then([stage(Stage::Sync), online]);
+                staged.step(at_once);
+                staged
+            }
             Self::AwaitingScan => pairing(false).then([stage(Stage::Login), Input::Link(qr(1))]),
             Self::AwaitingCode => {
                 pairing(true).then([stage(Stage::Login), ready, Input::Link(pair_code())])
@@ -72,53 +86,79 @@ impl Scene {
             Self::Online => stored().then([stage(Stage::Sync), online]),
             Self::BackingOff => stored().then([stage(Stage::Login), retry]),
             Self::BackingOffToPair => pairing(false).then([stage(Stage::Login), retry]),
+            Self::Unread => {
+                Staged::new(
+                    Record::new(1000),
+                    Origin::Unavailable("the disk is full".to_owned()),
+                )
+                .0
+            }
             Self::Held => stored().then([Row::Hold.input()]),
             Self::Parked => stored().then([Row::Park.input()]),
             Self::ParkedToPair => pairing(false).then([Row::Park.input()]),
             Self::Disconnected => stored().then([online, Row::Disconnect.input()]),
             Self::LoggingOut => stored().then([online, Row::Wipe.input()]),
-            Self::PurgeFailed => {
-                stored().then([online, Row::Wipe.input(), Row::PurgeFailed.input()])
-            }
-            Self::StoreCorrupt => stored().then([Row::Corrupt.input()]),
+            Self::Unlinking => stored().then([online, Row::ForceLogout.input()]),
+            Self::Removing => stored().then([online, Row::Wipe.input(), Input::Closed(Ok(()))]),
+            Self::RemovalFailed => stored().then([
+                online,
+                Row::Wipe.input(),
+                Input::Closed(Ok(())),
+                Row::RemovalFailed.input(),
+            ]),
+            Self::StoreCorrupt => Self::backing_off_and_opening().then([Row::Unusable.input()]),
         }
+    }
+
+    /// A session whose link is being opened.
+    fn backing_off_and_opening() -> Staged {
+        let mut staged = Self::BackingOff.stage();
+        staged.step(Row::Connect.input());
+        staged
     }
 }
 
-/// A session and the time of day.
+/// A session and the time.
 #[derive(Debug, Clone)]
 pub(super) struct Staged {
     pub(super) machine: Machine,
     pub(super) settings: Settings,
     pub(super) now: Timestamp,
+    pub(super) monotonic: Monotonic,
 }
 
 impl Staged {
     pub(super) fn new(record: Record, origin: Origin) -> (Self, Vec<Effect>) {
-        let (machine, effects) = Machine::new(user(), record, origin, at(start()));
+        let settings = settings(OnConflict::Logout);
+        let (machine, effects) = Machine::new(user(), record, origin, at(start()), &settings);
         let staged = Self {
             machine,
-            settings: settings(OnConflict::Logout),
+            settings,
             now: start(),
+            monotonic: Monotonic::ZERO,
         };
         (staged, effects)
     }
 
-    fn stored() -> Self {
+    pub(super) fn stored() -> Self {
         let mut record = Record::new(1000);
         record.account = Some(account(1));
         record.targets = targets(1);
-        Self::new(record, Origin::Stored { paired: true }).0
+        let (mut staged, effects) = Self::new(record, Origin::Stored { paired: true });
+        staged.see_through(effects);
+        staged
     }
 
     fn pairing(by_code: bool) -> Self {
         let phone = by_code.then(|| phone(1));
-        Self::new(Record::new(1000), Origin::New { phone }).0
+        let (mut staged, effects) = Self::new(Record::new(1000), Origin::New { phone });
+        staged.see_through(effects);
+        staged
     }
 
     fn then<const N: usize>(mut self, inputs: [Input; N]) -> Self {
         for input in inputs {
-            self.step(input);
+            self.live(input);
         }
         self
     }
@@ -126,15 +166,70 @@ impl Staged {
     /// A second later, this.
     pub(super) fn step(&mut self, input: Input) -> Vec<Effect> {
         self.pass(1);
-        self.machine.step(input, at(self.now), &self.settings)
+        self.step_now(input)
+    }
+
+    pub(super) fn step_now(&mut self, input: Input) -> Vec<Effect> {
+        let moment = self.moment();
+        self.machine.step(input, moment, &self.settings)
+    }
+
+    /// The same, and what it asks for is done at once: a link is opened, one that is not wanted any more
+    /// is closed, the record is written. A logout's effects are left to the test.
+    pub(super) fn live(&mut self, input: Input) -> Vec<Effect> {
+        let effects = self.step(input);
+        self.see_through(effects.clone());
+        effects
+    }
+
+    fn see_through(&mut self, effects: Vec<Effect>) {
+        let logout = self.machine.intent().is_some();
+        for effect in effects {
+            let result = match effect {
+                Effect::OpenLink(_) => Input::Opened,
+                Effect::CloseLink { .. } if !logout => Input::Closed(Ok(())),
+                Effect::Save(_) => Input::Saved(Ok(())),
+                _ => continue,
+            };
+            let effects = self.step_now(result);
+            self.see_through(effects);
+        }
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {
-        self.now += Duration::from_secs(seconds);
+        let time = Duration::from_secs(seconds);
+        self.now += time;
+        self.monotonic = self.monotonic + time;
     }
 
-    pub(super) fn deadline(&self) -> Option<Timestamp> {
+    /// Lets the time pass until something is due.
+    pub(super) fn pass_until_due(&mut self) {
+        let Due { monotonic, wall } = self.deadline();
+        let by_monotonic = monotonic.map(|at| at.since(self.monotonic));
+        let by_wall = wall.map(|at| Duration::try_from(at.duration_since(self.now)));
+        let by_wall = by_wall.map(Result::unwrap_or_default);
+        if let Some(time) = by_monotonic.into_iter().chain(by_wall).min() {
+            self.now += time;
+            self.monotonic = self.monotonic + time;
+        }
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
+            now: self.now,
+            monotonic: self.monotonic,
+            jitter: 0.5,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Due {
         self.machine.deadline(&self.settings)
+    }
+
+    /// How long until what is due on the monotonic clock.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        let due = self.deadline().monotonic;
+        due.map(|at| at.since(self.monotonic))
     }
 }
 
@@ -156,8 +251,13 @@ pub(super) fn start() -> Timestamp {
     "2026-11-24T09:00:00Z".parse().expect("a time")
 }
 
+/// A moment at the beginning of the monotonic clock.
 pub(super) fn at(now: Timestamp) -> Moment {
-    Moment { now, dice: 0.5 }
+    Moment {
+        now,
+        monotonic: Monotonic::ZERO,
+        jitter: 0.5,
+    }
 }
 
 pub(super) fn settings(on_conflict: OnConflict) -> Settings {

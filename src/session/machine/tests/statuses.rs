@@ -45,18 +45,26 @@ fn fits(status: &Status) -> TestCaseResult {
     Ok(())
 }
 
-/// Every change of phase is told.
+/// Every change of phase is published, each with the status of its own moment, the last with what
+/// follows from the state.
 fn told(step: &Taken<'_>) -> TestCaseResult {
-    let last = step.effects.iter().rev().find_map(|effect| match effect {
-        Effect::Publish(kind) => Some(kind),
+    let mut published = step.effects.iter().filter_map(|effect| match effect {
+        Effect::Publish(kind, status) => Some((kind, status)),
         _ => None,
     });
+    for (kind, status) in published.clone() {
+        fits(status)?;
+        // These two are for when nothing is left, which a machine cannot know.
+        prop_assert!(kind.ended().is_none());
+    }
+    let last = published.next_back();
+    if let Some((_, status)) = last {
+        prop_assert_eq!(&**status, &step.after.status());
+    }
     if step.before.phase != step.after.phase {
-        let named = last.is_some_and(|kind| names(kind, step.after.phase));
+        let named = last.is_some_and(|(kind, _)| names(kind, step.after.phase));
         prop_assert!(named, "{:?} for {}", last, step.after.phase);
     }
-    // These two are for when nothing is left, which a machine cannot know.
-    prop_assert!(last.is_none_or(|kind| kind.ended().is_none()));
     Ok(())
 }
 

@@ -5,10 +5,11 @@
 
 use std::fmt::Write as _;
 
-use super::super::{Effect, Machine};
+use super::super::{Answer, Effect, Exit, Machine};
+use super::going::GOING;
 use super::input::Row;
 use super::linked::LINKED;
-use super::scene::{Scene, at, settings};
+use super::scene::{Scene, settings};
 use super::unlinked::UNLINKED;
 use crate::protocol::Phase;
 use crate::store::Desired;
@@ -21,10 +22,13 @@ fn every_phase_and_every_input() {
     let mut wrong = String::new();
     for scene in Phase::ALL.iter().flat_map(|phase| Scene::of(*phase)) {
         let played = column(*scene);
-        let columns = LINKED.iter().chain(UNLINKED);
+        let columns = LINKED.iter().chain(UNLINKED).chain(GOING);
         let told: Vec<_> = columns.filter(|(of, _)| of == scene).collect();
         let [(_, told)] = told.as_slice() else {
-            panic!("{scene:?} stands {} times in the table", told.len());
+            panic!(
+                "{scene:?} stands {} times in the table; it is\n{played}",
+                told.len()
+            );
         };
         let told: Vec<_> = told.trim().lines().map(str::trim).collect();
         let played: Vec<_> = played.lines().collect();
@@ -45,15 +49,13 @@ fn column(scene: Scene) -> String {
         let mut staged = scene.stage();
         staged.settings = settings(row.on_conflict());
         match row {
-            Row::Due => staged.now = staged.deadline().unwrap_or(staged.now),
+            Row::Due => staged.pass_until_due(),
             // What waits shortest waits for less than a second.
             Row::DueEarly => {}
             _ => staged.pass(1),
         }
         let before = staged.machine.clone();
-        let effects = staged
-            .machine
-            .step(row.input(), at(staged.now), &staged.settings);
+        let effects = staged.step_now(row.input());
         let cell = cell(&before, &staged.machine, &effects);
         let _ = writeln!(lines, "{:<24}| {cell}", row.name());
     }
@@ -73,8 +75,8 @@ fn cell(before: &Machine, after: &Machine, effects: &[Effect]) -> String {
     }
     if before.record.desired != after.record.desired {
         words.push(match after.record.desired {
-            Desired::Up => "wanted up,".to_owned(),
-            Desired::Down => "wanted down,".to_owned(),
+            Desired::Up => "desired up,".to_owned(),
+            Desired::Down => "desired down,".to_owned(),
         });
     }
     words.push(if effects.is_empty() {
@@ -86,14 +88,25 @@ fn cell(before: &Machine, after: &Machine, effects: &[Effect]) -> String {
 }
 
 fn word(effect: &Effect) -> String {
-    match effect {
-        Effect::OpenLink => "open".to_owned(),
-        Effect::CloseLink => "close".to_owned(),
-        Effect::AskPairCode(phone) => format!("ask a code for {phone}"),
-        Effect::Save => "save".to_owned(),
-        Effect::Purge { unlink: false } => "purge".to_owned(),
-        Effect::Purge { unlink: true } => "unlink and purge".to_owned(),
-        Effect::Publish(kind) => format!("tell {kind}"),
-        Effect::PairCodeRefused { .. } => "refuse the code".to_owned(),
-    }
+    let word = match effect {
+        Effect::OpenLink(_) => "open",
+        Effect::CloseLink { goodbye: true, .. } => "close",
+        Effect::CloseLink { goodbye: false, .. } => "cut",
+        Effect::AskPairCode(phone) => return format!("ask a code for {phone}"),
+        Effect::AskGroups(_) => "ask for groups",
+        Effect::Save(_) => "save",
+        Effect::Look => "look",
+        Effect::Unlink { paired: true, .. } => "unlink",
+        Effect::Unlink { paired: false, .. } => "unlink if just paired",
+        Effect::Remove(_) => "remove",
+        Effect::Publish(kind, _) => return format!("tell {kind}"),
+        Effect::Answer(_, Answer::Status(_)) => "answer status",
+        Effect::Answer(_, Answer::Groups(_)) => "answer groups",
+        Effect::Answer(_, Answer::Targets(_)) => "answer targets",
+        Effect::Answer(_, Answer::Refused(failure)) => return format!("refuse: {}", failure.code),
+        Effect::End(Exit::LoggedOut(_)) => "end, logged out",
+        Effect::End(Exit::Stopped) => "end, stopped",
+        Effect::End(Exit::NothingOnDisk) => "end, nothing on disk",
+    };
+    word.to_owned()
 }

@@ -1,4 +1,4 @@
-//! The table where there is no link: what one still says counts for nothing.
+//! The table where there is no link, and the session stays.
 
 use super::scene::Scene;
 use super::table::Column;
@@ -7,10 +7,15 @@ pub(super) const UNLINKED: &[Column] = &[
     (
         Scene::BackingOff,
         "
-connect                 | connecting: save, tell connecting, open
-connect by code         | connecting: save, tell connecting, open
-disconnect              | disconnected: wanted down, close, save, tell disconnected
-force-logout            | logging_out (force_logout): tell logging_out, unlink and purge
+connect                 | connecting: save, tell connecting, open, answer status
+connect by code         | connecting: save, tell connecting, open, answer status
+disconnect              | disconnected: desired down, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+stop                    | save
 stage                   | nothing
 qr                      | nothing
 qr exhausted            | nothing
@@ -32,21 +37,37 @@ ended: hold             | nothing
 ended: retry at once    | nothing
 ended: retry            | nothing
 ended: retry late       | nothing
-corrupt                 | nothing
-unavailable             | nothing
 due, too early          | nothing
 due                     | connecting: tell connecting, open
-targets                 | save, tell targets
-purge failed            | nothing
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::BackingOffToPair,
         "
-connect                 | connecting: save, tell connecting, open
+connect                 | connecting: save, tell connecting, open, answer status
 connect by code         | connecting: save, tell connecting, open
-disconnect              | logging_out (pairing_abandoned): tell logging_out, purge
-force-logout            | logging_out (force_logout): tell logging_out, purge
+disconnect              | logging_out (pairing_abandoned): tell logging_out, cut
+force-logout            | logging_out (force_logout): tell logging_out, cut
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | answer targets
+targets, added          | refuse: not_online
+stop                    | save
 stage                   | nothing
 qr                      | nothing
 qr exhausted            | nothing
@@ -68,21 +89,89 @@ ended: hold             | nothing
 ended: retry at once    | nothing
 ended: retry            | nothing
 ended: retry late       | nothing
-corrupt                 | nothing
-unavailable             | nothing
 due, too early          | nothing
 due                     | connecting: tell connecting, open
-targets                 | save, tell targets
-purge failed            | nothing
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
+",
+    ),
+    (
+        Scene::Unread,
+        "
+connect                 | look
+connect by code         | look
+disconnect              | refuse: store_failed
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | refuse: store_failed
+targets, added          | refuse: store_failed
+stop                    | end, stopped
+stage                   | nothing
+qr                      | nothing
+qr exhausted            | nothing
+ready for a pair code   | nothing
+pair code               | nothing
+pair code stale         | nothing
+pair code refused       | nothing
+too many pair codes     | nothing
+paired                  | nothing
+pair failed             | nothing
+online                  | nothing
+name                    | nothing
+activity                | nothing
+ended: wipe             | nothing
+ended: conflict, logout | nothing
+ended: conflict, park   | nothing
+ended: park             | nothing
+ended: hold             | nothing
+ended: retry at once    | nothing
+ended: retry            | nothing
+ended: retry late       | nothing
+due, too early          | nothing
+due                     | look
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::Held,
         "
-connect                 | noted
-connect by code         | noted
-disconnect              | disconnected: wanted down, close, save, tell disconnected
-force-logout            | logging_out (force_logout): tell logging_out, unlink and purge
+connect                 | answer status
+connect by code         | answer status
+disconnect              | disconnected: desired down, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+stop                    | save
 stage                   | nothing
 qr                      | nothing
 qr exhausted            | nothing
@@ -104,21 +193,37 @@ ended: hold             | nothing
 ended: retry at once    | nothing
 ended: retry            | nothing
 ended: retry late       | nothing
-corrupt                 | nothing
-unavailable             | nothing
 due, too early          | nothing
 due                     | connecting: save, tell connecting, open
-targets                 | save, tell targets
-purge failed            | nothing
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::Parked,
         "
-connect                 | connecting: save, tell connecting, open
-connect by code         | connecting: save, tell connecting, open
-disconnect              | disconnected: wanted down, close, save, tell disconnected
-force-logout            | logging_out (force_logout): tell logging_out, unlink and purge
+connect                 | connecting: save, tell connecting, open, answer status
+connect by code         | connecting: save, tell connecting, open, answer status
+disconnect              | disconnected: desired down, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+stop                    | save
 stage                   | nothing
 qr                      | nothing
 qr exhausted            | nothing
@@ -140,21 +245,37 @@ ended: hold             | nothing
 ended: retry at once    | nothing
 ended: retry            | nothing
 ended: retry late       | nothing
-corrupt                 | nothing
-unavailable             | nothing
 due, too early          | nothing
 due                     | nothing
-targets                 | save, tell targets
-purge failed            | nothing
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::ParkedToPair,
         "
-connect                 | connecting: save, tell connecting, open
+connect                 | connecting: save, tell connecting, open, answer status
 connect by code         | connecting: save, tell connecting, open
-disconnect              | logging_out (pairing_abandoned): tell logging_out, purge
-force-logout            | logging_out (force_logout): tell logging_out, purge
+disconnect              | logging_out (pairing_abandoned): tell logging_out, cut
+force-logout            | logging_out (force_logout): tell logging_out, cut
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | answer targets
+targets, added          | refuse: not_online
+stop                    | save
 stage                   | nothing
 qr                      | nothing
 qr exhausted            | nothing
@@ -176,21 +297,37 @@ ended: hold             | nothing
 ended: retry at once    | nothing
 ended: retry            | nothing
 ended: retry late       | nothing
-corrupt                 | nothing
-unavailable             | nothing
 due, too early          | nothing
-due                     | logging_out (pairing_expired): tell logging_out, purge
-targets                 | save, tell targets
-purge failed            | nothing
+due                     | logging_out (pairing_expired): tell logging_out, cut
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
     (
         Scene::Disconnected,
         "
-connect                 | connecting: wanted up, save, tell connecting, open
-connect by code         | connecting: wanted up, save, tell connecting, open
-disconnect              | nothing
-force-logout            | logging_out (force_logout): tell logging_out, unlink and purge
+connect                 | connecting: desired up, save, tell connecting, open, answer status
+connect by code         | connecting: desired up, save, tell connecting, open, answer status
+disconnect              | answer status
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+stop                    | save
 stage                   | nothing
 qr                      | nothing
 qr exhausted            | nothing
@@ -212,120 +349,23 @@ ended: hold             | nothing
 ended: retry at once    | nothing
 ended: retry            | nothing
 ended: retry late       | nothing
-corrupt                 | nothing
-unavailable             | nothing
 due, too early          | nothing
 due                     | nothing
-targets                 | save, tell targets
-purge failed            | nothing
-",
-    ),
-    (
-        Scene::LoggingOut,
-        "
-connect                 | nothing
-connect by code         | nothing
-disconnect              | nothing
-force-logout            | nothing
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-corrupt                 | nothing
-unavailable             | nothing
-due, too early          | nothing
-due                     | nothing
-targets                 | nothing
-purge failed            | purge_failed (unlinked): tell purge_failed
-",
-    ),
-    (
-        Scene::PurgeFailed,
-        "
-connect                 | logging_out (unlinked): tell logging_out, purge
-connect by code         | logging_out (unlinked): tell logging_out, purge
-disconnect              | logging_out (unlinked): tell logging_out, purge
-force-logout            | logging_out (unlinked): tell logging_out, purge
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-corrupt                 | nothing
-unavailable             | nothing
-due, too early          | nothing
-due                     | logging_out (unlinked): tell logging_out, purge
-targets                 | nothing
-purge failed            | nothing
-",
-    ),
-    (
-        Scene::StoreCorrupt,
-        "
-connect                 | noted
-connect by code         | noted
-disconnect              | nothing
-force-logout            | logging_out (force_logout): tell logging_out, unlink and purge
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-corrupt                 | nothing
-unavailable             | nothing
-due, too early          | nothing
-due                     | nothing
-targets                 | nothing
-purge failed            | nothing
+opened                  | nothing
+opened: unusable        | nothing
+opened: not now         | nothing
+closed                  | nothing
+closed: not in time     | nothing
+saved                   | nothing
+saved: failed           | nothing
+looked: a session       | nothing
+looked: unusable        | nothing
+looked: not now         | nothing
+looked: nothing         | nothing
+groups told             | nothing
+unlinked                | nothing
+removed                 | nothing
+removed: failed         | nothing
 ",
     ),
 ];

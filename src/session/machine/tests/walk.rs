@@ -1,19 +1,21 @@
-//! Random ways through the machine: any input at any time, with any luck.
+//! Random ways through the machine: any input at any time, and effects that take as long as they like
+//! and come out one way or the other.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
 use proptest::test_runner::{RngSeed, TestCaseResult};
 
-use super::super::{Effect, Input, Machine, Moment, Origin};
-use super::input::{Row, account, ended, phone, targets};
+use super::super::{Effect, Input, Machine, Moment, Origin, Request};
+use super::input::{Row, account, ended, phone, stored, targets};
 use super::scene::{settings, start, user};
-use crate::protocol::{Cause, Stage};
-use crate::session::{OnConflict, Settings};
+use crate::protocol::fixtures::bare_entry;
+use crate::protocol::{Cause, Stage, Unlink};
+use crate::session::{Change, Monotonic, OnConflict, Settings, Standing};
 use crate::store::{Desired, Hold, Record};
-use crate::whatsapp::{LinkEvent, Verdict};
+use crate::whatsapp::{AskError, LinkEvent, Verdict};
 
 /// As many ways for every property, and the same ones every time. More with `PROPTEST_CASES`.
 pub(super) fn many() -> ProptestConfig {
@@ -34,15 +36,18 @@ pub(super) struct Taken<'a> {
     pub(super) settings: &'a Settings,
     pub(super) effects: &'a [Effect],
     pub(super) after: &'a Machine,
+    /// The record as it is on the disk.
+    pub(super) disk: &'a Record,
 }
 
 impl Taken<'_> {
-    pub(super) fn has(&self, effect: &Effect) -> bool {
-        self.effects.contains(effect)
+    pub(super) fn opens(&self) -> bool {
+        let opens = |effect: &Effect| matches!(effect, Effect::OpenLink(_));
+        self.effects.iter().any(opens)
     }
 
     pub(super) fn is_connect(&self) -> bool {
-        matches!(self.input, Input::Connect(_))
+        matches!(self.input, Input::Connect(..))
     }
 
     pub(super) fn is_due(&self) -> bool {
@@ -63,39 +68,147 @@ pub(super) struct Walk {
 struct Step {
     /// So long after the step before, or when something is due.
     wait: Option<Duration>,
-    input: Input,
-    dice: f64,
+    /// By how many seconds the wall clock is set before it.
+    set: i64,
+    what: What,
+    jitter: f64,
+}
+
+#[derive(Debug, Clone)]
+enum What {
+    Input(Input),
+    /// One of the effects that are under way is done, well or badly.
+    Done(Index, bool),
+}
+
+/// The effects that are under way, as the task has them.
+#[derive(Debug, Clone, Default)]
+struct UnderWay(Vec<Effect>);
+
+impl UnderWay {
+    fn note(&mut self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                // An opening that is given up has no result.
+                Effect::CloseLink { .. } | Effect::Unlink { .. } => {
+                    self.0.retain(|e| !matches!(e, Effect::OpenLink(_)));
+                    self.0.push(effect.clone());
+                }
+                Effect::OpenLink(_)
+                | Effect::AskGroups(_)
+                | Effect::Save(_)
+                | Effect::Look
+                | Effect::Remove(_) => self.0.push(effect.clone()),
+                _ => {}
+            }
+        }
+    }
+
+    /// The result of one of them.
+    fn finish(&mut self, which: Index, well: bool, disk: &mut Record) -> Input {
+        if self.0.is_empty() {
+            return Input::Due;
+        }
+        let effect = self.0.remove(which.index(self.0.len()));
+        match effect {
+            Effect::OpenLink(_) if well => Input::Opened,
+            Effect::OpenLink(_) if which.index(5) == 0 => {
+                Input::Unusable("auth.db: not a database".to_owned())
+            }
+            Effect::OpenLink(_) => Input::Unavailable("the disk is full".to_owned()),
+            Effect::CloseLink { .. } if well => Input::Closed(Ok(())),
+            Effect::CloseLink { .. } => Input::Closed(Err("3 tasks run".to_owned())),
+            Effect::AskGroups(request) if well => Input::GroupsTold(request, Ok(Vec::new())),
+            Effect::AskGroups(request) => Input::GroupsTold(request, Err(AskError::Timeout)),
+            Effect::Save(record) if well => {
+                *disk = *record;
+                Input::Saved(Ok(()))
+            }
+            Effect::Save(_) => Input::Saved(Err("the disk is full".to_owned())),
+            Effect::Look if well => Input::Looked(Standing::Session {
+                record: Box::new(disk.clone()),
+                paired: disk.account.is_some(),
+            }),
+            Effect::Look => Input::Looked(Standing::Unavailable {
+                record: None,
+                why: "the disk is full".to_owned(),
+            }),
+            Effect::Unlink { .. } if well => Input::Unlinked(Unlink::Confirmed.into()),
+            Effect::Unlink { .. } => Input::Unlinked(Unlink::Unreachable.into()),
+            Effect::Remove(intent) if well => {
+                Input::Removed(Ok(Box::new(bare_entry("alice", intent.cause))))
+            }
+            _ => Input::Removed(Err("auth.db is left".to_owned())),
+        }
+    }
+}
+
+/// Asks under a number of its own.
+fn numbered(input: Input, number: u64) -> Input {
+    let request = Request(number);
+    match input {
+        Input::Connect(_, phone) => Input::Connect(request, phone),
+        Input::Disconnect { by, .. } => Input::Disconnect { request, by },
+        Input::ForceLogout { by, within, .. } => Input::ForceLogout {
+            request,
+            by,
+            within,
+        },
+        Input::Groups(_) => Input::Groups(request),
+        Input::Targets(_, change) => Input::Targets(request, change),
+        other => other,
+    }
 }
 
 impl Walk {
     pub(super) fn begin(&self) -> (Machine, Vec<Effect>) {
         let at = Moment {
             now: start(),
-            dice: 0.5,
+            monotonic: Monotonic::ZERO,
+            jitter: 0.5,
         };
-        Machine::new(user(), self.record.clone(), self.origin.clone(), at)
+        let (record, origin) = (self.record.clone(), self.origin.clone());
+        Machine::new(user(), record, origin, at, &self.settings)
     }
 
     /// Goes it, and checks every step.
     pub(super) fn go(&self, mut check: impl FnMut(&Taken<'_>) -> TestCaseResult) -> TestCaseResult {
-        let (mut machine, _) = self.begin();
-        let mut now = start();
-        for Step { wait, input, dice } in &self.steps {
+        let (mut machine, first) = self.begin();
+        let mut under_way = UnderWay::default();
+        under_way.note(&first);
+        let mut disk = self.record.clone();
+        let (mut now, mut monotonic) = (start(), Monotonic::ZERO);
+        for (number, step) in (1000..).zip(&self.steps) {
             let due = machine.deadline(&self.settings);
-            now = match wait {
-                Some(wait) => now + *wait,
-                None => due.map_or(now, |due| due.max(now)),
+            let waits = [
+                due.monotonic.map(|at| at.since(monotonic)),
+                due.wall
+                    .map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default()),
+            ];
+            let until_due = waits.into_iter().flatten().min().unwrap_or_default();
+            let wait = step.wait.unwrap_or(until_due);
+            now = now + wait + SignedDuration::from_secs(step.set);
+            monotonic = monotonic + wait;
+            let at = Moment {
+                now,
+                monotonic,
+                jitter: step.jitter,
             };
-            let at = Moment { now, dice: *dice };
+            let input = match &step.what {
+                What::Input(input) => numbered(input.clone(), number),
+                What::Done(which, well) => under_way.finish(*which, *well, &mut disk),
+            };
             let before = machine.clone();
             let effects = machine.step(input.clone(), at, &self.settings);
+            under_way.note(&effects);
             check(&Taken {
                 before: &before,
-                input,
+                input: &input,
                 at,
                 settings: &self.settings,
                 effects: &effects,
                 after: &machine,
+                disk: &disk,
             })?;
         }
         Ok(())
@@ -103,7 +216,7 @@ impl Walk {
 }
 
 pub(super) fn walks() -> impl Strategy<Value = Walk> {
-    let steps = prop::collection::vec(step(), 1..40);
+    let steps = prop::collection::vec(step(), 1..60);
     (birth(), policy(), steps).prop_map(|((record, origin), settings, steps)| Walk {
         record,
         origin,
@@ -127,13 +240,23 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u64..90).prop_map(Duration::from_secs),
         1 => (0u64..4000).prop_map(Duration::from_secs),
     ];
-    let timely = (wait.prop_map(Some), input());
-    let due = Just((None, Input::Due));
-    (prop_oneof![5 => timely, 1 => due], 0.0f64..=1.0).prop_map(|((wait, input), dice)| Step {
-        wait,
-        input,
-        dice,
-    })
+    let what = prop_oneof![
+        3 => input().prop_map(What::Input),
+        4 => (any::<Index>(), prop::bool::weighted(0.8))
+            .prop_map(|(which, well)| What::Done(which, well)),
+    ];
+    let timely = (wait.prop_map(Some), what);
+    let due = Just((None, What::Input(Input::Due)));
+    let day = 24 * 3600;
+    let set = prop_oneof![12 => Just(0), 1 => select(vec![-day, day])];
+    (prop_oneof![6 => timely, 1 => due], set, 0.0f64..=1.0).prop_map(
+        |((wait, what), set, jitter)| Step {
+            wait,
+            set,
+            what,
+            jitter,
+        },
+    )
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -156,15 +279,20 @@ fn input() -> impl Strategy<Value = Input> {
         ))
     };
     let link = Input::Link;
+    // A stop only once in a while: nothing happens to a session after it. Results come of effects.
+    let mut rows = Row::ALL.to_vec();
+    rows.retain(|row| *row != Row::Stop && !row.is_result());
+    let any = Request(0);
     prop_oneof![
-        12 => select(Row::ALL).prop_map(Row::input),
-        3 => select(stages).prop_map(move |stage| link(LinkEvent::Stage(stage))),
-        2 => (1u8..3).prop_map(move |n| link(LinkEvent::Paired(account(n)))),
-        3 => (1u8..3).prop_map(move |n| link(LinkEvent::Online(account(n)))),
-        1 => (0u8..4).prop_map(|n| Input::Targets(targets(n))),
-        1 => (1u8..3).prop_map(|n| Input::Connect(Some(phone(n)))),
-        1 => select(dead).prop_map(|cause| ended(Verdict::Wipe(cause))),
-        1 => (0u64..5000).prop_map(hold),
+        24 => select(rows).prop_map(Row::input),
+        1 => Just(Input::Stop),
+        6 => select(stages).prop_map(move |stage| link(LinkEvent::Stage(stage))),
+        4 => (1u8..3).prop_map(move |n| link(LinkEvent::Paired(account(n)))),
+        6 => (1u8..3).prop_map(move |n| link(LinkEvent::Online(account(n)))),
+        2 => (0u8..4).prop_map(move |n| Input::Targets(any, Change::Set(targets(n)))),
+        2 => (1u8..3).prop_map(move |n| Input::Connect(any, Some(phone(n)))),
+        2 => select(dead).prop_map(|cause| ended(Verdict::Wipe(cause))),
+        2 => (0u64..5000).prop_map(hold),
     ]
 }
 
@@ -175,6 +303,7 @@ fn birth() -> impl Strategy<Value = (Record, Origin)> {
         let origins = vec![
             Origin::Stored { paired },
             Origin::Unusable("not a database".to_owned()),
+            Origin::Unavailable("the disk is full".to_owned()),
             failed(paired),
         ];
         (Just(paired), select(origins))
@@ -194,7 +323,7 @@ fn failed(paired: bool) -> Origin {
     Origin::Failed {
         paired,
         error: "its task failed".to_owned(),
-        retry_at: start() + Duration::from_secs(2),
+        wait: Duration::from_secs(2),
     }
 }
 
@@ -208,17 +337,17 @@ fn record(paired: bool) -> impl Strategy<Value = Record> {
     }));
     let down = prop::bool::weighted(0.3);
     (down, hold, 0u8..3).prop_map(move |(down, hold, count)| {
-        let mut record = Record::new(1000);
-        if paired {
-            record.account = Some(account(1));
-            record.hold = hold;
-            record.targets = targets(count);
-            record.desired = if down { Desired::Down } else { Desired::Up };
+        if !paired {
+            return Record::new(1000);
         }
+        let mut record = stored();
+        record.hold = hold;
+        record.targets = targets(count);
+        record.desired = if down { Desired::Down } else { Desired::Up };
         record
     })
 }
 
 fn later(seconds: i64) -> Timestamp {
-    start() + jiff::SignedDuration::from_secs(seconds)
+    start() + SignedDuration::from_secs(seconds)
 }

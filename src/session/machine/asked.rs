@@ -1,0 +1,245 @@
+//! What people ask of a session, in each phase.
+
+use std::time::Duration;
+
+use super::super::settings::Settings;
+use super::answers::ask_failure;
+use super::{Answer, Effect, Machine, Moment, Request};
+use crate::protocol::{Cause, EventKind, Failure, FailureCode, Group, Phase, PhoneNumber, Unlink};
+use crate::store::Desired;
+use crate::whatsapp::AskError;
+
+impl Machine {
+    // ---- connect --------------------------------------------------------------------------------
+
+    pub(super) fn connect_asked(
+        &mut self,
+        request: Request,
+        phone: Option<PhoneNumber>,
+        at: Moment,
+        settings: &Settings,
+    ) {
+        match self.phase {
+            // It begins anew when this one is gone.
+            Phase::LoggingOut => return self.waiting.removal.push(request),
+            Phase::PurgeFailed => {
+                self.waiting.removal.push(request);
+                return self.retry_removal(at, settings);
+            }
+            // What could not be used may have been put right.
+            Phase::StoreCorrupt => return self.look_for(request, phone),
+            _ if self.unread => return self.look_for(request, phone),
+            _ => {}
+        }
+        let by_code = phone.is_some() && !self.paired;
+        self.touch(at);
+        self.connect_from_here(phone, at);
+        self.answer_connect(request, by_code);
+    }
+
+    fn look_for(&mut self, request: Request, phone: Option<PhoneNumber>) {
+        self.waiting.look.push((request, phone));
+        self.look();
+    }
+
+    fn connect_from_here(&mut self, phone: Option<PhoneNumber>, at: Moment) {
+        match self.phase {
+            Phase::Online | Phase::LoggingOut | Phase::PurgeFailed | Phase::StoreCorrupt => {}
+            Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => {
+                self.by_code(phone, at);
+            }
+            Phase::Held if self.is_held(at) => {}
+            Phase::Disconnected if self.is_held(at) => {
+                self.record.desired = Desired::Up;
+                self.save();
+                self.resume(at);
+            }
+            Phase::Parked | Phase::Held | Phase::Disconnected | Phase::BackingOff => {
+                self.pair_anew(phone, at);
+                self.record.desired = Desired::Up;
+                self.record.hold = None;
+                self.failures = 0;
+                self.save();
+                self.connect(at);
+            }
+        }
+    }
+
+    /// A pairing by QR code becomes one by pair code when somebody names a phone number; one by pair
+    /// code becomes one for another number.
+    fn by_code(&mut self, phone: Option<PhoneNumber>, at: Moment) {
+        let Some(pairing) = self.pairing.as_mut() else {
+            return;
+        };
+        if phone.is_none() || pairing.phone == phone {
+            return;
+        }
+        pairing.phone = phone;
+        match self.phase {
+            Phase::AwaitingScan => self.ask_code(),
+            Phase::AwaitingCode => {
+                // The live code is for the other number.
+                self.enter(Phase::Connecting, at);
+                self.wait_for_login(at);
+                self.publish(EventKind::Connecting);
+                self.ask_code();
+            }
+            _ => {}
+        }
+    }
+
+    /// Answers a `connect`, or lets it wait for a pair code.
+    pub(super) fn answer_connect(&mut self, request: Request, by_code: bool) {
+        if by_code && !self.paired && self.code_may_come() {
+            self.waiting.code.push(request);
+        } else {
+            self.answer_status([request]);
+        }
+    }
+
+    /// Whether a pair code may come.
+    fn code_may_come(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Connecting | Phase::AwaitingScan | Phase::BackingOff | Phase::LoggingOut
+        )
+    }
+
+    /// There is a code, or there will be none: scanned first, parked, disconnected.
+    pub(super) fn answer_for_code(&mut self) {
+        if !self.code_may_come() {
+            let waiting = std::mem::take(&mut self.waiting.code);
+            self.answer_status(waiting);
+        }
+    }
+
+    // ---- disconnect -----------------------------------------------------------------------------
+
+    pub(super) fn disconnect_asked(
+        &mut self,
+        request: Request,
+        by: u32,
+        at: Moment,
+        settings: &Settings,
+    ) {
+        match self.phase {
+            Phase::LoggingOut => self.waiting.removal.push(request),
+            Phase::PurgeFailed => {
+                self.waiting.removal.push(request);
+                self.retry_removal(at, settings);
+            }
+            Phase::StoreCorrupt => self.answer_status([request]),
+            _ if self.unread => {
+                let failure = self.cannot_read();
+                self.refuse([request], &failure);
+            }
+            Phase::Disconnected => {
+                // A record that could not be written is written again before the answer.
+                if self.save_failure().is_some() {
+                    self.save();
+                }
+                self.waiting.close.push(request);
+            }
+            _ if !self.paired => {
+                // Nothing to keep, and half an identity must not stay behind.
+                self.waiting.removal.push(request);
+                let cause = Cause::PairingAbandoned;
+                self.log_out(cause, Some(by), Unlink::NotLinked, at, settings);
+            }
+            _ => {
+                self.disconnect(None, at);
+                self.waiting.close.push(request);
+            }
+        }
+    }
+
+    /// Closes it and keeps the credentials; by itself, for this cause.
+    pub(super) fn disconnect(&mut self, cause: Option<Cause>, at: Moment) {
+        self.record.desired = Desired::Down;
+        self.close_link();
+        self.save();
+        self.enter(Phase::Disconnected, at);
+        self.reason = cause;
+        self.publish(EventKind::Disconnected);
+    }
+
+    /// Whoever is told that it is disconnected must find it so after a restart of the daemon.
+    pub(super) fn answer_for_close(&mut self) {
+        let busy = self.link == super::LinkState::Closing || self.saving.is_under_way();
+        if busy || self.waiting.close.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.waiting.close);
+        match self.save_failure() {
+            Some(mut failure) if self.phase == Phase::Disconnected => {
+                failure.message.push_str(
+                    ". It is disconnected now, and a restart of the daemon would bring it back: make room, then disconnect it again",
+                );
+                self.refuse(waiting, &failure);
+            }
+            _ => self.answer_status(waiting),
+        }
+    }
+
+    // ---- force-logout ---------------------------------------------------------------------------
+
+    pub(super) fn force_logout_asked(
+        &mut self,
+        request: Request,
+        by: u32,
+        within: Duration,
+        at: Moment,
+        settings: &Settings,
+    ) {
+        self.waiting.removal.push(request);
+        match self.phase {
+            Phase::LoggingOut => {}
+            Phase::PurgeFailed => self.retry_removal(at, settings),
+            _ => self.force_logout(by, within, at, settings),
+        }
+    }
+
+    // ---- groups ---------------------------------------------------------------------------------
+
+    pub(super) fn groups_asked(&mut self, request: Request) {
+        if self.can_ask() {
+            self.waiting.groups.push(request);
+            self.effects.push(Effect::AskGroups(request));
+        } else {
+            let failure = self.not_online("its groups cannot be asked for");
+            self.refuse([request], &failure);
+        }
+    }
+
+    /// The answer to [`Effect::AskGroups`], for whoever asked or for a change of the target groups.
+    pub(super) fn groups_told(&mut self, request: Request, groups: Result<Vec<Group>, AskError>) {
+        let groups = groups.map_err(|e| ask_failure(&self.user, &e));
+        let waiting = &mut self.waiting.groups;
+        if let Some(place) = waiting.iter().position(|waits| *waits == request) {
+            waiting.remove(place);
+            let answer = groups.map_or_else(Answer::Refused, Answer::Groups);
+            self.answer(request, answer);
+        } else {
+            self.check_edit(request, groups);
+        }
+    }
+
+    // ---- a pair code that did not come ----------------------------------------------------------
+
+    /// Answers whoever waits for a pair code that WhatsApp gave none.
+    pub(super) fn refuse_code(&mut self, failure: &Failure) {
+        let waiting = std::mem::take(&mut self.waiting.code);
+        self.refuse(waiting, failure);
+    }
+
+    /// Its files cannot be read now, so nothing can be changed about it.
+    pub(super) fn cannot_read(&self) -> Failure {
+        let message = format!(
+            "the session of {} cannot be read now: {}. It is tried again by itself, and at once by `wactl connect {}`. Nothing was changed",
+            self.user,
+            self.error.as_deref().unwrap_or("the disk does not answer"),
+            self.user
+        );
+        Failure::new(FailureCode::StoreFailed, message)
+    }
+}

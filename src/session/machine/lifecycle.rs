@@ -1,0 +1,310 @@
+//! From the first look at a session to its link: how it begins, connects, closes and stops.
+
+use std::time::Duration;
+
+use super::super::clock::after;
+use super::super::pairing::Pairing;
+use super::super::settings::Settings;
+use super::super::standing::Standing;
+use super::{Effect, Exit, LinkState, Machine, Moment, Origin};
+use crate::protocol::{Cause, Connecting, EventKind, Phase, PhoneNumber, Stage, Unlink};
+use crate::store::{Desired, Hold, Record};
+use crate::whatsapp::{Expected, Pace};
+
+/// How long a link may take to be closed with a goodbye: three seconds for that, as many for the flush,
+/// and what a slow disk needs for one write.
+const CLOSE_WITHIN: Duration = Duration::from_secs(9);
+
+impl Machine {
+    pub(super) fn begin(&mut self, origin: Origin, at: Moment, settings: &Settings) {
+        match origin {
+            Origin::New { phone } => {
+                self.pairing = Some(Pairing::new(at.monotonic, phone));
+                self.connect(at);
+            }
+            Origin::Unusable(why) => {
+                // Nobody can tell, so they are taken for an account's: only force-logout removes them.
+                self.paired = true;
+                self.unusable(why, at);
+            }
+            Origin::Unavailable(why) => {
+                self.paired = true;
+                self.unread = true;
+                self.unavailable(why, at, settings);
+            }
+            Origin::Stored { paired } => self.begin_stored(paired, at, settings),
+            Origin::Failed {
+                paired,
+                error,
+                wait,
+            } => self.begin_after_failure(paired, error, wait, at),
+        }
+    }
+
+    fn begin_stored(&mut self, paired: bool, at: Moment, settings: &Settings) {
+        self.paired = paired;
+        if !paired {
+            self.log_out(
+                Cause::PairingAbandoned,
+                None,
+                Unlink::NotLinked,
+                at,
+                settings,
+            );
+        } else if self.record.desired == Desired::Down {
+            self.stay_disconnected(at);
+        } else {
+            self.resume(at);
+        }
+    }
+
+    fn begin_after_failure(&mut self, paired: bool, error: String, wait: Duration, at: Moment) {
+        self.paired = paired;
+        self.pairing = (!paired).then(|| Pairing::new(at.monotonic, None));
+        if self.record.desired == Desired::Down {
+            return self.stay_disconnected(at);
+        }
+        // What it was told to wait for does not end with its task.
+        if self.holds(at) {
+            return self.resume(at);
+        }
+        self.end_hold();
+        self.failures = 1;
+        self.back_off(Cause::TaskFailed, error, wait, at);
+        self.publish(EventKind::BackingOff);
+    }
+
+    fn stay_disconnected(&mut self, at: Moment) {
+        self.enter(Phase::Disconnected, at);
+        self.publish(EventKind::Disconnected);
+    }
+
+    // ---- connecting -----------------------------------------------------------------------------
+
+    /// Connects, when the last link is closed.
+    pub(super) fn connect(&mut self, at: Moment) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.enter(Phase::Connecting, at);
+        self.connecting_at(Stage::Transport, at);
+        self.publish(EventKind::Connecting);
+        self.open_link();
+    }
+
+    /// In phase `connecting`, at this stage.
+    pub(super) fn connecting_at(&mut self, stage: Stage, at: Moment) {
+        self.stage_entered = at.monotonic;
+        self.connecting = Some(Connecting {
+            attempt: self.attempts.max(1),
+            stage,
+            stage_since: at.now,
+        });
+    }
+
+    fn open_link(&mut self) {
+        if self.link == LinkState::Closed && !self.stopping {
+            self.link = LinkState::Opening;
+            self.effects.push(Effect::OpenLink(Expected {
+                paired: self.paired,
+                full_handshake: self.failed_handshakes > 0,
+            }));
+        }
+    }
+
+    pub(super) fn opened(&mut self) {
+        if self.link == LinkState::Opening {
+            self.link = LinkState::Open;
+        }
+    }
+
+    /// It could not be opened. Where it was given up meanwhile, nobody wants to know.
+    pub(super) fn not_opened(&mut self, at: Moment, so: impl FnOnce(&mut Self, Moment)) {
+        if self.link == LinkState::Opening {
+            self.link = LinkState::Closed;
+            so(self, at);
+        }
+    }
+
+    /// Goes to where the record says it is: held, parked, or connecting.
+    pub(super) fn resume(&mut self, at: Moment) {
+        match self.record.hold.clone() {
+            Some(hold) if self.holds(at) => self.wait(hold, at),
+            _ => {
+                self.end_hold();
+                self.connect(at);
+            }
+        }
+    }
+
+    pub(super) fn wait(&mut self, hold: Hold, at: Moment) {
+        let (phase, kind) = match hold.until {
+            Some(_) => (Phase::Held, EventKind::Held),
+            None => (Phase::Parked, EventKind::Parked),
+        };
+        self.enter(phase, at);
+        self.reason = Some(hold.cause);
+        self.error = hold.error;
+        self.publish(kind);
+    }
+
+    /// What it was told to wait for is over, also where the clock is set back before the next start.
+    fn end_hold(&mut self) {
+        if self.record.hold.take().is_some() {
+            self.save();
+        }
+    }
+
+    /// Whether the record says that it must not connect by itself now.
+    pub(super) fn holds(&self, at: Moment) -> bool {
+        let hold = self.record.hold.as_ref();
+        hold.is_some_and(|hold| hold.until.is_none_or(|until| until > at.now))
+    }
+
+    /// Whether it is held until a time that has not come.
+    pub(super) fn is_held(&self, at: Moment) -> bool {
+        let until = self.record.hold.as_ref().and_then(|hold| hold.until);
+        until.is_some_and(|until| until > at.now)
+    }
+
+    /// Goes to `backing_off`. The caller publishes it.
+    pub(super) fn back_off(&mut self, cause: Cause, error: String, wait: Duration, at: Moment) {
+        self.enter(Phase::BackingOff, at);
+        self.retry_at = Some(after(at.now, wait));
+        self.retry_due = Some(at.monotonic + wait);
+        self.reason = Some(cause);
+        self.error = Some(error);
+    }
+
+    // ---- the disk -------------------------------------------------------------------------------
+
+    /// What is on the disk cannot be used: it waits for a person.
+    pub(super) fn unusable(&mut self, why: String, at: Moment) {
+        self.unread = true;
+        self.enter(Phase::StoreCorrupt, at);
+        self.error = Some(why);
+        self.publish(EventKind::StoreCorrupt);
+    }
+
+    /// What is on the disk cannot be had now: it is tried again.
+    pub(super) fn unavailable(&mut self, why: String, at: Moment, settings: &Settings) {
+        self.retry(Cause::StoreFailed, Pace::Usual, why, at, settings);
+    }
+
+    /// Looks what is on the disk, if that is not under way.
+    pub(super) fn look(&mut self) {
+        if !self.looking {
+            self.looking = true;
+            self.retry_due = None;
+            self.effects.push(Effect::Look);
+        }
+    }
+
+    pub(super) fn looked(&mut self, standing: Standing, at: Moment, settings: &Settings) {
+        if !std::mem::take(&mut self.looking) {
+            return;
+        }
+        // A logout that was decided meanwhile stands, and so does a stop.
+        if self.logout.is_some() || self.stopping {
+            return;
+        }
+        let asked = std::mem::take(&mut self.waiting.look);
+        match standing {
+            Standing::Session { record, paired } => {
+                self.unread = false;
+                self.record = *record;
+                if !asked.is_empty() && self.record.desired != Desired::Up {
+                    self.record.desired = Desired::Up;
+                    self.save();
+                }
+                self.begin_stored(paired, at, settings);
+            }
+            Standing::Unusable { record, why } => {
+                self.owned_as(record);
+                if self.phase != Phase::StoreCorrupt || self.error.as_ref() != Some(&why) {
+                    self.unusable(why, at);
+                }
+            }
+            Standing::Unavailable { record, why } => {
+                self.owned_as(record);
+                self.unavailable(why, at, settings);
+            }
+            Standing::Nothing => {
+                self.waiting
+                    .removal
+                    .extend(asked.into_iter().map(|(request, _)| request));
+                return self.end(Exit::NothingOnDisk);
+            }
+        }
+        for (request, phone) in asked {
+            self.answer_connect(request, phone.is_some());
+        }
+    }
+
+    /// Its record could be read, although the rest could not: it says whose session it is.
+    fn owned_as(&mut self, record: Option<Box<Record>>) {
+        if let Some(record) = record {
+            self.record = *record;
+        }
+    }
+
+    // ---- closing --------------------------------------------------------------------------------
+
+    /// Closes the link politely.
+    pub(super) fn close_link(&mut self) {
+        self.close(true, CLOSE_WITHIN);
+    }
+
+    pub(super) fn close(&mut self, goodbye: bool, within: Duration) {
+        if matches!(self.link, LinkState::Opening | LinkState::Open) {
+            self.link = LinkState::Closing;
+            self.effects.push(Effect::CloseLink { goodbye, within });
+        }
+    }
+
+    pub(super) fn closed(&mut self, closed: Result<(), String>, at: Moment, settings: &Settings) {
+        if self.link != LinkState::Closing {
+            return;
+        }
+        self.link = LinkState::Closed;
+        if self.logout.is_some() {
+            return self.closed_for_logout(closed, at, settings);
+        }
+        // Whoever was waiting to connect does so now. An old link that has not ended is waited for by
+        // the next one.
+        if self.phase == Phase::Connecting {
+            self.open_link();
+        }
+    }
+
+    // ---- the stop -------------------------------------------------------------------------------
+
+    /// The daemon stops: the link is closed, and nothing is logged out. A logout goes on as far as it
+    /// gets.
+    pub(super) fn stop(&mut self) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        if self.logout.is_none() {
+            self.close_link();
+            self.save();
+        }
+    }
+
+    pub(super) fn stop_when_done(&mut self) {
+        let busy = match &self.logout {
+            Some(logout) => logout.is_busy(),
+            None => self.link != LinkState::Closed || self.saving.is_under_way(),
+        };
+        if self.stopping && !busy && !self.ended {
+            self.end(Exit::Stopped);
+        }
+    }
+
+    /// The phone number that the pairing under way is for.
+    pub(super) fn pair_anew(&mut self, phone: Option<PhoneNumber>, at: Moment) {
+        // Somebody is there again: a pairing that waited has its time anew.
+        if let Some(pairing) = &mut self.pairing {
+            *pairing = Pairing::new(at.monotonic, phone.or(pairing.phone.take()));
+        }
+    }
+}

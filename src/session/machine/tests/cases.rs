@@ -1,0 +1,498 @@
+//! Single cases that once went wrong, or that a table cannot show.
+
+use std::time::Duration;
+
+use super::super::{Answer, Effect, Exit, Input, Origin, Request};
+use super::input::{ASKED, Row, account, ended, pair_code, phone, qr, refused, stored, targets};
+use super::scene::{Scene, Staged};
+use crate::protocol::fixtures::bare_entry;
+use crate::protocol::{Cause, EventKind, FailureCode, Phase, Stage, Unlink};
+use crate::session::{Change, Standing};
+use crate::store::{Desired, Hold, Record};
+use crate::whatsapp::{LinkEvent, Pace, Verdict};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn failed(record: Record) -> Staged {
+    let origin = Origin::Failed {
+        paired: true,
+        error: "it panicked".to_owned(),
+        wait: SECOND * 4,
+    };
+    Staged::new(record, origin).0
+}
+
+fn opens(effects: &[Effect]) -> bool {
+    effects.iter().any(|e| matches!(e, Effect::OpenLink(_)))
+}
+
+fn saves(effects: &[Effect]) -> bool {
+    effects.iter().any(|e| matches!(e, Effect::Save(_)))
+}
+
+/// How a request was answered, if it was: the failure, or none.
+fn answered(effects: &[Effect], request: Request) -> Option<Option<FailureCode>> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Answer(to, Answer::Refused(failure)) if *to == request => Some(Some(failure.code)),
+        Effect::Answer(to, _) if *to == request => Some(None),
+        _ => None,
+    })
+}
+
+fn connect() -> Input {
+    Input::Connect(ASKED, None)
+}
+
+fn force_logout() -> Input {
+    Row::ForceLogout.input()
+}
+
+#[test]
+fn a_task_that_failed_tries_again_and_says_why() {
+    let mut staged = failed(Record::new(1000));
+    let status = staged.machine.status();
+    assert_eq!(status.phase, Phase::BackingOff);
+    assert_eq!(status.reason, Some(Cause::TaskFailed));
+    assert_eq!(status.error.as_deref(), Some("it panicked"));
+    assert_eq!(staged.wait(), Some(SECOND * 4));
+    staged.pass(3);
+    assert!(opens(&staged.step(Input::Due)));
+}
+
+#[test]
+fn a_task_that_failed_does_not_end_a_hold() {
+    let mut record = Record::new(1000);
+    record.hold = Some(Hold {
+        cause: Cause::Replaced,
+        until: None,
+        error: None,
+    });
+    assert_eq!(failed(record).machine.phase(), Phase::Parked);
+}
+
+#[test]
+fn a_disconnect_wipes_nothing_that_could_not_be_read() {
+    let origin = Origin::Unusable("session.toml: no TOML".to_owned());
+    let (mut staged, _) = Staged::new(Record::new(0), origin);
+    for input in [
+        connect(),
+        Input::Link(LinkEvent::QrExhausted),
+        Input::Link(refused(true)),
+        Row::Disconnect.input(),
+    ] {
+        staged.step(input);
+        assert_eq!(staged.machine.phase(), Phase::StoreCorrupt);
+    }
+    let effects = staged.step(force_logout());
+    assert!(matches!(
+        effects.last(),
+        Some(Effect::Unlink { paired: true, .. })
+    ));
+}
+
+#[test]
+fn what_could_not_be_read_is_not_written_over() {
+    for origin in [
+        Origin::Unusable("auth.db".to_owned()),
+        Origin::Unavailable("the disk is full".to_owned()),
+    ] {
+        let mut record = Record::new(1000);
+        record.desired = Desired::Down;
+        let (mut staged, _) = Staged::new(record, origin);
+        for input in [
+            connect(),
+            Row::Disconnect.input(),
+            Row::TargetsCleared.input(),
+            Input::Stop,
+        ] {
+            assert!(!saves(&staged.step(input)));
+        }
+        assert_eq!(staged.machine.record().desired, Desired::Down);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_now_is_looked_at_again_by_itself() {
+    let mut staged = Scene::Unread.stage();
+    let status = staged.machine.status();
+    assert_eq!(status.reason, Some(Cause::StoreFailed));
+    assert_eq!(status.error.as_deref(), Some("the disk is full"));
+    staged.pass_until_due();
+    assert_eq!(staged.step(Input::Due), [Effect::Look]);
+    // Still not: it is tried later.
+    staged.step(Row::FoundUnavailable.input());
+    assert_eq!(staged.machine.phase(), Phase::BackingOff);
+    staged.pass_until_due();
+    assert_eq!(staged.step(Input::Due), [Effect::Look]);
+    assert!(opens(&staged.step(Row::Found.input())));
+    assert_eq!(staged.machine.record().account, Some(account(1)));
+}
+
+#[test]
+fn connect_looks_at_what_was_put_right() {
+    for scene in [Scene::StoreCorrupt, Scene::Unread] {
+        let mut staged = scene.stage();
+        assert_eq!(staged.step(connect()), [Effect::Look], "{scene:?}");
+        // Twice is the same look.
+        assert_eq!(staged.step(Input::Connect(Request(8), None)), []);
+        let mut record = stored();
+        record.desired = Desired::Down;
+        let found = Standing::Session {
+            record: Box::new(record),
+            paired: true,
+        };
+        let effects = staged.step(Input::Looked(found));
+        assert!(opens(&effects), "{scene:?}");
+        for request in [ASKED, Request(8)] {
+            assert_eq!(answered(&effects, request), Some(None), "{scene:?}");
+        }
+    }
+}
+
+#[test]
+fn a_session_that_somebody_removed_ends_and_says_so() {
+    let mut staged = Scene::StoreCorrupt.stage();
+    staged.step(connect());
+    let effects = staged.step(Input::Looked(Standing::Nothing));
+    // The request concerns the user, who may begin a new session with it.
+    assert_eq!(effects, [Effect::End(Exit::NothingOnDisk)]);
+}
+
+#[test]
+fn a_code_refused_after_the_scan_wipes_nothing() {
+    let mut staged = Scene::AwaitingScan.stage();
+    staged.live(Input::Connect(ASKED, Some(phone(1))));
+    staged.live(Input::Link(LinkEvent::Paired(account(1))));
+    staged.step(Input::Link(refused(false)));
+    assert_eq!(staged.machine.phase(), Phase::Connecting);
+}
+
+#[test]
+fn who_waits_for_a_code_is_told_that_there_is_none() {
+    let mut staged = Scene::ConnectingForCode.stage();
+    let effects = staged.step(Input::Connect(ASKED, Some(phone(1))));
+    assert_eq!(answered(&effects, ASKED), None);
+    let effects = staged.step(Input::Link(refused(true)));
+    assert_eq!(
+        answered(&effects, ASKED),
+        Some(Some(FailureCode::RateLimited))
+    );
+    assert_eq!(staged.machine.phase(), Phase::LoggingOut);
+}
+
+#[test]
+fn a_removal_that_failed_is_not_swallowed_by_a_change_of_targets() {
+    let mut staged = Scene::RemovalFailed.stage();
+    let effects = staged.step(Row::TargetsCleared.input());
+    assert_eq!(
+        answered(&effects, ASKED),
+        Some(Some(FailureCode::PurgeFailed))
+    );
+    assert_eq!(effects.len(), 1);
+    assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
+}
+
+#[test]
+fn a_hold_of_no_length_closes_before_it_opens() {
+    let mut staged = Scene::Online.stage();
+    let ban = ended(Verdict::Hold(Cause::TemporaryBan, Duration::ZERO));
+    assert!(!opens(&staged.live(ban)));
+    assert_eq!(staged.machine.phase(), Phase::Held);
+    assert!(opens(&staged.step(Input::Due)));
+}
+
+#[test]
+fn a_pairing_ends_wherever_it_waits() {
+    for scene in [
+        Scene::ConnectingToPair,
+        Scene::BackingOffToPair,
+        Scene::ParkedToPair,
+    ] {
+        let mut staged = scene.stage();
+        staged.pass(600);
+        staged.step(Input::Due);
+        assert_eq!(staged.machine.phase(), Phase::LoggingOut, "{scene:?}");
+        let cause = staged.machine.intent().map(|intent| intent.cause);
+        assert_eq!(cause, Some(Cause::PairingExpired), "{scene:?}");
+    }
+}
+
+#[test]
+fn who_connects_late_has_time_to_pair() {
+    for scene in [Scene::BackingOffToPair, Scene::ParkedToPair] {
+        let mut staged = scene.stage();
+        staged.pass(3600);
+        staged.live(connect());
+        staged.live(Input::Link(LinkEvent::Stage(Stage::Login)));
+        staged.live(Input::Due);
+        assert_eq!(staged.machine.phase(), Phase::Connecting, "{scene:?}");
+        staged.live(Input::Link(qr(1)));
+        assert_eq!(staged.machine.phase(), Phase::AwaitingScan, "{scene:?}");
+    }
+}
+
+#[test]
+fn a_code_is_shown_for_the_number_it_was_made_for() {
+    let mut staged = Scene::AwaitingCode.stage();
+    let effects = staged.step(Input::Connect(ASKED, Some(phone(2))));
+    assert!(effects.contains(&Effect::AskPairCode(phone(2))));
+    assert_eq!(staged.machine.status().pair_code, None);
+    let effects = staged.step(Input::Link(pair_code()));
+    assert_eq!(answered(&effects, ASKED), Some(None));
+    let shown = staged.machine.status().pair_code.map(|code| code.phone);
+    assert_eq!(shown, Some(phone(2).to_string()));
+}
+
+#[test]
+fn a_pairing_asks_for_three_codes() {
+    let mut staged = Scene::AwaitingCode.stage();
+    let mut asked = 1;
+    for _ in 0..10 {
+        let effects = staged.step(Input::Link(LinkEvent::PairCodeStale));
+        asked += effects.len();
+    }
+    assert_eq!(asked, 3);
+}
+
+#[test]
+fn what_whatsapp_said_is_in_the_intent() {
+    let mut staged = Scene::Online.stage();
+    staged.step(ended(Verdict::Wipe(Cause::AccountLocked)));
+    let effects = staged.step(Input::Closed(Ok(())));
+    let [Effect::Remove(intent)] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(intent.text.as_deref(), Some("said WhatsApp"));
+    assert!(intent.appeal_token.is_some());
+    assert_eq!(intent.account, Some(account(1)));
+    assert_eq!((intent.owner, intent.targets), (1000, 1));
+    assert_eq!(
+        (intent.requested_by, intent.unlink),
+        (None, Unlink::NotLinked)
+    );
+}
+
+#[test]
+fn a_failed_removal_is_tried_again_later_and_later() {
+    let mut staged = Scene::Removing.stage();
+    let mut waits = Vec::new();
+    for _ in 0..10 {
+        staged.step(Row::RemovalFailed.input());
+        waits.push(staged.wait().expect("a time").as_secs());
+        staged.pass_until_due();
+        staged.step_now(Input::Due);
+        assert_eq!(staged.machine.phase(), Phase::LoggingOut);
+        staged.step_now(Input::Closed(Ok(())));
+    }
+    assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+}
+
+#[test]
+fn an_unlink_that_was_not_tried_is_tried_with_the_next_try() {
+    // The unlink hangs until the logout's time is over, and is still waited for.
+    let mut staged = Scene::Unlinking.stage();
+    staged.pass_until_due();
+    let effects = staged.step_now(Input::Due);
+    assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
+    assert_eq!(
+        answered(&effects, ASKED),
+        Some(Some(FailureCode::PurgeFailed))
+    );
+    let effects = staged.step(Row::Connect.input());
+    assert_eq!(staged.machine.phase(), Phase::LoggingOut);
+    assert_eq!(effects.len(), 1, "nothing is begun twice: {effects:?}");
+    let effects = staged.step(Row::Unlinked.input());
+    assert!(matches!(
+        effects.as_slice(),
+        [Effect::CloseLink { goodbye: false, .. }]
+    ));
+    assert_eq!(
+        staged.machine.intent().map(|intent| intent.unlink),
+        Some(Unlink::Confirmed)
+    );
+}
+
+#[test]
+fn a_logout_has_one_deadline_and_each_part_a_share_of_what_is_left() {
+    let mut staged = Scene::Online.stage();
+    let effects = staged.step(force_logout());
+    let Some(Effect::Unlink { within, .. }) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(*within, SECOND * 5);
+    staged.pass(3);
+    let effects = staged.step(Row::Unlinked.input());
+    let [Effect::CloseLink { within, .. }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(*within, SECOND * 3);
+    staged.step(Input::Closed(Ok(())));
+    assert_eq!(staged.wait(), Some(SECOND * 5));
+    staged.pass_until_due();
+    let effects = staged.step_now(Input::Due);
+    assert_eq!(
+        answered(&effects, ASKED),
+        Some(Some(FailureCode::PurgeFailed))
+    );
+    let error = staged.machine.status().error.expect("what is left");
+    assert!(error.contains("still being removed"), "{error}");
+    // It goes on all the same.
+    let entry = Box::new(bare_entry("alice", Cause::ForceLogout));
+    let effects = staged.step(Input::Removed(Ok(entry.clone())));
+    assert_eq!(effects, [Effect::End(Exit::LoggedOut(entry))]);
+}
+
+#[test]
+fn a_link_that_does_not_end_keeps_its_files() {
+    let mut staged = Scene::LoggingOut.stage();
+    let effects = staged.step(Row::NotClosed.input());
+    assert!(!effects.iter().any(|e| matches!(e, Effect::Remove(_))));
+    assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
+    assert_eq!(
+        staged.machine.status().error.as_deref(),
+        Some("3 tasks run")
+    );
+    staged.pass_until_due();
+    let effects = staged.step_now(Input::Due);
+    assert!(matches!(effects.last(), Some(Effect::CloseLink { .. })));
+}
+
+#[test]
+fn a_link_that_stayed_up_begins_anew() {
+    let wait = |online_for| {
+        let mut staged = Scene::BackingOff.stage();
+        for _ in 0..4 {
+            staged.pass_until_due();
+            staged.live(Input::Due);
+            staged.live(ended(Verdict::Retry(Cause::Silent, Pace::Usual)));
+        }
+        staged.pass(60);
+        staged.live(Input::Due);
+        staged.live(Input::Link(LinkEvent::Online(account(1))));
+        staged.pass(online_for);
+        staged.live(ended(Verdict::Retry(Cause::Silent, Pace::Usual)));
+        staged.wait().expect("a time").as_millis()
+    };
+    // The jitter takes a quarter off.
+    assert_eq!((wait(10), wait(60)), (24_000, 750));
+}
+
+#[test]
+fn a_fight_over_the_credentials_is_not_fought() {
+    let mut staged = Scene::Online.stage();
+    staged.settings.on_conflict = crate::session::OnConflict::Park;
+    staged.live(ended(Verdict::Conflict));
+    assert_eq!(staged.machine.phase(), Phase::Parked);
+    assert_eq!(staged.deadline(), crate::session::Due::default());
+    let advice = staged.machine.status().next_action;
+    assert!(advice.contains("takes over"), "{advice}");
+}
+
+#[test]
+fn the_next_link_waits_until_the_last_one_has_ended() {
+    let mut staged = Scene::Online.stage();
+    let lost = ended(Verdict::Retry(Cause::StreamEnded, Pace::AtOnce));
+    let effects = staged.step(lost);
+    assert!(!opens(&effects));
+    assert_eq!(staged.machine.phase(), Phase::Connecting);
+    assert!(opens(&staged.step(Row::Closed.input())));
+}
+
+#[test]
+fn a_disconnect_is_answered_when_it_is_closed_and_written() {
+    let mut staged = Scene::Online.stage();
+    let effects = staged.step(Row::Disconnect.input());
+    assert_eq!(answered(&effects, ASKED), None);
+    assert_eq!(answered(&staged.step(Row::Saved.input()), ASKED), None);
+    let effects = staged.step(Row::Closed.input());
+    assert_eq!(answered(&effects, ASKED), Some(None));
+}
+
+#[test]
+fn a_disconnect_that_could_not_be_written_says_so_and_is_written_again() {
+    let mut staged = Scene::Online.stage();
+    staged.step(Row::Disconnect.input());
+    staged.step(Row::Closed.input());
+    let effects = staged.step(Row::NotSaved.input());
+    assert_eq!(
+        answered(&effects, ASKED),
+        Some(Some(FailureCode::StoreFailed))
+    );
+    // Asked again, it is tried again.
+    let effects = staged.step(Row::Disconnect.input());
+    assert!(saves(&effects));
+    staged.step(Row::NotSaved.input());
+    // And by itself.
+    staged.pass_until_due();
+    assert!(saves(&staged.step_now(Input::Due)));
+    staged.step(Row::Saved.input());
+    assert_eq!(staged.deadline(), crate::session::Due::default());
+}
+
+#[test]
+fn changes_of_targets_come_one_after_the_other_each_on_the_disk_first() {
+    let mut staged = Scene::Online.stage();
+    let before = staged.machine.record().targets.clone();
+    let set = |n| Input::Targets(Request(n), Change::Remove(targets(n as u8)));
+    assert!(saves(&staged.step(set(1))));
+    staged.step(set(2));
+    assert_eq!(staged.machine.record().targets, before);
+    let effects = staged.step(Row::Saved.input());
+    assert_eq!(answered(&effects, Request(1)), Some(None));
+    assert!(staged.machine.record().targets.is_empty());
+    assert!(
+        effects
+            .iter()
+            .any(|e| matches!(e, Effect::Publish(EventKind::Targets, _)))
+    );
+    // The second one changes nothing, and needs no write.
+    assert_eq!(answered(&effects, Request(2)), Some(None));
+}
+
+#[test]
+fn a_change_of_targets_that_is_checked_too_late_changes_nothing() {
+    let mut staged = Scene::Online.stage();
+    let effects = staged.step(Row::TargetsAdded.input());
+    assert_eq!(effects, [Effect::AskGroups(ASKED)]);
+    staged.step(Row::Wipe.input());
+    let told = Input::GroupsTold(ASKED, Ok(Vec::new()));
+    assert_eq!(staged.step(told), []);
+    assert_eq!(staged.machine.phase(), Phase::LoggingOut);
+}
+
+#[test]
+fn a_refused_write_of_targets_changes_nothing() {
+    let mut staged = Scene::Online.stage();
+    let before = staged.machine.record().targets.clone();
+    staged.step(Row::TargetsCleared.input());
+    let effects = staged.step(Row::NotSaved.input());
+    assert_eq!(
+        answered(&effects, ASKED),
+        Some(Some(FailureCode::StoreFailed))
+    );
+    assert_eq!(staged.machine.record().targets, before);
+}
+
+#[test]
+fn a_stop_closes_and_writes_and_ends_then() {
+    let mut staged = Scene::Online.stage();
+    staged.step(Input::Stop);
+    assert_eq!(staged.step(Row::Saved.input()), []);
+    assert_eq!(
+        staged.step(Row::Closed.input()),
+        [Effect::End(Exit::Stopped)]
+    );
+}
+
+#[test]
+fn a_stop_waits_for_the_step_of_a_logout_and_removes_nothing_that_is_not_decided() {
+    let mut staged = Scene::Removing.stage();
+    assert_eq!(staged.step(Input::Stop), []);
+    let effects = staged.step(Row::Removed.input());
+    assert!(matches!(
+        effects.as_slice(),
+        [Effect::End(Exit::LoggedOut(_))]
+    ));
+    let mut staged = Scene::RemovalFailed.stage();
+    assert_eq!(staged.step(Input::Stop), [Effect::End(Exit::Stopped)]);
+}

@@ -1,0 +1,134 @@
+//! What wipes, and that nothing else does.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use super::super::{Effect, Exit, Input, Origin, Pairing};
+use super::walk::{Taken, many, walks};
+use crate::protocol::{Cause, Phase, Unlink};
+use crate::session::OnConflict;
+use crate::whatsapp::{LinkEvent, Verdict};
+
+proptest! {
+    #![proptest_config(many())]
+
+    #[test]
+    fn only_the_closed_list_wipes_and_only_once(walk in walks()) {
+        let (begun, _) = walk.begin();
+        let abandoned = walk.origin == Origin::Stored { paired: false };
+        prop_assert_eq!(begun.phase == Phase::LoggingOut, abandoned);
+        prop_assert_eq!(begun.intent().is_some(), abandoned);
+        let mut removing = false;
+        walk.go(|step| {
+            decides(step)?;
+            stands(step)?;
+            one_removal_at_a_time(step, &mut removing)?;
+            keeps_the_pairing(step)
+        })?;
+    }
+}
+
+/// Every cause that may wipe here; `None`: nothing does.
+fn allowed(step: &Taken<'_>) -> Option<Cause> {
+    let pairing = !step.before.paired;
+    let is_over = || {
+        let end = step.before.pairing.as_ref().map(Pairing::ends_at);
+        end.is_some_and(|end| end <= step.at.monotonic)
+    };
+    match step.input {
+        Input::ForceLogout { .. } => Some(Cause::ForceLogout),
+        Input::Disconnect { .. } => pairing.then_some(Cause::PairingAbandoned),
+        Input::Link(LinkEvent::Ended(ending)) => match ending.verdict {
+            Verdict::Wipe(cause) => Some(cause),
+            Verdict::Conflict if step.settings.on_conflict == OnConflict::Logout => {
+                Some(Cause::Replaced)
+            }
+            Verdict::Retry(..) if is_over() => Some(Cause::PairingExpired),
+            _ => None,
+        },
+        Input::Link(LinkEvent::QrExhausted) => pairing.then_some(Cause::PairingExpired),
+        Input::Link(LinkEvent::PairCodeRefused(why)) if why.rate_limited => {
+            pairing.then_some(Cause::RateLimited)
+        }
+        Input::Link(LinkEvent::PairCodeRefused(_)) => pairing.then_some(Cause::Refused(None)),
+        Input::Due if step.before.phase == Phase::AwaitingCode => Some(Cause::PairingExpired),
+        Input::Due | Input::Unavailable(_) if is_over() => Some(Cause::PairingExpired),
+        // Half an identity is never logged in with: what was read is a pairing that nobody finished.
+        Input::Looked(_) => Some(Cause::PairingAbandoned),
+        _ => None,
+    }
+}
+
+fn decides(step: &Taken<'_>) -> TestCaseResult {
+    let (before, after) = (step.before.intent(), step.after.intent());
+    let (None, Some(decided)) = (before, after) else {
+        return Ok(());
+    };
+    prop_assert_eq!(step.after.phase, Phase::LoggingOut);
+    prop_assert_eq!(Some(decided.cause), allowed(step));
+    // Only who asks for it has the device unlinked at WhatsApp, and only what may be an account's.
+    let unlinks = step
+        .effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Unlink { paired: true, .. }));
+    let asked = decided.cause == Cause::ForceLogout;
+    prop_assert_eq!(unlinks, asked && step.before.paired);
+    let expected = match decided.cause {
+        Cause::Replaced => Unlink::NotAsked,
+        Cause::ForceLogout if unlinks => Unlink::Unreachable,
+        _ => Unlink::NotLinked,
+    };
+    prop_assert_eq!(decided.unlink, expected);
+    Ok(())
+}
+
+/// A decided logout stands, and only its removal ends it.
+fn stands(step: &Taken<'_>) -> TestCaseResult {
+    let going = |phase| matches!(phase, Phase::LoggingOut | Phase::PurgeFailed);
+    prop_assert_eq!(going(step.after.phase), step.after.intent().is_some());
+    if let Some(intent) = step.after.intent() {
+        prop_assert_eq!(step.after.reason, Some(intent.cause));
+    }
+    if let Some(before) = step.before.intent() {
+        let after = step.after.intent().map(|intent| intent.cause);
+        prop_assert_eq!(after, Some(before.cause));
+        prop_assert_eq!(&step.after.record, &step.before.record);
+    }
+    let gone = step
+        .effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::End(Exit::LoggedOut(_))));
+    let removed = matches!(step.input, Input::Removed(Ok(_)));
+    prop_assert_eq!(gone, removed && step.before.intent().is_some());
+    Ok(())
+}
+
+/// Files are removed when nothing of the link runs, and never twice at once.
+fn one_removal_at_a_time(step: &Taken<'_>, removing: &mut bool) -> TestCaseResult {
+    if matches!(step.input, Input::Removed(_)) {
+        *removing = false;
+    }
+    for effect in step.effects {
+        match effect {
+            Effect::Remove(_) => {
+                prop_assert!(!*removing, "a second removal");
+                prop_assert_eq!(step.input, &Input::Closed(Ok(())));
+                *removing = true;
+            }
+            Effect::Save(_) => prop_assert!(!*removing, "a write into what is removed"),
+            Effect::OpenLink(_) => prop_assert!(!*removing, "a link on what is removed"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A pairing that succeeded is never taken back, and one that did not is under way.
+fn keeps_the_pairing(step: &Taken<'_>) -> TestCaseResult {
+    let going = step.after.intent().is_some();
+    let read = matches!(step.input, Input::Looked(_));
+    prop_assert!(step.after.paired || !step.before.paired || read);
+    prop_assert!(step.after.paired || going || step.after.pairing.is_some());
+    prop_assert!(!step.after.paired || step.after.pairing.is_none());
+    Ok(())
+}

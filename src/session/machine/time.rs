@@ -1,0 +1,148 @@
+//! What is due, and when.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::super::clock::{Due, Monotonic, after};
+use super::super::settings::Settings;
+use super::{LinkState, Machine, Moment};
+use crate::protocol::{Cause, Phase, Stage, Unlink};
+use crate::whatsapp::Pace;
+
+/// How long a stage of connecting may take. The library has time-outs of 20 s for the first two, and
+/// gives up on a silent server after 40 to 50 s; these are for where it does not, and they name the
+/// stage.
+const fn stage_limit(stage: Stage) -> Duration {
+    Duration::from_secs(match stage {
+        Stage::Transport | Stage::Handshake | Stage::Login => 25,
+        Stage::Sync => 60,
+    })
+}
+
+impl Machine {
+    /// When something is due without any input.
+    #[must_use]
+    pub fn deadline(&self, settings: &Settings) -> Due {
+        if self.ended {
+            return Due::default();
+        }
+        let monotonic = [
+            self.phase_ends_at(),
+            self.pairing_ends_at(),
+            self.save_again_at(),
+        ];
+        let wall = match self.phase {
+            Phase::Online => self.idle_at(settings),
+            Phase::Held => self.record.hold.as_ref().and_then(|hold| hold.until),
+            _ => None,
+        };
+        Due {
+            monotonic: monotonic.into_iter().flatten().min(),
+            wall: wall.filter(|_| !self.stopping),
+        }
+    }
+
+    fn phase_ends_at(&self) -> Option<Monotonic> {
+        if self.stopping && self.logout.is_none() {
+            return None;
+        }
+        match self.phase {
+            Phase::Connecting => {
+                let stage = self.connecting.filter(|_| self.dialing)?.stage;
+                Some(self.stage_entered + stage_limit(stage))
+            }
+            Phase::AwaitingScan | Phase::AwaitingCode => Some(self.code_ends),
+            Phase::BackingOff | Phase::PurgeFailed => self.retry_due,
+            Phase::LoggingOut => self.logout_ends_at(),
+            Phase::Online
+            | Phase::Held
+            | Phase::Parked
+            | Phase::Disconnected
+            | Phase::StoreCorrupt => None,
+        }
+    }
+
+    /// Whatever a pairing waits for, it has an end. What cannot be read is kept for a person, and what
+    /// is being removed has its own times.
+    fn pairing_ends_at(&self) -> Option<Monotonic> {
+        let pairing = self.pairing.as_ref()?;
+        match self.phase {
+            Phase::StoreCorrupt | Phase::LoggingOut | Phase::PurgeFailed => None,
+            _ if self.stopping => None,
+            _ => Some(pairing.ends_at()),
+        }
+    }
+
+    fn idle_at(&self, settings: &Settings) -> Option<Timestamp> {
+        let last = self.record.last_activity.unwrap_or(self.since);
+        let last = last.max(self.since);
+        settings.idle_after.map(|idle| after(last, idle))
+    }
+
+    pub(super) fn due(&mut self, at: Moment, settings: &Settings) {
+        if self
+            .save_again_at()
+            .is_some_and(|time| time <= at.monotonic)
+        {
+            self.save();
+        }
+        if self.pairing_is_over(at) {
+            return self.pairing_expired(at, settings);
+        }
+        let due = self.deadline(settings);
+        let passed = self
+            .phase_ends_at()
+            .is_some_and(|time| time <= at.monotonic);
+        match self.phase {
+            Phase::Connecting | Phase::AwaitingScan if passed => self.stuck(at, settings),
+            Phase::AwaitingCode if passed => self.pairing_expired(at, settings),
+            Phase::BackingOff if passed => self.try_again(at),
+            Phase::PurgeFailed if passed => self.retry_removal(at, settings),
+            Phase::LoggingOut if passed => self.logout_took_too_long(at, settings),
+            Phase::Held if due.wall.is_some_and(|time| time <= at.now) => {
+                self.record.hold = None;
+                self.save();
+                self.connect(at);
+            }
+            Phase::Online if due.wall.is_some_and(|time| time <= at.now) => {
+                self.disconnect(Some(Cause::Idle), at);
+            }
+            _ => {}
+        }
+    }
+
+    fn try_again(&mut self, at: Moment) {
+        if self.unread {
+            self.look();
+        } else {
+            self.connect(at);
+        }
+    }
+
+    fn stuck(&mut self, at: Moment, settings: &Settings) {
+        let error = match self.connecting {
+            Some(connecting) => format!(
+                "connecting was stuck at the stage {} for {} s",
+                connecting.stage,
+                at.monotonic.since(self.stage_entered).as_secs()
+            ),
+            None => "no further QR code came".to_owned(),
+        };
+        self.retry(Cause::Stuck, Pace::Usual, error, at, settings);
+    }
+
+    pub(super) fn pairing_is_over(&self, at: Moment) -> bool {
+        self.pairing_ends_at()
+            .is_some_and(|end| end <= at.monotonic)
+    }
+
+    pub(super) fn pairing_expired(&mut self, at: Moment, settings: &Settings) {
+        self.log_out(Cause::PairingExpired, None, Unlink::NotLinked, at, settings);
+    }
+
+    /// Whether a link is up that can be asked.
+    pub(super) fn can_ask(&self) -> bool {
+        self.phase == Phase::Online && self.link == LinkState::Open
+    }
+}

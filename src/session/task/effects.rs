@@ -1,0 +1,286 @@
+//! The effects that take time. Each runs beside the task's loop, and its result is an input.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::super::command::SessionCommand;
+use super::super::logout::{Unlinking, remove, unlink_if_paired_just_now};
+use super::super::machine::{Input, Request, Unlinked};
+use super::super::standing::{Standing, look};
+use super::Task;
+use crate::deadline::Deadline;
+use crate::message_id;
+use crate::protocol::{Group, HistoryEntry};
+use crate::store::{CredentialsError, Intent, Record, Removal};
+use crate::whatsapp::{AskError, Expected, Link, LinkEvents, Scope};
+
+/// How long a restored session holds its turn at the most: a server that hangs must not hold up the
+/// others.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// The most a restored session waits before it asks for its turn.
+const RESTORE_SPREAD: Duration = Duration::from_millis(500);
+/// How long a link may take to be opened when it is its turn: what is left of the last one to end, the
+/// credentials to be opened, WhatsApp's version to be fetched.
+const OPEN_WITHIN: Duration = Duration::from_secs(60);
+
+/// What came of an effect.
+pub(super) enum Done {
+    Opened(Box<Opened>),
+    Closed(Result<(), String>),
+    Saved(Result<(), String>),
+    Looked(Standing),
+    Groups(Request, Result<Vec<Group>, AskError>),
+    Unlinked(Unlinked, Option<Link>),
+    Removed(Removal, Result<Box<HistoryEntry>, String>),
+}
+
+/// What came of opening a link.
+pub(super) struct Opened {
+    number: u64,
+    result: Result<(Link, LinkEvents), CredentialsError>,
+    turn: Option<OwnedSemaphorePermit>,
+}
+
+/// A link that is being opened.
+pub(super) struct Opening {
+    number: u64,
+    /// Fires when nobody wants it any more.
+    unwanted: CancellationToken,
+    /// Fires when it need not wait for its turn.
+    hurry: CancellationToken,
+}
+
+impl Opening {
+    /// Gives it up: what it has begun ends.
+    pub(super) fn give_up(self) {
+        self.unwanted.cancel();
+    }
+}
+
+impl Task {
+    pub(super) fn done(&mut self, done: Done) {
+        let input = match done {
+            Done::Opened(opened) => match self.opened(*opened) {
+                Some(input) => input,
+                None => return,
+            },
+            Done::Closed(closed) => Input::Closed(closed),
+            Done::Saved(saved) => Input::Saved(saved),
+            Done::Looked(standing) => Input::Looked(standing),
+            Done::Groups(request, groups) => Input::GroupsTold(request, groups),
+            Done::Unlinked(unlinked, link) => {
+                self.link = link;
+                Input::Unlinked(unlinked)
+            }
+            Done::Removed(removal, removed) => {
+                self.removal = Some(removal);
+                Input::Removed(removed)
+            }
+        };
+        self.take(input);
+    }
+
+    fn run(&self, effect: impl Future<Output = Done> + Send + 'static) {
+        self.under_way.push(effect.boxed());
+    }
+
+    // ---- the link -------------------------------------------------------------------------------
+
+    /// Opens a link, after a start of the daemon when it is its turn, and never before the last one has
+    /// ended.
+    pub(super) fn open_link(&mut self, expected: Expected) {
+        self.last_request += 1;
+        let number = self.last_request;
+        let (hurry, unwanted) = (CancellationToken::new(), CancellationToken::new());
+        self.opening = Some(Opening {
+            number,
+            unwanted: unwanted.clone(),
+            hurry: hurry.clone(),
+        });
+        let (span, work) = (self.context.span.clone(), self.context.work.clone());
+        let gateway = self.context.gateway.clone();
+        let credentials = self.context.store.credentials(&self.context.user);
+        let turn = self.context.turn.take();
+        self.run(async move {
+            let file = credentials.clone();
+            let opening = async move {
+                let turn = wait_for_turn(turn, hurry).await;
+                let opening = async {
+                    work.gone().await;
+                    let scope = Scope::new(span, work);
+                    Link::open(&gateway, &credentials, expected, scope).await
+                };
+                (Deadline::within(OPEN_WITHIN).limit(opening).await, turn)
+            };
+            let (opened, turn) = unwanted
+                .run_until_cancelled(opening)
+                .await
+                .unwrap_or_default();
+            let result = opened.unwrap_or_else(|| {
+                let seconds = OPEN_WITHIN.as_secs();
+                Err(file.unavailable(format!("nothing within {seconds} s, a disk may be hanging")))
+            });
+            Done::Opened(Box::new(Opened {
+                number,
+                result,
+                turn,
+            }))
+        });
+    }
+
+    fn opened(&mut self, opened: Opened) -> Option<Input> {
+        let Opened {
+            number,
+            result,
+            turn,
+        } = opened;
+        // One that was given up meanwhile is dropped, which ends it.
+        self.opening.take_if(|opening| opening.number == number)?;
+        self.turn = turn.map(|turn| (turn, Instant::now() + LONGEST_TURN));
+        Some(match result {
+            Ok((link, events)) => {
+                self.link = Some(link);
+                self.events = Some(events);
+                Input::Opened
+            }
+            Err(e @ CredentialsError::Unavailable { .. }) => Input::Unavailable(e.to_string()),
+            Err(e) => Input::Unusable(e.to_string()),
+        })
+    }
+
+    /// A session that waits for its turn and is asked for goes at once.
+    pub(super) fn skip_the_queue(&mut self) {
+        self.context.turn = None;
+        if let Some(opening) = &self.opening {
+            opening.hurry.cancel();
+        }
+    }
+
+    /// Nothing that the link still tells counts any more, and one that is being opened is given up.
+    fn forget_link(&mut self) -> Option<Link> {
+        self.events = None;
+        self.turn = None;
+        if let Some(opening) = self.opening.take() {
+            opening.give_up();
+        }
+        self.link.take()
+    }
+
+    pub(super) fn close_link(&mut self, goodbye: bool, within: Duration) {
+        let link = self.forget_link();
+        let work = self.context.work.clone();
+        let deadline = Deadline::within(within);
+        self.run(async move {
+            let closed = match link {
+                Some(link) => link.close(goodbye, deadline).await,
+                None => Ok(()),
+            };
+            if let Err(running) = closed {
+                tracing::warn!("the old link did not end in time: {running}");
+                return Done::Closed(Err(running.to_string()));
+            }
+            // An opening that was given up, a write.
+            match deadline.limit(work.gone()).await {
+                Some(()) => Done::Closed(Ok(())),
+                None => Done::Closed(Err(
+                    "its files are still being opened or written, a disk may be hanging".to_owned(),
+                )),
+            }
+        });
+    }
+
+    pub(super) fn ask_groups(&mut self, request: Request) {
+        let deadline = match self.asked.get(&request) {
+            Some(
+                SessionCommand::Groups { deadline, .. } | SessionCommand::Targets { deadline, .. },
+            ) => *deadline,
+            _ => Deadline::within(OPEN_WITHIN),
+        };
+        let handle = self.link.as_ref().map(|link| link.handle().clone());
+        self.run(async move {
+            let groups = match handle {
+                Some(handle) => handle.groups(deadline).await,
+                None => Err(AskError::NotConnected),
+            };
+            Done::Groups(request, groups)
+        });
+    }
+
+    pub(super) fn unlink(&mut self, paired: bool, full_handshake: bool, within: Duration) {
+        let link = self.forget_link();
+        let unlinking = Unlinking {
+            gateway: self.context.gateway.clone(),
+            credentials: self.context.store.credentials(&self.context.user),
+            span: self.context.span.clone(),
+            work: self.context.work.clone(),
+            was_paired: self.machine.record().account.is_some(),
+            full_handshake,
+            deadline: Deadline::within(within),
+        };
+        self.run(async move {
+            let (unlinked, link) = if paired {
+                unlinking.unlink(link).await
+            } else {
+                unlink_if_paired_just_now(unlinking, link).await
+            };
+            Done::Unlinked(unlinked, link)
+        });
+    }
+
+    // ---- the disk -------------------------------------------------------------------------------
+
+    pub(super) fn save(&self, record: Record) {
+        let (store, user) = (self.context.store.clone(), self.context.user.clone());
+        let work = self.context.work.clone();
+        self.run(async move {
+            let saved = work.on_disk(move || store.save(&user, &record)).await;
+            if let Err(error) = &saved {
+                // A person sees it, and it is written again by itself.
+                tracing::error!(
+                    message_id = message_id::STORE_FAILED,
+                    "the session's record could not be written: {error}"
+                );
+            }
+            Done::Saved(saved.map_err(|e| e.to_string()))
+        });
+    }
+
+    pub(super) fn look(&self) {
+        let (store, user) = (self.context.store.clone(), self.context.user.clone());
+        let work = self.context.work.clone();
+        self.run(async move { Done::Looked(look(&store, &user, &work).await) });
+    }
+
+    pub(super) fn remove(&mut self, intent: Box<Intent>) {
+        let removal = self
+            .removal
+            .take()
+            .unwrap_or_else(|| self.context.store.removal(&self.context.user));
+        let history = Arc::clone(&self.context.history);
+        let work = self.context.work.clone();
+        self.run(async move {
+            let (removal, removed) = work.see_through(remove(removal, intent, history)).await;
+            Done::Removed(removal, removed)
+        });
+    }
+}
+
+async fn wait_for_turn(
+    turn: Option<Arc<Semaphore>>,
+    hurry: CancellationToken,
+) -> Option<OwnedSemaphorePermit> {
+    let turn = turn?;
+    let waits = async move {
+        sleep(RESTORE_SPREAD.mul_f64(rand::random())).await;
+        turn.acquire_owned().await.ok()
+    };
+    tokio::select! {
+        permit = waits => permit,
+        () = hurry.cancelled() => None,
+    }
+}

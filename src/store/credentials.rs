@@ -1,0 +1,391 @@
+//! The credentials file as a file: whether it is there, whole, of a known version, and can be written.
+//!
+//! **Unusable is not absent, and not "cannot be opened now".** SQLite would take an empty file for a new
+//! database, and a new identity would be put into it; so the file is looked at first. And whatever
+//! fails, the file is [unusable](CredentialsError::Unusable) only where its bytes say so: a full disk, a
+//! missing permission, a lock are [obstacles](CredentialsError::Unavailable), however they are worded.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use diesel::prelude::*;
+
+/// The newest migration of the file. SQLite would let this version write into a file that a newer one
+/// has changed since, and nobody else looks.
+const NEWEST_SCHEMA: &str = "20260703000001";
+
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Where the credentials of one session lie.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    path: PathBuf,
+}
+
+/// What the file is by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contents {
+    /// There is none.
+    Missing,
+    /// Nothing was ever written into it.
+    Empty,
+    /// A database.
+    Database,
+}
+
+/// Why credentials cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CredentialsError {
+    /// Their bytes are wrong, or not what they must be. Trying again does not help.
+    #[error("the credentials in {path} cannot be used: {why}", path = path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// They cannot be opened now: no permission, no descriptors, no room, locked. Trying again may help.
+    #[error("the credentials in {path} cannot be opened now: {why}", path = path.display())]
+    Unavailable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Credentials {
+    /// Those in this file.
+    pub(crate) const fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// That they are unusable.
+    #[must_use]
+    pub fn unusable(&self, why: impl Into<String>) -> CredentialsError {
+        CredentialsError::Unusable {
+            path: self.path.clone(),
+            why: why.into(),
+        }
+    }
+
+    /// That they cannot be opened now.
+    #[must_use]
+    pub fn unavailable(&self, why: impl Into<String>) -> CredentialsError {
+        CredentialsError::Unavailable {
+            path: self.path.clone(),
+            why: why.into(),
+        }
+    }
+
+    /// Looks at the beginning of the file. Blocks.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] when it cannot be a database, or cannot be read.
+    pub fn contents(&self) -> Result<Contents, CredentialsError> {
+        let read = self
+            .read_head()
+            .map_err(|e| self.unavailable(e.to_string()));
+        let head = match read? {
+            Head::Missing => return Ok(Contents::Missing),
+            Head::NoFile => return Err(self.unusable("it is not a file")),
+            Head::Bytes(head) => head,
+        };
+        if head == MAGIC {
+            return Ok(Contents::Database);
+        }
+        if !head.is_empty() {
+            return Err(self.unusable("it is not an SQLite database"));
+        }
+        // A database whose first transaction is still in its log has an empty file, and that is fine.
+        let log = self.path.with_extension("db-wal");
+        if std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0) {
+            return Ok(Contents::Database);
+        }
+        Ok(Contents::Empty)
+    }
+
+    fn read_head(&self) -> io::Result<Head> {
+        // A pipe in its place would make the reader wait for ever.
+        let opened = File::options()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&self.path);
+        let file = match opened {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Head::Missing),
+            Err(e) => return Err(e),
+        };
+        if !file.metadata()?.is_file() {
+            return Ok(Head::NoFile);
+        }
+        let mut head = Vec::with_capacity(MAGIC.len());
+        file.take(MAGIC.len() as u64).read_to_end(&mut head)?;
+        Ok(Head::Bytes(head))
+    }
+
+    /// Whether a database that is there can be used: SQLite's own look at every page (milliseconds for
+    /// the few hundred KiB of a session), a version that is known, and a lock to write. Somebody else's
+    /// lock is waited for so long. Blocks.
+    ///
+    /// # Errors
+    /// [`CredentialsError`]; the file is left as it is.
+    pub fn check(&self, patience: Duration) -> Result<(), CredentialsError> {
+        let mut connection = self.look(patience)?;
+        if let Some(newest) = newest_migration(&mut connection).map_err(|e| self.obstacle(&e))?
+            && newest.as_str() > NEWEST_SCHEMA
+        {
+            return Err(self.unusable(format!(
+                "it was written by a newer wasessiond (schema {newest}, this one reads up to \
+                 {NEWEST_SCHEMA}); start the newer one again"
+            )));
+        }
+        for statement in ["BEGIN IMMEDIATE", "ROLLBACK"] {
+            run(&mut connection, statement).map_err(|e| self.obstacle(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a file can be made there. Blocks.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Unavailable`].
+    pub fn has_room(&self) -> Result<(), CredentialsError> {
+        let dir = self.path.parent().unwrap_or_else(|| Path::new("."));
+        match tempfile::tempfile_in(dir) {
+            Ok(_) => Ok(()),
+            Err(e) => Err(self.unavailable(e.to_string())),
+        }
+    }
+
+    /// What it means that somebody else could not open or read the file: the bytes are looked at again,
+    /// and decide. The words do not: the error of a migration hides the disk that was full. Blocks.
+    #[must_use]
+    pub fn diagnose(&self, why: String) -> CredentialsError {
+        match self.contents() {
+            Ok(Contents::Database) => match self.look(Duration::ZERO) {
+                Err(unusable @ CredentialsError::Unusable { .. }) => unusable,
+                Ok(_) | Err(_) => self.unavailable(why),
+            },
+            Ok(Contents::Missing | Contents::Empty) => self.unavailable(why),
+            Err(error) => error,
+        }
+    }
+
+    /// A connection that has looked at every page.
+    fn look(&self, patience: Duration) -> Result<SqliteConnection, CredentialsError> {
+        let path = self.path.to_str();
+        let url = path.ok_or_else(|| self.unavailable("the path is not UTF-8"))?;
+        let established = SqliteConnection::establish(url);
+        let mut connection = established.map_err(|e| self.obstacle(&e))?;
+        set_up(&mut connection, patience).map_err(|e| self.obstacle(&e))?;
+        let check = diesel::sql_query("PRAGMA quick_check(1)").get_result::<Check>(&mut connection);
+        let check = check.map_err(|e| self.obstacle(&e))?;
+        if check.quick_check == "ok" {
+            Ok(connection)
+        } else {
+            Err(self.unusable(check.quick_check))
+        }
+    }
+
+    /// What an error of SQLite means, by SQLite's own two words for wrong bytes.
+    fn obstacle(&self, error: &dyn std::error::Error) -> CredentialsError {
+        let why = error.to_string();
+        if why.contains("malformed") || why.contains("not a database") {
+            self.unusable(why)
+        } else {
+            self.unavailable(why)
+        }
+    }
+}
+
+enum Head {
+    Missing,
+    NoFile,
+    Bytes(Vec<u8>),
+}
+
+#[derive(QueryableByName)]
+struct Check {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    quick_check: String,
+}
+
+#[derive(QueryableByName)]
+struct Schema {
+    #[diesel(sql_type = diesel::sql_types::Nullable<diesel::sql_types::Text>)]
+    newest: Option<String>,
+}
+
+/// What every connection to credentials must be told before anything else.
+///
+/// The locking mode keeps SQLite from mapping a file into memory (the index of its log): on a full disk
+/// with small blocks a write to such memory is a SIGBUS, the end of all sessions.
+///
+/// # Errors
+/// SQLite's.
+pub(crate) fn set_up(connection: &mut SqliteConnection, patience: Duration) -> QueryResult<()> {
+    run(connection, "PRAGMA locking_mode = EXCLUSIVE")?;
+    run(
+        connection,
+        &format!("PRAGMA busy_timeout = {}", patience.as_millis()),
+    )
+}
+
+fn run(connection: &mut SqliteConnection, statement: &str) -> QueryResult<()> {
+    diesel::sql_query(statement).execute(connection).map(drop)
+}
+
+/// The newest migration that was done on a file; `None` when the first was not.
+fn newest_migration(connection: &mut SqliteConnection) -> QueryResult<Option<String>> {
+    let mut ask = |statement: &str| {
+        let answer = diesel::sql_query(statement).get_result::<Schema>(connection);
+        answer.map(|row| row.newest)
+    };
+    let table = ask(
+        "SELECT max(name) AS newest FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
+    )?;
+    match table {
+        Some(_) => ask("SELECT max(version) AS newest FROM __diesel_schema_migrations"),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// A database with a table, and where it is.
+    fn database(dir: &Path) -> Credentials {
+        let credentials = Credentials::new(dir.join("auth.db"));
+        let url = credentials.path().to_str().expect("UTF-8").to_owned();
+        let mut connection = SqliteConnection::establish(&url).expect("open");
+        for statement in [
+            "PRAGMA journal_mode = WAL",
+            "CREATE TABLE device (id INTEGER PRIMARY KEY, key BLOB)",
+            "INSERT INTO device (key) VALUES (zeroblob(20000))",
+        ] {
+            run(&mut connection, statement).expect(statement);
+        }
+        credentials
+    }
+
+    #[test]
+    fn only_wrong_bytes_are_unusable_whatever_the_words_of_an_error_say() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let credentials = database(dir.path());
+        for why in [
+            "Failed to run 2026_migration: database or disk is full",
+            "migration error: no such table: device",
+            "database disk image is malformed",
+        ] {
+            let error = credentials.diagnose(why.to_owned());
+            let obstacle = matches!(error, CredentialsError::Unavailable { .. });
+            assert!(obstacle, "{why}: {error}");
+        }
+        credentials.check(PATIENCE).expect("it is whole");
+        let whole = std::fs::read(credentials.path()).expect("read");
+        let mut scrambled = whole.clone();
+        scrambled[100..].fill(0xa5);
+        for bytes in [&scrambled[..], &whole[..whole.len() / 2], b"no database"] {
+            std::fs::write(credentials.path(), bytes).expect("write");
+            let error = credentials.diagnose("locked".to_owned());
+            let unusable = matches!(error, CredentialsError::Unusable { .. });
+            assert!(unusable, "{error}");
+            assert_eq!(std::fs::read(credentials.path()).expect("read"), bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_no_corruption() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let credentials = Credentials::new(dir.path().join("auth.db"));
+        assert_eq!(credentials.contents().expect("nothing"), Contents::Missing);
+        // What a try on a full disk leaves.
+        std::fs::write(credentials.path(), b"").expect("write");
+        assert_eq!(credentials.contents().expect("empty"), Contents::Empty);
+        let error = credentials.diagnose("disk is full".to_owned());
+        assert!(
+            matches!(error, CredentialsError::Unavailable { .. }),
+            "{error}"
+        );
+        let gone = Credentials::new(dir.path().join("gone/auth.db"));
+        let error = gone.has_room().expect_err("no directory");
+        assert!(
+            matches!(error, CredentialsError::Unavailable { .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_pipe_and_a_directory_are_told_at_once() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        for (name, made) in [
+            (
+                "pipe",
+                nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU),
+            ),
+            (
+                "dir",
+                nix::unistd::mkdir(&dir.path().join("dir"), nix::sys::stat::Mode::S_IRWXU),
+            ),
+        ] {
+            made.expect(name);
+            let error = Credentials::new(dir.path().join(name)).contents();
+            let unusable = matches!(error, Err(CredentialsError::Unusable { .. }));
+            assert!(unusable, "{name}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_newer_version_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let credentials = database(dir.path());
+        let url = credentials.path().to_str().expect("UTF-8").to_owned();
+        let mut connection = SqliteConnection::establish(&url).expect("open");
+        for statement in [
+            "CREATE TABLE __diesel_schema_migrations (version TEXT)",
+            "INSERT INTO __diesel_schema_migrations VALUES ('20990101000000')",
+        ] {
+            run(&mut connection, statement).expect(statement);
+        }
+        drop(connection);
+        let before = std::fs::read(credentials.path()).expect("read");
+        let error = credentials.check(PATIENCE).expect_err("a newer one");
+        assert!(
+            matches!(&error, CredentialsError::Unusable { why, .. } if why.contains("a newer wasessiond")),
+            "{error}"
+        );
+        assert_eq!(std::fs::read(credentials.path()).expect("read"), before);
+    }
+
+    #[test]
+    fn nothing_is_mapped_into_memory() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().canonicalize().expect("path");
+        let credentials = database(&path);
+        let mut connection = credentials.look(PATIENCE).expect("a look");
+        run(
+            &mut connection,
+            "INSERT INTO device (key) VALUES (zeroblob(9))",
+        )
+        .expect("a write");
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+        let mapped = maps
+            .lines()
+            .find(|line| line.contains(&*path.to_string_lossy()));
+        assert_eq!(mapped, None);
+    }
+}

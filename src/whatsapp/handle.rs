@@ -1,0 +1,215 @@
+//! What is asked through a link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+use whatsapp_rust::Client;
+use whatsapp_rust::anyhow;
+use whatsapp_rust::pair_code::PairCodeOptions;
+use whatsapp_rust::request::{InfoQuery, IqError};
+use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
+use whatsapp_rust::wacore::iq::spec::IqSpec;
+use whatsapp_rust::wacore_binary::NodeRef;
+
+use super::auth;
+use super::ending::{Ending, Verdict};
+use super::scope::Scope;
+use crate::deadline::Deadline;
+use crate::protocol::{Account, Cause, Group, PhoneNumber, Unlink};
+
+/// A question to WhatsApp that got no answer to use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The link is not up, or was closed meanwhile.
+    #[error("the link to WhatsApp is not up")]
+    NotConnected,
+    /// No answer in time.
+    #[error("WhatsApp did not answer in time")]
+    Timeout,
+    /// WhatsApp asks to slow down.
+    #[error("WhatsApp asks to slow down")]
+    RateLimited {
+        /// When to ask again.
+        retry_after: Option<Duration>,
+    },
+    /// WhatsApp said no.
+    #[error("WhatsApp refused: {0}")]
+    Refused(String),
+}
+
+/// How long the answer about the groups may take.
+const GROUPS_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long to wait for the stanza that tells why the link broke during an unlink.
+const LAST_WORD: Duration = Duration::from_millis(300);
+
+/// A way to ask through a link. Clones ask through the same one. Whatever is asked runs in the link's
+/// scope and ends with it, whoever still waits for it.
+#[derive(Clone)]
+pub struct LinkHandle {
+    pub(super) client: Arc<Client>,
+    pub(super) scope: Scope,
+    pub(super) ending: watch::Receiver<Option<Ending>>,
+}
+
+impl std::fmt::Debug for LinkHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LinkHandle")
+            .field("tasks", &self.scope.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl LinkHandle {
+    /// Asks for a pair code. It arrives as [`LinkEvent::PairCode`](super::LinkEvent::PairCode) or
+    /// [`LinkEvent::PairCodeRefused`](super::LinkEvent::PairCodeRefused).
+    pub fn ask_pair_code(&self, phone: &PhoneNumber) {
+        let client = Arc::clone(&self.client);
+        let options = PairCodeOptions {
+            phone_number: phone.digits().to_owned(),
+            ..PairCodeOptions::default()
+        };
+        self.scope.run(async move {
+            // Both outcomes are events of the library too.
+            let _ = client.pair_with_code(options).await;
+        });
+    }
+
+    /// Asks WhatsApp for the account's groups, by subject.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn groups(self, deadline: Deadline) -> Result<Vec<Group>, AskError> {
+        if !self.client.is_logged_in() {
+            return Err(AskError::NotConnected);
+        }
+        let client = Arc::clone(&self.client);
+        let deadline = deadline.at_most(GROUPS_TIMEOUT);
+        let asked = self.scope.ask(async move {
+            let asked = deadline.limit(client.groups().get_participating()).await;
+            let found = asked.ok_or(AskError::Timeout)?.map_err(|e| refusal(&e))?;
+            let mut groups: Vec<Group> = found
+                .into_iter()
+                .filter_map(|(jid, group)| {
+                    let size = group.size.map_or(group.participants.len(), |n| n as usize);
+                    Some(Group {
+                        jid: jid.to_string().try_into().ok()?,
+                        subject: group.subject,
+                        size: u32::try_from(size).unwrap_or(u32::MAX),
+                    })
+                })
+                .collect();
+            groups.sort_by(|a, b| (&a.subject, &a.jid).cmp(&(&b.subject, &b.jid)));
+            Ok(groups)
+        });
+        asked.await.unwrap_or(Err(AskError::NotConnected))
+    }
+
+    /// Whether WhatsApp has accepted the login.
+    #[must_use]
+    pub fn is_logged_in(&self) -> bool {
+        self.client.is_logged_in()
+    }
+
+    /// The account, from the moment at which the phone accepted the device: somewhat before that is
+    /// durable and told.
+    #[must_use]
+    pub fn account(&self) -> Option<Account> {
+        let device = self.client.persistence_manager().get_device_snapshot();
+        let jid = device.pn.as_ref()?;
+        Some(auth::account(jid, &device.push_name))
+    }
+
+    /// Writes what is only in memory, as far as there is time.
+    pub async fn flush(&self, deadline: Deadline) {
+        let client = Arc::clone(&self.client);
+        let flushed = self.scope.ask(async move {
+            let flushed = client.persistence_manager().flush().await;
+            flushed.map_err(|e| e.to_string())
+        });
+        match deadline.limit(flushed).await {
+            Some(Some(Ok(()))) => {}
+            Some(Some(Err(why))) => {
+                tracing::warn!("the device's state could not be flushed: {why}");
+            }
+            Some(None) | None => tracing::warn!("the device's state was not flushed in time"),
+        }
+    }
+
+    /// Asks WhatsApp to remove this device from the account. It counts as confirmed when WhatsApp
+    /// says so, or throws the device out instead of answering.
+    pub async fn unlink(&self, deadline: Deadline) -> Unlink {
+        let Some(jid) = self.client.pn() else {
+            return Unlink::NotLinked;
+        };
+        let (client, within) = (Arc::clone(&self.client), deadline.left());
+        let spec = RemoveDevice(RemoveCompanionDeviceSpec::new(&jid), within);
+        let asked = self.scope.ask(async move { client.execute(spec).await });
+        let mut ending = self.ending.clone();
+        let answer = tokio::select! {
+            biased;
+            answer = deadline.limit(asked) => answer.flatten(),
+            _ = ending.wait_for(Option::is_some) => None,
+        };
+        match answer {
+            Some(Ok(())) => Unlink::Confirmed,
+            Some(Err(IqError::ServerError { .. } | IqError::UnexpectedResponseType { .. })) => {
+                Unlink::Refused
+            }
+            Some(Err(_)) | None => self.last_word().await,
+        }
+    }
+
+    /// The link broke or fell silent during an unlink: what WhatsApp said at the end decides.
+    async fn last_word(&self) -> Unlink {
+        let mut ending = self.ending.clone();
+        let said = timeout(LAST_WORD, ending.wait_for(Option::is_some)).await;
+        let verdict = match said {
+            Ok(Ok(ending)) => ending.as_ref().map(|e| e.verdict),
+            _ => None,
+        };
+        match verdict {
+            Some(Verdict::Wipe(Cause::Unlinked | Cause::LoggedOut)) => Unlink::Confirmed,
+            _ => Unlink::Unreachable,
+        }
+    }
+}
+
+fn refusal(error: &(dyn std::error::Error + 'static)) -> AskError {
+    let mut source = Some(error);
+    while let Some(inner) = source {
+        if let Some(iq) = inner.downcast_ref::<IqError>() {
+            return match iq {
+                IqError::Timeout => AskError::Timeout,
+                IqError::ServerError {
+                    code: 429, backoff, ..
+                } => AskError::RateLimited {
+                    retry_after: backoff.map(|s| Duration::from_secs(s.into())),
+                },
+                IqError::ServerError { code, text, .. } => {
+                    AskError::Refused(format!("{code} {text}"))
+                }
+                _ => AskError::NotConnected,
+            };
+        }
+        source = inner.source();
+    }
+    AskError::Refused(error.to_string())
+}
+
+/// The library's request with this daemon's own time-out.
+struct RemoveDevice(RemoveCompanionDeviceSpec, Duration);
+
+impl IqSpec for RemoveDevice {
+    type Response = ();
+
+    fn build_iq(&self) -> InfoQuery<'static> {
+        self.0.build_iq().with_timeout(self.1)
+    }
+
+    fn parse_response(&self, response: &NodeRef<'_>) -> Result<(), anyhow::Error> {
+        self.0.parse_response(response)
+    }
+}
