@@ -2,13 +2,15 @@
 
 use tokio::sync::oneshot;
 
+use crate::deadline::Deadline;
 use crate::protocol::{Failure, Group, GroupJid, LogoutReport, PhoneNumber, Status, TargetEdit};
 
 /// The reply to a logout: what became of it.
 pub type LogoutReply = oneshot::Sender<Result<LogoutReport, Failure>>;
 
 /// What a session's task is asked. Each carries the way back for its reply, which comes after the
-/// effects. A reply that nobody waits for any more is dropped; its effects stand.
+/// effects, and, where WhatsApp or the disk is asked, the deadline of the reply. A reply that nobody
+/// waits for any more is dropped; its effects stand.
 #[derive(Debug)]
 pub enum SessionCommand {
     /// Bring it up.
@@ -29,11 +31,15 @@ pub enum SessionCommand {
     ForceLogout {
         /// Who asked.
         by: u32,
+        /// By when it is done, or answered with what is left and why.
+        deadline: Deadline,
         /// That it is gone.
         reply: LogoutReply,
     },
     /// Ask WhatsApp for the groups.
     Groups {
+        /// By when.
+        deadline: Deadline,
         /// The groups.
         reply: oneshot::Sender<Result<Vec<Group>, Failure>>,
     },
@@ -41,12 +47,11 @@ pub enum SessionCommand {
     Targets {
         /// The change.
         edit: TargetEdit,
+        /// By when WhatsApp must have answered whose groups the new ones are.
+        deadline: Deadline,
         /// The target groups after it.
         reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
     },
-    /// Fail on purpose: how the tests see that a panic stays in its session.
-    #[doc(hidden)]
-    Panic,
 }
 
 /// What `disconnect` did.
@@ -56,4 +61,17 @@ pub enum Stopped {
     Kept(Box<Status>),
     /// It was never paired, so there was nothing to keep: it is gone.
     Gone(Box<LogoutReport>),
+}
+
+impl SessionCommand {
+    /// Answers it with a failure.
+    pub fn refuse(self, failure: Failure) {
+        match self {
+            Self::Connect { reply, .. } => drop(reply.send(Err(failure))),
+            Self::Disconnect { reply, .. } => drop(reply.send(Err(failure))),
+            Self::ForceLogout { reply, .. } => drop(reply.send(Err(failure))),
+            Self::Groups { reply, .. } => drop(reply.send(Err(failure))),
+            Self::Targets { reply, .. } => drop(reply.send(Err(failure))),
+        }
+    }
 }

@@ -23,7 +23,7 @@ mod task;
 
 pub use clock::Clock;
 pub use command::{LogoutReply, SessionCommand, Stopped};
-pub use logout::answer;
+pub use logout::{answer, report};
 pub use machine::{Effect, Input, Machine, Moment, Origin};
 pub use settings::{OnConflict, Settings};
 pub use standing::{Standing, look};

@@ -146,7 +146,8 @@ async fn finish_purge(context: &SessionContext) -> Option<HistoryEntry> {
         Ok((entry, unfinished)) => {
             let history = Arc::clone(&context.history);
             // Its end is told without this.
-            tokio::spawn(restore::keep_finishing(unfinished, history, |_| ()));
+            let disk = context.store.disk().clone();
+            tokio::spawn(restore::keep_finishing(disk, unfinished, history, |_| ()));
             entry
         }
         Err(e) => {
