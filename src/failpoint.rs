@@ -5,7 +5,9 @@
 //! | place | with | does |
 //! |---|---|---|
 //! | `listener`, `supervisor`, `store`, `configuration` | `pause` | hangs there: the watchdog must notice |
+//! | `supervisor` | `panic` | the supervisor's loop ends at its next order: the daemon must end |
 //! | `session_run`, `session_command` | `return(USER)` | that user's task panics as it begins, or at each command |
+//! | `session_run:USER`, `session_command:USER` | `panic` | the same, by a name that no other user's test has |
 //! | a [step](crate::store::Step) of the disk: `trash_rename:before`, `erase_file:after`, … | `return(EIO)`, `return(kill)` | the step fails so; the daemon dies there |
 //!
 //! Before an action may stand how often it is taken: `erase_file:before=2*return(ENOSPC)`.
@@ -41,6 +43,7 @@ mod active {
             let asked = named.is_some_and(|named| named == user.as_str());
             assert!(!asked, "this session was asked to fail");
         });
+        fail_point!(&format!("{place}:{user}"));
     }
 
     pub(crate) fn disk(step: &'static str, moment: &'static str) -> io::Result<()> {

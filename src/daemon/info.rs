@@ -18,7 +18,7 @@ impl Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at: about.started_at,
-            epoch: self.supervisor().epoch(),
+            epoch: self.supervisor().epoch(caller),
             state_directory: about.state_directory.display().to_string(),
             config_file: (!live.origins.files.is_empty()).then(|| live.origins.to_string()),
             simulator: cfg!(feature = "simulator"),

@@ -29,7 +29,7 @@ use super::systemd::Notifier;
 use crate::blocking::Rooms;
 use crate::message_id;
 use crate::store::Store;
-use crate::supervisor::{Clock, RestoreBarrier, Supervisor};
+use crate::supervisor::{Begun, Clock, Supervisor};
 use crate::whatsapp::Gateway;
 
 /// How long the links may take to close at a stop.
@@ -114,7 +114,7 @@ pub async fn run(
     let started_at = Timestamp::now();
     introduce(&setup);
     let notifier = Arc::new(Notifier::default());
-    let (socket, supervisor, restored) = tokio::select! {
+    let (socket, begun) = tokio::select! {
         opened = open(&setup) => opened?,
         // No session was begun yet.
         sender = orders.stop() => {
@@ -123,6 +123,11 @@ pub async fn run(
             return Ok(ExitReason::Stopped(sender));
         }
     };
+    let Begun {
+        supervisor,
+        restored,
+        mut loop_end,
+    } = begun;
     let about = About {
         started_at,
         state_directory: setup.state_directory,
@@ -136,15 +141,16 @@ pub async fn run(
         Arc::clone(&notifier),
     );
     let early = tokio::select! {
-        () = restored.told() => None,
-        sender = orders.stop() => Some(sender),
+        () = restored.passed() => None,
+        sender = orders.stop() => Some(Ok(sender)),
+        fault = loop_end.fault() => Some(Err(supervisor_ended(&fault))),
     };
     let stop = CancellationToken::new();
     let (listener, liveness) = Listener::new(socket, daemon.clone());
     let mut listening = tokio::spawn(listener.run(stop.clone()));
     let helpers = TaskTracker::new();
-    let asked = if let Some(sender) = early {
-        Ok(sender)
+    let asked = if let Some(asked) = early {
+        asked
     } else {
         let summary = supervisor.census().summary();
         notifier.ready(&summary);
@@ -156,6 +162,7 @@ pub async fn run(
                 Err(error) => internal("the listener", &error),
                 Ok(()) => DaemonError::Internal("the listener ended".to_owned()),
             }),
+            fault = loop_end.fault() => Err(supervisor_ended(&fault)),
         }
     };
     if let Ok(sender) = &asked {
@@ -200,7 +207,7 @@ fn tell_of_stop(sender: &Sender) {
 }
 
 /// The state directory with its lock, then the socket, then the sessions.
-async fn open(setup: &Setup) -> Result<(ControlSocket, Supervisor, RestoreBarrier), DaemonError> {
+async fn open(setup: &Setup) -> Result<(ControlSocket, Begun), DaemonError> {
     let config = &setup.live.config;
     let store = {
         let directory = setup.state_directory.clone();
@@ -208,10 +215,11 @@ async fn open(setup: &Setup) -> Result<(ControlSocket, Supervisor, RestoreBarrie
         opened.map_err(|e| internal("opening the state directory", &e))??
     };
     let socket = ControlSocket::open(&setup.socket, &config.socket).await?;
-    let gateway = Gateway::new(&config.gateway(), &Rooms::new())?;
-    let begun = Supervisor::begin(store, gateway, config.settings(), Clock::system());
-    let (supervisor, restored) = begun.await?;
-    Ok((socket, supervisor, restored))
+    let rooms = Rooms::new();
+    let gateway = Gateway::new(&config.gateway(), &rooms)?;
+    let (settings, clock) = (config.settings(), Clock::system());
+    let begun = Supervisor::begin(store, gateway, settings, clock, &rooms).await?;
+    Ok((socket, begun))
 }
 
 /// Starts what keeps the service manager and the log informed until the stop.
@@ -282,6 +290,13 @@ async fn wind_down(daemon: &Daemon, helpers: &TaskTracker, listening: JoinHandle
     if timeout(STOP_WITHIN + STOP_MARGIN, parts).await.is_err() {
         warn!("not every part ended in time: the process ends without them");
     }
+}
+
+/// Without it no session would end or begin again, and the next daemon restores them all.
+fn supervisor_ended(fault: &str) -> DaemonError {
+    DaemonError::Internal(format!(
+        "the supervisor's loop, without which no session goes on: {fault}. No session is logged out; the next start restores them"
+    ))
 }
 
 fn internal(part: &str, error: &JoinError) -> DaemonError {

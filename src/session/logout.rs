@@ -155,7 +155,8 @@ pub fn answer(
 }
 
 /// The report of a logout, with what the person should do.
-fn report(entry: HistoryEntry) -> LogoutReport {
+#[must_use]
+pub fn report(entry: HistoryEntry) -> LogoutReport {
     let user = &entry.user;
     let again = format!("`wactl connect {user}` shows a fresh QR code.");
     let next_action = if entry.unlink.device_may_remain() {

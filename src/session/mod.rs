@@ -23,7 +23,7 @@ mod task;
 
 pub use clock::{Clock, Due, Monotonic};
 pub use command::{LogoutReply, SessionCommand, Stopped};
-pub use logout::answer;
+pub use logout::{answer, report};
 pub use machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request, Unlinked};
 pub use settings::{OnConflict, Settings};
 pub use standing::{Standing, look};

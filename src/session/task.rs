@@ -30,6 +30,14 @@ use effects::{Done, Opening};
 /// Tells what happened to a session, and its status after it.
 pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
 
+impl std::fmt::Debug for SessionContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionContext")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What a session's task is given.
 pub struct SessionContext {
     /// Whose session it is.
@@ -93,7 +101,7 @@ pub enum Ended {
     /// The daemon stops; everything is kept.
     Stopped,
     /// Somebody else removed what was on the disk.
-    NothingOnDisk,
+    NothingOnDisk(Box<SessionContext>),
 }
 
 /// Runs a session until it ends.

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::restore;
 use crate::message_id;
 use crate::protocol::{Failure, FailureCode, HistoryEntry, PhoneNumber};
-use crate::session::{Origin, Outcome, SessionContext, Standing, look, run};
+use crate::session::{Ended, Origin, Outcome, SessionContext, Standing, look, run};
 use crate::store::{Record, StoreError};
 
 /// How long what the task before had begun may take to be over before that is worth a warning.
@@ -95,7 +95,12 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
             (*record, Origin::Stored { paired })
         }
     };
-    TaskExit::Ran(run(context, record, origin).await)
+    let outcome = run(context, record, origin).await;
+    match outcome.ended {
+        // Whoever waits for an answer learns that the session is gone, and asks anew.
+        Ended::NothingOnDisk(context) => TaskExit::NothingOnDisk(*context, None),
+        _ => TaskExit::Ran(outcome),
+    }
 }
 
 /// One that got as far as its first status waits by itself. One that did not would fail as fast as it
@@ -146,7 +151,8 @@ async fn finish_purge(context: &SessionContext) -> Option<HistoryEntry> {
         Ok((entry, unfinished)) => {
             let history = Arc::clone(&context.history);
             // Its end is told without this.
-            tokio::spawn(restore::keep_finishing(unfinished, history, |_| ()));
+            let disk = context.store.disk().clone();
+            tokio::spawn(restore::keep_finishing(disk, unfinished, history, |_| ()));
             entry
         }
         Err(e) => {

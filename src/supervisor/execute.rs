@@ -1,31 +1,18 @@
-//! Commands as they come from a client: checked, routed, awaited within their deadlines.
+//! Commands as they come from a client: checked, then answered from what is known, or by the session.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::time::timeout;
-
-use super::actor::{Absent, Delivery, Order};
-use super::refusal::not_found;
-use super::{Caller, Supervisor, page};
-use crate::deadline::Deadline;
+use super::routes::not_found;
+use super::views::{fill, json_len};
+use super::{Caller, Supervisor};
 use crate::protocol::{
-    Answer, Command, DEFAULT_HISTORY, Failure, FailureCode, Group, HistoryPage, LogoutReport,
-    MAX_GROUPS, MAX_HISTORY, MAX_PAGE, PhoneNumber, SessionsPage, Status, TargetEdit, UserId,
+    Answer, Command, DEFAULT_HISTORY, Failure, FailureCode, Group, HistoryPage, MAX_GROUPS,
+    MAX_HISTORY, MAX_PAGE, PhoneNumber, SessionsPage, Status, UserId,
 };
-use crate::session::{SessionCommand, Stopped};
+use crate::session::Stopped;
 
-/// A link that is asked to close says goodbye for up to three seconds and ends within five more.
-const DISCONNECT: Duration = Duration::from_secs(15);
-/// A pair code takes a connection and two answers.
-const CONNECT: Duration = Duration::from_secs(45);
-/// WhatsApp has 20 seconds to answer.
-const GROUPS: Duration = Duration::from_secs(25);
-/// How much later than its deadline a task may answer.
-const GRACE: Duration = Duration::from_secs(1);
-/// How long a logout may take after its task was ended by force.
-const AFTER_ESCALATION: Duration = Duration::from_secs(10);
+/// No session is shorter than this as JSON.
+const SHORTEST: usize = 200;
 
 impl Supervisor {
     /// Does what a client asks. What was begun goes on when the caller no longer waits.
@@ -43,13 +30,25 @@ impl Supervisor {
                 let status = self.connect(caller, user_id(user)?, phone).await?;
                 Ok(Answer::Status(Box::new(status)))
             }
-            Command::Disconnect { user } => self.disconnect(caller, user_id(user)?).await,
+            Command::Disconnect { user } => {
+                Ok(match self.disconnect(caller, user_id(user)?).await? {
+                    Stopped::Kept(status) => Answer::Status(status),
+                    Stopped::Gone(report) => Answer::LoggedOut(report),
+                })
+            }
             Command::ForceLogout { user } => {
                 let report = self.force_logout(caller, user_id(user)?).await?;
                 Ok(Answer::LoggedOut(Box::new(report)))
             }
-            Command::Groups { user } => self.groups(caller, user_id(user)?).await,
-            Command::Targets { user, edit } => self.targets(caller, user_id(user)?, edit).await,
+            Command::Groups { user } => {
+                let user = user_id(user)?;
+                let groups = self.groups(caller, &user).await?;
+                groups_answer(&user, groups)
+            }
+            Command::Targets { user, edit } => {
+                let targets = self.targets(caller, user_id(user)?, edit).await?;
+                Ok(Answer::Targets(targets))
+            }
             command => self.look_up(caller, command),
         }
     }
@@ -86,107 +85,23 @@ impl Supervisor {
         self.shared.board.hidden(caller, users)
     }
 
-    async fn connect(
-        &self,
-        caller: Caller,
-        user: UserId,
-        phone: Option<PhoneNumber>,
-    ) -> Result<Status, Failure> {
-        let (reply, answer) = oneshot::channel();
-        let absent = Absent::Begin {
-            phone: phone.clone(),
-        };
-        let command = SessionCommand::Connect { phone, reply };
-        self.deliver(Delivery {
-            user: user.clone(),
-            caller,
-            command,
-            absent,
-        })
-        .await?;
-        match timeout(CONNECT, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(task_failed(&user)),
-            // It goes on connecting; what it is doing now is the answer.
-            Err(_) => self.status(caller, &user),
-        }
-    }
-
-    async fn disconnect(&self, caller: Caller, user: UserId) -> Result<Answer, Failure> {
-        let command = |reply| SessionCommand::Disconnect {
-            by: caller.uid,
-            reply,
-        };
-        Ok(match self.ask(caller, user, DISCONNECT, command).await? {
-            Stopped::Kept(status) => Answer::Status(status),
-            Stopped::Gone(report) => Answer::LoggedOut(report),
-        })
-    }
-
-    /// Always ends with nothing left, or with an error that says what is left and why. A task that
-    /// does not answer in time is ended, and a new one does it.
-    async fn force_logout(&self, caller: Caller, user: UserId) -> Result<LogoutReport, Failure> {
-        let deadline = self.shared.settings.borrow().logout_deadline;
-        let command = |reply| SessionCommand::ForceLogout {
-            by: caller.uid,
-            deadline: Deadline::within(deadline),
-            reply,
-        };
-        let (reply, answer) = oneshot::channel();
-        let delivery = Delivery {
-            user: user.clone(),
-            caller,
-            command: command(reply),
-            absent: Absent::NotFound,
-        };
-        self.deliver(delivery).await?;
-        let hangs = match timeout(deadline + GRACE, answer).await {
-            Ok(Ok(answer)) => return answer,
-            // It failed before it could answer; another task is at it already.
-            Ok(Err(_)) => false,
-            Err(_) => true,
-        };
-        let (reply, answer) = oneshot::channel();
-        let delivery = Delivery {
-            user: user.clone(),
-            caller,
-            command: command(reply),
-            absent: Absent::NotFound,
-        };
-        let order = if hangs {
-            Order::Escalate(delivery)
-        } else {
-            Order::Deliver(delivery)
-        };
-        self.shared
-            .orders
-            .send(order)
-            .await
-            .map_err(|_| Self::stopping())?;
-        match timeout(AFTER_ESCALATION, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(task_failed(&user)),
-            Err(_) => Err(too_late(
-                &user,
-                "its removal goes on; `wactl status` tells what is left",
-            )),
-        }
-    }
-
-    fn status(&self, caller: Caller, user: &UserId) -> Result<Status, Failure> {
+    pub(super) fn status(&self, caller: Caller, user: &UserId) -> Result<Status, Failure> {
         let status = self.shared.board.get(user);
-        status
-            .filter(|status| caller.may_see(status.owner))
-            .ok_or_else(|| not_found(&self.shared, user, caller))
+        match status.filter(|status| caller.may_see(status.owner)) {
+            Some(status) => Ok(Arc::unwrap_or_clone(status)),
+            None => Err(not_found(&self.shared.history, user, caller)),
+        }
     }
 
     fn list(&self, caller: Caller, after: Option<String>) -> Result<Answer, Failure> {
         let after = after.map(user_id).transpose()?;
-        let sessions = self.shared.board.visible(caller, after.as_ref());
+        // One more than can fit, so that it is known whether more follow.
+        let most = MAX_PAGE / SHORTEST + 1;
+        let sessions = self.shared.board.visible(caller, after.as_ref(), most);
         let shown = sessions
             .into_iter()
             .map(|status| Arc::unwrap_or_clone(status).without_secrets());
-        let (sessions, more) = page::fill(shown, usize::MAX, MAX_PAGE);
+        let (sessions, more) = fill(shown, usize::MAX, MAX_PAGE);
         let last = sessions.last().filter(|_| more);
         let next = last.map(|status| status.user.clone());
         Ok(Answer::Sessions(SessionsPage { sessions, next }))
@@ -212,72 +127,12 @@ impl Supervisor {
             .before(before)
             .filter(|(_, entry)| caller.may_see(entry.owner))
             .filter(|(_, entry)| user.as_ref().is_none_or(|user| entry.user == *user));
-        let (page, more) = page::fill(entries, limit as usize, MAX_PAGE);
+        let (page, more) = fill(entries, limit as usize, MAX_PAGE);
         let last = page.last().filter(|_| more);
         Ok(Answer::History(HistoryPage {
             next: last.map(|(id, _)| (*id).to_owned()),
             entries: page.into_iter().map(|(_, entry)| entry.clone()).collect(),
         }))
-    }
-
-    async fn groups(&self, caller: Caller, user: UserId) -> Result<Answer, Failure> {
-        let command = |reply| SessionCommand::Groups {
-            deadline: Deadline::within(GROUPS),
-            reply,
-        };
-        let groups = self.ask(caller, user.clone(), GROUPS, command).await?;
-        groups_answer(&user, groups)
-    }
-
-    async fn targets(
-        &self,
-        caller: Caller,
-        user: UserId,
-        edit: TargetEdit,
-    ) -> Result<Answer, Failure> {
-        let command = |reply| SessionCommand::Targets {
-            edit,
-            deadline: Deadline::within(GROUPS),
-            reply,
-        };
-        let targets = self.ask(caller, user, GROUPS, command).await?;
-        Ok(Answer::Targets(targets))
-    }
-
-    /// Delivers a command to a session that must be there, and waits for its reply.
-    async fn ask<T>(
-        &self,
-        caller: Caller,
-        user: UserId,
-        within: Duration,
-        command: impl FnOnce(oneshot::Sender<Result<T, Failure>>) -> SessionCommand,
-    ) -> Result<T, Failure> {
-        let (reply, answer) = oneshot::channel();
-        let command = command(reply);
-        self.deliver(Delivery {
-            user: user.clone(),
-            caller,
-            command,
-            absent: Absent::NotFound,
-        })
-        .await?;
-        match timeout(within, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(task_failed(&user)),
-            Err(_) => Err(too_late(
-                &user,
-                "what was begun goes on; `wactl status` tells how it stands",
-            )),
-        }
-    }
-
-    async fn deliver(&self, delivery: Delivery) -> Result<(), Failure> {
-        let order = Order::Deliver(delivery);
-        self.shared
-            .orders
-            .send(order)
-            .await
-            .map_err(|_| Self::stopping())
     }
 }
 
@@ -290,21 +145,9 @@ fn invalid(message: String) -> Failure {
     Failure::new(FailureCode::InvalidArgument, message)
 }
 
-fn task_failed(user: &UserId) -> Failure {
-    let message = format!(
-        "the task of the session of {user} failed before it answered; it begins again by itself, and `wactl status {user}` tells how it stands"
-    );
-    Failure::new(FailureCode::Internal, message)
-}
-
-fn too_late(user: &UserId, and: &str) -> Failure {
-    let message = format!("the session of {user} did not answer in time; {and}");
-    Failure::new(FailureCode::DeadlineExceeded, message)
-}
-
 fn groups_answer(user: &UserId, groups: Vec<Group>) -> Result<Answer, Failure> {
     let groups: Vec<_> = groups.into_iter().map(Group::bounded).collect();
-    let size = page::json_len(&groups);
+    let size = json_len(&groups);
     if size > MAX_GROUPS {
         let message = format!(
             "the account of {user} is in {} groups: a list of {size} bytes, more than the {MAX_GROUPS} that fit into one answer. Target groups can be added by their JIDs all the same",
@@ -318,8 +161,17 @@ fn groups_answer(user: &UserId, groups: Vec<Group>) -> Result<Answer, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Phase;
     use crate::protocol::codec::Encoding;
+    use crate::protocol::fixtures::bare_status;
     use crate::protocol::{MAX_FRAME, Message, Reply};
+
+    #[test]
+    fn no_session_is_shorter_than_a_page_counts_on() {
+        for phase in Phase::ALL {
+            assert!(json_len(&bare_status("a", phase)) > SHORTEST);
+        }
+    }
 
     fn groups(count: usize, subject: &str) -> Vec<Group> {
         let group = |n| Group {

@@ -1,27 +1,27 @@
 //! All sessions: starts them, restores them after a start of the daemon, routes commands to them,
 //! and drops them when their tasks end.
 //!
+//! Three parts, which use one another only in this order:
+//!
+//! - the registry, a loop of its own: sessions begin there, and it learns there that they ended;
+//! - the routes: which task a command goes to, within which deadline, and what happens to a task
+//!   that does not answer;
+//! - the views: the present state, the last events, who watches. Every session writes there, so a
+//!   session that is busy or hangs delays no answer.
+//!
 //! A session is here exactly as long as its task runs. That a session ended is learned from its task
 //! ending, however it ended: there is no flag to forget, and no dead entry can stay behind.
-//!
-//! `status`, `list` and watchers are answered from a board, which every session writes to: a
-//! session that is busy or hangs delays nobody.
 
-mod actor;
 mod birth;
-mod board;
 mod caller;
-mod census;
 mod execute;
-mod failed;
+mod history;
 mod narration;
-mod page;
 mod refusal;
+mod registry;
 mod restore;
-mod watcher;
-
-#[cfg(test)]
-mod tests;
+mod routes;
+mod views;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -30,24 +30,26 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 pub use crate::session::{Clock, OnConflict, Settings};
 pub use caller::Caller;
-pub use census::Census;
-pub use watcher::Watcher;
+pub use views::{Census, Watcher};
 
+use crate::blocking::{Room, Rooms};
 use crate::protocol::{Failure, FailureCode, MAX_WATCHED, Since, Watching};
 use crate::store::{History, Store, StoreError};
 use crate::whatsapp::Gateway;
-use actor::{Actor, Order};
-use board::Board;
+use registry::{Order, Registry};
+use routes::Routes;
+use views::Board;
 
-/// Orders that wait for the supervisor's loop, which never waits for anything itself.
+/// Orders that wait for the registry's loop, which never waits for anything itself.
 const ORDERS: usize = 1024;
-/// How long the stored sessions may take to tell their first status.
-const FIRST_WORDS: Duration = Duration::from_secs(10);
+/// How long the stored sessions may take to publish their first status.
+const FIRST_STATUSES: Duration = Duration::from_secs(10);
 
 /// All sessions. Clones are the same one.
 #[derive(Clone)]
@@ -58,20 +60,52 @@ pub struct Supervisor {
 impl std::fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Supervisor")
-            .field("epoch", &self.epoch())
+            .field("started_at", &self.shared.started_at)
             .finish_non_exhaustive()
     }
 }
 
-/// What the stored sessions have yet to tell.
+/// A supervisor that has begun, and what there is to wait for.
+#[derive(Debug)]
+pub struct Begun {
+    /// It.
+    pub supervisor: Supervisor,
+    /// The first status of each stored session.
+    pub restored: RestoreBarrier,
+    /// The end of its loop, which comes only with a stop, or by a fault.
+    pub loop_end: LoopEnd,
+}
+
+/// The first statuses of the stored sessions.
 #[derive(Debug)]
 pub struct RestoreBarrier(mpsc::Receiver<Infallible>);
 
 impl RestoreBarrier {
     /// Waits for them: a client that comes with the first instant must not be told that a stored
     /// session does not exist. A disk that hangs under one of them holds this up only so long.
-    pub async fn told(mut self) {
-        let _ = timeout(FIRST_WORDS, self.0.recv()).await;
+    pub async fn passed(mut self) {
+        let _ = timeout(FIRST_STATUSES, self.0.recv()).await;
+    }
+}
+
+/// The end of the supervisor's loop.
+#[derive(Debug)]
+pub struct LoopEnd {
+    running: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl LoopEnd {
+    /// Waits until the loop ends without having been stopped, and says how. All sessions' tasks have
+    /// ended with it, and nobody starts them again: the daemon cannot go on. Never comes back where the
+    /// loop was stopped.
+    pub async fn fault(&mut self) -> String {
+        let ended = (&mut self.running).await;
+        match ended {
+            Ok(()) if self.stop.is_cancelled() => std::future::pending().await,
+            Ok(()) => "it ended without being stopped".to_owned(),
+            Err(error) => error.to_string(),
+        }
     }
 }
 
@@ -80,7 +114,10 @@ struct Shared {
     board: Arc<Board>,
     history: Arc<History>,
     settings: watch::Sender<Settings>,
+    routes: Routes,
     orders: mpsc::Sender<Order>,
+    /// Where the watchdog's look at the disk is made.
+    probe: Room,
     stop: CancellationToken,
     stopped: CancellationToken,
     clock: Clock,
@@ -88,68 +125,68 @@ struct Shared {
 }
 
 impl Supervisor {
-    /// Finishes what a crash interrupted, removes pairings that were never finished, and begins to
-    /// restore the others; returns when that is under way.
+    /// [`Supervisor::begin`] with the system's clock and rooms of its own, and waits until every
+    /// stored session has published what it is.
     ///
     /// # Errors
-    /// [`StoreError`] when the state directory or the history cannot be read.
+    /// As [`Supervisor::begin`].
     pub async fn start(
         store: Store,
         gateway: Gateway,
         settings: Settings,
     ) -> Result<Self, StoreError> {
-        Self::start_with(store, gateway, settings, Clock::system()).await
+        let rooms = Rooms::new();
+        let begun = Self::begin(store, gateway, settings, Clock::system(), &rooms).await?;
+        begun.restored.passed().await;
+        Ok(begun.supervisor)
     }
 
-    /// [`Supervisor::start`] with a clock of the caller's choice.
+    /// Finishes what a crash interrupted, removes pairings that were never finished, and begins to
+    /// restore the others; returns when every session has its task, and can be stopped.
     ///
     /// # Errors
-    /// As [`Supervisor::start`].
-    pub async fn start_with(
-        store: Store,
-        gateway: Gateway,
-        settings: Settings,
-        clock: Clock,
-    ) -> Result<Self, StoreError> {
-        let (supervisor, restored) = Self::begin(store, gateway, settings, clock).await?;
-        restored.told().await;
-        Ok(supervisor)
-    }
-
-    /// The same in two halves: after the first one every session has its task, and can be stopped;
-    /// the second one waits until each of them has told what it is.
-    ///
-    /// # Errors
-    /// As [`Supervisor::start`].
+    /// [`StoreError`] when the state directory or the history cannot be read.
     pub async fn begin(
         store: Store,
         gateway: Gateway,
         settings: Settings,
         clock: Clock,
-    ) -> Result<(Self, RestoreBarrier), StoreError> {
+        rooms: &Rooms,
+    ) -> Result<Begun, StoreError> {
         let start = restore::read(&store, settings.history_limit).await?;
         let concurrency = settings.restore_concurrency.max(1);
         let (orders, to_do) = mpsc::channel(ORDERS);
+        let disk = store.disk().clone();
+        let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             store,
             board: Arc::new(Board::new()),
             history: start.history,
             settings: watch::channel(settings).0,
+            routes: Routes::new(stop.clone()),
             orders,
-            stop: CancellationToken::new(),
+            probe: rooms.probe.clone(),
+            stop: stop.clone(),
             stopped: CancellationToken::new(),
             started_at: clock.now(),
             clock,
         });
-        let mut actor = Actor::new(Arc::clone(&shared), gateway, to_do);
-        let spoken = actor.restore(start.sessions, concurrency);
-        tokio::spawn(actor.run());
+        let mut registry = Registry::new(Arc::clone(&shared), gateway, to_do);
+        let restored = RestoreBarrier(registry.restore(start.sessions, concurrency));
+        let loop_end = LoopEnd {
+            running: tokio::spawn(registry.run()),
+            stop,
+        };
         let (history, board) = (Arc::clone(&shared.history), Arc::clone(&shared.board));
-        let late = restore::keep_finishing(start.unfinished, history, move |entry| {
+        let late = restore::keep_finishing(disk, start.unfinished, history, move |entry| {
             board.ended_before(entry);
         });
         tokio::spawn(late);
-        Ok((Self { shared }, RestoreBarrier(spoken)))
+        Ok(Begun {
+            supervisor: Self { shared },
+            restored,
+            loop_end,
+        })
     }
 
     /// Begins a watch of these users; none named: everyone the caller may see, now and later.
@@ -192,13 +229,14 @@ impl Supervisor {
     /// Ticks whenever a session changed.
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<u64> {
-        self.shared.board.changed()
+        self.shared.board.changes()
     }
 
-    /// The number of this run: event numbers belong to it.
+    /// The number of this run, for this caller: event numbers belong to it. Those of a caller who sees
+    /// only their own sessions count only events of these.
     #[must_use]
-    pub fn epoch(&self) -> u64 {
-        self.shared.board.epoch()
+    pub fn epoch(&self, caller: Caller) -> u64 {
+        self.shared.board.epoch(caller)
     }
 
     /// When it started.
@@ -223,7 +261,7 @@ impl Supervisor {
         });
     }
 
-    /// Whether the supervisor's loop answers within this time. For a watchdog.
+    /// Whether the registry's loop answers within this time. For a watchdog.
     pub async fn beats(&self, within: Duration) -> bool {
         let (reply, answer) = oneshot::channel();
         let asked = async {
@@ -236,12 +274,12 @@ impl Supervisor {
     /// Whether the disk answers within this time. For a watchdog.
     pub async fn disk_answers(&self, within: Duration) -> bool {
         let store = self.shared.store.clone();
-        let asked = tokio::task::spawn_blocking(move || store.answers());
-        matches!(timeout(within, asked).await, Ok(Ok(true)))
+        let asked = self.shared.probe.run(move || store.answers());
+        timeout(within, asked).await.unwrap_or(false)
     }
 
-    /// Closes all links in parallel and ends every task; nothing is logged out. What has not ended
-    /// within `grace` is cut.
+    /// Closes all links in parallel and ends every task; nothing is logged out. A task that has not
+    /// ended within `grace` is ended by force.
     pub async fn stop(&self, grace: Duration) {
         self.shared.stop.cancel();
         if timeout(grace, self.shared.stopped.cancelled())
@@ -249,12 +287,12 @@ impl Supervisor {
             .is_err()
         {
             tracing::warn!("not every session closed within {} s", grace.as_secs_f32());
-            let _ = self.shared.orders.send(Order::Cut).await;
+            let _ = self.shared.orders.send(Order::EndAll).await;
             self.shared.stopped.cancelled().await;
         }
     }
 
-    /// For tests: as if a session had told this of itself.
+    /// For tests: as if a session had published this.
     #[cfg(test)]
     pub(crate) fn pretend(&self, status: crate::protocol::Status) {
         let kind = crate::protocol::EventKind::Updated;
@@ -266,12 +304,5 @@ impl Supervisor {
     pub(crate) fn pretend_ended(&self, id: &str, entry: &crate::protocol::HistoryEntry) {
         let appended = self.shared.history.append(id, entry);
         appended.expect("it is written");
-    }
-
-    fn stopping() -> Failure {
-        Failure::new(
-            FailureCode::Stopping,
-            "the daemon is stopping: nothing was begun, and nothing is lost. Ask again when it is back",
-        )
     }
 }

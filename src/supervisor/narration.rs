@@ -1,9 +1,10 @@
-//! What of a session's life is told in the log from outside its task: how it begins, and how it ends.
+//! What the log says of a session from outside its task: how it begins, and how it ends.
 //!
 //! These lines stand outside the session's span: no limit for repetitive lines ever leaves them out.
 
 use crate::message_id;
 use crate::protocol::{Cause, Failure, HistoryEntry, UserId};
+use crate::store::StoreError;
 
 /// Somebody said `connect`, and nothing was there.
 pub(super) fn begun(user: &UserId, owner: u32) {
@@ -24,7 +25,7 @@ pub(super) fn not_begun(user: &UserId, failure: &Failure) {
     );
 }
 
-/// Its task was given a last chance to answer.
+/// Its task does not answer.
 pub(super) fn hung(user: &UserId) {
     tracing::error!(
         message_id = message_id::TASK_FAILED,
@@ -40,6 +41,24 @@ pub(super) fn failed(user: &UserId, error: &str) {
         wasession_user = %user,
         wasession_cause = %Cause::TaskFailed,
         "{error}"
+    );
+}
+
+/// Its directory is gone, and nothing in this daemon removed it.
+pub(super) fn vanished(line: &HistoryEntry) {
+    tracing::error!(
+        message_id = message_id::TASK_FAILED,
+        wasession_user = %line.user,
+        wasession_cause = %line.cause,
+        "its directory was removed by somebody else. The session ends; if it was paired, the phone may still list the device, and only the phone can remove it"
+    );
+}
+
+/// The line of its end could not be written. Logged inside the session's span.
+pub(super) fn end_not_written(error: &StoreError) {
+    tracing::error!(
+        message_id = message_id::STORE_FAILED,
+        "how the session ended could not be written: {error}. It is tried again"
     );
 }
 

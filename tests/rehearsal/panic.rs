@@ -1,5 +1,5 @@
 //! A panic in one session's task is that session's failure, and nobody else's. The supervisor runs in
-//! this process: no client can ask a daemon to fail.
+//! this process, and each test has users of its own: it tells those to fail.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,19 +8,49 @@ use std::time::Duration;
 use diesel::prelude::*;
 
 use tokio::time::timeout;
+use wasessiond::blocking::Rooms;
 use wasessiond::protocol::{
-    Answer, Cause, Command, Event, EventKind, FailureCode, Message, Phase, Status, Unlink,
+    Answer, Cause, Command, Event, EventKind, FailureCode, HistoryEntry, Message, Phase, Status,
+    TargetEdit, Unlink,
 };
 use wasessiond::store::Store;
-use wasessiond::supervisor::{Caller, Settings, Supervisor, Watcher};
+use wasessiond::supervisor::{Caller, Clock, Settings, Supervisor, Watcher};
 use wasessiond::whatsapp::{Gateway, GatewaySettings};
 
+use crate::skipped::skipped;
 use crate::stage::PATIENCE;
 
 const ROOT: Caller = Caller {
     uid: 0,
     sees_all: true,
 };
+
+/// The task of this user's session panics at its next command.
+fn fail_at_next_command(user: &str) {
+    let point = format!("session_command:{user}");
+    fail::cfg(point, "1*panic(this session was asked to fail)").expect("a failpoint");
+}
+
+/// Lets the task of this user's session panic.
+async fn fail_now(supervisor: &Supervisor, user: &str) {
+    fail_at_next_command(user);
+    let command = Command::Targets {
+        user: user.to_owned(),
+        edit: TargetEdit::Show,
+    };
+    let failed = supervisor.execute(ROOT, command).await;
+    assert_eq!(failed.expect_err("it failed").code, FailureCode::Internal);
+}
+
+async fn force_logout(supervisor: &Supervisor, user: &str) -> HistoryEntry {
+    let command = Command::ForceLogout {
+        user: user.to_owned(),
+    };
+    match supervisor.execute(ROOT, command).await {
+        Ok(Answer::LoggedOut(report)) => report.entry,
+        other => panic!("{other:?}"),
+    }
+}
 
 async fn event(watcher: &mut Watcher, fits: impl Fn(&Event) -> bool) -> Event {
     let found = timeout(PATIENCE, async {
@@ -110,9 +140,7 @@ async fn stays_in_its_session() {
         .jid;
 
     for _ in 0..2 {
-        supervisor
-            .inject_panic("alice".parse().expect("an id"))
-            .await;
+        fail_now(&supervisor, "alice").await;
         let failed = event(&mut watcher, |e| is(e, "alice", Phase::BackingOff)).await;
         let failed = failed.status.expect("a status");
         assert_eq!(failed.reason, Some(Cause::TaskFailed));
@@ -155,9 +183,9 @@ async fn an_opening_is_waited_out_by_the_task_after_one_that_was_ended_by_force(
     })
     .await;
     let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
-    pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
-    let alice = || "alice".to_owned();
-    let disconnect = Command::Disconnect { user: alice() };
+    pair(&supervisor, &sim, &mut watcher, "carol", "15550001003").await;
+    let carol = || "carol".to_owned();
+    let disconnect = Command::Disconnect { user: carol() };
     supervisor
         .execute(ROOT, disconnect)
         .await
@@ -168,14 +196,14 @@ async fn an_opening_is_waited_out_by_the_task_after_one_that_was_ended_by_force(
         .path()
         .canonicalize()
         .expect("path")
-        .join("sessions/alice");
+        .join("sessions/carol");
     let url = session.join("auth.db");
     let mut other = SqliteConnection::establish(url.to_str().expect("UTF-8")).expect("open");
     let locked = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
     locked.expect("lock it");
     let before = open_files(&session);
     let connect = Command::Connect {
-        user: alice(),
+        user: carol(),
         phone: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
@@ -188,11 +216,12 @@ async fn an_opening_is_waited_out_by_the_task_after_one_that_was_ended_by_force(
 
     // The logout waits for it, and its task is ended by force for that.
     let supervisor = Arc::new(supervisor);
-    let force = Command::ForceLogout { user: alice() };
+    let force = Command::ForceLogout { user: carol() };
     let theirs = Arc::clone(&supervisor);
     let forced = tokio::spawn(async move { theirs.execute(ROOT, force).await });
-    let began_again = |e: &Event| is(e, "alice", Phase::BackingOff);
-    let early = timeout(Duration::from_millis(500), event(&mut watcher, began_again)).await;
+    let began_again = |e: &Event| is(e, "carol", Phase::BackingOff);
+    // It is ended by force a second after its deadline.
+    let early = timeout(Duration::from_secs(2), event(&mut watcher, began_again)).await;
     assert!(early.is_err(), "the next task did not wait: {early:?}");
     drop(other);
     event(&mut watcher, began_again).await;
@@ -209,26 +238,86 @@ async fn an_opening_is_waited_out_by_the_task_after_one_that_was_ended_by_force(
     supervisor.stop(Duration::from_secs(10)).await;
 }
 
+/// Somebody removes the session's directory, and then its task fails. That is no end that the user had
+/// before, and it is told as what it is.
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_session_that_is_gone_ends_it_for_everybody() {
+async fn in_a_session_whose_directory_vanished_ends_it_with_a_line_of_its_own() {
     let (sim, dir, supervisor) = stage().await;
     let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
-    pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
-    // As if the task had failed right after its purge.
-    std::fs::remove_dir_all(dir.path().join("sessions/alice")).expect("remove");
-    supervisor
-        .inject_panic("alice".parse().expect("an id"))
-        .await;
-    let ended = event(&mut watcher, |e| e.kind.ended().is_some()).await;
-    assert_eq!(ended.status, None);
-    let command = Command::Status {
-        user: "alice".to_owned(),
+    let (user, phone) = ("dora", "15550001004");
+    pair(&supervisor, &sim, &mut watcher, user, phone).await;
+    let before = force_logout(&supervisor, user).await;
+    assert_eq!(before.cause, Cause::ForceLogout);
+    pair(&supervisor, &sim, &mut watcher, user, phone).await;
+    let account = status(&supervisor, user).await.account;
+    std::fs::remove_dir_all(dir.path().join("sessions").join(user)).expect("remove");
+
+    // Its task fails with the command in its hands, and the next one finds nothing.
+    fail_at_next_command(user);
+    let vanished = force_logout(&supervisor, user).await;
+    assert_eq!(
+        (vanished.cause, vanished.unlink, vanished.requested_by),
+        (Cause::TaskFailed, Unlink::Unreachable, None)
+    );
+    assert_eq!((&vanished.account, vanished.owner), (&account, ROOT.uid));
+    let ended = event(&mut watcher, |e| {
+        e.kind.ended().is_some_and(|entry| *entry != before)
+    });
+    let ended = ended.await;
+    assert_eq!((ended.kind.ended(), ended.status), (Some(&vanished), None));
+
+    let history = Command::History {
+        user: Some(user.to_owned()),
+        limit: None,
+        before: None,
     };
-    let gone = supervisor
-        .execute(ROOT, command)
-        .await
-        .expect_err("it is gone");
+    match supervisor.execute(ROOT, history).await {
+        Ok(Answer::History(page)) => assert_eq!(page.entries, [vanished.clone(), before]),
+        other => panic!("{other:?}"),
+    }
+    let command = Command::Status {
+        user: user.to_owned(),
+    };
+    let gone = supervisor.execute(ROOT, command).await;
+    let gone = gone.expect_err("it is gone");
     assert_eq!(gone.code, FailureCode::NotFound);
-    pair(&supervisor, &sim, &mut watcher, "alice", "15550001001").await;
+    assert_eq!(gone.last_logout.as_deref(), Some(&vanished));
+    pair(&supervisor, &sim, &mut watcher, user, phone).await;
     supervisor.stop(Duration::from_secs(10)).await;
+}
+
+/// The supervisor's own loop is nobody's session: when it ends, the daemon must.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_loop_itself_is_told_and_holds_up_no_stop() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let gateway = Gateway::new(&GatewaySettings {
+        endpoint: Some("ws://127.0.0.1:9/ws/chat".to_owned()),
+        version: Some((2, 3000, 1)),
+        ..GatewaySettings::default()
+    });
+    let gateway = gateway.expect("a gateway");
+    let store = Store::open(dir.path()).expect("a store");
+    let (settings, rooms) = (Settings::default(), Rooms::new());
+    let begun = Supervisor::begin(store, gateway, settings, Clock::System, &rooms).await;
+    let mut begun = begun.expect("begin");
+    let quiet = timeout(Duration::from_millis(50), begun.loop_end.fault()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+
+    // Only its own process has a loop that fails here: all tests of one process have the same name for it.
+    if std::env::var_os("NEXTEST").is_none() {
+        skipped("a loop that fails would be that of other tests of this process, too");
+        return;
+    }
+    fail::cfg("supervisor", "1*panic").expect("a failpoint");
+    assert!(!begun.supervisor.beats(PATIENCE).await);
+    let fault = timeout(PATIENCE, begun.loop_end.fault()).await;
+    assert!(fault.expect("in time").contains("panicked"));
+    let connect = Command::Connect {
+        user: "alice".to_owned(),
+        phone: None,
+    };
+    let refused = begun.supervisor.execute(ROOT, connect).await;
+    assert_eq!(refused.expect_err("no loop").code, FailureCode::Stopping);
+    let stop = begun.supervisor.stop(PATIENCE);
+    timeout(PATIENCE, stop).await.expect("it stops in time");
 }

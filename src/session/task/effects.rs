@@ -46,7 +46,10 @@ pub(super) struct Opened {
     turn: Option<OwnedSemaphorePermit>,
 }
 
-/// A link that is being opened.
+/// A link that is being opened. Dropped, it is given up: what it has begun ends.
+///
+/// So a task that is ended by force, or panics, leaves nothing that goes on: its link is cut, and whoever
+/// comes after waits until nothing of either is left.
 pub(super) struct Opening {
     number: u64,
     /// Fires when nobody wants it any more.
@@ -55,9 +58,8 @@ pub(super) struct Opening {
     hurry: CancellationToken,
 }
 
-impl Opening {
-    /// Gives it up: what it has begun ends.
-    pub(super) fn give_up(self) {
+impl Drop for Opening {
+    fn drop(&mut self) {
         self.unwanted.cancel();
     }
 }
@@ -165,9 +167,7 @@ impl Task {
     fn forget_link(&mut self) -> Option<Link> {
         self.events = None;
         self.turn = None;
-        if let Some(opening) = self.opening.take() {
-            opening.give_up();
-        }
+        self.opening = None;
         self.link.take()
     }
 

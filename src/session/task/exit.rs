@@ -7,14 +7,19 @@ use super::{Ended, Outcome, Task};
 impl Task {
     pub(super) fn leave(mut self, exit: Exit) -> Outcome {
         let mut left: Vec<_> = std::mem::take(&mut self.asked).into_values().collect();
-        left.extend(self.context.drain());
-        let Exit::LoggedOut(entry) = exit else {
-            let ended = match exit {
-                Exit::NothingOnDisk => Ended::NothingOnDisk,
-                Exit::Stopped | Exit::LoggedOut(_) => Ended::Stopped,
-            };
-            return Outcome { ended, left };
+        let entry = match exit {
+            Exit::LoggedOut(entry) => entry,
+            Exit::Stopped => {
+                left.extend(self.context.drain());
+                let ended = Ended::Stopped;
+                return Outcome { ended, left };
+            }
+            Exit::NothingOnDisk => {
+                let ended = Ended::NothingOnDisk(Box::new(self.context));
+                return Outcome { ended, left };
+            }
         };
+        left.extend(self.context.drain());
         let (mut waiters, mut stopped, mut later) = (Vec::new(), Vec::new(), Vec::new());
         for command in left {
             match command {
@@ -31,16 +36,6 @@ impl Task {
                 stopped,
             },
             left: later,
-        }
-    }
-}
-
-impl Drop for Task {
-    /// A task that is ended by force, or panics, closes nothing. What it was opening is given up; its
-    /// link, dropped after this, is cut. Whoever comes after waits until nothing of them is left.
-    fn drop(&mut self) {
-        if let Some(opening) = self.opening.take() {
-            opening.give_up();
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::daemon::bench::{Bench, Client, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
 use crate::protocol::{Answer, Command, Failure, FailureCode, Reply};
+use crate::supervisor::Caller;
 
 #[tokio::test(start_paused = true)]
 async fn requests_may_be_pipelined() {
@@ -91,7 +92,11 @@ async fn every_watch_is_answered_and_a_wrong_one_ends_none() {
         match (id, result) {
             (3, Err(Failure { code, .. })) => assert_eq!(code, FailureCode::InvalidUser),
             (_, Ok(Answer::Watching(state))) => {
-                assert_eq!(state.epoch, bench.daemon.supervisor().epoch());
+                let caller = Caller {
+                    uid: SOMEBODY,
+                    sees_all: false,
+                };
+                assert_eq!(state.epoch, bench.daemon.supervisor().epoch(caller));
             }
             other => panic!("{other:?}"),
         }

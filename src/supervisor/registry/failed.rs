@@ -1,21 +1,25 @@
-//! What is said of a session in the place of its task, which failed.
+//! What is published of a session in the place of its task, which failed.
 
 use jiff::Timestamp;
 use tokio::task::JoinError;
 
 use crate::protocol::{Cause, HistoryEntry, Phase, Removed, Status, Unlink, UserId};
 
-/// What is told of a session whose task failed before it could tell anything itself.
-pub(super) fn unheard_status(
+/// The status of a session whose task failed before it could publish one itself.
+pub(super) fn silent_status(
     user: &UserId,
     owner: u32,
-    known: Option<Status>,
+    known: Option<&Status>,
     error: &str,
     now: Timestamp,
     retry_at: Timestamp,
 ) -> Status {
     let (account, targets, last_activity) = match known {
-        Some(known) => (known.account, known.targets, known.last_activity),
+        Some(known) => (
+            known.account.clone(),
+            known.targets.clone(),
+            known.last_activity,
+        ),
         None => (None, Vec::new(), None),
     };
     Status {
@@ -39,17 +43,23 @@ pub(super) fn unheard_status(
     }
 }
 
-/// What is said of a session whose directory vanished without a line in the history: somebody removed
-/// it by hand.
-pub(super) fn lost_entry(user: &UserId, owner: u32) -> HistoryEntry {
+/// The line in the history of a session whose directory vanished: somebody removed it by hand. Nobody
+/// can log in with its credentials any more, not even to unlink the device.
+pub(super) fn vanished_entry(user: &UserId, owner: u32, known: Option<&Status>) -> HistoryEntry {
+    let account = known.and_then(|known| known.account.clone());
+    let was_never_paired = known.is_some_and(|known| known.account.is_none());
     HistoryEntry {
         at: Timestamp::now(),
         user: user.clone(),
         cause: Cause::TaskFailed,
-        account: None,
+        account,
         owner,
         requested_by: None,
-        unlink: Unlink::Unreachable,
+        unlink: if was_never_paired {
+            Unlink::NotLinked
+        } else {
+            Unlink::Unreachable
+        },
         removed: Removed::default(),
         text: None,
         appeal_token: None,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Fills a page with so many items and bytes at the most, but at least one item. Says whether any are
 /// left over.
-pub(super) fn fill<T: Serialize>(
+pub(in super::super) fn fill<T: Serialize>(
     items: impl IntoIterator<Item = T>,
     most: usize,
     bytes: usize,
@@ -25,7 +25,7 @@ pub(super) fn fill<T: Serialize>(
 }
 
 /// How many bytes it has as JSON. bincode is shorter.
-pub(super) fn json_len<T: Serialize>(value: &T) -> usize {
+pub(in super::super) fn json_len<T: Serialize>(value: &T) -> usize {
     let mut counter = Counter(0);
     // Nothing in the protocol's types can fail to be written; what could would fill any page.
     match serde_json::to_writer(&mut counter, value) {

@@ -76,18 +76,16 @@ impl Counters {
         self.purge_failures += 1;
     }
 
-    pub(super) fn census(&self, phases: impl Iterator<Item = Phase>) -> Census {
+    pub(super) fn census(&self, phases: BTreeMap<Phase, u64>) -> Census {
         let mut census = Census {
+            phases,
             logouts: self.logouts.clone(),
             purge_failures: self.purge_failures,
             purges: self.purges,
             purge_total: self.purge_total,
             purge_longest: self.purge_longest,
-            ..Census::default()
+            purge_median: None,
         };
-        for phase in phases {
-            *census.phases.entry(phase).or_default() += 1;
-        }
         let mut times: Vec<_> = self.purge_times.iter().copied().collect();
         times.sort();
         census.purge_median = times.get(times.len() / 2).copied();
@@ -103,26 +101,25 @@ mod tests {
     fn the_summary_names_online_first_and_nothing_as_nothing() {
         assert_eq!(Census::default().summary(), "no sessions");
         let phases = [
-            Phase::Parked,
-            Phase::Connecting,
-            Phase::Connecting,
-            Phase::Online,
+            (Phase::Parked, 1),
+            (Phase::Connecting, 2),
+            (Phase::Online, 1),
         ];
-        let census = Counters::default().census(phases.into_iter());
+        let census = Counters::default().census(phases.into());
         assert_eq!(census.summary(), "1 online, 2 connecting, 1 parked");
     }
 
     #[test]
     fn logouts_purges_and_their_times_are_counted() {
         let mut counters = Counters::default();
-        let none = counters.census(std::iter::empty());
+        let none = counters.census(BTreeMap::new());
         assert_eq!(none, Census::default());
         for n in 1..=2000_u64 {
             counters.logged_out(Cause::Unlinked, Some(Duration::from_millis(n)));
         }
         counters.logged_out(Cause::TaskFailed, None);
         counters.purge_failed();
-        let census = counters.census(std::iter::empty());
+        let census = counters.census(BTreeMap::new());
         let by_cause = [(Cause::Unlinked, 2000), (Cause::TaskFailed, 1)];
         assert_eq!(census.logouts, by_cause.into());
         assert_eq!((census.purges, census.purge_failures), (2000, 1));

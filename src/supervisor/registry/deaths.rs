@@ -1,0 +1,196 @@
+//! Deaths: what follows from the end of a session's task.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError};
+use tokio::time::sleep;
+use tracing::Instrument;
+
+use super::super::birth::{Birth, TaskExit};
+use super::super::history::last_of;
+use super::super::narration;
+use super::super::refusal::refuse_all;
+use super::super::routes::TaskEnd;
+use super::failed::{panic_message, silent_status, vanished_entry};
+use super::{Entry, Registry};
+use crate::protocol::{EventKind, HistoryEntry, UserId};
+use crate::session::{Ended, Outcome, SessionCommand, SessionContext, answer};
+
+/// How long a session whose task failed waits before it begins again; it doubles.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+const LONGEST_AFTER_FAILURE: Duration = Duration::from_mins(5);
+
+impl Registry {
+    pub(super) fn joined(&mut self, joined: Result<(Id, TaskExit), JoinError>) {
+        let id = match &joined {
+            Ok((id, _)) => *id,
+            Err(e) => e.id(),
+        };
+        let Some(user) = self.users.remove(&id) else {
+            return;
+        };
+        let Some(entry) = self.sessions.remove(&user) else {
+            return;
+        };
+        match joined {
+            Ok((_, TaskExit::Ran(outcome))) => self.ran(&user, &entry, outcome),
+            Ok((_, TaskExit::NothingOnDisk(context, end))) => {
+                match self.end_of(&user, &entry, end.map(|end| *end)) {
+                    Some(end) => self.nothing_on_disk(&user, &entry, context, end),
+                    None if self.shared.board.get(&user).is_some() => {
+                        self.vanished(user, entry, context);
+                    }
+                    // Nobody has ever seen it.
+                    None => self.gone(&user, &entry, None),
+                }
+            }
+            Ok((_, TaskExit::CouldNotStart(context, failure))) => {
+                narration::not_begun(&user, &failure);
+                refuse_all(context, &failure);
+                self.gone(&user, &entry, None);
+            }
+            Err(error) => self.failed(user, entry, error),
+        }
+    }
+
+    fn ran(&mut self, user: &UserId, entry: &Entry, outcome: Outcome) {
+        let Ended::LoggedOut {
+            entry: end,
+            waiters,
+            stopped,
+        } = outcome.ended
+        else {
+            return self.gone(user, entry, None);
+        };
+        // First the announcement, then the replies: whoever has a reply finds it in the stream.
+        self.announce(&end);
+        answer(&end, waiters, stopped);
+        // Whoever waits for the answer to a command that came too late learns here that the session is
+        // gone, and asks anew.
+        self.gone(user, entry, Some(*end));
+    }
+
+    /// A task that began after one that failed found nothing: the one before had failed in the middle
+    /// of its logout, which was committed. The session ended after all, and whoever asked for that is
+    /// told so.
+    fn nothing_on_disk(
+        &mut self,
+        user: &UserId,
+        entry: &Entry,
+        mut context: SessionContext,
+        end: HistoryEntry,
+    ) {
+        if self.shared.board.get(user).is_some() {
+            self.announce(&end);
+        }
+        for command in context.drain() {
+            if let SessionCommand::ForceLogout { reply, .. } = command {
+                answer(&end, vec![reply], Vec::new());
+            }
+        }
+        self.gone(user, entry, Some(end));
+    }
+
+    fn announce(&self, end: &HistoryEntry) {
+        self.shared.board.ended(end);
+        narration::ended(end);
+    }
+
+    /// Nothing of the session is left, not even its route. This comes after everything else.
+    fn gone(&mut self, user: &UserId, entry: &Entry, end: Option<HistoryEntry>) {
+        self.quotas.gone(entry.about.owner);
+        self.shared.routes.remove(user);
+        // Each task ends once.
+        let _ = entry.route.end.set(TaskEnd::Gone(end.map(Arc::new)));
+    }
+
+    /// The line of a session of which nothing is on the disk: what was written since it began, or what
+    /// was found of its removal and could not be written yet. `None`: nobody removed it here.
+    fn end_of(
+        &self,
+        user: &UserId,
+        entry: &Entry,
+        found: Option<HistoryEntry>,
+    ) -> Option<HistoryEntry> {
+        match last_of(&self.shared.history.read(), user, None) {
+            Some((id, line)) if Some(&id) != entry.about.last_line.as_ref() => Some(line),
+            // What is found may be left of an earlier session, whose line is written.
+            Some((_, line)) => found.filter(|found| found.at > line.at),
+            None => found,
+        }
+    }
+
+    /// Somebody removed the session's directory. That gets a line of its own, and then it is an end like
+    /// any other. Until the line is written, the session is as it was.
+    fn vanished(&mut self, user: UserId, entry: Entry, mut context: SessionContext) {
+        let known = self.shared.board.get(&user);
+        let line = vanished_entry(&user, entry.about.owner, known.as_deref());
+        narration::vanished(&line);
+        let history = Arc::clone(&self.shared.history);
+        let id = format!("vanished-{:016x}", rand::random::<u64>());
+        let span = context.span.clone();
+        let write = async move {
+            let mut pause = AFTER_FAILURE;
+            loop {
+                let (history, id, written) = (Arc::clone(&history), id.clone(), line.clone());
+                let append = move || history.append(&id, &written);
+                match context.work.on_disk(append).await {
+                    Ok(()) => return TaskExit::NothingOnDisk(context, Some(Box::new(line))),
+                    Err(error) => narration::end_not_written(&error),
+                }
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = context.stop.cancelled() => {
+                        let left = context.drain();
+                        let ended = Ended::Stopped;
+                        return TaskExit::Ran(Outcome { ended, left });
+                    }
+                }
+                pause = (pause * 2).min(LONGEST_AFTER_FAILURE);
+            }
+        };
+        let task = self.tasks.spawn(write.instrument(span));
+        self.users.insert(task.id(), user.clone());
+        self.sessions.insert(user, entry);
+    }
+
+    /// A task that panicked or was ended by force begins again: what is on the disk decides how.
+    fn failed(&mut self, user: UserId, entry: Entry, error: JoinError) {
+        if self.shared.stop.is_cancelled() {
+            return self.gone(&user, &entry, None);
+        }
+        let error = if error.is_panic() {
+            format!("its task failed: {}", panic_message(error))
+        } else {
+            "its task did not answer and was ended".to_owned()
+        };
+        narration::failed(&user, &error);
+        let Entry {
+            route,
+            has_published,
+            mut about,
+        } = entry;
+        about.failures = about.failures.saturating_add(1);
+        let wait = AFTER_FAILURE
+            .saturating_mul(1 << (about.failures - 1).min(16))
+            .min(LONGEST_AFTER_FAILURE);
+        let now = self.shared.clock.now();
+        let retry_at = now.checked_add(wait).unwrap_or(now);
+        let unheard = !has_published.load(Ordering::Relaxed);
+        if unheard {
+            let known = self.shared.board.get(&user);
+            let known = known.as_deref();
+            let status = silent_status(&user, about.owner, known, &error, now, retry_at);
+            self.shared.board.changed_to(EventKind::BackingOff, status);
+        }
+        let birth = Birth::Failed {
+            error,
+            wait,
+            unheard,
+        };
+        let next = self.begin(user, about, birth, None);
+        let _ = route.end.set(TaskEnd::Failed(next));
+    }
+}

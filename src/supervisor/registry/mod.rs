@@ -1,0 +1,299 @@
+//! Births and deaths: the supervisor's loop, the only place where sessions begin and where their ends
+//! are learned.
+//!
+//! The loop never waits for anything but its orders and the ends of tasks.
+
+mod birth_rate;
+mod deaths;
+mod failed;
+mod quotas;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Semaphore, SetOnce, mpsc, oneshot};
+use tokio::task::{Id, JoinSet};
+use tracing::Instrument;
+
+use super::birth::{Birth, TaskExit, live};
+use super::caller::Caller;
+use super::history::last_of;
+use super::restore::Restored;
+use super::routes::{COMMANDS, Handed, Route, not_found};
+use super::{Shared, narration};
+use crate::blocking::UncancellableWork;
+use crate::failpoint;
+use crate::protocol::{Failure, PhoneNumber, UserId};
+use crate::session::{Report, SessionCommand, SessionContext};
+use crate::whatsapp::Gateway;
+use quotas::Quotas;
+
+/// What the loop is asked.
+pub(super) enum Order {
+    /// Begin a session.
+    Begin(Box<Begin>),
+    /// Is the loop alive?
+    Probe(oneshot::Sender<()>),
+    /// End every task that has not ended by itself.
+    EndAll,
+}
+
+/// A session that is to begin, if there is none, with a `connect` as its first command.
+pub(super) struct Begin {
+    pub(super) caller: Caller,
+    pub(super) user: UserId,
+    pub(super) command: SessionCommand,
+    /// What became of the command.
+    pub(super) reply: oneshot::Sender<Handed>,
+}
+
+/// The supervisor's loop, and what it knows of the sessions.
+pub(super) struct Registry {
+    shared: Arc<Shared>,
+    gateway: Gateway,
+    orders: mpsc::Receiver<Order>,
+    tasks: JoinSet<TaskExit>,
+    users: HashMap<Id, UserId>,
+    sessions: HashMap<UserId, Entry>,
+    quotas: Quotas,
+}
+
+/// A session, and the task that runs it now.
+struct Entry {
+    route: Arc<Route>,
+    /// Whether the task has published a status.
+    has_published: Arc<AtomicBool>,
+    about: About,
+}
+
+/// What stays the same for a session when its task fails and another one begins.
+struct About {
+    owner: u32,
+    /// What the session's tasks begin that cannot be broken off: each waits for that of the one before.
+    work: UncancellableWork,
+    /// How often its task failed.
+    failures: u32,
+    /// The id of the user's last line in the history when the session began. A later line tells how
+    /// this session ended.
+    last_line: Option<String>,
+}
+
+/// What a session that is restored is given besides.
+struct Restoring {
+    turn: Arc<Semaphore>,
+    /// Dropped when the session publishes its first status.
+    ready_guard: mpsc::Sender<Infallible>,
+}
+
+impl Registry {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        gateway: Gateway,
+        orders: mpsc::Receiver<Order>,
+    ) -> Self {
+        Self {
+            shared,
+            gateway,
+            orders,
+            tasks: JoinSet::new(),
+            users: HashMap::new(),
+            sessions: HashMap::new(),
+            quotas: Quotas::default(),
+        }
+    }
+
+    /// Begins to restore, so many at a time. What is returned closes when each of them has published
+    /// its first status, or has ended.
+    pub(super) fn restore(
+        &mut self,
+        found: Vec<Restored>,
+        concurrency: usize,
+    ) -> mpsc::Receiver<Infallible> {
+        let turn = Arc::new(Semaphore::new(concurrency));
+        let (ready_guard, all_ready) = mpsc::channel(1);
+        for Restored {
+            user,
+            owner,
+            last_line,
+        } in found
+        {
+            let restoring = Restoring {
+                turn: Arc::clone(&turn),
+                ready_guard: ready_guard.clone(),
+            };
+            let about = self.about(owner, last_line);
+            self.quotas.begun(owner);
+            self.begin(user, about, Birth::Restored, Some(restoring));
+        }
+        all_ready
+    }
+
+    pub(super) async fn run(mut self) {
+        // However the loop ends, a stop must not wait for it.
+        let stopped = self.shared.stopped.clone().drop_guard();
+        loop {
+            tokio::select! {
+                joined = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                    if let Some(joined) = joined {
+                        self.joined(joined);
+                    }
+                }
+                Some(order) = self.orders.recv() => self.order(order),
+                () = self.shared.stop.cancelled(), if self.tasks.is_empty() => break,
+            }
+        }
+        self.orders.close();
+        // What came too late is refused, as what comes now.
+        while let Ok(order) = self.orders.try_recv() {
+            self.order(order);
+        }
+        drop(stopped);
+    }
+
+    fn order(&mut self, order: Order) {
+        failpoint::hang("supervisor");
+        match order {
+            Order::Begin(begin) => {
+                let Begin {
+                    caller,
+                    user,
+                    command,
+                    reply,
+                } = *begin;
+                // Whoever asked may have given up.
+                let _ = reply.send(self.connect(caller, user, command));
+            }
+            Order::Probe(reply) => drop(reply.send(())),
+            Order::EndAll => self.tasks.abort_all(),
+        }
+    }
+
+    // ---- births ---------------------------------------------------------------------------------
+
+    /// Begins a session with a `connect` as its first command.
+    fn connect(&mut self, caller: Caller, user: UserId, command: SessionCommand) -> Handed {
+        // Somebody else's may have begun meanwhile.
+        let command = match self.shared.routes.hand(caller, &user, command) {
+            Handed::Nobody(command) => command,
+            handed => return handed,
+        };
+        let settings = self.shared.settings.borrow().clone();
+        if let Err(failure) = self.quotas.admit(caller, &settings) {
+            return Handed::Refused(failure);
+        }
+        if self.sessions.contains_key(&user) {
+            return Handed::Refused(self.taken(&user, caller));
+        }
+        let owner = caller.uid;
+        narration::begun(&user, owner);
+        self.quotas.begun(owner);
+        let last_line = last_of(&self.shared.history.read(), &user, None).map(|(id, _)| id);
+        let about = self.about(owner, last_line);
+        let birth = Birth::Wanted {
+            owner,
+            phone: phone_of(&command),
+        };
+        let route = self.begin(user.clone(), about, birth, None);
+        // Its channel is new and empty.
+        route.hand(&user, command)
+    }
+
+    /// The failure for a name that is a session's which the caller may not see: the same as if there
+    /// were none.
+    ///
+    /// `connect` cannot keep that up, for it would have to begin a session. All users share one name
+    /// space, as files in a directory do: that a name is taken can be found out by trying to take it.
+    /// Each try costs what a birth costs, and says nothing else.
+    fn taken(&self, user: &UserId, caller: Caller) -> Failure {
+        let mut failure = not_found(&self.shared.history, user, caller);
+        failure.message = format!(
+            "uid {} has no session {user} and can begin none: choose another user id, or ask an \
+             admin of this machine",
+            caller.uid
+        );
+        failure
+    }
+
+    fn about(&self, owner: u32, last_line: Option<String>) -> About {
+        About {
+            owner,
+            work: self.shared.store.work(),
+            failures: 0,
+            last_line,
+        }
+    }
+
+    /// Starts a task for a session.
+    fn begin(
+        &mut self,
+        user: UserId,
+        about: About,
+        birth: Birth,
+        restoring: Option<Restoring>,
+    ) -> Arc<Route> {
+        let (commands, received) = mpsc::channel(COMMANDS);
+        // No filter of the log takes the user's name from the lines that remain.
+        let span = tracing::error_span!("session", wasession_user = %user);
+        let (turn, ready_guard) = match restoring {
+            Some(Restoring { turn, ready_guard }) => (Some(turn), Some(ready_guard)),
+            None => (None, None),
+        };
+        let has_published = Arc::new(AtomicBool::new(false));
+        let context = SessionContext {
+            user: user.clone(),
+            store: self.shared.store.clone(),
+            gateway: self.gateway.clone(),
+            history: Arc::clone(&self.shared.history),
+            settings: self.shared.settings.subscribe(),
+            clock: self.shared.clock.clone(),
+            report: self.report(Arc::clone(&has_published), ready_guard),
+            commands: received,
+            early: None,
+            stop: self.shared.stop.clone(),
+            turn,
+            work: about.work.clone(),
+            span: span.clone(),
+        };
+        let task = self.tasks.spawn(live(context, birth).instrument(span));
+        self.users.insert(task.id(), user.clone());
+        let route = Arc::new(Route {
+            owner: about.owner,
+            commands,
+            task,
+            end: SetOnce::new(),
+        });
+        self.shared.routes.insert(user.clone(), Arc::clone(&route));
+        let entry = Entry {
+            route: Arc::clone(&route),
+            has_published,
+            about,
+        };
+        self.sessions.insert(user, entry);
+        route
+    }
+
+    /// Where a task publishes what happens to its session.
+    fn report(
+        &self,
+        has_published: Arc<AtomicBool>,
+        ready_guard: Option<mpsc::Sender<Infallible>>,
+    ) -> Report {
+        let board = Arc::clone(&self.shared.board);
+        let ready_guard = Mutex::new(ready_guard);
+        Arc::new(move |kind, status| {
+            has_published.store(true, Ordering::Relaxed);
+            board.changed_to(kind, status);
+            let mut ready_guard = ready_guard.lock().unwrap_or_else(PoisonError::into_inner);
+            ready_guard.take();
+        })
+    }
+}
+
+fn phone_of(command: &SessionCommand) -> Option<PhoneNumber> {
+    match command {
+        SessionCommand::Connect { phone, .. } => phone.clone(),
+        _ => None,
+    }
+}

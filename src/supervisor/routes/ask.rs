@@ -1,0 +1,311 @@
+//! Commands to sessions: handed over, awaited within their deadlines, and, where a session does not
+//! answer, carried out over its head.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::super::Supervisor;
+use super::super::caller::Caller;
+use super::super::narration;
+use super::super::registry::{Begin, Order};
+use super::{Handed, Route, TaskEnd, not_found, stopping};
+use crate::deadline::Deadline;
+use crate::protocol::{
+    Failure, FailureCode, Group, GroupJid, HistoryEntry, LogoutReport, PhoneNumber, Status,
+    TargetEdit, UserId,
+};
+use crate::session::{SessionCommand, Stopped, report};
+
+/// A link that is asked to close says goodbye for up to three seconds and ends within five more.
+const DISCONNECT: Duration = Duration::from_secs(15);
+/// A pair code takes a connection and two answers.
+const CONNECT: Duration = Duration::from_secs(45);
+/// WhatsApp has 20 seconds to answer.
+const GROUPS: Duration = Duration::from_secs(25);
+/// A task answers by its deadline. One that has not after so much more does not answer at all.
+const OVERDUE: Duration = Duration::from_secs(1);
+/// How long a logout may take after its task was ended by force.
+const AFTER_FORCE: Duration = Duration::from_secs(10);
+/// How long a task that has dropped a command may take to end.
+const LAST_MOMENTS: Duration = Duration::from_secs(1);
+
+/// Whose session is asked, and by whom.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    caller: Caller,
+    user: &'a UserId,
+    verb: Verb,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    /// Where there is no session, one begins.
+    Connect,
+    /// That the session is gone is the answer.
+    ForceLogout,
+    /// Of a session that must be there.
+    Other,
+}
+
+/// What came of a command.
+enum Outcome<T> {
+    /// Its answer.
+    Answered(Result<T, Failure>),
+    /// The session ended before it came to the command; with its line in the history, where it has
+    /// one.
+    Gone(Option<Arc<HistoryEntry>>),
+    /// The task failed with it; another one runs the session, if one does.
+    Failed(Option<Arc<Route>>),
+    /// The task did not answer in time.
+    Silent(Arc<Route>),
+}
+
+type Reply<T> = oneshot::Sender<Result<T, Failure>>;
+
+impl Supervisor {
+    pub(in super::super) async fn connect(
+        &self,
+        caller: Caller,
+        user: UserId,
+        phone: Option<PhoneNumber>,
+    ) -> Result<Status, Failure> {
+        let asked = Asked {
+            caller,
+            user: &user,
+            verb: Verb::Connect,
+        };
+        let command = |reply| SessionCommand::Connect {
+            phone: phone.clone(),
+            reply,
+        };
+        let deadline = Deadline::within(CONNECT);
+        match self.ask(asked, deadline, command).await? {
+            Outcome::Answered(answer) => answer,
+            Outcome::Failed(_) => Err(task_failed(&user)),
+            // It goes on connecting; what it is doing now is the answer.
+            Outcome::Gone(_) | Outcome::Silent(_) => self.status(caller, &user),
+        }
+    }
+
+    pub(in super::super) async fn disconnect(
+        &self,
+        caller: Caller,
+        user: UserId,
+    ) -> Result<Stopped, Failure> {
+        let command = |reply| SessionCommand::Disconnect {
+            by: caller.uid,
+            reply,
+        };
+        let deadline = Deadline::within(DISCONNECT);
+        self.ask_present(caller, &user, deadline, command).await
+    }
+
+    pub(in super::super) async fn groups(
+        &self,
+        caller: Caller,
+        user: &UserId,
+    ) -> Result<Vec<Group>, Failure> {
+        let deadline = Deadline::within(GROUPS);
+        let command = |reply| SessionCommand::Groups { deadline, reply };
+        self.ask_present(caller, user, deadline, command).await
+    }
+
+    pub(in super::super) async fn targets(
+        &self,
+        caller: Caller,
+        user: UserId,
+        edit: TargetEdit,
+    ) -> Result<Vec<GroupJid>, Failure> {
+        let deadline = Deadline::within(GROUPS);
+        let command = |reply| SessionCommand::Targets {
+            edit: edit.clone(),
+            deadline,
+            reply,
+        };
+        self.ask_present(caller, &user, deadline, command).await
+    }
+
+    /// Always ends with nothing left, or with an error that says what is left and why. A task that
+    /// does not answer is ended by force, and the next one does it.
+    pub(in super::super) async fn force_logout(
+        &self,
+        caller: Caller,
+        user: UserId,
+    ) -> Result<LogoutReport, Failure> {
+        let asked = Asked {
+            caller,
+            user: &user,
+            verb: Verb::ForceLogout,
+        };
+        let command = |deadline| {
+            move |reply| SessionCommand::ForceLogout {
+                by: caller.uid,
+                deadline,
+                reply,
+            }
+        };
+        let deadline = Deadline::within(self.shared.settings.borrow().logout_deadline);
+        let next = match self.ask(asked, deadline, command(deadline)).await? {
+            Outcome::Answered(answer) => return answer,
+            Outcome::Gone(Some(end)) => return Ok(report((*end).clone())),
+            Outcome::Gone(None) => None,
+            // It failed before it could answer; another task is at it already.
+            Outcome::Failed(next) => next,
+            Outcome::Silent(route) => {
+                narration::hung(&user);
+                route.task.abort();
+                match Deadline::within(AFTER_FORCE).limit(route.end.wait()).await {
+                    Some(TaskEnd::Failed(next)) => Some(Arc::clone(next)),
+                    Some(TaskEnd::Gone(Some(end))) => return Ok(report((**end).clone())),
+                    Some(TaskEnd::Gone(None)) => None,
+                    None => return Err(removal_goes_on(&user)),
+                }
+            }
+        };
+        let deadline = Deadline::within(AFTER_FORCE);
+        let (reply, answer) = oneshot::channel();
+        let command = command(deadline)(reply);
+        let handed = match next {
+            Some(route) => route.hand(&user, command),
+            None => self.hand(asked, command).await?,
+        };
+        match self.outcome(asked, handed, answer, deadline).await? {
+            Outcome::Answered(answer) => answer,
+            Outcome::Gone(Some(end)) => Ok(report((*end).clone())),
+            Outcome::Gone(None) => Err(not_found(&self.shared.history, &user, caller)),
+            Outcome::Failed(_) => Err(task_failed(&user)),
+            Outcome::Silent(_) => Err(removal_goes_on(&user)),
+        }
+    }
+
+    /// Has a session that must be there do something, and waits for its reply.
+    async fn ask_present<T>(
+        &self,
+        caller: Caller,
+        user: &UserId,
+        deadline: Deadline,
+        command: impl Fn(Reply<T>) -> SessionCommand,
+    ) -> Result<T, Failure> {
+        let asked = Asked {
+            caller,
+            user,
+            verb: Verb::Other,
+        };
+        match self.ask(asked, deadline, command).await? {
+            Outcome::Answered(answer) => answer,
+            Outcome::Failed(_) => Err(task_failed(user)),
+            Outcome::Gone(_) | Outcome::Silent(_) => Err(too_late(user)),
+        }
+    }
+
+    /// Gives the user's session a command, and waits for what comes of it. A session that ends before
+    /// it comes to the command is asked for anew: what is asked concerns the user.
+    async fn ask<T>(
+        &self,
+        asked: Asked<'_>,
+        deadline: Deadline,
+        command: impl Fn(Reply<T>) -> SessionCommand,
+    ) -> Result<Outcome<T>, Failure> {
+        loop {
+            let (reply, answer) = oneshot::channel();
+            let handed = self.hand(asked, command(reply)).await?;
+            let outcome = self.outcome(asked, handed, answer, deadline).await?;
+            match &outcome {
+                Outcome::Gone(Some(_)) if asked.verb == Verb::ForceLogout => return Ok(outcome),
+                Outcome::Gone(_) if !deadline.is_over() => {}
+                _ => return Ok(outcome),
+            }
+        }
+    }
+
+    /// Hands a command to the user's session, or to the registry, where one is to begin.
+    async fn hand(&self, asked: Asked<'_>, command: SessionCommand) -> Result<Handed, Failure> {
+        let Asked { caller, user, verb } = asked;
+        let handed = self.shared.routes.hand(caller, user, command);
+        let Handed::Nobody(command) = handed else {
+            return Ok(handed);
+        };
+        if verb != Verb::Connect {
+            return Err(not_found(&self.shared.history, user, caller));
+        }
+        let (reply, handed) = oneshot::channel();
+        let begin = Order::Begin(Box::new(Begin {
+            caller,
+            user: user.clone(),
+            command,
+            reply,
+        }));
+        let sent = self.shared.orders.send(begin).await;
+        sent.map_err(|_| stopping())?;
+        handed.await.map_err(|_| stopping())
+    }
+
+    /// Waits for what comes of a command that was handed over.
+    async fn outcome<T>(
+        &self,
+        asked: Asked<'_>,
+        handed: Handed,
+        answer: oneshot::Receiver<Result<T, Failure>>,
+        deadline: Deadline,
+    ) -> Result<Outcome<T>, Failure> {
+        let patience = Deadline::within(deadline.left() + OVERDUE);
+        let mut handed = handed;
+        let route = loop {
+            let (route, command) = match handed {
+                Handed::Taken(route) => break route,
+                Handed::Refused(failure) => return Err(failure),
+                Handed::Nobody(_) => {
+                    return Err(not_found(&self.shared.history, asked.user, asked.caller));
+                }
+                Handed::Ending(route, command) => (route, command),
+            };
+            match patience.limit(route.end.wait()).await {
+                Some(TaskEnd::Failed(next)) => {
+                    handed = Arc::clone(next).hand(asked.user, command);
+                }
+                Some(TaskEnd::Gone(end)) => return Ok(Outcome::Gone(end.clone())),
+                None => return Ok(Outcome::Silent(route)),
+            }
+        };
+        match patience.limit(answer).await {
+            Some(Ok(answer)) => return Ok(Outcome::Answered(answer)),
+            // The task dropped the command: it has ended, or is about to.
+            Some(Err(_)) => {}
+            None => return Ok(Outcome::Silent(route)),
+        }
+        let end = Deadline::within(LAST_MOMENTS).limit(route.end.wait()).await;
+        Ok(match end {
+            Some(TaskEnd::Gone(end)) => Outcome::Gone(end.clone()),
+            Some(TaskEnd::Failed(next)) => Outcome::Failed(Some(Arc::clone(next))),
+            None => Outcome::Failed(None),
+        })
+    }
+}
+
+fn task_failed(user: &UserId) -> Failure {
+    let message = format!(
+        "the task of the session of {user} failed before it answered; it begins again by itself, and `wactl status {user}` tells how it stands"
+    );
+    Failure::new(FailureCode::Internal, message)
+}
+
+fn too_late(user: &UserId) -> Failure {
+    overdue(
+        user,
+        "what was begun goes on; `wactl status` tells how it stands",
+    )
+}
+
+fn removal_goes_on(user: &UserId) -> Failure {
+    overdue(
+        user,
+        "its removal goes on; `wactl status` tells what is left",
+    )
+}
+
+fn overdue(user: &UserId, and: &str) -> Failure {
+    let message = format!("the session of {user} did not answer in time; {and}");
+    Failure::new(FailureCode::DeadlineExceeded, message)
+}

@@ -1,0 +1,9 @@
+//! Who gets a command: the tasks of all sessions, by user.
+//!
+//! A command goes from the client's own task straight to the session's. Only where there is no session
+//! and one is to begin, the registry is asked. The registry is the only one that changes the table.
+
+mod ask;
+mod table;
+
+pub(super) use table::{COMMANDS, Handed, Route, Routes, TaskEnd, not_found, stopping};

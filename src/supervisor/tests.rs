@@ -1,3 +1,0 @@
-//! What watchers are told, against what is so.
-
-mod watching;
