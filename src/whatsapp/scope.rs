@@ -42,6 +42,7 @@ impl Scope {
         let (token, tracker) = (scope.token.clone(), scope.tracker.clone());
         scope.work.leave(async move {
             token.cancelled().await;
+            tracker.close();
             tracker.wait().await;
         });
         scope
@@ -85,12 +86,12 @@ impl Scope {
     /// Ends every task at its next await. Blocking calls cannot be ended, only awaited.
     pub fn cancel(&self) {
         self.token.cancel();
-        self.tracker.close();
     }
 
     /// Waits until no task and no blocking call is left. Call [`Scope::cancel`] first.
     #[cfg(test)]
     async fn ended(&self) {
+        self.tracker.close();
         self.tracker.wait().await;
     }
 

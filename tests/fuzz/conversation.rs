@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use wasessiond::blocking::Rooms;
 use wasessiond::daemon::access::Peer;
 use wasessiond::daemon::connection::serve;
 use wasessiond::daemon::environment::Environment;
@@ -52,11 +53,12 @@ fn house() -> &'static House {
 /// A daemon that reaches nobody: where a session connects, nothing listens.
 async fn daemon(directory: &TempDir) -> Daemon {
     let store = Store::open(&directory.path().join("state")).expect("a store");
-    let gateway = Gateway::new(&GatewaySettings {
+    let to_nobody = GatewaySettings {
         endpoint: Some("ws://127.0.0.1:9/ws/chat".to_owned()),
         version: Some((2, 3000, 1)),
         ..GatewaySettings::default()
-    });
+    };
+    let gateway = Gateway::new(&to_nobody, &Rooms::new());
     let config = directory.path().join("config.toml");
     std::fs::write(&config, "").expect("a configuration");
     let source = Source::new(Some(&config), &Environment::default());

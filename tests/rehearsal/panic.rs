@@ -113,12 +113,12 @@ async fn stage_with(settings: Settings) -> (wasim::Server, tempfile::TempDir, Su
         .await
         .expect("simulator");
     let dir = tempfile::tempdir().expect("a directory");
-    let gateway = Gateway::new(&GatewaySettings {
+    let to_simulator = GatewaySettings {
         endpoint: Some(sim.url()),
         version: Some((2, 3000, 1)),
         ..GatewaySettings::default()
-    })
-    .expect("a gateway");
+    };
+    let gateway = Gateway::new(&to_simulator, &Rooms::new()).expect("a gateway");
     let store = Store::open(dir.path()).expect("a store");
     let supervisor = Supervisor::start(store, gateway, settings)
         .await
@@ -290,15 +290,15 @@ async fn in_a_session_whose_directory_vanished_ends_it_with_a_line_of_its_own() 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_the_loop_itself_is_told_and_holds_up_no_stop() {
     let dir = tempfile::tempdir().expect("a directory");
-    let gateway = Gateway::new(&GatewaySettings {
+    let to_nobody = GatewaySettings {
         endpoint: Some("ws://127.0.0.1:9/ws/chat".to_owned()),
         version: Some((2, 3000, 1)),
         ..GatewaySettings::default()
-    });
-    let gateway = gateway.expect("a gateway");
-    let store = Store::open(dir.path()).expect("a store");
+    };
     let (settings, rooms) = (Settings::default(), Rooms::new());
-    let begun = Supervisor::begin(store, gateway, settings, Clock::System, &rooms).await;
+    let gateway = Gateway::new(&to_nobody, &rooms).expect("a gateway");
+    let store = Store::open(dir.path()).expect("a store");
+    let begun = Supervisor::begin(store, gateway, settings, Clock::system(), &rooms).await;
     let mut begun = begun.expect("begin");
     let quiet = timeout(Duration::from_millis(50), begun.loop_end.fault()).await;
     assert!(quiet.is_err(), "{quiet:?}");
