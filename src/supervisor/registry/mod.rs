@@ -163,7 +163,7 @@ impl Registry {
                     reply,
                 } = *begin;
                 // Whoever asked may have given up.
-                let _ = reply.send(self.connect(caller, user, command));
+                let _ = reply.send(self.connect(caller, &user, command));
             }
             Order::Probe(reply) => drop(reply.send(())),
             Order::EndAll => self.tasks.abort_all(),
@@ -173,9 +173,9 @@ impl Registry {
     // ---- births ---------------------------------------------------------------------------------
 
     /// Begins a session with a `connect` as its first command.
-    fn connect(&mut self, caller: Caller, user: UserId, command: SessionCommand) -> Handed {
+    fn connect(&mut self, caller: Caller, user: &UserId, command: SessionCommand) -> Handed {
         // Somebody else's may have begun meanwhile.
-        let command = match self.shared.routes.hand(caller, &user, command) {
+        let command = match self.shared.routes.hand(caller, user, command) {
             Handed::Nobody(command) => command,
             handed => return handed,
         };
@@ -183,13 +183,13 @@ impl Registry {
         if let Err(failure) = self.quotas.admit(caller, &settings) {
             return Handed::Refused(failure);
         }
-        if self.sessions.contains_key(&user) {
-            return Handed::Refused(self.taken(&user, caller));
+        if self.sessions.contains_key(user) {
+            return Handed::Refused(self.taken(user, caller));
         }
         let owner = caller.uid;
-        narration::begun(&user, owner);
+        narration::begun(user, owner);
         self.quotas.begun(owner);
-        let last_line = last_of(&self.shared.history.read(), &user, None).map(|(id, _)| id);
+        let last_line = last_of(&self.shared.history.read(), user, None).map(|(id, _)| id);
         let about = self.about(owner, last_line);
         let birth = Birth::Wanted {
             owner,
@@ -197,7 +197,7 @@ impl Registry {
         };
         let route = self.begin(user.clone(), about, birth, None);
         // Its channel is new and empty.
-        route.hand(&user, command)
+        route.hand(user, command)
     }
 
     /// The failure for a name that is a session's which the caller may not see: the same as if there
