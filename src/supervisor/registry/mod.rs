@@ -197,7 +197,7 @@ impl Registry {
         };
         let route = self.begin(user.clone(), about, birth, None);
         // Its channel is new and empty.
-        route.hand(user, command)
+        route.hand(command)
     }
 
     /// The failure for a name that is a session's which the caller may not see: the same as if there

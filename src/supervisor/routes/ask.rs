@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::oneshot;
 
 use super::super::Supervisor;
 use super::super::caller::Caller;
 use super::super::narration;
 use super::super::registry::{Begin, Order};
-use super::{Handed, Route, TaskEnd, not_found, stopping};
+use super::{COMMANDS, Handed, Route, TaskEnd, not_found, stopping};
 use crate::deadline::Deadline;
 use crate::protocol::{
     Failure, FailureCode, Group, GroupJid, HistoryEntry, LogoutReport, PhoneNumber, Status,
@@ -168,7 +169,7 @@ impl Supervisor {
         let (reply, answer) = oneshot::channel();
         let command = command(deadline)(reply);
         let handed = match next {
-            Some(route) => route.hand(&user, command),
+            Some(route) => route.hand(command),
             None => self.hand(asked, command).await?,
         };
         match self.outcome(asked, handed, answer, deadline).await? {
@@ -259,11 +260,22 @@ impl Supervisor {
                 Handed::Nobody(_) => {
                     return Err(not_found(&self.shared.history, asked.user, asked.caller));
                 }
+                Handed::Full(..) if asked.verb != Verb::ForceLogout => {
+                    return Err(full(asked.user));
+                }
+                // The way out of everything is not refused because much else waits.
+                Handed::Full(route, command) => {
+                    match patience.limit(route.commands.send(command)).await {
+                        Some(Ok(())) => break route,
+                        Some(Err(SendError(command))) => (route, command),
+                        None => return Ok(Outcome::Silent(route)),
+                    }
+                }
                 Handed::Ending(route, command) => (route, command),
             };
             match patience.limit(route.end.wait()).await {
                 Some(TaskEnd::Failed(next)) => {
-                    handed = Arc::clone(next).hand(asked.user, command);
+                    handed = Arc::clone(next).hand(command);
                 }
                 Some(TaskEnd::Gone(end)) => return Ok(Outcome::Gone(end.clone())),
                 None => return Ok(Outcome::Silent(route)),
@@ -289,6 +301,13 @@ fn task_failed(user: &UserId) -> Failure {
         "the task of the session of {user} failed before it answered; it begins again by itself, and `wactl status {user}` tells how it stands"
     );
     Failure::new(FailureCode::Internal, message)
+}
+
+fn full(user: &UserId) -> Failure {
+    let message = format!(
+        "{COMMANDS} commands already wait for the session of {user}, which does not take them: a disk may be hanging. `wactl force-logout {user}` ends it"
+    );
+    Failure::new(FailureCode::QuotaExceeded, message)
 }
 
 fn too_late(user: &UserId) -> Failure {

@@ -5,5 +5,7 @@
 
 mod ask;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(super) use table::{COMMANDS, Handed, Route, Routes, TaskEnd, not_found, stopping};

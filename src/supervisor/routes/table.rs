@@ -47,6 +47,8 @@ pub(in super::super) enum Handed {
     Taken(Arc<Route>),
     /// The task is ending and takes no more.
     Ending(Arc<Route>, SessionCommand),
+    /// As many commands wait for the task as may.
+    Full(Arc<Route>, SessionCommand),
     /// There is no session, or none that the caller may see.
     Nobody(SessionCommand),
     /// It is refused.
@@ -73,7 +75,7 @@ impl Routes {
         }
         let route = self.lock().get(user).cloned();
         match route.filter(|route| caller.may_see(route.owner)) {
-            Some(route) => route.hand(user, command),
+            Some(route) => route.hand(command),
             None => Handed::Nobody(command),
         }
     }
@@ -94,20 +96,11 @@ impl Routes {
 
 impl Route {
     /// Hands a command to this task.
-    pub(in super::super) fn hand(
-        self: Arc<Self>,
-        user: &UserId,
-        command: SessionCommand,
-    ) -> Handed {
+    pub(in super::super) fn hand(self: Arc<Self>, command: SessionCommand) -> Handed {
         match self.commands.try_send(command) {
             Ok(()) => Handed::Taken(self),
             Err(TrySendError::Closed(command)) => Handed::Ending(self, command),
-            Err(TrySendError::Full(_)) => {
-                let message = format!(
-                    "{COMMANDS} commands already wait for the session of {user}, which does not take them: a disk may be hanging. `wactl force-logout {user}` ends it"
-                );
-                Handed::Refused(Failure::new(FailureCode::QuotaExceeded, message))
-            }
+            Err(TrySendError::Full(command)) => Handed::Full(self, command),
         }
     }
 }
