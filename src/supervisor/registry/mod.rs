@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Semaphore, SetOnce, mpsc, oneshot};
+use tokio::sync::{Semaphore, SetOnce, mpsc};
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
@@ -21,7 +21,7 @@ use super::birth::{Birth, TaskExit, live};
 use super::caller::Caller;
 use super::history::last_of;
 use super::restore::Restored;
-use super::routes::{COMMANDS, Handed, Route, not_found};
+use super::routes::{Begin, COMMANDS, Handed, Order, Route, not_found};
 use super::{Shared, narration};
 use crate::blocking::UncancellableWork;
 use crate::failpoint;
@@ -29,25 +29,6 @@ use crate::protocol::{Failure, PhoneNumber, UserId};
 use crate::session::{Report, SessionCommand, SessionContext};
 use crate::whatsapp::Gateway;
 use quotas::Quotas;
-
-/// What the loop is asked.
-pub(super) enum Order {
-    /// Begin a session.
-    Begin(Box<Begin>),
-    /// Is the loop alive?
-    Probe(oneshot::Sender<()>),
-    /// End every task that has not ended by itself.
-    EndAll,
-}
-
-/// A session that is to begin, if there is none, with a `connect` as its first command.
-pub(super) struct Begin {
-    pub(super) caller: Caller,
-    pub(super) user: UserId,
-    pub(super) command: SessionCommand,
-    /// What became of the command.
-    pub(super) reply: oneshot::Sender<Handed>,
-}
 
 /// The supervisor's loop, and what it knows of the sessions.
 pub(super) struct Registry {
@@ -175,7 +156,7 @@ impl Registry {
     /// Begins a session with a `connect` as its first command.
     fn connect(&mut self, caller: Caller, user: &UserId, command: SessionCommand) -> Handed {
         // Somebody else's may have begun meanwhile.
-        let command = match self.shared.routes.hand(caller, user, command) {
+        let command = match self.shared.routes.give(caller, user, command) {
             Handed::Nobody(command) => command,
             handed => return handed,
         };

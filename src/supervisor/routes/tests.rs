@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::{SetOnce, mpsc, oneshot};
+use tokio::sync::{SetOnce, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, pause};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::{COMMANDS, Route, TaskEnd};
-use crate::protocol::fixtures::bare_entry;
-use crate::protocol::{Cause, FailureCode, HistoryEntry, UserId};
+use super::{COMMANDS, Handed, Order, Route, Routes, TaskEnd};
+use crate::deadline::Deadline;
+use crate::protocol::fixtures::{bare_entry, bare_status};
+use crate::protocol::{Cause, FailureCode, HistoryEntry, Phase, UserId};
 use crate::session::{SessionCommand, Settings, report};
 use crate::store::Store;
-use crate::supervisor::{Caller, Supervisor};
-use crate::whatsapp::{Gateway, GatewaySettings};
+use crate::supervisor::Caller;
 
 const SOMEBODY: Caller = Caller {
     uid: 4711,
@@ -25,18 +26,15 @@ const ROOT: Caller = Caller {
     sees_all: true,
 };
 
-/// A supervisor without a session. Where one connects, the port is closed.
-async fn supervisor() -> (TempDir, Supervisor) {
+/// Routes to nobody, and the orders that the registry would get.
+fn routes() -> (TempDir, Routes, mpsc::Receiver<Order>) {
     let directory = tempfile::tempdir().expect("a directory");
     let store = Store::open(directory.path()).expect("a store");
-    let settings = GatewaySettings {
-        endpoint: cfg!(feature = "simulator").then(|| "ws://127.0.0.1:9/ws/chat".to_owned()),
-        version: cfg!(feature = "simulator").then_some((2, 3000, 1)),
-        ..GatewaySettings::default()
-    };
-    let gateway = Gateway::new(&settings).expect("a gateway");
-    let supervisor = Supervisor::start(store, gateway, Settings::default()).await;
-    (directory, supervisor.expect("a supervisor"))
+    let history = Arc::new(store.history(10).expect("a history"));
+    let (orders, asked) = mpsc::channel(8);
+    let settings = watch::channel(Settings::default()).1;
+    let routes = Routes::new(orders, history, settings, CancellationToken::new());
+    (directory, routes, asked)
 }
 
 /// A task that does nothing, and what it is asked.
@@ -65,7 +63,7 @@ fn end() -> HistoryEntry {
 
 fn groups() -> SessionCommand {
     SessionCommand::Groups {
-        deadline: crate::deadline::Deadline::within(Duration::ZERO),
+        deadline: Deadline::within(Duration::ZERO),
         reply: oneshot::channel().0,
     }
 }
@@ -81,33 +79,29 @@ async fn log_out(asked: &mut mpsc::Receiver<SessionCommand>) {
     panic!("nobody asks for it any more");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_force_logout_is_not_refused_because_much_else_waits() {
-    let (_directory, supervisor) = supervisor().await;
+    let (_directory, routes, _orders) = routes();
     let (route, mut asked, _task) = task(SOMEBODY.uid);
-    supervisor.shared.routes.insert(alice(), Arc::clone(&route));
+    routes.insert(alice(), Arc::clone(&route));
     for _ in 0..COMMANDS {
         route.commands.try_send(groups()).expect("there is room");
     }
-    let refused = supervisor.groups(SOMEBODY, &alice()).await;
+    let refused = routes.groups(SOMEBODY, &alice()).await;
     assert_eq!(refused.expect_err("full").code, FailureCode::QuotaExceeded);
-    let forced = supervisor.force_logout(SOMEBODY, alice());
+    let forced = routes.force_logout(SOMEBODY, alice());
     let (forced, ()) = tokio::join!(forced, log_out(&mut asked));
     assert_eq!(forced.expect("it is done").entry, end());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_task_that_does_not_answer_is_ended_by_force_and_the_next_one_is_asked() {
-    let (_directory, supervisor) = supervisor().await;
+    let (_directory, routes, _orders) = routes();
     let (silent, _asked, task_of_it) = task(SOMEBODY.uid);
-    supervisor
-        .shared
-        .routes
-        .insert(alice(), Arc::clone(&silent));
+    routes.insert(alice(), Arc::clone(&silent));
     let (next, mut asked, _task) = task(SOMEBODY.uid);
-    pause();
     let begin = Instant::now();
-    let forced = supervisor.force_logout(SOMEBODY, alice());
+    let forced = routes.force_logout(SOMEBODY, alice());
     let reaped = async {
         let ended = task_of_it.await.expect_err("it would run for ever");
         assert!(ended.is_cancelled());
@@ -123,32 +117,42 @@ async fn a_task_that_does_not_answer_is_ended_by_force_and_the_next_one_is_asked
     assert!((least..most).contains(&took), "{took:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn that_the_session_ended_meanwhile_is_an_answer_to_a_force_logout_and_to_nothing_else() {
-    let (_directory, supervisor) = supervisor().await;
+    let (_directory, routes, mut orders) = routes();
     let user = alice();
     let (route, asked, _task) = task(SOMEBODY.uid);
-    supervisor.shared.routes.insert(alice(), Arc::clone(&route));
+    routes.insert(alice(), Arc::clone(&route));
     let ends = async {
         // It takes no more, and all three wait for what becomes of it.
         drop(asked);
         tokio::task::yield_now().await;
-        supervisor.shared.routes.remove(&alice());
+        routes.remove(&user);
         let gone = TaskEnd::Gone(Some(Arc::new(end())));
         assert!(route.end.set(gone).is_ok());
     };
-    let (forced, groups, connected, ()) = tokio::join!(
-        supervisor.force_logout(SOMEBODY, alice()),
-        supervisor.groups(SOMEBODY, &user),
-        supervisor.connect(ROOT, alice(), None),
+    // The registry begins a session for whoever asks.
+    let begins = async {
+        let Some(Order::Begin(begin)) = orders.recv().await else {
+            panic!("nobody asks for a session");
+        };
+        assert_eq!((begin.caller, &begin.user), (ROOT, &user));
+        let (route, _asked, _task) = task(ROOT.uid);
+        let SessionCommand::Connect { reply, .. } = begin.command else {
+            panic!("it begins with {:?}", begin.command);
+        };
+        assert!(begin.reply.send(Handed::Taken(route)).is_ok());
+        let status = bare_status("alice", Phase::Connecting);
+        reply.send(Ok(status)).expect("it is waited for");
+    };
+    let (forced, groups, connected, (), ()) = tokio::join!(
+        routes.force_logout(SOMEBODY, alice()),
+        routes.groups(SOMEBODY, &user),
+        routes.connect(ROOT, &user, None),
         ends,
+        begins,
     );
     assert_eq!(forced.expect("it is gone").entry, end());
-    assert_eq!(
-        groups.expect_err("none of theirs").code,
-        FailureCode::NotFound
-    );
-    // A connect begins anew, and the session is whose connect it was.
-    assert_eq!(connected.expect("a session").owner, ROOT.uid);
-    supervisor.stop(Duration::from_secs(10)).await;
+    assert_eq!(groups.expect_err("none").code, FailureCode::NotFound);
+    assert!(connected.expect("a session").is_some());
 }
