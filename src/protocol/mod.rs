@@ -48,8 +48,10 @@
 //! nothing of the first comes after the second [`Watching`].
 //!
 //! A client that replaces its copy with each one, as [`View::follow`] does, has the daemon's state
-//! whenever it is in sync. Numbers belong to one run of the daemon, its `epoch`; a watch with `since`
-//! tells by `gap` that something was forgotten in between. Ends of sessions are in the history then.
+//! whenever it is in sync. Numbers belong to one run of the daemon and to what the client may see, its
+//! `epoch`: those of a client that sees only its own sessions count only events of these. A watch with
+//! `since` tells by `gap` that something was forgotten in between. Ends of sessions are in the history
+//! then.
 //!
 //! Only a watch tells an order. The status in the answer to `connect`, `disconnect` or `status` is as it
 //! was at some moment between the request and its reply, and has no number: an event that is read
@@ -73,8 +75,9 @@
 //! | from the connection to the preface | 5 s |
 //! | from the first byte of a frame to its last | 10 s; between frames a client may be silent for ever |
 //! | a client that does not read what it is told | 30 s, then it is disconnected |
-//! | events that a watch may fall behind | 4096, then it has lagged |
-//! | events that can be replayed | the last 4096 |
+//! | events that a watch may fall behind | 4096, or fewer that fill 8 MiB; then it has lagged |
+//! | events that can be replayed | the last 4096, or fewer that fill 8 MiB |
+//! | sessions that a uid begins that is no admin | 8 at once, then one in 5 s; beyond it [`FailureCode::RateLimited`] with `retry_after` |
 //! | connections of a uid, and sessions | the configuration's; beyond it a preface or a failure says so |
 //!
 //! # Failures

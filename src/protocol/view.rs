@@ -1,16 +1,14 @@
-//! The picture of all sessions that both ends keep, and how they keep it the same.
+//! The picture of all sessions that a client keeps, and how it stays the daemon's.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Answer, Event, Message, Reply, Status, UserId};
 
 /// The sessions as a watch tells them.
 ///
-/// Both ends use this one: the daemon keeps its own picture with [`apply`](Self::apply), and a client
-/// that gives every message it reads to [`follow`](Self::follow) has the same picture whenever it
-/// [is in sync](Self::is_in_sync). A clone shares the statuses.
+/// A client that gives every message it reads to [`follow`](Self::follow) has the daemon's picture
+/// whenever it [is in sync](Self::is_in_sync). A clone shares the statuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     sessions: BTreeMap<UserId, Arc<Status>>,
@@ -98,14 +96,6 @@ impl View {
     /// Every session, by user.
     pub fn sessions(&self) -> impl Iterator<Item = &Status> {
         self.sessions.values().map(Arc::as_ref)
-    }
-
-    /// Every session after this user, or from the first, by user; to be kept, at the cost of a
-    /// pointer each.
-    pub fn shared(&self, after: Option<&UserId>) -> impl Iterator<Item = &Arc<Status>> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self.sessions.range::<UserId, _>((from, Bound::Unbounded));
-        range.map(|(_, status)| status)
     }
 
     /// How many there are.

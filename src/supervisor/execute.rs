@@ -27,26 +27,43 @@ impl Supervisor {
             Command::Connect { user, phone } => {
                 let phone = phone.map(PhoneNumber::try_from).transpose();
                 let phone = phone.map_err(|e| invalid(e.to_string()))?;
-                let status = self.connect(caller, user_id(user)?, phone).await?;
+                let user = user_id(user)?;
+                let status = match self.shared.routes.connect(caller, &user, phone).await? {
+                    Some(status) => status,
+                    None => self.status(caller, &user)?,
+                };
                 Ok(Answer::Status(Box::new(status)))
             }
-            Command::Disconnect { user } => {
-                Ok(match self.disconnect(caller, user_id(user)?).await? {
+            Command::Disconnect { user } => Ok(
+                match self
+                    .shared
+                    .routes
+                    .disconnect(caller, user_id(user)?)
+                    .await?
+                {
                     Stopped::Kept(status) => Answer::Status(status),
                     Stopped::Gone(report) => Answer::LoggedOut(report),
-                })
-            }
+                },
+            ),
             Command::ForceLogout { user } => {
-                let report = self.force_logout(caller, user_id(user)?).await?;
+                let report = self
+                    .shared
+                    .routes
+                    .force_logout(caller, user_id(user)?)
+                    .await?;
                 Ok(Answer::LoggedOut(Box::new(report)))
             }
             Command::Groups { user } => {
                 let user = user_id(user)?;
-                let groups = self.groups(caller, &user).await?;
+                let groups = self.shared.routes.groups(caller, &user).await?;
                 groups_answer(&user, groups)
             }
             Command::Targets { user, edit } => {
-                let targets = self.targets(caller, user_id(user)?, edit).await?;
+                let targets = self
+                    .shared
+                    .routes
+                    .targets(caller, user_id(user)?, edit)
+                    .await?;
                 Ok(Answer::Targets(targets))
             }
             command => self.look_up(caller, command),

@@ -15,6 +15,8 @@
 mod birth;
 mod caller;
 mod execute;
+#[cfg(test)]
+mod fixtures;
 mod history;
 mod narration;
 mod refusal;
@@ -42,8 +44,8 @@ use crate::blocking::{Room, Rooms};
 use crate::protocol::{Failure, FailureCode, MAX_WATCHED, Since, Watching};
 use crate::store::{History, Store, StoreError};
 use crate::whatsapp::Gateway;
-use registry::{Order, Registry};
-use routes::Routes;
+use registry::Registry;
+use routes::{Order, Routes};
 use views::Board;
 
 /// Orders that wait for the registry's loop, which never waits for anything itself.
@@ -158,12 +160,14 @@ impl Supervisor {
         let (orders, to_do) = mpsc::channel(ORDERS);
         let disk = store.disk().clone();
         let stop = CancellationToken::new();
+        let (settings, in_force) = watch::channel(settings);
+        let history = Arc::clone(&start.history);
         let shared = Arc::new(Shared {
             store,
             board: Arc::new(Board::new()),
             history: start.history,
-            settings: watch::channel(settings).0,
-            routes: Routes::new(stop.clone()),
+            settings,
+            routes: Routes::new(orders.clone(), history, in_force, stop.clone()),
             orders,
             probe: rooms.probe.clone(),
             stop: stop.clone(),
@@ -290,19 +294,5 @@ impl Supervisor {
             let _ = self.shared.orders.send(Order::EndAll).await;
             self.shared.stopped.cancelled().await;
         }
-    }
-
-    /// For tests: as if a session had published this.
-    #[cfg(test)]
-    pub(crate) fn pretend(&self, status: crate::protocol::Status) {
-        let kind = crate::protocol::EventKind::Updated;
-        self.shared.board.changed_to(kind, status);
-    }
-
-    /// For tests: as if this session had ended.
-    #[cfg(test)]
-    pub(crate) fn pretend_ended(&self, id: &str, entry: &crate::protocol::HistoryEntry) {
-        let appended = self.shared.history.append(id, entry);
-        appended.expect("it is written");
     }
 }

@@ -2,9 +2,9 @@
 
 use nix::sys::signal::Signal;
 
-#[cfg(feature = "simulator")]
-use crate::process::Running;
 use crate::process::{Client, DEADLINE, Home};
+#[cfg(feature = "simulator")]
+use crate::process::{Running, start};
 
 #[test]
 fn an_orderly_stop() {
@@ -51,6 +51,26 @@ fn a_stop_while_the_disk_hangs_under_its_configuration() {
         running.end_well();
     }
     assert!(!home.path("state").exists(), "it did not get that far");
+}
+
+/// Sessions neither begin nor end without it, so nobody is served by going on. Only a simulator build
+/// can be made to fail.
+#[cfg(feature = "simulator")]
+#[test]
+fn a_supervisor_whose_loop_fails_ends_the_daemon() {
+    let home = Home::new();
+    home.configure("[whatsapp]\nendpoint = \"ws://127.0.0.1:9/ws/chat\"\nversion = \"2.3000.1\"\n");
+    let mut running = start(home.daemon().env("FAILPOINTS", "supervisor=panic"));
+    let mut client = Client::json(&home.socket());
+    client.ping();
+    client.send("{\"id\":2,\"command\":{\"connect\":{\"user\":\"alice\",\"phone\":null}}}");
+    assert_eq!(running.wait().code(), Some(70), "{}", running.log());
+    let log = running.log();
+    assert!(log.contains("wasessiond ends: "), "{log}");
+    assert!(log.contains("the supervisor's loop"), "{log}");
+    assert!(log.contains("No session is logged out"), "{log}");
+    // What is left behind does not keep the next one from starting.
+    home.start().stop();
 }
 
 #[test]

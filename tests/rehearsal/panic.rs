@@ -52,10 +52,22 @@ async fn force_logout(supervisor: &Supervisor, user: &str) -> HistoryEntry {
     }
 }
 
+async fn history(supervisor: &Supervisor, user: &str) -> Vec<HistoryEntry> {
+    let command = Command::History {
+        user: Some(user.to_owned()),
+        limit: None,
+        before: None,
+    };
+    match supervisor.execute(ROOT, command).await {
+        Ok(Answer::History(page)) => page.entries,
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn event(watcher: &mut Watcher, fits: impl Fn(&Event) -> bool) -> Event {
     let found = timeout(PATIENCE, async {
         loop {
-            if let Some(Message::Event(event)) = watcher.next().await
+            if let Message::Event(event) = watcher.next().await
                 && fits(&event)
             {
                 return *event;
@@ -266,15 +278,8 @@ async fn in_a_session_whose_directory_vanished_ends_it_with_a_line_of_its_own() 
     let ended = ended.await;
     assert_eq!((ended.kind.ended(), ended.status), (Some(&vanished), None));
 
-    let history = Command::History {
-        user: Some(user.to_owned()),
-        limit: None,
-        before: None,
-    };
-    match supervisor.execute(ROOT, history).await {
-        Ok(Answer::History(page)) => assert_eq!(page.entries, [vanished.clone(), before]),
-        other => panic!("{other:?}"),
-    }
+    let told = history(&supervisor, user).await;
+    assert_eq!(told, [vanished.clone(), before]);
     let command = Command::Status {
         user: user.to_owned(),
     };
@@ -283,6 +288,26 @@ async fn in_a_session_whose_directory_vanished_ends_it_with_a_line_of_its_own() 
     assert_eq!(gone.code, FailureCode::NotFound);
     assert_eq!(gone.last_logout.as_deref(), Some(&vanished));
     pair(&supervisor, &sim, &mut watcher, user, phone).await;
+    supervisor.stop(Duration::from_secs(10)).await;
+}
+
+/// The same without a failure: the task goes on, and ends what is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn is_not_needed_to_end_a_session_whose_directory_vanished() {
+    let (sim, dir, supervisor) = stage().await;
+    let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
+    let (user, phone) = ("erin", "15550001005");
+    pair(&supervisor, &sim, &mut watcher, user, phone).await;
+    let before = force_logout(&supervisor, user).await;
+    pair(&supervisor, &sim, &mut watcher, user, phone).await;
+    std::fs::remove_dir_all(dir.path().join("sessions").join(user)).expect("remove");
+    let ended = force_logout(&supervisor, user).await;
+    assert_ne!(ended, before);
+    assert_eq!(
+        (ended.cause, ended.unlink),
+        (Cause::ForceLogout, Unlink::Confirmed)
+    );
+    assert_eq!(history(&supervisor, user).await, [ended, before]);
     supervisor.stop(Duration::from_secs(10)).await;
 }
 

@@ -196,13 +196,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
         }
     }
 
-    fn tell(&mut self, message: Option<Message>) -> Result<(), WriteError> {
-        if let Some(message) = message {
-            self.outbox.put(message, self.encoding)?;
-        } else {
-            self.watch = None;
-        }
-        Ok(())
+    fn tell(&mut self, message: Message) -> Result<(), WriteError> {
+        self.outbox.put(message, self.encoding)
     }
 
     /// Waits for the replies to requests that came before the end, and passes them on. What takes too
@@ -283,7 +278,7 @@ fn unfinished(why: &JoinError) -> Failure {
 }
 
 /// The next message of a watch; without one, none comes.
-async fn next(watch: &mut Option<Watch>) -> Option<Message> {
+async fn next(watch: &mut Option<Watch>) -> Message {
     match watch {
         Some(watch) => watch.next().await,
         None => std::future::pending().await,

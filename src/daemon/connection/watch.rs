@@ -16,14 +16,11 @@ impl Watch {
         Self { watcher, requests }
     }
 
-    /// What is to be told next; `None`: the daemon has stopped. Cancelling it loses nothing.
-    pub(super) async fn next(&mut self) -> Option<Message> {
-        let message = self.watcher.next().await?;
+    /// The next message of it. Cancelling it loses nothing.
+    pub(super) async fn next(&mut self) -> Message {
+        let message = self.watcher.next().await;
         // If the watch begins anew, the message is in the state that follows.
-        Some(
-            self.watcher
-                .judge(self.requests.caller())
-                .unwrap_or(message),
-        )
+        let begun_anew = self.watcher.judge(self.requests.caller());
+        begun_anew.unwrap_or(message)
     }
 }

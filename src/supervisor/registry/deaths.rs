@@ -13,7 +13,7 @@ use super::super::history::last_of;
 use super::super::narration;
 use super::super::refusal::refuse_all;
 use super::super::routes::TaskEnd;
-use super::failed::{panic_message, silent_status, vanished_entry};
+use super::failed::{panic_message, stand_in_status, vanished_entry};
 use super::{Entry, Registry};
 use crate::protocol::{EventKind, HistoryEntry, UserId};
 use crate::session::{Ended, Outcome, SessionCommand, SessionContext, answer};
@@ -182,7 +182,7 @@ impl Registry {
         if unheard {
             let known = self.shared.board.get(&user);
             let known = known.as_deref();
-            let status = silent_status(&user, about.owner, known, &error, now, retry_at);
+            let status = stand_in_status(&user, about.owner, known, &error, now, retry_at);
             self.shared.board.changed_to(EventKind::BackingOff, status);
         }
         let birth = Birth::Failed {

@@ -6,7 +6,7 @@ use tokio::task::JoinError;
 use crate::protocol::{Cause, HistoryEntry, Phase, Removed, Status, Unlink, UserId};
 
 /// The status of a session whose task failed before it could publish one itself.
-pub(super) fn silent_status(
+pub(super) fn stand_in_status(
     user: &UserId,
     owner: u32,
     known: Option<&Status>,

@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Semaphore, SetOnce, mpsc, oneshot};
+use tokio::sync::{Semaphore, SetOnce, mpsc};
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
@@ -21,7 +21,7 @@ use super::birth::{Birth, TaskExit, live};
 use super::caller::Caller;
 use super::history::last_of;
 use super::restore::Restored;
-use super::routes::{COMMANDS, Handed, Route, not_found};
+use super::routes::{Begin, COMMANDS, Handed, Order, Route, not_found};
 use super::{Shared, narration};
 use crate::blocking::UncancellableWork;
 use crate::failpoint;
@@ -29,25 +29,6 @@ use crate::protocol::{Failure, PhoneNumber, UserId};
 use crate::session::{Report, SessionCommand, SessionContext};
 use crate::whatsapp::Gateway;
 use quotas::Quotas;
-
-/// What the loop is asked.
-pub(super) enum Order {
-    /// Begin a session.
-    Begin(Box<Begin>),
-    /// Is the loop alive?
-    Probe(oneshot::Sender<()>),
-    /// End every task that has not ended by itself.
-    EndAll,
-}
-
-/// A session that is to begin, if there is none, with a `connect` as its first command.
-pub(super) struct Begin {
-    pub(super) caller: Caller,
-    pub(super) user: UserId,
-    pub(super) command: SessionCommand,
-    /// What became of the command.
-    pub(super) reply: oneshot::Sender<Handed>,
-}
 
 /// The supervisor's loop, and what it knows of the sessions.
 pub(super) struct Registry {
@@ -163,7 +144,7 @@ impl Registry {
                     reply,
                 } = *begin;
                 // Whoever asked may have given up.
-                let _ = reply.send(self.connect(caller, user, command));
+                let _ = reply.send(self.connect(caller, &user, command));
             }
             Order::Probe(reply) => drop(reply.send(())),
             Order::EndAll => self.tasks.abort_all(),
@@ -173,9 +154,9 @@ impl Registry {
     // ---- births ---------------------------------------------------------------------------------
 
     /// Begins a session with a `connect` as its first command.
-    fn connect(&mut self, caller: Caller, user: UserId, command: SessionCommand) -> Handed {
+    fn connect(&mut self, caller: Caller, user: &UserId, command: SessionCommand) -> Handed {
         // Somebody else's may have begun meanwhile.
-        let command = match self.shared.routes.hand(caller, &user, command) {
+        let command = match self.shared.routes.give(caller, user, command) {
             Handed::Nobody(command) => command,
             handed => return handed,
         };
@@ -183,13 +164,13 @@ impl Registry {
         if let Err(failure) = self.quotas.admit(caller, &settings) {
             return Handed::Refused(failure);
         }
-        if self.sessions.contains_key(&user) {
-            return Handed::Refused(self.taken(&user, caller));
+        if self.sessions.contains_key(user) {
+            return Handed::Refused(self.taken(user, caller));
         }
         let owner = caller.uid;
-        narration::begun(&user, owner);
+        narration::begun(user, owner);
         self.quotas.begun(owner);
-        let last_line = last_of(&self.shared.history.read(), &user, None).map(|(id, _)| id);
+        let last_line = last_of(&self.shared.history.read(), user, None).map(|(id, _)| id);
         let about = self.about(owner, last_line);
         let birth = Birth::Wanted {
             owner,
@@ -197,7 +178,7 @@ impl Registry {
         };
         let route = self.begin(user.clone(), about, birth, None);
         // Its channel is new and empty.
-        route.hand(&user, command)
+        route.hand(command)
     }
 
     /// The failure for a name that is a session's which the caller may not see: the same as if there

@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::oneshot;
 
-use super::super::Supervisor;
 use super::super::caller::Caller;
 use super::super::narration;
-use super::super::registry::{Begin, Order};
-use super::{Handed, Route, TaskEnd, not_found, stopping};
+use super::{Begin, COMMANDS, Handed, Order, Route, Routes, TaskEnd, not_found, stopping};
 use crate::deadline::Deadline;
 use crate::protocol::{
     Failure, FailureCode, Group, GroupJid, HistoryEntry, LogoutReport, PhoneNumber, Status,
@@ -64,16 +63,17 @@ enum Outcome<T> {
 
 type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
-impl Supervisor {
+impl Routes {
+    /// `None`: it goes on connecting, or has ended again; what it is doing now is the answer.
     pub(in super::super) async fn connect(
         &self,
         caller: Caller,
-        user: UserId,
+        user: &UserId,
         phone: Option<PhoneNumber>,
-    ) -> Result<Status, Failure> {
+    ) -> Result<Option<Status>, Failure> {
         let asked = Asked {
             caller,
-            user: &user,
+            user,
             verb: Verb::Connect,
         };
         let command = |reply| SessionCommand::Connect {
@@ -82,10 +82,9 @@ impl Supervisor {
         };
         let deadline = Deadline::within(CONNECT);
         match self.ask(asked, deadline, command).await? {
-            Outcome::Answered(answer) => answer,
-            Outcome::Failed(_) => Err(task_failed(&user)),
-            // It goes on connecting; what it is doing now is the answer.
-            Outcome::Gone(_) | Outcome::Silent(_) => self.status(caller, &user),
+            Outcome::Answered(answer) => answer.map(Some),
+            Outcome::Failed(_) => Err(task_failed(user)),
+            Outcome::Gone(_) | Outcome::Silent(_) => Ok(None),
         }
     }
 
@@ -146,7 +145,7 @@ impl Supervisor {
                 reply,
             }
         };
-        let deadline = Deadline::within(self.shared.settings.borrow().logout_deadline);
+        let deadline = Deadline::within(self.settings.borrow().logout_deadline);
         let next = match self.ask(asked, deadline, command(deadline)).await? {
             Outcome::Answered(answer) => return answer,
             Outcome::Gone(Some(end)) => return Ok(report((*end).clone())),
@@ -168,13 +167,13 @@ impl Supervisor {
         let (reply, answer) = oneshot::channel();
         let command = command(deadline)(reply);
         let handed = match next {
-            Some(route) => route.hand(&user, command),
+            Some(route) => route.hand(command),
             None => self.hand(asked, command).await?,
         };
         match self.outcome(asked, handed, answer, deadline).await? {
             Outcome::Answered(answer) => answer,
             Outcome::Gone(Some(end)) => Ok(report((*end).clone())),
-            Outcome::Gone(None) => Err(not_found(&self.shared.history, &user, caller)),
+            Outcome::Gone(None) => Err(not_found(&self.history, &user, caller)),
             Outcome::Failed(_) => Err(task_failed(&user)),
             Outcome::Silent(_) => Err(removal_goes_on(&user)),
         }
@@ -223,12 +222,12 @@ impl Supervisor {
     /// Hands a command to the user's session, or to the registry, where one is to begin.
     async fn hand(&self, asked: Asked<'_>, command: SessionCommand) -> Result<Handed, Failure> {
         let Asked { caller, user, verb } = asked;
-        let handed = self.shared.routes.hand(caller, user, command);
+        let handed = self.give(caller, user, command);
         let Handed::Nobody(command) = handed else {
             return Ok(handed);
         };
         if verb != Verb::Connect {
-            return Err(not_found(&self.shared.history, user, caller));
+            return Err(not_found(&self.history, user, caller));
         }
         let (reply, handed) = oneshot::channel();
         let begin = Order::Begin(Box::new(Begin {
@@ -237,7 +236,7 @@ impl Supervisor {
             command,
             reply,
         }));
-        let sent = self.shared.orders.send(begin).await;
+        let sent = self.orders.send(begin).await;
         sent.map_err(|_| stopping())?;
         handed.await.map_err(|_| stopping())
     }
@@ -257,13 +256,24 @@ impl Supervisor {
                 Handed::Taken(route) => break route,
                 Handed::Refused(failure) => return Err(failure),
                 Handed::Nobody(_) => {
-                    return Err(not_found(&self.shared.history, asked.user, asked.caller));
+                    return Err(not_found(&self.history, asked.user, asked.caller));
+                }
+                Handed::Full(..) if asked.verb != Verb::ForceLogout => {
+                    return Err(full(asked.user));
+                }
+                // The way out of everything is not refused because much else waits.
+                Handed::Full(route, command) => {
+                    match patience.limit(route.commands.send(command)).await {
+                        Some(Ok(())) => break route,
+                        Some(Err(SendError(command))) => (route, command),
+                        None => return Ok(Outcome::Silent(route)),
+                    }
                 }
                 Handed::Ending(route, command) => (route, command),
             };
             match patience.limit(route.end.wait()).await {
                 Some(TaskEnd::Failed(next)) => {
-                    handed = Arc::clone(next).hand(asked.user, command);
+                    handed = Arc::clone(next).hand(command);
                 }
                 Some(TaskEnd::Gone(end)) => return Ok(Outcome::Gone(end.clone())),
                 None => return Ok(Outcome::Silent(route)),
@@ -289,6 +299,13 @@ fn task_failed(user: &UserId) -> Failure {
         "the task of the session of {user} failed before it answered; it begins again by itself, and `wactl status {user}` tells how it stands"
     );
     Failure::new(FailureCode::Internal, message)
+}
+
+fn full(user: &UserId) -> Failure {
+    let message = format!(
+        "{COMMANDS} commands already wait for the session of {user}, which does not take them: a disk may be hanging. `wactl force-logout {user}` ends it"
+    );
+    Failure::new(FailureCode::QuotaExceeded, message)
 }
 
 fn too_late(user: &UserId) -> Failure {

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{SetOnce, mpsc};
+use tokio::sync::{SetOnce, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::super::caller::Caller;
 use super::super::history::last_of;
+use super::order::Order;
 use crate::protocol::{Failure, FailureCode, HistoryEntry, UserId};
-use crate::session::SessionCommand;
+use crate::session::{SessionCommand, Settings};
 use crate::store::History;
 
 /// Commands that may wait for one session.
@@ -20,6 +21,10 @@ pub(in super::super) const COMMANDS: usize = 64;
 /// The tasks of all sessions, by user.
 pub(in super::super) struct Routes {
     table: Mutex<HashMap<UserId, Arc<Route>>>,
+    /// The way to the registry, where a session is to begin.
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) history: Arc<History>,
+    pub(super) settings: watch::Receiver<Settings>,
     stop: CancellationToken,
 }
 
@@ -47,6 +52,8 @@ pub(in super::super) enum Handed {
     Taken(Arc<Route>),
     /// The task is ending and takes no more.
     Ending(Arc<Route>, SessionCommand),
+    /// As many commands wait for the task as may.
+    Full(Arc<Route>, SessionCommand),
     /// There is no session, or none that the caller may see.
     Nobody(SessionCommand),
     /// It is refused.
@@ -54,15 +61,23 @@ pub(in super::super) enum Handed {
 }
 
 impl Routes {
-    pub(in super::super) fn new(stop: CancellationToken) -> Self {
+    pub(in super::super) fn new(
+        orders: mpsc::Sender<Order>,
+        history: Arc<History>,
+        settings: watch::Receiver<Settings>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             table: Mutex::default(),
+            orders,
+            history,
+            settings,
             stop,
         }
     }
 
-    /// Hands a command to the user's session.
-    pub(in super::super) fn hand(
+    /// Hands a command to the user's session, if there is one that the caller may see.
+    pub(in super::super) fn give(
         &self,
         caller: Caller,
         user: &UserId,
@@ -73,7 +88,7 @@ impl Routes {
         }
         let route = self.lock().get(user).cloned();
         match route.filter(|route| caller.may_see(route.owner)) {
-            Some(route) => route.hand(user, command),
+            Some(route) => route.hand(command),
             None => Handed::Nobody(command),
         }
     }
@@ -94,20 +109,11 @@ impl Routes {
 
 impl Route {
     /// Hands a command to this task.
-    pub(in super::super) fn hand(
-        self: Arc<Self>,
-        user: &UserId,
-        command: SessionCommand,
-    ) -> Handed {
+    pub(in super::super) fn hand(self: Arc<Self>, command: SessionCommand) -> Handed {
         match self.commands.try_send(command) {
             Ok(()) => Handed::Taken(self),
             Err(TrySendError::Closed(command)) => Handed::Ending(self, command),
-            Err(TrySendError::Full(_)) => {
-                let message = format!(
-                    "{COMMANDS} commands already wait for the session of {user}, which does not take them: a disk may be hanging. `wactl force-logout {user}` ends it"
-                );
-                Handed::Refused(Failure::new(FailureCode::QuotaExceeded, message))
-            }
+            Err(TrySendError::Full(command)) => Handed::Full(self, command),
         }
     }
 }

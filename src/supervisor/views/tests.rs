@@ -93,7 +93,6 @@ impl Follower {
         let Some(message) = self.watcher.next().now_or_never() else {
             return false;
         };
-        let message = message.expect("the board is there");
         match &message {
             Message::Event(event) => {
                 assert!(self.view.is_in_sync(), "an event before the state");
@@ -362,7 +361,7 @@ fn numbers_count_only_what_the_watcher_may_see() {
     let begin = |since| Watcher::begin(&board, owner, [].into(), Some(since));
     let (watching, mut watcher) = begin(since(owner, 1));
     assert_eq!((watching.seq, watching.gap), (2, false));
-    let replayed = watcher.next().now_or_never().flatten().expect("a message");
+    let replayed = watcher.next().now_or_never().expect("a message");
     assert!(matches!(replayed, Message::Replayed(event) if event.seq == 2));
     assert!(begin(since(admin, 1)).0.gap);
     assert!(!begin(since(owner, 2)).0.gap);
@@ -406,8 +405,8 @@ fn an_event_wakes_only_those_it_is_for() {
     board.changed_to(EventKind::Online, status(&user(0), 1, 1));
     let mut follower = Follower::begin(&board, callers()[1], vec![], None);
     while follower.read(&board) {}
-    let wakes = Arc::new(Wakes::default());
-    let waker = Arc::clone(&wakes).into();
+    let count = Arc::new(Wakes::default());
+    let waker = Arc::clone(&count).into();
     let mut next = pin!(follower.watcher.next());
     assert!(
         next.as_mut()
@@ -415,9 +414,9 @@ fn an_event_wakes_only_those_it_is_for() {
             .is_pending()
     );
     board.changed_to(EventKind::Updated, status(&user(1), 2, 2));
-    assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+    assert_eq!(count.0.load(Ordering::Relaxed), 0);
     board.changed_to(EventKind::Updated, status(&user(0), 1, 3));
-    assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
     assert!(
         next.as_mut()
             .poll(&mut Context::from_waker(&waker))

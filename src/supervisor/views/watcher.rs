@@ -75,15 +75,15 @@ impl Watcher {
     }
 
     /// The next message: past events, the state, then each event; or that some were lost, and the
-    /// state anew. `None` never comes while the board is there. Cancelling it loses nothing.
-    pub async fn next(&mut self) -> Option<Message> {
+    /// state anew. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Message {
         loop {
             let message = match &mut self.stage {
                 Stage::Replaying { .. } => self.replay(),
                 Stage::Presenting { .. } => Some(self.present()),
                 Stage::Following => self.follow(),
             };
-            if message.is_some() {
+            if let Some(message) = message {
                 return message;
             }
             if matches!(self.stage, Stage::Following) {

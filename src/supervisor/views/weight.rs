@@ -1,6 +1,6 @@
 //! How many bytes of memory something keeps, about.
 
-use crate::protocol::{Account, EventKind, HistoryEntry, Status};
+use crate::protocol::{Account, EventKind, HistoryEntry, Redacted, Status};
 
 /// What the allocator needs besides, for each piece of memory.
 const PIECE: usize = 16;
@@ -33,7 +33,7 @@ pub(super) fn of_kind(kind: &EventKind) -> usize {
 }
 
 fn of_entry(entry: &HistoryEntry) -> usize {
-    let token = entry.appeal_token.as_ref().map(|token| token.reveal());
+    let token = entry.appeal_token.as_ref().map(Redacted::reveal);
     let texts = [Some(entry.user.as_str()), entry.text.as_deref(), token];
     piece(size_of::<HistoryEntry>())
         + of_texts(texts)
