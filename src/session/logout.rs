@@ -11,7 +11,7 @@ use super::command::{LogoutReply, Stopped};
 use crate::protocol::{
     Cause, Failure, HistoryEntry, LogoutReport, Redacted, Stage, Unlink, UserId,
 };
-use crate::store::{History, Intent, Purge, Store};
+use crate::store::{History, Intent, Removal, Store};
 use crate::whatsapp::{Ending, Expected, Gateway, Link, LinkEvent, Scope, Stored, look_into};
 
 /// How long a descriptor of this process may stay open below a directory whose link is closed.
@@ -127,23 +127,23 @@ impl Logout<'_> {
     /// What is left and why, in words. It can be called again.
     pub(super) async fn purge(
         &self,
-        purge: &mut Option<Purge>,
+        removal: &mut Option<Removal>,
         intent: &Intent,
     ) -> Result<HistoryEntry, String> {
-        if purge.as_ref().is_none_or(|p| !p.is_committed()) {
+        if removal.as_ref().is_none_or(|r| !r.is_committed()) {
             self.nothing_open(&intent.user).await?;
         }
-        let mut taken = purge
+        let mut taken = removal
             .take()
-            .unwrap_or_else(|| self.store.purge(&intent.user));
+            .unwrap_or_else(|| self.store.removal(&intent.user));
         let intent = intent.clone();
         let history = Arc::clone(self.history);
-        let work = self.scope.work().on_disk(move || {
-            let done = carry_out(&mut taken, &intent, &history);
-            (taken, done)
+        let work = self.scope.work().see_through(async move {
+            let done = taken.carry_out(&intent, &history).await;
+            (taken, done.map_err(|failed| failed.to_string()))
         });
         let (taken, done) = work.await;
-        *purge = Some(taken);
+        *removal = Some(taken);
         done
     }
 
@@ -166,17 +166,6 @@ impl Logout<'_> {
             sleep(LOOK_AGAIN).await;
         }
     }
-}
-
-fn carry_out(
-    purge: &mut Purge,
-    intent: &Intent,
-    history: &History,
-) -> Result<HistoryEntry, String> {
-    let removed = purge.commit(intent).map_err(|e| e.to_string())?;
-    let entry = intent.entry(removed);
-    purge.conclude(&entry, history).map_err(|e| e.to_string())?;
-    Ok(entry)
 }
 
 /// Closes a link, if there is one.

@@ -29,7 +29,7 @@ use crate::protocol::{
     EventKind, Failure, FailureCode, Group, GroupJid, HistoryEntry, Phase, Status, TargetEdit,
     UserId,
 };
-use crate::store::{Desired, History, Purge, Record, Store};
+use crate::store::{Desired, History, Record, Removal, Store};
 use crate::whatsapp::{AskError, CredentialsError, Gateway, Link, LinkEvent, Scope};
 use opening::{maybe, opened};
 
@@ -129,7 +129,7 @@ pub async fn run(context: SessionContext, record: Record, origin: Origin) -> Out
         given_up: None,
         scope: None,
         turn: None,
-        purge: None,
+        removal: None,
         logout_waiters: Vec::new(),
         stop_waiters: Vec::new(),
         code_waiters: Vec::new(),
@@ -163,7 +163,7 @@ struct Task {
     /// The scope of the link, or of the one that is being opened.
     scope: Option<Scope>,
     turn: Option<(OwnedSemaphorePermit, Instant)>,
-    purge: Option<Purge>,
+    removal: Option<Removal>,
     logout_waiters: Vec<LogoutReply>,
     stop_waiters: Vec<oneshot::Sender<Result<Stopped, Failure>>>,
     code_waiters: Vec<oneshot::Sender<Result<Status, Failure>>>,

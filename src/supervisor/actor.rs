@@ -402,10 +402,7 @@ impl Actor {
 
     fn last_entry(&self, user: &UserId) -> Option<HistoryEntry> {
         let history = self.shared.history.read();
-        history
-            .newest_first()
-            .find(|entry| entry.user == *user)
-            .cloned()
+        history.last_of(user, |_| true).cloned()
     }
 
     /// A command that came while the session was ending concerns the user: a connect begins anew.

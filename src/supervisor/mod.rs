@@ -269,8 +269,8 @@ impl Supervisor {
 
     /// For tests: as if this session had ended.
     #[cfg(test)]
-    pub(crate) fn pretend_ended(&self, id: &str, entry: &crate::protocol::HistoryEntry) {
-        let appended = self.shared.history.append(id, entry);
+    pub(crate) async fn pretend_ended(&self, id: &str, entry: &crate::protocol::HistoryEntry) {
+        let appended = self.shared.history.append(id, entry).await;
         appended.expect("it is written");
     }
 

@@ -10,9 +10,7 @@ pub(super) fn not_found(shared: &Shared, user: &UserId, caller: Caller) -> Failu
     let message = format!("{user} has no session. `wactl connect {user}` begins one");
     let mut failure = Failure::new(FailureCode::NotFound, message);
     let history = shared.history.read();
-    let last = history
-        .newest_first()
-        .find(|entry| entry.user == *user && caller.may_see(entry.owner));
+    let last = history.last_of(user, |owner| caller.may_see(owner));
     failure.last_logout = last.cloned().map(Box::new);
     failure
 }

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::narration;
 use crate::message_id;
 use crate::protocol::{HistoryEntry, UserId};
@@ -29,41 +31,57 @@ pub(super) struct Start {
 
 /// Finishes interrupted purges, and reads which sessions there are.
 pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, StoreError> {
-    let store = store.clone();
-    let disk = store.disk().clone();
-    let work = disk.run(move || {
-        let history = Arc::new(store.history(history_limit)?);
-        let (_, unfinished) = finish(store.leftovers()?, &history);
-        Ok(Start {
-            sessions: sessions(&store)?,
-            history,
-            unfinished,
-        })
-    });
-    work.await
+    let on_disk = store.clone();
+    let begin = move || Ok((on_disk.history(history_limit)?, on_disk.leftovers()?));
+    let (history, left) = store.disk().run(begin).await?;
+    let history = Arc::new(history);
+    let (_, unfinished) = finish(left, &history).await;
+    let on_disk = store.clone();
+    Ok(Start {
+        sessions: store.disk().run(move || sessions(&on_disk)).await?,
+        history,
+        unfinished,
+    })
 }
 
 /// What is in the trash was committed: its line is written if the crash came before, and it is erased.
 /// Returns what is finished, and what could not be.
-pub(super) fn finish(left: Vec<Leftover>, history: &History) -> (Vec<Leftover>, Vec<Leftover>) {
-    left.into_iter()
-        .partition(|left| match left.conclude(history) {
-            Ok(()) => {
-                tracing::info!(wasession_user = %left.user, "finished a logout that was interrupted");
-                if let Some(entry) = &left.entry {
-                    narration::ended(entry);
-                }
-                true
+pub(super) async fn finish(
+    left: Vec<Leftover>,
+    history: &Arc<History>,
+) -> (Vec<Leftover>, Vec<Leftover>) {
+    let mut tasks = JoinSet::new();
+    for mut left in left {
+        let history = Arc::clone(history);
+        tasks.spawn(async move {
+            let is_finished = conclude(&mut left, &history).await;
+            (left, is_finished)
+        });
+    }
+    let all = tasks.join_all().await;
+    let (finished, unfinished): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, done)| *done);
+    let left = |part: Vec<(Leftover, bool)>| part.into_iter().map(|(left, _)| left).collect();
+    (left(finished), left(unfinished))
+}
+
+async fn conclude(left: &mut Leftover, history: &Arc<History>) -> bool {
+    match left.conclude(history).await {
+        Ok(()) => {
+            tracing::info!(wasession_user = %left.user, "finished a logout that was interrupted");
+            if let Some(entry) = &left.entry {
+                narration::ended(entry);
             }
-            Err(failed) => {
-                tracing::error!(
-                    message_id = message_id::PURGE_FAILED,
-                    wasession_user = %left.user,
-                    "{failed}. It is tried again"
-                );
-                false
-            }
-        })
+            true
+        }
+        Err(failed) => {
+            tracing::error!(
+                message_id = message_id::PURGE_FAILED,
+                wasession_user = %left.user,
+                "{failed}. It is tried again"
+            );
+            false
+        }
+    }
 }
 
 /// Tries again, at longer and longer intervals, until nothing is left of sessions that are gone.
@@ -79,11 +97,7 @@ pub(super) async fn keep_finishing(
     while !left.is_empty() {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-        let history = Arc::clone(&history);
-        let work = tokio::task::spawn_blocking(move || finish(left, &history));
-        let Ok((finished, unfinished)) = work.await else {
-            return;
-        };
+        let (finished, unfinished) = finish(left, &history).await;
         let news = finished.iter().filter(|left| !told.contains(&left.id));
         news.filter_map(|left| left.entry.as_ref()).for_each(&ended);
         left = unfinished;

@@ -42,7 +42,7 @@ impl Task {
         let Some(intent) = self.machine.intent().cloned() else {
             return Err("no logout was decided".to_owned());
         };
-        let entry = logout.purge(&mut self.purge, &intent).await?;
+        let entry = logout.purge(&mut self.removal, &intent).await?;
         self.gone = Some(entry);
         Ok(())
     }
