@@ -39,7 +39,7 @@ const SHORTENING: Replacing = Replacing {
 const SLICE: usize = 4096;
 
 /// The ended sessions, in memory and on the disk. Reading does not wait for a write, which lasts as long
-/// as the disk wants. Clones are the same history.
+/// as the disk wants.
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,

@@ -41,8 +41,10 @@ pub use error::StoreError;
 pub use history::{Entries, History};
 pub use intent::Intent;
 pub use record::{Desired, Hold, Record};
-pub use removal::{Leftover, Removal, RemovalFailed};
+pub use removal::{Removal, RemovalFailed};
 pub use step::Step;
+
+pub(crate) use removal::Leftover;
 
 use crate::blocking::{Room, UncancellableWork};
 use crate::failpoint;
@@ -82,7 +84,7 @@ struct Inner {
 
 /// What stands in a user's directory.
 #[derive(Debug)]
-pub enum Found {
+pub(crate) enum Found {
     /// Nothing.
     Nothing,
     /// A session.
@@ -139,20 +141,20 @@ impl Store {
 
     /// The work of one user that cannot be broken off, none of it begun: calls to the disk above all.
     #[must_use]
-    pub fn work(&self) -> UncancellableWork {
+    pub(crate) fn work(&self) -> UncancellableWork {
         UncancellableWork::new(self.inner.disk.clone())
     }
 
     /// Where calls to the disk are made that belong to no user.
     #[must_use]
-    pub fn disk(&self) -> &Room {
+    pub(crate) fn disk(&self) -> &Room {
         &self.inner.disk
     }
 
     /// Whether the disk answers, and the state directory is still the one that is locked: for a
     /// watchdog. It hangs where the disk does.
     #[must_use]
-    pub fn answers(&self) -> bool {
+    pub(crate) fn answers(&self) -> bool {
         failpoint::hang("store");
         match self.inner.lock.still_holds() {
             Ok(()) => true,
@@ -179,7 +181,7 @@ impl Store {
 
     /// What this process has open of a user's session, files that were already unlinked included.
     /// Unlike the rest of the store it does not wait for the disk.
-    pub async fn open_files(&self, user: &UserId) -> Vec<PathBuf> {
+    pub(crate) async fn open_files(&self, user: &UserId) -> Vec<PathBuf> {
         self.inner.descriptors.of(user.as_str()).await
     }
 
@@ -230,7 +232,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when it cannot be read; that says nothing about whether it is there.
-    pub fn find(&self, user: &UserId) -> Result<Found, StoreError> {
+    pub(crate) fn find(&self, user: &UserId) -> Result<Found, StoreError> {
         let dir = self.session_dir(user);
         match fs::symlink_metadata(&dir) {
             Ok(meta) if meta.is_dir() => {}
@@ -259,7 +261,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when it cannot be read.
-    pub fn tidy(&self, user: &UserId) -> Result<(), StoreError> {
+    pub(crate) fn tidy(&self, user: &UserId) -> Result<(), StoreError> {
         let dir = self.session_dir(user);
         match self.find(user)? {
             Found::Session(_) => {
@@ -280,7 +282,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the directory of sessions cannot be read.
-    pub fn users(&self) -> Result<(Vec<UserId>, Vec<PathBuf>), StoreError> {
+    pub(crate) fn users(&self) -> Result<(Vec<UserId>, Vec<PathBuf>), StoreError> {
         let sessions = self.sessions();
         let mut users = Vec::new();
         let mut strangers = Vec::new();
@@ -316,7 +318,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the trash cannot be read.
-    pub fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
+    pub(crate) fn leftovers(&self) -> Result<Vec<Leftover>, StoreError> {
         let dirs = trash::list(&self.trash())?;
         Ok(dirs
             .into_iter()

@@ -177,15 +177,15 @@ impl Drop for Removal {
 
 /// What a removal left in the trash: because of a crash, or because it could not be erased.
 #[derive(Debug)]
-pub struct Leftover {
+pub(crate) struct Leftover {
     store: Store,
     dir: PathBuf,
     /// Whose session it was, as the directory's name has it.
-    pub user: String,
+    pub(crate) user: String,
     /// The removal's id.
-    pub id: String,
+    pub(crate) id: String,
     /// The line that belongs into the history; `None` where nothing tells whose it was.
-    pub entry: Option<HistoryEntry>,
+    pub(crate) entry: Option<HistoryEntry>,
     end: End,
 }
 
@@ -207,7 +207,7 @@ impl Leftover {
     ///
     /// # Errors
     /// [`RemovalFailed`]: it is still there, at least in part. It can be called again.
-    pub async fn conclude(&mut self, history: &Arc<History>) -> Result<(), RemovalFailed> {
+    pub(crate) async fn conclude(&mut self, history: &Arc<History>) -> Result<(), RemovalFailed> {
         let line = self.entry.as_ref();
         let end = &mut self.end;
         conclude(&self.store, &self.dir, &self.id, line, end, history).await

@@ -140,7 +140,7 @@ async fn while_intents_are_written_anew_loses_none_that_is_needed() {
             text.push_str(&"of a logout long ago\n".repeat(60_000));
             fs::write(&intents, text).expect("write");
             let points = format!(
-                "erase_file:before=return(EIO);{}:{moment}=return(kill)",
+                "history_write:before=return(EIO);erase_file:before=return(EIO);{}:{moment}=return(kill)",
                 step.as_str()
             );
             stage.start_by(failing(&points)).await;
