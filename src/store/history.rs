@@ -141,6 +141,7 @@ impl History {
     }
 
     /// What is in it now. Whoever holds this holds up the next entry: it is for moments.
+    #[must_use]
     pub fn read(&self) -> Entries<'_> {
         Entries(read(&self.memory))
     }

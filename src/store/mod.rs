@@ -193,13 +193,13 @@ impl Store {
     pub fn create(&self, user: &UserId, record: &Record) -> Result<(), StoreError> {
         let dir = self.session_dir(user);
         let mut is_ours = false;
-        let make = || {
-            let made = private::make_new(&dir);
-            is_ours = made.is_ok();
-            made
+        let mkdir = || {
+            private::make_new(&dir)?;
+            is_ours = true;
+            Ok(())
         };
         let made = Step::CreateDir
-            .take(make)
+            .take(mkdir)
             .map_err(|e| match e.kind() {
                 io::ErrorKind::AlreadyExists => {
                     let why = "it is there already, and no session of this daemon made it. Look at what it is, and move it away";

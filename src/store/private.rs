@@ -28,15 +28,15 @@ pub(super) fn make(dir: &Path) -> Result<(), StoreError> {
             uid,
         });
     }
-    let mode = about.permissions().mode();
-    if mode & WRITABLE != 0 {
+    let bits = about.permissions().mode();
+    if bits & WRITABLE != 0 {
         tracing::warn!(
             "{} could be written by others until now (mode {:04o}): it is private again, but look whether what is in it is yours",
             dir.display(),
-            mode & 0o7777
+            bits & 0o7777
         );
     }
-    if mode & 0o077 != 0 {
+    if bits & 0o077 != 0 {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(refused)?;
     }
     Ok(())

@@ -34,7 +34,8 @@ pub(super) fn is_something_else(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::IsADirectory
         || error
             .get_ref()
-            .is_some_and(|inner| inner.is::<NotRegular>())
+            .and_then(|inner| inner.downcast_ref::<NotRegular>())
+            .is_some()
 }
 
 #[derive(Debug, thiserror::Error)]

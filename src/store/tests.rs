@@ -174,6 +174,11 @@ fn the_lock_is_the_directorys_own() {
     refused(&root);
     refused(&link);
     drop(store);
+    // An earlier version locks only the file.
+    let earlier = fs::File::open(root.join("lock")).expect("open");
+    earlier.lock().expect("lock");
+    refused(&root);
+    drop(earlier);
     Store::open(&link).expect("after the first has gone");
 }
 

@@ -14,7 +14,7 @@
 mod times;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ use wasessiond::protocol::{Cause, Unlink, UserId};
 use wasessiond::store::{History, Intent, Record, Store};
 
 const ONE_BY_ONE: usize = 50;
+const HISTORY: usize = 1_000_000;
+const LOOK_UPS: u32 = 10_000;
 /// The credentials of a session that was just linked, in a database of so many bytes.
 const CREDENTIALS: usize = 256 * 1024;
 
@@ -101,6 +103,40 @@ async fn run(crowd: usize) {
         ms(took),
         ratio(took, bare_took),
         ms(bare_took)
+    );
+    drop(store);
+    long_history(&dir.path().join("state"));
+}
+
+/// How long a long history takes to be read at the start, and to be looked into.
+fn long_history(state: &Path) {
+    let path = state.join("history.jsonl");
+    let text = fs::read_to_string(&path).expect("the history");
+    let line = text.lines().next().expect("a line");
+    let mut file = BufWriter::new(File::create(&path).expect("a file"));
+    for n in 0..HISTORY {
+        let mut line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        line["id"] = format!("{n:016x}").into();
+        line["entry"]["user"] = format!("u{n}").into();
+        line["entry"]["owner"] = (n % 100).into();
+        writeln!(file, "{line}").expect("write");
+    }
+    file.flush().expect("write");
+    let store = Store::open(state).expect("a store");
+    let began = Instant::now();
+    let history = store.history(HISTORY).expect("a history");
+    let read = began.elapsed();
+    let ghost: UserId = "ghost".parse().expect("an id");
+    let began = Instant::now();
+    for _ in 0..LOOK_UPS {
+        let entries = history.read();
+        assert!(entries.last_of(&ghost, |_| true).is_none());
+        assert!(!entries.contains("ghost"));
+    }
+    println!(
+        "a history of {HISTORY} lines is read in {:.0} ms, and looked into in {:.2} µs",
+        ms(read),
+        ms(began.elapsed()) * 1000.0 / f64::from(LOOK_UPS)
     );
 }
 

@@ -172,9 +172,17 @@ impl Memory {
         let entry = &line.entry;
         self.by_user
             .remove(&(entry.user.clone(), entry.owner, place));
+        if self.by_id.get(&line.id) != Some(&place) {
+            // A newer line has its id.
+            return;
+        }
         self.forgotten.push_back(line.id.clone());
         if self.forgotten.len() > FORGOTTEN
             && let Some(id) = self.forgotten.pop_front()
+            && self
+                .by_id
+                .get(&id)
+                .is_some_and(|place| !self.lines.contains_key(place))
         {
             self.by_id.remove(&id);
         }
