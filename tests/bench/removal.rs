@@ -113,9 +113,9 @@ fn long_history(state: &Path) {
     let path = state.join("history.jsonl");
     let text = fs::read_to_string(&path).expect("the history");
     let line = text.lines().next().expect("a line");
+    let mut line: serde_json::Value = serde_json::from_str(line).expect("JSON");
     let mut file = BufWriter::new(File::create(&path).expect("a file"));
     for n in 0..HISTORY {
-        let mut line: serde_json::Value = serde_json::from_str(line).expect("JSON");
         line["id"] = format!("{n:016x}").into();
         line["entry"]["user"] = format!("u{n}").into();
         line["entry"]["owner"] = (n % 100).into();
