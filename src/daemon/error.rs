@@ -77,6 +77,7 @@ impl DaemonError {
             Self::Store(StoreError::Locked { .. }) | Self::Socket(SocketError::Live(_)) => {
                 status::TEMPFAIL
             }
+            Self::Store(StoreError::Foreign { .. }) => status::NOPERM,
             Self::Store(StoreError::Unavailable { source, .. }) => by_kind(source, status::IOERR),
             Self::Store(_) => status::IOERR,
             Self::Socket(SocketError::Io { source, .. }) => by_kind(source, status::CANTCREAT),
@@ -87,9 +88,11 @@ impl DaemonError {
     }
 }
 
+/// A file system that is read-only now may be writable later: after an error of the disk the kernel makes
+/// it so, and an administrator undoes it. So that is tried again, as any error of the disk is.
 fn by_kind(error: &io::Error, otherwise: u8) -> u8 {
     match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => status::NOPERM,
+        io::ErrorKind::PermissionDenied => status::NOPERM,
         _ => otherwise,
     }
 }
@@ -105,6 +108,7 @@ mod tests {
         let path = || PathBuf::from("/x");
         let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
         let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let read_only = || io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
         let store = |source| StoreError::Unavailable {
             action: "open",
             path: path(),
@@ -118,6 +122,11 @@ mod tests {
         let locked = StoreError::Locked {
             path: path(),
             holder: String::new(),
+        };
+        let foreign = StoreError::Foreign {
+            path: path(),
+            owner: 998,
+            uid: 0,
         };
         let wrong = ConfigError { faults: Vec::new() };
         let too_long = SocketError::TooLong {
@@ -136,6 +145,8 @@ mod tests {
             (locked.into(), 75),
             (store(denied()).into(), 77),
             (store(full()).into(), 74),
+            (store(read_only()).into(), 74),
+            (foreign.into(), 77),
             (DaemonError::Internal("x".to_owned()), 70),
         ] {
             assert_eq!(error.exit_status(), status, "{error}");

@@ -12,12 +12,24 @@ pub enum StoreError {
         "{path} is held by another wasessiond{holder}. Two daemons on the same credentials would log each other out: stop that one, or give this one another state directory"
     )]
     Locked {
-        /// The lock file.
+        /// The state directory.
         path: PathBuf,
-        /// ` (pid N)` when the file names one.
+        /// ` (pid N)` when the lock file names one.
         holder: String,
     },
-    /// The operating system refused.
+    /// The state directory, or a part of it, is another user's.
+    #[error(
+        "{path} belongs to uid {owner}, and this daemon runs as uid {uid}. What it writes there, the owner could not read any more: run the daemon as that user, as its service does, or give this one a state directory of its own with --state"
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Whose daemon this is.
+        uid: u32,
+    },
+    /// The operating system refused for now.
     #[error("cannot {action} {path}: {source}{hint}", path = path.display(), hint = hint(source))]
     Unavailable {
         /// What was tried.
@@ -36,6 +48,11 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// A write that was shared with others did not come to its end: a fault of the daemon.
+    #[error(
+        "a write to the disk did not come to its end, which is a fault of this daemon; it is tried again"
+    )]
+    Interrupted,
 }
 
 impl StoreError {
@@ -53,13 +70,44 @@ impl StoreError {
             why: why.into(),
         }
     }
+
+    /// The same once more, for others who shared what failed.
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Locked { path, holder } => Self::Locked {
+                path: path.clone(),
+                holder: holder.clone(),
+            },
+            Self::Foreign { path, owner, uid } => Self::Foreign {
+                path: path.clone(),
+                owner: *owner,
+                uid: *uid,
+            },
+            Self::Unavailable {
+                action,
+                path,
+                source,
+            } => Self::unavailable(action, path, same(source)),
+            Self::Unusable { path, why } => Self::unusable(path, why),
+            Self::Interrupted => Self::Interrupted,
+        }
+    }
+}
+
+fn same(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
 }
 
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => ". Check the owner and the mode of the path",
         io::ErrorKind::StorageFull => ". Make room on the disk; nothing was lost",
-        io::ErrorKind::ReadOnlyFilesystem => ". The file system is read-only",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            ". The file system is read-only; make it writable again, nothing was lost"
+        }
         _ => "",
     }
 }

@@ -1,18 +1,32 @@
 //! `history.jsonl`: one line per ended session.
+//!
+//! It is bounded, and shared fairly between the owners of the sessions: when it is full, the owner with
+//! the most in it loses a line, and pairings that nobody finished go before real ends. So nobody's ends,
+//! and the tokens in them that WhatsApp sends once, are lost to another owner's churn.
 
-use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+mod memory;
+
+use std::collections::HashSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-use super::durable::Replacing;
+use self::memory::{Kept, Memory, weight};
+use super::commit::GroupCommit;
+use super::durable::{Appending, Replacing};
 use super::step::Step;
 use super::{StoreError, durable};
-use crate::protocol::HistoryEntry;
+use crate::blocking::Room;
+use crate::protocol::{HistoryEntry, UserId};
+
+const APPENDING: Appending = Appending {
+    sync_dir: Step::HistorySyncDir,
+    write: Step::HistoryWrite,
+    sync: Step::HistorySync,
+};
 
 const SHORTENING: Replacing = Replacing {
     write: Step::ShortenWrite,
@@ -21,319 +35,265 @@ const SHORTENING: Replacing = Replacing {
     sync_dir: Step::ShortenSyncDir,
 };
 
+/// So many lines are copied at a time while the file is shortened, and parsed by a thread at the start.
+const SLICE: usize = 4096;
+
 /// The ended sessions, in memory and on the disk. Reading does not wait for a write, which lasts as long
 /// as the disk wants.
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,
-    /// Held for as long as a write takes.
-    file: Mutex<OnDisk>,
-    /// Held for moments.
-    memory: RwLock<InMemory>,
+    /// Locked for moments.
+    memory: Arc<RwLock<Memory>>,
+    /// Lines that are appended together share one write and one sync.
+    log: GroupCommit<(Arc<Line>, String), OnDisk>,
 }
 
 #[derive(Debug)]
 struct OnDisk {
-    /// Lines in the file; it is rewritten when they are twice the limit.
-    lines: usize,
+    /// What the lines in the file weigh.
+    weight: u64,
+    /// When shortening it failed: it is not tried before the file weighs that much.
+    not_before: u64,
     /// Whether the file's own name is durable.
     is_named: bool,
 }
 
-#[derive(Debug)]
-struct InMemory {
-    limit: usize,
-    /// Newest last.
-    lines: VecDeque<Kept>,
-}
-
-impl InMemory {
-    fn trim(&mut self) {
-        while self.lines.len() > self.limit {
-            self.lines.pop_front();
-        }
-    }
-}
-
 /// A line of the file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Line {
-    /// The purge it belongs to: a purge that a crash interrupted is not written twice.
+    /// The removal it belongs to: one that a crash interrupted is not written twice.
     id: String,
     entry: HistoryEntry,
+    /// What it counts for.
+    #[serde(skip)]
+    weight: u64,
 }
 
-#[derive(Debug)]
-enum Kept {
-    Line(Box<Line>),
-    /// Of a newer version, or damaged. It is not understood, and not thrown away for that.
-    Strange(String),
-}
-
-impl Kept {
-    fn known(&self) -> Option<&Line> {
-        match self {
-            Self::Line(line) => Some(line),
-            Self::Strange(_) => None,
+impl Line {
+    fn parse(text: &[u8]) -> Kept {
+        match serde_json::from_slice::<Self>(text) {
+            Ok(known) => Kept::Line(Arc::new(Self {
+                entry: known.entry.bounded(),
+                weight: weight(text.len()),
+                ..known
+            })),
+            Err(_) => Kept::Strange(String::from_utf8_lossy(text).into()),
         }
     }
-}
 
-impl History {
-    pub(super) fn open(path: &Path, limit: usize) -> Result<Self, StoreError> {
-        let text = match fs::read(path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(StoreError::unavailable("read", path, e)),
-        };
-        // A crash in the middle of a write leaves half a line at the end: that session's purge had
-        // not been acknowledged, and is finished and written again at this start. Cutting it off
-        // needs no room on the disk.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        if whole < text.len() {
-            cut(path).map_err(|e| StoreError::unavailable("cut half a line off", path, e))?;
-        }
-        let lines: VecDeque<Kept> = text[..whole]
-            .lines()
-            .map(|line| match serde_json::from_str::<Line>(line) {
-                Ok(known) => Kept::Line(Box::new(Line {
-                    entry: known.entry.bounded(),
-                    ..known
-                })),
-                Err(_) => Kept::Strange(line.to_owned()),
-            })
-            .collect();
-        let file = OnDisk {
-            lines: lines.len(),
-            is_named: !text.is_empty(),
-        };
-        let mut memory = InMemory {
-            limit: limit.max(1),
-            lines,
-        };
-        memory.trim();
-        Ok(Self {
-            path: path.to_owned(),
-            file: Mutex::new(file),
-            memory: RwLock::new(memory),
-        })
-    }
-
-    /// Adds an entry, durably. A purge that is already in it is not added again.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`]; the entry is then not in it.
-    pub fn append(&self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
-        let mut on_disk = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.read().contains(id) {
-            return Ok(());
-        }
-        let line = Line {
-            id: id.to_owned(),
-            entry: entry.clone(),
-        };
-        let text = self.text(&line)?;
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&self.path)
-            .map_err(|e| StoreError::unavailable("open", &self.path, e))?;
-        // The name first: a line whose file could not be made durable would be written again.
-        if !on_disk.is_named {
-            durable::sync_dir(durable::parent(&self.path), Step::HistorySyncDir)?;
-            on_disk.is_named = true;
-        }
-        write_synced(&file, text.as_bytes())
-            .map_err(|e| StoreError::unavailable("write", &self.path, e))?;
-        on_disk.lines += 1;
-        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
-        memory.lines.push_back(Kept::Line(Box::new(line)));
-        memory.trim();
-        let too_long = on_disk.lines > memory.limit * 2;
-        drop(memory);
-        if too_long && let Err(e) = self.shorten(&mut on_disk) {
-            // The entry is durable; the file is shortened after the next one.
-            tracing::warn!("the history could not be shortened: {e}");
-        }
-        Ok(())
-    }
-
-    /// What is in it now. Whoever holds this holds up the next entry: it is for moments.
-    pub fn read(&self) -> Entries<'_> {
-        Entries(self.memory.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Changes how many entries are kept.
-    pub fn set_limit(&self, limit: usize) {
-        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
-        memory.limit = limit.max(1);
-        memory.trim();
-    }
-
-    fn shorten(&self, on_disk: &mut OnDisk) -> Result<(), StoreError> {
-        let mut text = String::new();
-        let mut lines = 0;
-        for kept in &self.read().0.lines {
-            match kept {
-                Kept::Line(line) => text.push_str(&self.text(line)?),
-                Kept::Strange(line) => {
-                    text.push_str(line);
-                    text.push('\n');
-                }
-            }
-            lines += 1;
-        }
-        durable::replace(&self.path, text.as_bytes(), &SHORTENING)?;
-        on_disk.lines = lines;
-        Ok(())
-    }
-
-    fn text(&self, line: &Line) -> Result<String, StoreError> {
-        let mut text = serde_json::to_string(line)
-            .map_err(|e| StoreError::unusable(&self.path, format!("it cannot be written: {e}")))?;
+    fn text(&self) -> serde_json::Result<String> {
+        let mut text = serde_json::to_string(self)?;
         text.push('\n');
         Ok(text)
     }
 }
 
+impl History {
+    pub(super) fn open(path: &Path, limit: usize, room: Room) -> Result<Self, StoreError> {
+        let bytes = durable::read_lines(path)?;
+        let mut on_disk = OnDisk {
+            weight: 0,
+            not_before: 0,
+            is_named: bytes.is_some(),
+        };
+        let mut memory = Memory::new(limit);
+        let bytes = bytes.unwrap_or_default();
+        let lines: Vec<&[u8]> = bytes
+            .split(|b| *b == b'\n')
+            .filter(|line| !line.is_empty())
+            .collect();
+        for (line, kept) in lines.iter().zip(parse(&lines)) {
+            on_disk.weight += weight(line.len());
+            memory.push(kept);
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            memory: Arc::new(RwLock::new(memory)),
+            log: GroupCommit::new(room, on_disk),
+        })
+    }
+
+    /// Adds an entry, durably. A removal that is already in it is not added again.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; the entry is then not in it.
+    pub async fn append(&self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
+        if self.read().contains(id) {
+            return Ok(());
+        }
+        let mut line = Line {
+            id: id.to_owned(),
+            entry: entry.clone(),
+            weight: 0,
+        };
+        let text = line.text().map_err(|e| {
+            StoreError::unusable(&self.path, format!("a line cannot be written: {e}"))
+        })?;
+        line.weight = weight(text.len());
+        let (path, memory) = (self.path.clone(), Arc::clone(&self.memory));
+        let write = move |on_disk: &mut OnDisk, lines| write(&path, &memory, on_disk, lines);
+        let (path, memory) = (self.path.clone(), Arc::clone(&self.memory));
+        let shorten = move |on_disk: &mut OnDisk| keep_short(&path, &memory, on_disk);
+        self.log
+            .commit((Arc::new(line), text), write, shorten)
+            .await
+    }
+
+    /// What is in it now. Whoever holds this holds up the next entry: it is for moments.
+    #[must_use]
+    pub fn read(&self) -> Entries<'_> {
+        Entries(read(&self.memory))
+    }
+
+    /// Changes how many entries are kept.
+    pub fn set_limit(&self, limit: usize) {
+        let mut memory = self.memory.write().unwrap_or_else(PoisonError::into_inner);
+        memory.set_limit(limit);
+    }
+}
+
+fn read(memory: &RwLock<Memory>) -> RwLockReadGuard<'_, Memory> {
+    memory.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Understands lines, many of them on more than one processor.
+fn parse(lines: &[&[u8]]) -> Vec<Kept> {
+    let all =
+        |lines: &[&[u8]]| -> Vec<Kept> { lines.iter().map(|text| Line::parse(text)).collect() };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    if lines.len() <= SLICE || threads == 1 {
+        return all(lines);
+    }
+    let parts = lines.chunks(lines.len().div_ceil(threads));
+    thread::scope(|scope| {
+        let working: Vec<_> = parts
+            .map(|part| (part, scope.spawn(move || all(part))))
+            .collect();
+        let parsed = working.into_iter().map(|(part, thread)| {
+            // What a thread failed at fails here again, where it is told.
+            thread.join().unwrap_or_else(|_| all(part))
+        });
+        parsed.flatten().collect()
+    })
+}
+
+fn write(
+    path: &Path,
+    memory: &RwLock<Memory>,
+    on_disk: &mut OnDisk,
+    lines: Vec<(Arc<Line>, String)>,
+) -> Result<(), StoreError> {
+    let mut fresh = Vec::new();
+    let mut text = String::new();
+    let mut ids = HashSet::new();
+    for (line, line_text) in lines {
+        if !read(memory).contains(&line.id) && ids.insert(line.id.clone()) {
+            text.push_str(&line_text);
+            fresh.push(line);
+        }
+    }
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    durable::append(path, text.as_bytes(), &mut on_disk.is_named, &APPENDING)?;
+    let mut memory = memory.write().unwrap_or_else(PoisonError::into_inner);
+    for line in fresh {
+        on_disk.weight += line.weight;
+        memory.push(Kept::Line(line));
+    }
+    Ok(())
+}
+
+/// Rewrites the file when it has twice the lines that are kept. That is made when the lines just written
+/// are acknowledged, and it holds up no look-up.
+fn keep_short(path: &Path, memory: &RwLock<Memory>, on_disk: &mut OnDisk) {
+    let limit = read(memory).limit();
+    if on_disk.weight < (limit * 2).max(on_disk.not_before) {
+        return;
+    }
+    match shorten(path, memory) {
+        Ok(weight) => {
+            on_disk.weight = weight;
+            on_disk.not_before = 0;
+        }
+        Err(e) => {
+            // The entry is durable; the file is shortened later.
+            tracing::warn!("the history could not be shortened: {e}");
+            on_disk.not_before = on_disk.weight + limit.div_ceil(8);
+        }
+    }
+}
+
+fn shorten(path: &Path, memory: &RwLock<Memory>) -> Result<u64, StoreError> {
+    let mut total = 0;
+    durable::replace_with(path, &SHORTENING, |file| {
+        let mut next = 0;
+        loop {
+            // Nobody appends meanwhile, so what is not copied yet stays where it is, or is forgotten.
+            let (lines, end) = read(memory).slice(next, SLICE);
+            if lines.is_empty() {
+                return Ok(());
+            }
+            next = end;
+            for kept in lines {
+                let text = match kept {
+                    Kept::Line(line) => line.text()?,
+                    Kept::Strange(line) => format!("{line}\n"),
+                };
+                total += weight(text.len());
+                file.write_all(text.as_bytes())?;
+            }
+        }
+    })?;
+    Ok(total)
+}
+
 /// The entries of a history at one moment.
-pub struct Entries<'a>(RwLockReadGuard<'a, InMemory>);
+pub struct Entries<'a>(RwLockReadGuard<'a, Memory>);
 
 impl Entries<'_> {
-    /// Whether the entry of this purge is there.
+    /// Whether the entry of this removal is there.
     #[must_use]
     pub fn contains(&self, id: &str) -> bool {
-        self.before(None).any(|(known, _)| known == id)
+        self.0.contains(id)
+    }
+
+    /// The newest entry of a user, of those whose owner is let through, with the id of its removal.
+    #[must_use]
+    pub fn last_of(
+        &self,
+        user: &UserId,
+        may_see: impl Fn(u32) -> bool,
+    ) -> Option<(&str, &HistoryEntry)> {
+        let last = self.0.last_of(user, may_see);
+        last.map(|line| (line.id.as_str(), &line.entry))
     }
 
     /// The entries, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &HistoryEntry> {
-        self.before(None).map(|(_, entry)| entry)
+        self.0.before(None).map(|line| &line.entry)
     }
 
-    /// The entries older than the one of this purge, newest first, each with the id of its purge;
-    /// `None`: all. What was forgotten has nothing older than it.
+    /// The entries older than the one of this removal, newest first, each with the id of its removal;
+    /// `None`: all. What was forgotten long ago has nothing older than it.
     pub fn before(&self, id: Option<&str>) -> impl Iterator<Item = (&str, &HistoryEntry)> {
-        let lines = &self.0.lines;
-        let end = id.map_or(lines.len(), |id| {
-            lines
-                .iter()
-                .rposition(|kept| kept.known().is_some_and(|line| line.id == id))
-                .unwrap_or(0)
-        });
-        let older = lines.range(..end).rev().filter_map(Kept::known);
-        older.map(|line| (line.id.as_str(), &line.entry))
+        self.0
+            .before(id)
+            .map(|line| (line.id.as_str(), &line.entry))
     }
-}
 
-/// Appends bytes and syncs; when that fails the file is cut back, so that no half line is followed by
-/// a whole one.
-fn write_synced(mut file: &File, bytes: &[u8]) -> io::Result<()> {
-    let before = file.metadata()?.len();
-    let written = Step::HistoryWrite
-        .take(|| file.write_all(bytes))
-        .and_then(|()| Step::HistorySync.take(|| file.sync_data()));
-    if written.is_err() {
-        let _ = file.set_len(before);
+    /// [`Entries::before`], of one user or of one owner only. It costs nothing for the lines of others.
+    pub fn select(
+        &self,
+        before: Option<&str>,
+        user: Option<&UserId>,
+        owner: Option<u32>,
+    ) -> impl Iterator<Item = (&str, &HistoryEntry)> {
+        let lines = self.0.select(before, user, owner);
+        lines.map(|line| (line.id.as_str(), &line.entry))
     }
-    written
-}
-
-/// Cuts off what follows the last line break. Bytes, not characters: they may be no text.
-fn cut(path: &Path) -> io::Result<()> {
-    let bytes = fs::read(path)?;
-    let whole = bytes
-        .iter()
-        .rposition(|b| *b == b'\n')
-        .map_or(0, |end| end + 1);
-    let file = OpenOptions::new().write(true).open(path)?;
-    file.set_len(whole as u64)?;
-    file.sync_all()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::Cause;
-    use crate::protocol::fixtures::bare_entry;
-
-    fn entry(user: &str) -> HistoryEntry {
-        HistoryEntry {
-            appeal_token: Some("token".into()),
-            ..bare_entry(user, Cause::Unlinked)
-        }
-    }
-
-    fn users(history: &History) -> Vec<String> {
-        history
-            .read()
-            .newest_first()
-            .map(|e| e.user.to_string())
-            .collect()
-    }
-
-    #[test]
-    fn entries_come_back_newest_first_and_once() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("history.jsonl");
-        let history = History::open(&path, 10).expect("open");
-        for (id, user) in [("1", "a"), ("2", "b"), ("2", "b")] {
-            history.append(id, &entry(user)).expect("append");
-        }
-        assert_eq!(users(&history), ["b", "a"]);
-        let again = History::open(&path, 10).expect("open again");
-        assert_eq!(users(&again), ["b", "a"]);
-        assert_eq!(again.read().newest_first().next(), Some(&entry("b")));
-        assert!(again.read().contains("1") && !again.read().contains("3"));
-    }
-
-    #[test]
-    fn it_is_bounded_in_memory_and_on_the_disk() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("history.jsonl");
-        let history = History::open(&path, 3).expect("open");
-        for n in 0..20 {
-            history
-                .append(&n.to_string(), &entry(&format!("u{n}")))
-                .expect("append");
-            let lines = fs::read_to_string(&path).expect("read").lines().count();
-            assert!(lines <= 7, "{lines} lines");
-        }
-        assert_eq!(users(&history), ["u19", "u18", "u17"]);
-    }
-
-    #[test]
-    fn a_torn_line_is_dropped_and_the_rest_kept() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("history.jsonl");
-        let history = History::open(&path, 10).expect("open");
-        history.append("1", &entry("a")).expect("append");
-        let mut text = fs::read_to_string(&path).expect("read");
-        text.push_str("{\"id\":\"2\",\"entry\":{\"at\":");
-        fs::write(&path, text).expect("write");
-        let history = History::open(&path, 10).expect("open torn");
-        assert_eq!(users(&history), ["a"]);
-        history.append("3", &entry("c")).expect("append");
-        assert_eq!(users(&History::open(&path, 10).expect("again")), ["c", "a"]);
-    }
-
-    #[test]
-    fn a_line_of_a_newer_version_is_kept() {
-        let dir = tempfile::tempdir().expect("tempdir");
-        let path = dir.path().join("history.jsonl");
-        let newer = "{\"id\":\"9\",\"entry\":{\"cause\":\"of tomorrow\"}}";
-        fs::write(&path, format!("{newer}\n")).expect("write");
-        let history = History::open(&path, 4).expect("open");
-        for n in 0..3 {
-            history.append(&n.to_string(), &entry("a")).expect("append");
-        }
-        assert_eq!(users(&history), ["a", "a", "a"]);
-        history
-            .shorten(&mut history.file.lock().expect("free"))
-            .expect("shorten");
-        let text = fs::read_to_string(&path).expect("read");
-        assert_eq!(text.lines().next(), Some(newer));
-        assert_eq!(text.lines().count(), 4);
-    }
-}
+mod tests;

@@ -1,8 +1,5 @@
 //! `session.toml`: what the daemon itself knows about a session.
 
-use std::fs::OpenOptions;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -10,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::durable::Replacing;
 use super::step::Step;
-use super::{StoreError, durable, purge};
+use super::{StoreError, durable, regular};
 use crate::protocol::{Account, Cause, GroupJid};
 
 /// The format written by this version. A file of a newer one is refused, never overwritten.
@@ -98,19 +95,14 @@ impl Record {
         durable::replace(&path, text.as_bytes(), &STEPS)
     }
 
-    /// Loads it, and clears away what an interrupted write or an uncommitted purge left beside it.
-    pub(super) fn load(dir: &Path) -> Result<Self, StoreError> {
-        durable::remove_temporaries(dir);
-        purge::forget_intent(dir);
-        Self::read(dir)
-    }
-
     /// Reads it, and changes nothing.
     pub(super) fn read(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
-        let bytes = match read(&path) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Err(StoreError::unusable(&path, "it is not a file")),
+        let bytes = match regular::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if regular::is_something_else(&e) => {
+                return Err(StoreError::unusable(&path, "it is not a file"));
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 return Err(StoreError::unusable(&path, "it is missing"));
             }
@@ -136,21 +128,6 @@ impl Record {
         }
         toml::from_str(text).map_err(|e| e.to_string())
     }
-}
-
-/// Reads a file; `None`: it is something else. A pipe in its place would make the reader wait for ever,
-/// and everybody with it.
-fn read(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
 }
 
 #[cfg(test)]

@@ -22,14 +22,20 @@ pub enum Step {
     RecordRename,
     /// The sync of that.
     RecordSyncDir,
-    /// The bytes of a logout's intent, into a temporary file.
-    IntentWrite,
-    /// Their sync.
-    IntentSync,
-    /// The intent gets its name.
-    IntentRename,
-    /// The sync of that.
+    /// The sync of where the intents are, before the first one ever.
     IntentSyncDir,
+    /// The line of a logout's intent.
+    IntentWrite,
+    /// Its sync.
+    IntentSync,
+    /// The bytes of the intents that are still needed, into a temporary file.
+    RewriteWrite,
+    /// Their sync.
+    RewriteSync,
+    /// They take the place of all intents.
+    RewriteRename,
+    /// The sync of that.
+    RewriteSyncDir,
     /// The session moves to the trash: the logout is committed.
     TrashRename,
     /// The sync of where it was.
@@ -56,16 +62,17 @@ pub enum Step {
     EraseDir,
     /// The sync of that.
     EraseSync,
+    /// The intents are dropped: no removal is under way.
+    IntentsEmpty,
 }
 
 impl Step {
-    /// Those of a logout, in their order. The four of [`Step::ShortenWrite`] come when the history has
-    /// grown to twice its limit.
-    pub const LOGOUT: [Self; 17] = [
+    /// Those of a logout that is alone, in their order; some are taken side by side. The four of
+    /// [`Step::ShortenWrite`] come when the history has grown to twice its limit.
+    pub const LOGOUT: &[Self] = &[
+        Self::IntentSyncDir,
         Self::IntentWrite,
         Self::IntentSync,
-        Self::IntentRename,
-        Self::IntentSyncDir,
         Self::TrashRename,
         Self::TrashSyncFrom,
         Self::TrashSyncTo,
@@ -79,11 +86,21 @@ impl Step {
         Self::EraseFile,
         Self::EraseDir,
         Self::EraseSync,
+        Self::IntentsEmpty,
+    ];
+
+    /// Those of a logout when there have been many, and one that was begun long ago is still under way:
+    /// they are taken in the place of [`Step::IntentWrite`].
+    pub const REWRITE: &[Self] = &[
+        Self::RewriteWrite,
+        Self::RewriteSync,
+        Self::RewriteRename,
+        Self::RewriteSyncDir,
     ];
 
     /// Those of a new session, in their order. The four of [`Step::RecordWrite`] come with each change
     /// of its record, too.
-    pub const BIRTH: [Self; 6] = [
+    pub const BIRTH: &[Self] = &[
         Self::CreateDir,
         Self::RecordWrite,
         Self::RecordSync,
@@ -103,10 +120,13 @@ impl Step {
             Self::RecordSync => "record_sync",
             Self::RecordRename => "record_rename",
             Self::RecordSyncDir => "record_sync_dir",
+            Self::IntentSyncDir => "intent_sync_dir",
             Self::IntentWrite => "intent_write",
             Self::IntentSync => "intent_sync",
-            Self::IntentRename => "intent_rename",
-            Self::IntentSyncDir => "intent_sync_dir",
+            Self::RewriteWrite => "rewrite_write",
+            Self::RewriteSync => "rewrite_sync",
+            Self::RewriteRename => "rewrite_rename",
+            Self::RewriteSyncDir => "rewrite_sync_dir",
             Self::TrashRename => "trash_rename",
             Self::TrashSyncFrom => "trash_sync_from",
             Self::TrashSyncTo => "trash_sync_to",
@@ -120,6 +140,7 @@ impl Step {
             Self::EraseFile => "erase_file",
             Self::EraseDir => "erase_dir",
             Self::EraseSync => "erase_sync",
+            Self::IntentsEmpty => "intents_empty",
         }
     }
 

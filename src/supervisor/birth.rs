@@ -58,10 +58,11 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
         nothing_remains(&context).await;
         entry = finish_purge(&context).await;
     }
-    let (record, origin) = match (
-        look(&context.store, &context.user, &context.work).await,
-        birth,
-    ) {
+    let standing = look(&context.store, &context.user, &context.work).await;
+    if matches!(standing, Standing::Nothing | Standing::Session { .. }) {
+        tidy(&context).await;
+    }
+    let (record, origin) = match (standing, birth) {
         (Standing::Nothing, Birth::Wanted { owner, phone }) => {
             return begin_new(context, owner, phone).await;
         }
@@ -103,6 +104,14 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
     }
 }
 
+/// Clears away what a crash left beside the record, or of a session that never got one.
+async fn tidy(context: &SessionContext) {
+    let (store, user) = (context.store.clone(), context.user.clone());
+    if let Err(e) = context.work.on_disk(move || store.tidy(&user)).await {
+        tracing::warn!("what an interrupted write left cannot be cleared away: {e}");
+    }
+}
+
 /// One that got as far as its first status waits by itself. One that did not would fail as fast as it
 /// can begin, at everybody's cost. Whoever asks for something does not wait.
 async fn wait(context: &mut SessionContext, pause: Duration) {
@@ -140,19 +149,18 @@ async fn nothing_remains(context: &SessionContext) {
 async fn finish_purge(context: &SessionContext) -> Option<HistoryEntry> {
     let (store, user) = (context.store.clone(), context.user.clone());
     let history = Arc::clone(&context.history);
-    let work = context.work.on_disk(move || {
-        let mut left = store.leftovers()?;
+    let work = context.work.see_through(async move {
+        let mut left = store.disk().clone().run(move || store.leftovers()).await?;
         left.retain(|left| left.user == user.as_str());
         let entries = left.iter().filter_map(|left| left.entry.clone());
         let newest = entries.max_by_key(|entry| entry.at);
-        Ok::<_, StoreError>((newest, restore::finish(left, &history).1))
+        Ok::<_, StoreError>((newest, restore::finish(left, &history).await.1))
     });
     match work.await {
         Ok((entry, unfinished)) => {
             let history = Arc::clone(&context.history);
             // Its end is told without this.
-            let disk = context.store.disk().clone();
-            tokio::spawn(restore::keep_finishing(disk, unfinished, history, |_| ()));
+            tokio::spawn(restore::keep_finishing(unfinished, history, |_| ()));
             entry
         }
         Err(e) => {

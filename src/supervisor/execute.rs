@@ -140,10 +140,8 @@ impl Supervisor {
             }));
         }
         let history = self.shared.history.read();
-        let entries = history
-            .before(before)
-            .filter(|(_, entry)| caller.may_see(entry.owner))
-            .filter(|(_, entry)| user.as_ref().is_none_or(|user| entry.user == *user));
+        let owner = (!caller.sees_all).then_some(caller.uid);
+        let entries = history.select(before, user.as_ref(), owner);
         let (page, more) = fill(entries, limit as usize, MAX_PAGE);
         let last = page.last().filter(|_| more);
         Ok(Answer::History(HistoryPage {

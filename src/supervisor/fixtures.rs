@@ -10,8 +10,8 @@ impl Supervisor {
     }
 
     /// As if this session had ended.
-    pub(crate) fn pretend_ended(&self, id: &str, entry: &HistoryEntry) {
-        let appended = self.shared.history.append(id, entry);
+    pub(crate) async fn pretend_ended(&self, id: &str, entry: &HistoryEntry) {
+        let appended = self.shared.history.append(id, entry).await;
         appended.expect("it is written");
     }
 }

@@ -11,8 +11,7 @@ pub(super) fn last_of(
     user: &UserId,
     caller: Option<Caller>,
 ) -> Option<(String, HistoryEntry)> {
-    let sees = |entry: &HistoryEntry| caller.is_none_or(|caller| caller.may_see(entry.owner));
-    let mut entries = entries.before(None);
-    let last = entries.find(|(_, entry)| entry.user == *user && sees(entry));
+    let sees = |owner| caller.is_none_or(|caller| caller.may_see(owner));
+    let last = entries.last_of(user, sees);
     last.map(|(id, entry)| (id.to_owned(), entry.clone()))
 }

@@ -158,7 +158,6 @@ impl Supervisor {
         let start = restore::read(&store, settings.history_limit).await?;
         let concurrency = settings.restore_concurrency.max(1);
         let (orders, to_do) = mpsc::channel(ORDERS);
-        let disk = store.disk().clone();
         let stop = CancellationToken::new();
         let (settings, in_force) = watch::channel(settings);
         let history = Arc::clone(&start.history);
@@ -182,7 +181,7 @@ impl Supervisor {
             stop,
         };
         let (history, board) = (Arc::clone(&shared.history), Arc::clone(&shared.board));
-        let late = restore::keep_finishing(disk, start.unfinished, history, move |entry| {
+        let late = restore::keep_finishing(start.unfinished, history, move |entry| {
             board.ended_before(entry);
         });
         tokio::spawn(late);

@@ -1,11 +1,13 @@
 //! The start: finishes purges that a crash interrupted, and reads what sessions there are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
+use super::history::last_of;
 use super::narration;
-use crate::blocking::Room;
 use crate::message_id;
 use crate::protocol::{HistoryEntry, UserId};
 use crate::store::{Found, History, Leftover, Record, Store, StoreError};
@@ -32,47 +34,63 @@ pub(super) struct Start {
 
 /// Finishes interrupted purges, and reads which sessions there are.
 pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, StoreError> {
-    let store = store.clone();
-    let disk = store.disk().clone();
-    let work = disk.run(move || {
-        let history = Arc::new(store.history(history_limit)?);
-        let (_, unfinished) = finish(store.leftovers()?, &history);
-        Ok(Start {
-            sessions: sessions(&store, &history)?,
-            history,
-            unfinished,
-        })
-    });
-    work.await
+    let on_disk = store.clone();
+    let begin = move || Ok((on_disk.history(history_limit)?, on_disk.leftovers()?));
+    let (history, left) = store.disk().run(begin).await?;
+    let history = Arc::new(history);
+    let (_, unfinished) = finish(left, &history).await;
+    let (on_disk, known) = (store.clone(), Arc::clone(&history));
+    let sessions = store.disk().run(move || sessions(&on_disk, &known)).await?;
+    Ok(Start {
+        sessions,
+        history,
+        unfinished,
+    })
 }
 
 /// What is in the trash was committed: its line is written if the crash came before, and it is erased.
 /// Returns what is finished, and what could not be.
-pub(super) fn finish(left: Vec<Leftover>, history: &History) -> (Vec<Leftover>, Vec<Leftover>) {
-    left.into_iter()
-        .partition(|left| match left.conclude(history) {
-            Ok(()) => {
-                tracing::info!(wasession_user = %left.user, "finished a logout that was interrupted");
-                if let Some(entry) = &left.entry {
-                    narration::ended(entry);
-                }
-                true
+pub(super) async fn finish(
+    left: Vec<Leftover>,
+    history: &Arc<History>,
+) -> (Vec<Leftover>, Vec<Leftover>) {
+    let mut tasks = JoinSet::new();
+    for mut left in left {
+        let history = Arc::clone(history);
+        tasks.spawn(async move {
+            let is_finished = conclude(&mut left, &history).await;
+            (left, is_finished)
+        });
+    }
+    let all = tasks.join_all().await;
+    let (finished, unfinished): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, done)| *done);
+    let left = |part: Vec<(Leftover, bool)>| part.into_iter().map(|(left, _)| left).collect();
+    (left(finished), left(unfinished))
+}
+
+async fn conclude(left: &mut Leftover, history: &Arc<History>) -> bool {
+    match left.conclude(history).await {
+        Ok(()) => {
+            tracing::info!(wasession_user = %left.user, "finished a logout that was interrupted");
+            if let Some(entry) = &left.entry {
+                narration::ended(entry);
             }
-            Err(failed) => {
-                tracing::error!(
-                    message_id = message_id::PURGE_FAILED,
-                    wasession_user = %left.user,
-                    "{failed}. It is tried again"
-                );
-                false
-            }
-        })
+            true
+        }
+        Err(failed) => {
+            tracing::error!(
+                message_id = message_id::PURGE_FAILED,
+                wasession_user = %left.user,
+                "{failed}. It is tried again"
+            );
+            false
+        }
+    }
 }
 
 /// Tries again, at longer and longer intervals, until nothing is left of sessions that are gone.
 /// `ended` is called for those whose end the history did not know before.
 pub(super) async fn keep_finishing(
-    disk: Room,
     mut left: Vec<Leftover>,
     history: Arc<History>,
     ended: impl Fn(&HistoryEntry),
@@ -83,8 +101,7 @@ pub(super) async fn keep_finishing(
     while !left.is_empty() {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-        let history = Arc::clone(&history);
-        let (finished, unfinished) = disk.run(move || finish(left, &history)).await;
+        let (finished, unfinished) = finish(left, &history).await;
         let news = finished.iter().filter(|left| !known.contains(&left.id));
         news.filter_map(|left| left.entry.as_ref()).for_each(&ended);
         left = unfinished;
@@ -99,7 +116,7 @@ fn sessions(store: &Store, history: &History) -> Result<Vec<Restored>, StoreErro
             stranger.display()
         );
     }
-    let mut last_lines = last_lines(history);
+    let history = history.read();
     let restored = users.into_iter().map(|user| {
         let owner = match store.find(&user) {
             Ok(Found::Session(record)) => record.owner,
@@ -108,20 +125,9 @@ fn sessions(store: &Store, history: &History) -> Result<Vec<Restored>, StoreErro
         };
         Restored {
             owner,
-            last_line: last_lines.remove(&user),
+            last_line: last_of(&history, &user, None).map(|(id, _)| id),
             user,
         }
     });
     Ok(restored.collect())
-}
-
-/// The id of each user's last line.
-fn last_lines(history: &History) -> HashMap<UserId, String> {
-    let mut last = HashMap::new();
-    for (id, entry) in history.read().before(None) {
-        if !last.contains_key(&entry.user) {
-            last.insert(entry.user.clone(), id.to_owned());
-        }
-    }
-    last
 }

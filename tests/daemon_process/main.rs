@@ -17,5 +17,6 @@ mod reload;
 #[path = "../skipped/mod.rs"]
 mod skipped;
 mod start;
+mod state_directory;
 mod stop;
 mod systemd;

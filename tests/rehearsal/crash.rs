@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use wasessiond::client::ClientError;
-use wasessiond::protocol::{Cause, EventKind, FailureCode, Phase};
+use wasessiond::protocol::{Cause, EventKind, FailureCode, Phase, Unlink};
 use wasessiond::store::Step;
 
 use crate::daemon::{Daemon, failing};
@@ -41,7 +41,7 @@ async fn each_step(moment: &str, gone: Step) {
     let mut device = stage.pair("alice", PHONE).await;
     let mut fates: BTreeMap<Fate, u32> = BTreeMap::new();
     let mut expected = Fate::Whole;
-    for step in Step::LOGOUT {
+    for &step in Step::LOGOUT {
         if step == gone {
             expected = Fate::Gone;
         }
@@ -68,6 +68,10 @@ async fn die_in_a_logout(stage: &mut Stage, device: &str, step: Step, moment: &s
     match step {
         // Taken for the first line ever.
         Step::HistorySyncDir => fs::remove_file(&history).expect("remove the history"),
+        Step::IntentSyncDir => {
+            // Before the first logout it is not there.
+            let _ = fs::remove_file(stage.state().join("intents.jsonl"));
+        }
         // Taken when the file has grown; what it does not understand counts, too.
         Step::ShortenWrite | Step::ShortenSync | Step::ShortenRename | Step::ShortenSyncDir => {
             fs::write(&history, "strange\n".repeat(3)).expect("write");
@@ -91,6 +95,7 @@ async fn while_a_start_finishes_a_logout_does_not_bring_it_back() {
         Step::EraseFile,
         Step::EraseDir,
         Step::EraseSync,
+        Step::IntentsEmpty,
     ] {
         for moment in ["before", "after"] {
             let device = stage.pair("alice", PHONE).await;
@@ -115,10 +120,54 @@ async fn while_a_start_finishes_a_logout_does_not_bring_it_back() {
     }
 }
 
+/// Alice's logout is not finished for long, and there have been so many others that the intents are written
+/// anew in bob's: hers, with the token in it, stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_intents_are_written_anew_loses_none_that_is_needed() {
+    let mut stage = Stage::set().await;
+    let bobs = "15550001002";
+    let mut bob = None;
+    for &step in Step::REWRITE {
+        for moment in ["before", "after"] {
+            let alice = stage.pair("alice", PHONE).await;
+            let device = match bob.take() {
+                Some(device) => device,
+                None => stage.pair("bob", bobs).await,
+            };
+            die_in_a_logout(&mut stage, &alice, Step::TrashSyncTo, "after").await;
+            let intents = stage.state().join("intents.jsonl");
+            let mut text = fs::read_to_string(&intents).expect("her intent");
+            text.push_str(&"of a logout long ago\n".repeat(60_000));
+            fs::write(&intents, text).expect("write");
+            let points = format!(
+                "history_write:before=return(EIO);erase_file:before=return(EIO);{}:{moment}=return(kill)",
+                step.as_str()
+            );
+            stage.start_by(failing(&points)).await;
+            stage.until("bob", Phase::Online).await;
+            stage.sim.replace(&device).await.expect("replace");
+            stage.died();
+            stage.start().await;
+            let fate = fate(&mut stage, "alice", &alice).await;
+            assert_eq!(fate, Fate::Gone, "{moment} {step:?}");
+            let history = stage.client.history(Some("alice"), None).await;
+            let newest = history.expect("history").remove(0);
+            // From her intent: the name and the record could not tell how the unlink went.
+            assert_eq!(newest.cause, Cause::Replaced);
+            assert_eq!(newest.unlink, Unlink::NotAsked, "{moment} {step:?}");
+            let fate = self::fate(&mut stage, "bob", &device).await;
+            assert_eq!(fate, Fate::Whole, "{moment} {step:?}");
+            bob = Some(device);
+        }
+    }
+    let lines = stage.client.history(Some("alice"), None).await;
+    assert_eq!(lines.expect("history").len(), 2 * Step::REWRITE.len());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn at_each_step_of_a_new_session_leaves_none_or_a_pairing_that_is_cleared_away() {
     let mut stage = Stage::set().await;
-    for step in Step::BIRTH {
+    for &step in Step::BIRTH {
         for moment in ["before", "after"] {
             stage.stop();
             let points = format!("{}:{moment}=return(kill)", step.as_str());

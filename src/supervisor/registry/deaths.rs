@@ -135,8 +135,8 @@ impl Registry {
             let mut pause = AFTER_FAILURE;
             loop {
                 let (history, id, written) = (Arc::clone(&history), id.clone(), line.clone());
-                let append = move || history.append(&id, &written);
-                match context.work.on_disk(append).await {
+                let append = async move { history.append(&id, &written).await };
+                match context.work.see_through(append).await {
                     Ok(()) => return TaskExit::NothingOnDisk(context, Some(Box::new(line))),
                     Err(error) => narration::end_not_written(&error),
                 }

@@ -112,7 +112,7 @@ async fn a_history_is_told_in_pages_while_it_grows() {
     let bench = Bench::new().await;
     let supervisor = bench.daemon.supervisor();
     for n in 0..100 {
-        supervisor.pretend_ended(&n.to_string(), &end(n));
+        supervisor.pretend_ended(&n.to_string(), &end(n)).await;
     }
     let newest_first: Vec<_> = (0..100).rev().map(end).collect();
     for encoding in ENCODINGS {
@@ -150,7 +150,9 @@ async fn a_history_is_told_in_pages_while_it_grows() {
                 break;
             }
             // What ends meanwhile is newer and moves nothing.
-            supervisor.pretend_ended(&format!("late {encoding} {pages}"), &end(9999));
+            supervisor
+                .pretend_ended(&format!("late {encoding} {pages}"), &end(9999))
+                .await;
         }
         assert!(seen.ends_with(&newest_first));
         assert!(pages > 1, "one page has {} entries", seen.len());

@@ -1,0 +1,331 @@
+//! The lines of the history in memory, found by id, by user and by owner, and shared fairly.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use super::Line;
+use crate::protocol::{Cause, HistoryEntry, Unlink, UserId};
+
+/// A line of so many bytes counts as one, a longer one as several: the limit bounds bytes, too.
+const ONE_LINE: usize = 4096;
+
+/// So many ids of forgotten lines are remembered: a reader that stands at one goes on from there.
+const FORGOTTEN: usize = 1024;
+
+/// The place of a line: newer ones have higher numbers.
+type Place = u64;
+
+/// The uid that had created the session; `None` for lines that are not understood.
+type Owner = Option<u32>;
+
+/// The lines in memory. When there are too many, the owner with the most loses one.
+#[derive(Debug)]
+pub(super) struct Memory {
+    limit: u64,
+    next: Place,
+    lines: BTreeMap<Place, Kept>,
+    weight: u64,
+    by_id: HashMap<String, Place>,
+    by_user: BTreeSet<(UserId, u32, Place)>,
+    shares: HashMap<Owner, Share>,
+    /// The owners by their weight; among equals the one with the oldest line is last.
+    ranks: BTreeSet<(u64, Reverse<Place>, Owner)>,
+    forgotten: VecDeque<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kept {
+    Line(Arc<Line>),
+    /// Of a newer version, or damaged. It is not understood, and not thrown away for that.
+    Strange(Arc<str>),
+}
+
+/// What one owner has in it.
+#[derive(Debug, Default)]
+struct Share {
+    weight: u64,
+    /// Pairings that nobody finished: they go first.
+    pairings: BTreeSet<Place>,
+    ends: BTreeSet<Place>,
+}
+
+impl Kept {
+    fn owner(&self) -> Owner {
+        match self {
+            Self::Line(line) => Some(line.entry.owner),
+            Self::Strange(_) => None,
+        }
+    }
+
+    fn is_unfinished_pairing(&self) -> bool {
+        matches!(self, Self::Line(line) if is_unfinished_pairing(&line.entry))
+    }
+}
+
+/// Whether nobody had ever linked the session that ended.
+fn is_unfinished_pairing(entry: &HistoryEntry) -> bool {
+    let is_given_up = match entry.cause {
+        Cause::PairingExpired | Cause::PairingAbandoned => true,
+        Cause::ForceLogout => entry.unlink == Unlink::NotLinked,
+        _ => false,
+    };
+    is_given_up && entry.account.is_none() && entry.appeal_token.is_none()
+}
+
+/// What a line of so many bytes weighs.
+pub(super) fn weight(bytes: usize) -> u64 {
+    bytes.div_ceil(ONE_LINE).max(1) as u64
+}
+
+impl Share {
+    fn lines(&mut self, is_pairing: bool) -> &mut BTreeSet<Place> {
+        if is_pairing {
+            &mut self.pairings
+        } else {
+            &mut self.ends
+        }
+    }
+
+    fn oldest(&self) -> Option<Place> {
+        let firsts = self.pairings.first().into_iter().chain(self.ends.first());
+        firsts.min().copied()
+    }
+
+    /// Which of its lines goes, if one other than this has to.
+    fn dispensable(&self, newest: Place) -> Option<Place> {
+        let firsts = self.pairings.first().into_iter().chain(self.ends.first());
+        firsts.copied().find(|place| *place != newest)
+    }
+}
+
+impl Memory {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            limit: to_weight(limit),
+            next: 0,
+            lines: BTreeMap::new(),
+            weight: 0,
+            by_id: HashMap::new(),
+            by_user: BTreeSet::new(),
+            shares: HashMap::new(),
+            ranks: BTreeSet::new(),
+            forgotten: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.limit = to_weight(limit);
+        self.trim();
+    }
+
+    /// Adds the newest line.
+    pub(super) fn push(&mut self, kept: Kept) {
+        let place = self.next;
+        self.next += 1;
+        if let Kept::Line(line) = &kept {
+            self.by_id.insert(line.id.clone(), place);
+            let entry = &line.entry;
+            self.by_user
+                .insert((entry.user.clone(), entry.owner, place));
+        }
+        self.weigh(&kept, |share, is_pairing, weight| {
+            share.weight += weight;
+            share.lines(is_pairing).insert(place);
+        });
+        self.weight += kept.weight();
+        self.lines.insert(place, kept);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        // The newest always stays: whoever is told of an end finds it.
+        while self.weight > self.limit
+            && let Some(place) = self.dispensable()
+        {
+            self.remove(place);
+        }
+    }
+
+    fn dispensable(&self) -> Option<Place> {
+        let newest = *self.lines.last_key_value()?.0;
+        let owners = self.ranks.iter().rev().map(|(_, _, owner)| owner);
+        let mut shares = owners.filter_map(|owner| self.shares.get(owner));
+        shares.find_map(|share| share.dispensable(newest))
+    }
+
+    fn remove(&mut self, place: Place) {
+        let Some(kept) = self.lines.remove(&place) else {
+            return;
+        };
+        self.weight -= kept.weight();
+        self.weigh(&kept, |share, is_pairing, weight| {
+            share.weight -= weight;
+            share.lines(is_pairing).remove(&place);
+        });
+        let Kept::Line(line) = kept else { return };
+        let entry = &line.entry;
+        self.by_user
+            .remove(&(entry.user.clone(), entry.owner, place));
+        if self.by_id.get(&line.id) != Some(&place) {
+            // A newer line has its id.
+            return;
+        }
+        self.forgotten.push_back(line.id.clone());
+        if self.forgotten.len() > FORGOTTEN
+            && let Some(id) = self.forgotten.pop_front()
+            && self
+                .by_id
+                .get(&id)
+                .is_some_and(|place| !self.lines.contains_key(place))
+        {
+            self.by_id.remove(&id);
+        }
+    }
+
+    /// Changes its owner's share, and the owner's rank by it.
+    fn weigh(&mut self, kept: &Kept, change: impl FnOnce(&mut Share, bool, u64)) {
+        let owner = kept.owner();
+        let share = self.shares.entry(owner).or_default();
+        if let Some(oldest) = share.oldest() {
+            self.ranks.remove(&(share.weight, Reverse(oldest), owner));
+        }
+        change(share, kept.is_unfinished_pairing(), kept.weight());
+        if let Some(oldest) = share.oldest() {
+            self.ranks.insert((share.weight, Reverse(oldest), owner));
+        } else {
+            self.shares.remove(&owner);
+        }
+    }
+
+    // ---- look-ups -----------------------------------------------------------------------------------
+
+    /// Whether the line of this removal is there, or was not long ago.
+    pub(super) fn contains(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
+    }
+
+    /// Lines older than that of this removal, newest first; `None`: all. What is not known has nothing
+    /// older than it.
+    pub(super) fn before<'a>(
+        &'a self,
+        id: Option<&str>,
+    ) -> impl Iterator<Item = &'a Line> + use<'a> {
+        self.at(self
+            .lines
+            .range(..self.end(id))
+            .rev()
+            .map(|(place, _)| *place))
+    }
+
+    /// The same, of one user only, and of one owner only.
+    pub(super) fn select<'a>(
+        &'a self,
+        id: Option<&str>,
+        user: Option<&UserId>,
+        owner: Option<u32>,
+    ) -> Box<dyn Iterator<Item = &'a Line> + 'a> {
+        let end = self.end(id);
+        match (user, owner) {
+            (None, None) => Box::new(self.before(id)),
+            (Some(user), Some(owner)) => Box::new(self.at(self.of_user(user, owner, end))),
+            (Some(user), None) => {
+                let owners = self.owners_of(user);
+                let parts = owners.map(|owner| self.of_user(user, owner, end));
+                Box::new(self.at(merge(parts.collect())))
+            }
+            (None, Some(owner)) => {
+                let share = self.shares.get(&Some(owner));
+                let sets = share.map(|share| [&share.pairings, &share.ends]);
+                let sets = sets.into_iter().flatten();
+                let parts = sets.map(|set| set.range(..end).rev().copied());
+                Box::new(self.at(merge(parts.collect())))
+            }
+        }
+    }
+
+    /// The newest line of a user whose owner is let through.
+    pub(super) fn last_of(&self, user: &UserId, may_see: impl Fn(u32) -> bool) -> Option<&Line> {
+        let owners = self.owners_of(user).filter(|owner| may_see(*owner));
+        let newest = owners.filter_map(|owner| self.of_user(user, owner, Place::MAX).next());
+        self.at(newest.max().into_iter()).next()
+    }
+
+    fn owners_of<'a>(&'a self, user: &UserId) -> impl Iterator<Item = u32> + use<'a> {
+        let user = user.clone();
+        let next = move |from: u32| {
+            let rest = self.by_user.range((user.clone(), from, 0)..);
+            let mut of_user = rest.take_while(|(of, _, _)| *of == user);
+            of_user.next().map(|(_, owner, _)| *owner)
+        };
+        std::iter::successors(next(0), move |owner| owner.checked_add(1).and_then(&next))
+    }
+
+    fn of_user<'a>(
+        &'a self,
+        user: &UserId,
+        owner: u32,
+        end: Place,
+    ) -> impl Iterator<Item = Place> + use<'a> {
+        let from = (user.clone(), owner, 0);
+        let to = (user.clone(), owner, end);
+        self.by_user
+            .range(from..to)
+            .rev()
+            .map(|(_, _, place)| *place)
+    }
+
+    fn end(&self, id: Option<&str>) -> Place {
+        id.map_or(self.next, |id| self.by_id.get(id).copied().unwrap_or(0))
+    }
+
+    fn at<'a>(
+        &'a self,
+        places: impl Iterator<Item = Place> + 'a,
+    ) -> impl Iterator<Item = &'a Line> + 'a {
+        places.filter_map(|place| match self.lines.get(&place)? {
+            Kept::Line(line) => Some(&**line),
+            Kept::Strange(_) => None,
+        })
+    }
+
+    /// At most so many lines from this place on, the oldest first, and the place after them. It is for
+    /// copying all of it without holding anybody up for long.
+    pub(super) fn slice(&self, from: Place, most: usize) -> (Vec<Kept>, Place) {
+        let lines: Vec<_> = self.lines.range(from..).take(most).collect();
+        let end = lines.last().map_or(from, |(place, _)| **place + 1);
+        (
+            lines.into_iter().map(|(_, kept)| kept.clone()).collect(),
+            end,
+        )
+    }
+}
+
+impl Kept {
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Line(line) => line.weight,
+            Self::Strange(text) => weight(text.len()),
+        }
+    }
+}
+
+fn to_weight(limit: usize) -> u64 {
+    limit.max(1) as u64
+}
+
+/// All of them, each being sorted with the highest first, in that order.
+fn merge<I: Iterator<Item = Place>>(parts: Vec<I>) -> impl Iterator<Item = Place> {
+    let mut parts: Vec<Peekable<I>> = parts.into_iter().map(Iterator::peekable).collect();
+    std::iter::from_fn(move || {
+        let next = parts.iter_mut().enumerate();
+        let next = next.filter_map(|(n, part)| Some((*part.peek()?, n)));
+        let (_, n) = next.max()?;
+        parts[n].next()
+    })
+}

@@ -1,0 +1,309 @@
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::protocol::fixtures::bare_entry;
+use crate::protocol::{Cause, Unlink};
+
+fn entry(user: &str) -> HistoryEntry {
+    HistoryEntry {
+        appeal_token: Some("token".into()),
+        ..bare_entry(user, Cause::Unlinked)
+    }
+}
+
+fn owned(user: &str, owner: u32) -> HistoryEntry {
+    HistoryEntry {
+        owner,
+        ..entry(user)
+    }
+}
+
+fn abandoned(user: &str, owner: u32) -> HistoryEntry {
+    HistoryEntry {
+        owner,
+        ..bare_entry(user, Cause::PairingAbandoned)
+    }
+}
+
+fn open(path: &Path, limit: usize) -> History {
+    History::open(path, limit, Room::new("history", 1)).expect("open")
+}
+
+fn users(history: &History) -> Vec<String> {
+    history
+        .read()
+        .newest_first()
+        .map(|e| e.user.to_string())
+        .collect()
+}
+
+/// Waits until nothing is written, shortening included.
+async fn settled(history: &History) {
+    let nothing = |_: &mut OnDisk, _| Ok(());
+    let line = Line {
+        id: String::new(),
+        entry: entry("nobody"),
+        weight: 1,
+    };
+    let item = (Arc::new(line), String::new());
+    let done = history.log.commit(item, nothing, |_| ()).await;
+    done.expect("nothing is written");
+}
+
+async fn put(history: &History, id: impl ToString, entry: &HistoryEntry) {
+    let appended = history.append(&id.to_string(), entry).await;
+    appended.expect("append");
+}
+
+#[tokio::test]
+async fn entries_come_back_newest_first_and_once() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    let history = open(&path, 10);
+    for (id, user) in [("1", "a"), ("2", "b"), ("2", "b")] {
+        put(&history, id, &entry(user)).await;
+    }
+    assert_eq!(users(&history), ["b", "a"]);
+    let again = open(&path, 10);
+    assert_eq!(users(&again), ["b", "a"]);
+    assert_eq!(again.read().newest_first().next(), Some(&entry("b")));
+    assert!(again.read().contains("1") && !again.read().contains("3"));
+}
+
+#[tokio::test]
+async fn it_is_bounded_in_memory_and_on_the_disk() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    let history = open(&path, 3);
+    for n in 0..20 {
+        put(&history, n, &entry(&format!("u{n}"))).await;
+        let lines = fs::read_to_string(&path).expect("read").lines().count();
+        assert!(lines <= 7, "{lines} lines");
+    }
+    assert_eq!(users(&history), ["u19", "u18", "u17"]);
+    settled(&history).await;
+    assert_eq!(users(&open(&path, 3)), ["u19", "u18", "u17"]);
+}
+
+#[tokio::test]
+async fn a_torn_line_is_dropped_and_the_rest_kept() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    put(&open(&path, 10), 1, &entry("a")).await;
+    let mut text = fs::read_to_string(&path).expect("read");
+    text.push_str("{\"id\":\"2\",\"entry\":{\"at\":");
+    fs::write(&path, text).expect("write");
+    let history = open(&path, 10);
+    assert_eq!(users(&history), ["a"]);
+    put(&history, 3, &entry("c")).await;
+    assert_eq!(users(&open(&path, 10)), ["c", "a"]);
+}
+
+#[tokio::test]
+async fn a_line_of_a_newer_version_is_kept() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    let newer = "{\"id\":\"9\",\"entry\":{\"cause\":\"of tomorrow\"}}";
+    fs::write(&path, format!("{newer}\n")).expect("write");
+    let history = open(&path, 4);
+    for n in 0..3 {
+        put(&history, n, &entry("a")).await;
+    }
+    assert_eq!(users(&history), ["a", "a", "a"]);
+    assert_eq!(shorten(&path, &history.memory).expect("shorten"), 4);
+    let text = fs::read_to_string(&path).expect("read");
+    assert_eq!(text.lines().next(), Some(newer));
+    assert_eq!(text.lines().count(), 4);
+}
+
+#[tokio::test]
+async fn many_lines_at_once_are_all_there_and_once() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    let history = Arc::new(open(&path, 1000));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let history = Arc::clone(&history);
+        // Each of them twice.
+        tasks.spawn(async move { put(&history, n / 2, &entry(&format!("u{}", n / 2))).await });
+    }
+    tasks.join_all().await;
+    let mut found = users(&open(&path, 1000));
+    found.sort();
+    let mut wanted: Vec<String> = (0..100).map(|n| format!("u{n}")).collect();
+    wanted.sort();
+    assert_eq!(found, wanted);
+}
+
+#[tokio::test]
+async fn nobodys_ends_are_lost_to_another_owners_churn() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    let history = open(&path, 10);
+    for n in 0..3 {
+        put(&history, format!("bob{n}"), &owned(&format!("bob{n}"), 2)).await;
+    }
+    for n in 0..40 {
+        put(&history, n, &owned(&format!("u{n}"), 1)).await;
+    }
+    let wanted = [
+        "u39", "u38", "u37", "u36", "u35", "u34", "u33", "bob2", "bob1", "bob0",
+    ];
+    assert_eq!(users(&history), wanted);
+    // Neither when it is read again, in whatever state the file is.
+    assert_eq!(users(&open(&path, 10)), wanted);
+    settled(&history).await;
+    assert_eq!(users(&open(&path, 10)), wanted);
+}
+
+#[tokio::test]
+async fn pairings_given_up_go_before_real_ends() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let history = open(&dir.path().join("history.jsonl"), 5);
+    for n in 0..4 {
+        put(&history, format!("real{n}"), &owned(&format!("real{n}"), 1)).await;
+    }
+    for n in 0..50 {
+        let mut line = abandoned(&format!("p{n}"), 1);
+        if n % 2 == 0 {
+            line.cause = Cause::ForceLogout;
+            line.unlink = Unlink::NotLinked;
+        }
+        put(&history, n, &line).await;
+        // Whoever was told of the last one finds it.
+        let user = line.user.clone();
+        assert_eq!(
+            history
+                .read()
+                .last_of(&user, |_| true)
+                .map(|(_, entry)| entry),
+            Some(&line)
+        );
+    }
+    assert_eq!(users(&history), ["p49", "real3", "real2", "real1", "real0"]);
+    put(&history, "real4", &owned("real4", 1)).await;
+    assert_eq!(
+        users(&history),
+        ["real4", "real3", "real2", "real1", "real0"]
+    );
+}
+
+#[tokio::test]
+async fn it_is_bounded_in_bytes_too() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    let history = open(&path, 20);
+    put(&history, "small", &owned("small", 2)).await;
+    for n in 0..40 {
+        let mut line = owned(&format!("u{n}"), 1);
+        line.text = Some("\u{1}".repeat(4000));
+        put(&history, n, &line).await;
+    }
+    // Each is of more than 24 000 bytes, so it counts as six.
+    assert_eq!(users(&history), ["u39", "u38", "u37", "small"]);
+    settled(&history).await;
+    assert!(fs::metadata(&path).expect("a file").len() < 40 * 4096);
+}
+
+#[tokio::test]
+async fn a_user_or_an_owner_is_found_among_others() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let history = open(&dir.path().join("history.jsonl"), 100);
+    let lines = [
+        owned("alice", 1),
+        owned("bob", 1),
+        abandoned("alice", 2),
+        abandoned("alice", 1),
+        owned("alicia", 1),
+    ];
+    for (n, line) in lines.iter().enumerate() {
+        put(&history, n, line).await;
+    }
+    let entries = history.read();
+    let alice: UserId = "alice".parse().expect("an id");
+    let ghost: UserId = "ghost".parse().expect("an id");
+    let found = |before: Option<&str>, user: Option<&UserId>, owner| -> Vec<String> {
+        let found = entries.select(before, user, owner);
+        found.map(|(id, _)| id.to_owned()).collect()
+    };
+    assert_eq!(found(None, None, None), ["4", "3", "2", "1", "0"]);
+    assert_eq!(found(Some("3"), None, None), ["2", "1", "0"]);
+    assert_eq!(found(None, Some(&alice), None), ["3", "2", "0"]);
+    assert_eq!(found(Some("3"), Some(&alice), None), ["2", "0"]);
+    assert_eq!(found(None, Some(&alice), Some(1)), ["3", "0"]);
+    assert_eq!(found(None, None, Some(1)), ["4", "3", "1", "0"]);
+    assert_eq!(found(Some("3"), None, Some(1)), ["1", "0"]);
+    assert!(found(None, Some(&ghost), None).is_empty());
+    assert!(found(Some("none"), None, None).is_empty());
+    assert_eq!(
+        entries.last_of(&alice, |_| true).map(|(_, entry)| entry),
+        Some(&lines[3])
+    );
+    assert_eq!(
+        entries
+            .last_of(&alice, |owner| owner == 2)
+            .map(|(_, entry)| entry),
+        Some(&lines[2])
+    );
+    assert_eq!(entries.last_of(&alice, |owner| owner == 3), None);
+    assert_eq!(entries.last_of(&ghost, |_| true), None);
+}
+
+#[tokio::test]
+async fn a_reader_whose_line_is_forgotten_goes_on_from_there() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let history = open(&dir.path().join("history.jsonl"), 4);
+    put(&history, "bob", &owned("bob", 2)).await;
+    for n in 0..10 {
+        put(&history, n, &owned(&format!("u{n}"), 1)).await;
+    }
+    let entries = history.read();
+    let older: Vec<_> = entries.before(Some("5")).map(|(id, _)| id).collect();
+    assert_eq!(older, ["bob"], "5 is forgotten, and bob is older");
+}
+
+/// A look-up in a long history costs what it costs in a short one.
+#[test]
+fn look_ups_do_not_grow_with_it() {
+    let fill = |lines: usize| {
+        let mut memory = Memory::new(lines);
+        for n in 0..lines {
+            let line = Line {
+                id: n.to_string(),
+                entry: owned(&format!("u{n}"), u32::try_from(n % 7).expect("small")),
+                weight: 1,
+            };
+            memory.push(Kept::Line(Arc::new(line)));
+        }
+        memory
+    };
+    let (short, long) = (fill(100), fill(50_000));
+    let ghost: UserId = "ghost".parse().expect("an id");
+    let time = |memory: &Memory| {
+        let began = Instant::now();
+        for _ in 0..1000 {
+            assert!(memory.last_of(&ghost, |_| true).is_none());
+            assert!(!memory.contains("ghost"));
+            assert_eq!(memory.select(Some("50"), None, Some(3)).count(), 7);
+            assert_eq!(memory.before(Some("10")).count(), 10);
+        }
+        began.elapsed()
+    };
+    time(&short);
+    let (short, long) = (time(&short), time(&long));
+    let most = short * 20 + Duration::from_millis(20);
+    assert!(long < most, "{long:?} among 50 000, {short:?} among 100");
+}
+
+#[test]
+fn a_pipe_in_its_place_is_told_and_waits_for_nobody() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let refused = History::open(&path, 9, Room::new("history", 1)).expect_err("a pipe");
+    assert!(
+        refused.to_string().contains("not a regular file"),
+        "{refused}"
+    );
+}

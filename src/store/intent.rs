@@ -1,0 +1,62 @@
+//! Why a session is removed: what the history needs to know, written down before anything is removed.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{Account, Cause, HistoryEntry, Redacted, Removed, Unlink, UserId};
+
+/// Why a session is removed: what the history needs to know, durable before the rename.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Whose session it is.
+    pub user: UserId,
+    /// Why.
+    pub cause: Cause,
+    /// The account it was linked to.
+    pub account: Option<Account>,
+    /// The uid that had created it.
+    pub owner: u32,
+    /// The uid that asked.
+    pub requested_by: Option<u32>,
+    /// How unlinking at WhatsApp went.
+    pub unlink: Unlink,
+    /// How many target groups it had.
+    pub targets: u32,
+    /// What WhatsApp said.
+    pub text: Option<String>,
+    /// The appeal token of a locked account.
+    pub appeal_token: Option<Redacted>,
+}
+
+impl Intent {
+    /// The line for the history.
+    #[must_use]
+    pub fn entry(&self, mut removed: Removed) -> HistoryEntry {
+        removed.targets = self.targets;
+        let entry = HistoryEntry {
+            at: self.at,
+            user: self.user.clone(),
+            cause: self.cause,
+            account: self.account.clone(),
+            owner: self.owner,
+            requested_by: self.requested_by,
+            unlink: self.unlink,
+            removed,
+            text: self.text.clone(),
+            appeal_token: self.appeal_token.clone(),
+        };
+        entry.bounded()
+    }
+}
+
+/// An intent as it is written, with what the session's directory held before anything was erased.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Written<I> {
+    pub(super) intent: I,
+    pub(super) removed: Removed,
+}
+
+/// The file in which earlier versions wrote the intent, in the session's own directory.
+pub(super) const FILE: &str = "logout.json";
