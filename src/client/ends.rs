@@ -113,6 +113,6 @@ async fn page(
     };
     match client.request(command).await? {
         Answer::History(page) => Ok(page),
-        _ => Err(unexpected("history")),
+        other => Err(unexpected("history", &other)),
     }
 }

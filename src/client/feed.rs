@@ -69,7 +69,9 @@ impl Feed {
             Message::InSync { .. } => state.in_sync(),
             Message::Event(event) => state.event(*event),
             Message::Lagged { missed } => state.missed += missed,
-            Message::Present(_) | Message::Reply(_) | Message::Closing(_) => return,
+            Message::Present(_) | Message::Reply(_) | Message::Closing(_) | Message::Unknown(_) => {
+                return;
+            }
         }
         drop(state);
         self.changed.notify_one();

@@ -318,6 +318,9 @@ fn passes(error: &ClientError) -> bool {
                 | FailureCode::DeadlineExceeded
                 | FailureCode::Internal
         ),
-        ClientError::Protocol(_) | ClientError::VersionMismatch(_) | ClientError::Replaced => false,
+        ClientError::Protocol(_)
+        | ClientError::VersionMismatch(_)
+        | ClientError::OtherRevision(_)
+        | ClientError::Replaced => false,
     }
 }

@@ -1,5 +1,6 @@
 //! What ends a command early, for people and for programs.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -27,7 +28,7 @@ pub(crate) enum Error {
 pub(crate) struct Problem {
     #[serde(skip)]
     pub(crate) exit: Exit,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after: Option<u64>,
@@ -42,10 +43,14 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        exit: Exit,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             exit,
-            code,
+            code: code.into(),
             message: message.into(),
             retry_after: None,
             cause: None,
@@ -98,7 +103,7 @@ impl Problem {
             last_logout: failure.last_logout,
             ..Self::new(
                 Exit::from_failure(failure.code),
-                failure.code.as_str(),
+                failure.code.to_string(),
                 message,
             )
         }
@@ -125,7 +130,9 @@ impl Problem {
                 "timeout",
                 format!("{socket}: {text}. It may still do what was asked: look with `wactl list`"),
             ),
-            ClientError::VersionMismatch(_) => ("version_mismatch", format!("{socket}: {text}")),
+            ClientError::VersionMismatch(_) | ClientError::OtherRevision(_) => {
+                ("version_mismatch", format!("{socket}: {text}"))
+            }
             ClientError::Refused(_) => ("refused_connection", format!("{socket}: {text}")),
             ClientError::Protocol(_) | ClientError::Replaced => {
                 ("protocol", format!("{socket}: {text}"))

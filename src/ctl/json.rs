@@ -119,7 +119,7 @@ pub(crate) struct Happened<'a> {
     seq: Option<u64>,
     at: Timestamp,
     user: &'a UserId,
-    event: &'a str,
+    event: String,
     /// These three only when the session ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<Cause>,
@@ -137,7 +137,7 @@ impl<'a> From<&'a Event> for Happened<'a> {
             seq: Some(event.seq),
             at: event.at,
             user: &event.user,
-            event: event.kind.as_str(),
+            event: event.kind.to_string(),
             cause: entry.map(|entry| entry.cause),
             unlink: entry.map(|entry| entry.unlink),
             entry,
@@ -152,7 +152,7 @@ impl<'a> From<&'a HistoryEntry> for Happened<'a> {
             seq: None,
             at: entry.at,
             user: &entry.user,
-            event: EventKind::from_end(entry.clone()).as_str(),
+            event: EventKind::from_end(entry.clone()).to_string(),
             cause: Some(entry.cause),
             unlink: Some(entry.unlink),
             entry: Some(entry),

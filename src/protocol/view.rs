@@ -44,7 +44,10 @@ impl View {
             Message::InSync { seq } => self.complete(*seq),
             Message::Event(event) => self.apply(event),
             // What is replayed is in the state already.
-            Message::Reply(_) | Message::Replayed(_) | Message::Closing(_) => {}
+            Message::Reply(_)
+            | Message::Replayed(_)
+            | Message::Closing(_)
+            | Message::Unknown(_) => {}
         }
     }
 

@@ -146,7 +146,7 @@ pub enum Effect {
 /// stage.
 const fn stage_limit(stage: Stage) -> Duration {
     Duration::from_secs(match stage {
-        Stage::Transport | Stage::Handshake | Stage::Login => 25,
+        Stage::Transport | Stage::Handshake | Stage::Login | Stage::Unknown(_) => 25,
         Stage::Sync => 60,
     })
 }
@@ -249,7 +249,11 @@ impl Machine {
             Phase::Online => self.idle_at(settings),
             Phase::BackingOff | Phase::PurgeFailed => self.retry_at,
             Phase::Held => self.record.hold.as_ref().and_then(|hold| hold.until),
-            Phase::Parked | Phase::Disconnected | Phase::LoggingOut | Phase::StoreCorrupt => None,
+            Phase::Parked
+            | Phase::Disconnected
+            | Phase::LoggingOut
+            | Phase::StoreCorrupt
+            | Phase::Unknown(_) => None,
         }
     }
 

@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::{MESSAGES, REQUESTS, keep, read};
+use super::{MESSAGES, REQUESTS, growth, keep, read};
 use crate::protocol::{GroupJid, Message, Request, UserId, cause};
 
 const PATH: &str = "contrib/schema/wasession-1.json";
@@ -57,6 +57,7 @@ impl JsonSchema for cause::Cause {
             "anyOf": [
                 { "type": "string", "enum": names },
                 { "type": "string", "pattern": "^refused(_[0-9]{1,5})?$" },
+                growth::any_name(),
             ],
         })
     }
@@ -201,12 +202,30 @@ fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(),
                     validate(root, rule, item, &format!("{at}[]"))?;
                 }
             }
+            "not" if validate(root, rule, value, at).is_ok() => {
+                return fails("is what it must not be");
+            }
+            "propertyNames" => {
+                for name in value.as_object().into_iter().flat_map(Map::keys) {
+                    validate(root, rule, &json!(name), &format!("{at}.{name}"))?;
+                }
+            }
+            "minProperties" | "maxProperties" if value.is_object() => {
+                let len = value.as_object().map_or(0, Map::len) as u64;
+                let limit = rule.as_u64().expect("a number");
+                if (word == "minProperties" && len < limit)
+                    || (word == "maxProperties" && len > limit)
+                {
+                    return fails("has another number of keys");
+                }
+            }
             "minimum" if value.is_number() && value.as_u64() < rule.as_u64() => {
                 return fails("is too small");
             }
             "maximum" if value.as_u64() > rule.as_u64() => return fails("is too large"),
             "const" | "enum" | "anyOf" | "oneOf" | "minimum" | "maximum" | "description"
-            | "title" | "format" | "pattern" | "$schema" | "$defs" => {}
+            | "title" | "format" | "pattern" | "$schema" | "$defs" | "not" | "minProperties"
+            | "maxProperties" => {}
             other => panic!("the validator does not know {other}"),
         }
     }
@@ -297,4 +316,9 @@ fn links_are_taken_out_of_descriptions() {
         unlinked(text),
         "Answer: `Answer::Pong`, see `Status`. A [0] stays."
     );
+}
+
+/// Holds a message against the schema.
+pub(super) fn fits_message(value: &Value) -> Result<(), String> {
+    fits(&schema(), "Message", value)
 }

@@ -10,9 +10,11 @@ impl Machine {
         self.touch(at);
         match self.phase {
             // Whether what is on the disk was put right, the task looks before it comes here.
-            Phase::Online | Phase::LoggingOut | Phase::PurgeFailed | Phase::StoreCorrupt => {
-                Vec::new()
-            }
+            Phase::Online
+            | Phase::LoggingOut
+            | Phase::PurgeFailed
+            | Phase::StoreCorrupt
+            | Phase::Unknown(_) => Vec::new(),
             Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => {
                 self.by_code(phone, at)
             }

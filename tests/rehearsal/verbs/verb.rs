@@ -163,7 +163,7 @@ async fn watched(person: &Person) -> Result<String, ClientError> {
     let shown = watch.view().sessions().next().map(|s| s.phase);
     Ok(format!(
         "watching {}",
-        shown.map_or("nobody", Phase::as_str)
+        shown.map_or("nobody".to_owned(), |phase| phase.to_string())
     ))
 }
 

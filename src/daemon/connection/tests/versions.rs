@@ -24,9 +24,18 @@ async fn a_client_of_the_future_is_told_which_version_is_spoken() {
         ("wasession/4294967295 cbor", "version 4294967295"),
         (
             "wasession/1 cbor my-bot",
-            "the encoding must be \"bincode\" or \"json\"",
+            "the encoding must be \"json\" or \"bincode/",
         ),
         ("wasession/1 json2 my-bot", "the encoding must be"),
+        ("wasession/1 bincode/x", "the encoding must be"),
+        (
+            "wasession/1 bincode/4000000000 wactl/9.9",
+            "bincode/1 is spoken here, not bincode/4000000000: use json",
+        ),
+        (
+            "wasession/1 bincode wactl/0.0.1",
+            "bincode/1 is spoken here, not bincode without a revision: use json",
+        ),
     ] {
         let mut client = bench.connect(SOMEBODY, 1024);
         client.send_frame(hello.as_bytes()).await;
