@@ -18,6 +18,11 @@ const MAX_HISTORY = 1000;
 /** How many names of ends are kept before the history is read only to be able to forget them. */
 const MANY = 4096;
 
+/** The messages that this client knows. What else a newer daemon says is passed over. */
+const KNOWN = ['reply', 'replayed', 'present', 'in_sync', 'event', 'lagged', 'closing'];
+/** The kinds of event that tell the end of a session. There will be no others. */
+const ENDS = ['logged_out', 'pairing_expired'];
+
 /** Nobody reads any more. */
 class Unread extends Error {}
 
@@ -28,7 +33,8 @@ function eventOf(content) {
   if (typeof content?.kind === 'string') return { ...content, ended: null };
   const [[kind, ended], ...more] = Object.entries(content?.kind ?? {});
   if (kind === undefined || more.length > 0) throw new ProtocolError('not an event');
-  return { ...content, kind, ended };
+  // What belongs to a kind of a newer daemon is not an end.
+  return { ...content, kind, ended: ENDS.includes(kind) ? ended : null };
 }
 
 /** Whether it makes sense to try again: the daemon is gone, stopping, or has too much to do. */
@@ -230,7 +236,7 @@ export class Follow {
       } else if (key === 'lagged') {
         sessions.clear();
         gap = true;
-      } else {
+      } else if (KNOWN.includes(key)) {
         throw new ProtocolError(`${JSON.stringify(key)} inside of a state`);
       }
     }
@@ -252,7 +258,7 @@ export class Follow {
         this.#state = await this.#arrive(epoch, true);
         await this.#fill();
         await this.#tellState();
-      } else {
+      } else if (KNOWN.includes(key)) {
         throw new ProtocolError(`${JSON.stringify(key)} in a watch`);
       }
       if (this.#told.size > MANY) {

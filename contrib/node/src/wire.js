@@ -80,7 +80,7 @@ function checkWelcome(body) {
   throw new ProtocolError('this is not the control socket of a wasessiond');
 }
 
-/** The one key of a message, and what belongs to it. */
+/** The name of a message, and what belongs to it: it is an object with one key, or a word. */
 function message(body) {
   let value;
   try {
@@ -88,7 +88,8 @@ function message(body) {
   } catch (error) {
     throw new ProtocolError(`not a message: ${error.message}`);
   }
-  const entries = Object.entries(value ?? {});
+  if (typeof value === 'string') return [value, null];
+  const entries = Array.isArray(value) ? [] : Object.entries(value ?? {});
   if (entries.length !== 1) throw new ProtocolError('not a message: an object with one key is expected');
   return entries[0];
 }
@@ -96,7 +97,11 @@ function message(body) {
 /** What belongs to an answer that must be this one. */
 export function take(answer, name) {
   const content = answer?.[name];
-  if (content === undefined) throw new ProtocolError(`an answer that is not ${JSON.stringify(name)}`);
+  if (content === undefined) {
+    const came = typeof answer === 'object' ? Object.keys(answer ?? {})[0] : answer;
+    const [expected, instead] = [name, came].map((word) => JSON.stringify(word));
+    throw new ProtocolError(`an answer that is not ${expected} but ${instead}: the daemon may be newer`);
+  }
   return content;
 }
 

@@ -30,6 +30,8 @@ LONGEST_PAUSE = 5.0
 QUEUE = 64
 #: How many names of ends are kept before the history is read only to be able to forget them.
 MANY = 4096
+#: The messages that this client knows. What else a newer daemon says is passed over.
+KNOWN = ("reply", "replayed", "present", "in_sync", "event", "lagged", "closing")
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ class Follower:
             elif key == "lagged":
                 sessions.clear()
                 gap = True
-            else:
+            elif key in KNOWN:
                 raise ProtocolError(f"{key!r} inside of a state")
 
     async def _tell_all(self) -> None:
@@ -247,7 +249,7 @@ class Follower:
                 await self._fill()
                 await tell(now)
                 self._position = now.position
-            else:
+            elif key in KNOWN:
                 raise ProtocolError(f"{key!r} in a watch")
             if len(self._told) > MANY:
                 self._overdue = True
