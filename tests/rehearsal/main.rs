@@ -28,6 +28,7 @@ mod obstacles;
 mod pairing;
 mod panic;
 mod races;
+mod revisions;
 mod samples;
 #[cfg(feature = "ctl")]
 mod secrets;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wasessiond::client::{Client, ClientError, Disconnected, Options};
-use wasessiond::protocol::{Command, GroupJid, HistoryEntry, Phase, Status, TargetEdit};
+use wasessiond::protocol::{Command, GroupJid, HistoryEntry, Status, TargetEdit};
 
 use super::super::conformance::person::Person;
 
