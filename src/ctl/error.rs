@@ -25,19 +25,29 @@ pub(crate) enum Error {
 
 /// A sentence for people, a code for programs, and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Problem {
     #[serde(skip)]
     pub(crate) exit: Exit,
+    /// The daemon's failure code, or a name of wactl's own: `usage`, `no_daemon`, `closed`, `timeout`,
+    /// `protocol`, `version_mismatch`, `refused_connection`, `logged_out`, `pairing_expired`, `no_qr_code`,
+    /// `output`, `declined`, `quit`, `interrupted`; from `connect` also the phase where the session stays.
     pub(crate) code: Cow<'static, str>,
+    /// What happened, for a person.
     pub(crate) message: String,
+    /// When it makes sense to ask again, in seconds from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after: Option<u64>,
+    /// Why the session ended, or why it does not get online.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cause: Option<Cause>,
+    /// The session that ended while `connect` waited for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) entry: Option<Box<HistoryEntry>>,
+    /// With `not_found`: how the user's last session ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_logout: Option<Box<HistoryEntry>>,
+    /// The session as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Box<Status>>,
 }

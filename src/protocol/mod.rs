@@ -147,7 +147,7 @@ mod failure;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 mod history;
 mod info;
 mod limits;

@@ -6,6 +6,7 @@ mod errors;
 mod newer;
 mod objects;
 mod restarts;
+mod schema;
 mod sessions;
 
 use std::path::Path;
@@ -56,10 +57,14 @@ pub(super) struct Played {
 }
 
 impl Played {
-    /// The objects that were written, one a line.
+    /// The objects that were written, one a line. All of them are as the schema says.
     pub(super) fn objects(&self) -> Vec<Value> {
         let parse = |line| serde_json::from_str(line).expect("an object");
-        self.out.lines().map(parse).collect()
+        let objects: Vec<Value> = self.out.lines().map(parse).collect();
+        for object in &objects {
+            schema::fits(object);
+        }
+        objects
     }
 }
 

@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 
 use super::codec::Encoding;
 pub(crate) use growth::{open_names, open_variants};
-pub(crate) use schema::Time;
+pub(crate) use schema::{Time, plain, validate};
 
 /// A message as it is kept.
 struct Kept {
@@ -41,7 +41,7 @@ fn in_tree(path: &str) -> PathBuf {
 }
 
 /// Compares a file of the tree with what it should be, or writes it where that is asked for.
-fn keep(path: &str, should_be: &str) {
+pub(crate) fn keep(path: &str, should_be: &str) {
     let file = in_tree(path);
     if std::env::var_os("WASESSION_GOLDEN").is_some_and(|how| how == "write") {
         std::fs::create_dir_all(file.parent().expect("a directory")).expect("made");
@@ -54,7 +54,7 @@ fn keep(path: &str, should_be: &str) {
     let differs = is.lines().zip(should_be.lines()).position(|(a, b)| a != b);
     let line = differs.unwrap_or_else(|| is.lines().count().min(should_be.lines().count()));
     panic!(
-        "{path}:{} is not what the code makes of it:\n  {}\n  {}\nThe JSON of version 1 only grows: \
+        "{path}:{} is not what the code makes of it:\n  {}\n  {}\nJSON only grows: \
          see \"What may change within version 1\". If this is such a growth, run the tests with \
          WASESSION_GOLDEN=write",
         line + 1,

@@ -89,7 +89,7 @@ fn schema() -> Value {
 }
 
 /// Takes the links out of what the documentation says: `[`text`](where)` becomes `text`.
-fn plain(value: &mut Value) {
+pub(crate) fn plain(value: &mut Value) {
     match value {
         Value::Object(map) => {
             if let Some(Value::String(text)) = map.get_mut("description") {
@@ -128,7 +128,12 @@ fn the_schema_is_what_the_types_are() {
 }
 
 /// Holds a value against a schema: the words that this schema uses, and no others. `Err` says where.
-fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+pub(crate) fn validate(
+    root: &Value,
+    schema: &Value,
+    value: &Value,
+    at: &str,
+) -> Result<(), String> {
     let Value::Object(words) = schema else {
         return Ok(());
     };
@@ -167,6 +172,11 @@ fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(),
             "const" if value != rule => return fails("is not the one value"),
             "enum" if !rule.as_array().is_some_and(|any| any.contains(value)) => {
                 return fails("is none of these");
+            }
+            "allOf" => {
+                for part in rule.as_array().into_iter().flatten() {
+                    validate(root, part, value, at)?;
+                }
             }
             "anyOf" if count(rule) == 0 => return fails("fits nothing"),
             "oneOf" if count(rule) != 1 => return fails("does not fit exactly one"),
