@@ -159,7 +159,7 @@ export type Item =
   | { type: 'event'; event: SessionEvent; ended: HistoryEntry | null }
   /** Something that happened while there was no connection; the state that follows includes it. */
   | { type: 'replayed'; event: SessionEvent; ended: HistoryEntry | null }
-  /** A session that ended while nobody could tell this follower: from the history. */
+  /** A session that ended while this follower was not connected, or fell behind: from the history. */
   | { type: 'missed'; entry: HistoryEntry; ended: HistoryEntry }
   /** The connection ended. It is made again until it succeeds; a `state` says when. */
   | { type: 'lost'; error: WasessionError; ended: null };

@@ -42,16 +42,16 @@ struct Connection {
     /// The socket, where it is one that can be connected to again.
     path: Option<PathBuf>,
     router: Arc<Router>,
-    /// Written by whoever asks: a daemon that does not read makes its askers wait, and nobody else.
+    /// Each request writes for itself. A daemon that does not read makes requests wait, and nothing else.
     writer: Mutex<Writer>,
     _reader: AbortOnDropHandle<()>,
 }
 
-/// Between two attempts to get into a queue that is full: nobody says when there is room.
+/// The pause between two attempts when the daemon's queue is full: nothing tells when there is room.
 const QUEUE_IS_FULL: Duration = Duration::from_millis(10);
 
-/// Connects. A daemon that is there, but whose queue others have filled, is tried again.
-async fn knock(path: &Path) -> io::Result<UnixStream> {
+/// Connects. When other clients have filled the daemon's queue, it tries again.
+async fn open_socket(path: &Path) -> io::Result<UnixStream> {
     loop {
         match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_IS_FULL).await,
@@ -92,10 +92,12 @@ impl Client {
         path: &Path,
         options: Options,
     ) -> Result<Self, ClientError> {
-        let stream = knock(path).await.map_err(|source| ClientError::NoDaemon {
-            path: path.to_owned(),
-            source,
-        })?;
+        let stream = open_socket(path)
+            .await
+            .map_err(|source| ClientError::NoDaemon {
+                path: path.to_owned(),
+                source,
+            })?;
         Self::begin(stream, encoding, options, Some(path.to_owned())).await
     }
 
@@ -215,7 +217,7 @@ impl Client {
         };
         let frame = encode(*encoding, &request)?;
         let exchange = async {
-            // When writing fails, the daemon is gone: the reader finds its last words and the end.
+            // When writing fails, the daemon is gone: the reader finds its last message and the end.
             let _ = writer.lock().await.send(frame).await;
             ticket.reply().await
         };
@@ -265,7 +267,7 @@ async fn preface<S: AsyncRead>(
         encoding,
         client: short(name),
     };
-    // As for a request: the answer tells more than a failed write.
+    // When writing fails, too, what the daemon said before tells more.
     let _ = writer.send(Bytes::from(hello.to_string())).await;
     let frame = match frames.next().await {
         Some(Ok(frame)) => frame,

@@ -1,6 +1,5 @@
 //! What ends a command early, for people and for programs.
 
-use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -32,7 +31,7 @@ pub(crate) struct Problem {
     /// The daemon's failure code, or a name of wactl's own: `usage`, `no_daemon`, `closed`, `timeout`,
     /// `protocol`, `version_mismatch`, `refused_connection`, `logged_out`, `pairing_expired`, `no_qr_code`,
     /// `output`, `declined`, `quit`, `interrupted`; from `connect` also the phase where the session stays.
-    pub(crate) code: Cow<'static, str>,
+    pub(crate) code: Box<str>,
     /// What happened, for a person.
     pub(crate) message: String,
     /// When it makes sense to ask again, in seconds from now.
@@ -53,11 +52,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(
-        exit: Exit,
-        code: impl Into<Cow<'static, str>>,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(exit: Exit, code: impl Into<Box<str>>, message: impl Into<String>) -> Self {
         Self {
             exit,
             code: code.into(),

@@ -38,7 +38,7 @@ open_names! {
     /// The kinds of failure.
     pub enum FailureCode {
         /// A request could not be read. As a reply: only that request, and the connection goes on (JSON
-        /// can tell whose request it was). As a goodbye: the message could not be read at all, or broke a
+        /// can tell whose request it was). As the last message: a message could not be read at all, or broke a
         /// limit of the protocol, and the daemon closes after it.
         InvalidRequest = "invalid_request",
         /// The user id is not one.

@@ -41,7 +41,7 @@ pub enum Message {
     },
     /// Something that happened to a watched session just now.
     Event(Box<Event>),
-    /// The reader fell behind, and events are lost to it. It drops its picture: the watch begins anew,
+    /// The reader fell behind, and events are lost to it. It drops its state: the watch begins anew,
     /// and [`Message::Present`] and [`Message::InSync`] follow. An end of a session among what is lost
     /// is in the history.
     Lagged {
@@ -114,7 +114,7 @@ pub struct SessionsPage {
     /// The sessions, without secrets.
     pub sessions: Vec<Status>,
     /// What to give as `after` for the next page; `None`: this is the last one. Each page is of its
-    /// own moment: who needs one picture of all sessions watches them.
+    /// own moment: a client that needs the state of all sessions at one moment watches them.
     pub next: Option<UserId>,
 }
 

@@ -43,7 +43,7 @@
 //!    [`Status`] that follows from it; `None`: the session is gone, or is not this watcher's any more.
 //!
 //! To a reader that falls behind so far that events are lost to it, the daemon says [`Message::Lagged`]
-//! in place of them, and then 2, 3 and 4 again. The client drops its picture when it reads that. Replies
+//! in place of them, and then 2, 3 and 4 again. The client drops its state when it reads that. Replies
 //! may stand between any two of these messages. A second watch on the same connection ends the first:
 //! nothing of the first comes after the second [`Watching`].
 //!

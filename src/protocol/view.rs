@@ -1,28 +1,29 @@
-//! The picture of all sessions that both ends keep, and how they keep it the same.
+//! The state of all sessions that both ends keep, and how they keep it the same.
 
 use std::collections::BTreeMap;
+#[cfg(any(feature = "daemon", test))]
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Answer, Event, Message, Reply, Status, UserId};
 
-/// The sessions as a watch tells them.
+/// The state of the sessions, as a watch tells it.
 ///
-/// Both ends use this one: the daemon keeps its own picture with [`apply`](Self::apply), and a client
-/// that gives every message it reads to [`follow`](Self::follow) has the same picture whenever it
+/// Both ends use this type. The daemon keeps its own state with [`apply`](Self::apply). A client that
+/// gives every message it reads to [`follow`](Self::follow) has the same state whenever the view
 /// [is in sync](Self::is_in_sync). A clone shares the statuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     sessions: BTreeMap<UserId, Arc<Status>>,
     seq: u64,
-    /// A state is on its way, and not complete.
+    /// Whether a state is on its way, and not complete.
     arriving: bool,
 }
 
 impl View {
-    /// The picture with these sessions, which includes all events up to this number.
-    #[must_use]
-    pub fn new(seq: u64, sessions: impl IntoIterator<Item = Status>) -> Self {
+    /// The state with these sessions, which includes all events up to this number.
+    #[cfg(test)]
+    pub(crate) fn new(seq: u64, sessions: impl IntoIterator<Item = Status>) -> Self {
         let mut view = Self::default();
         view.begin();
         for status in sessions {
@@ -51,19 +52,19 @@ impl View {
         }
     }
 
-    /// Drops the picture: a new one follows.
-    pub fn begin(&mut self) {
+    /// Drops the state: a new one follows.
+    pub(crate) fn begin(&mut self) {
         self.sessions.clear();
         self.arriving = true;
     }
 
-    /// Takes in one session of a picture that arrives.
-    pub fn present(&mut self, status: Status) {
+    /// Takes in one session of a state that arrives.
+    fn present(&mut self, status: Status) {
         self.sessions.insert(status.user.clone(), Arc::new(status));
     }
 
-    /// The picture has arrived, and includes all events up to this number.
-    pub fn complete(&mut self, seq: u64) {
+    /// The state has arrived, and includes all events up to this number.
+    fn complete(&mut self, seq: u64) {
         self.seq = seq;
         self.arriving = false;
     }
@@ -80,7 +81,7 @@ impl View {
         }
     }
 
-    /// Whether the picture is complete: false while a new one arrives.
+    /// Whether the state is complete: false while a new one arrives.
     #[must_use]
     pub fn is_in_sync(&self) -> bool {
         !self.arriving
@@ -103,21 +104,22 @@ impl View {
         self.sessions.values().map(Arc::as_ref)
     }
 
-    /// Every session after this user, or from the first, by user; to be kept, at the cost of a
-    /// pointer each.
-    pub fn shared(&self, after: Option<&UserId>) -> impl Iterator<Item = &Arc<Status>> {
+    /// Every session after this user, or from the first, by user. The caller may keep them: each costs a
+    /// pointer.
+    #[cfg(any(feature = "daemon", test))]
+    pub(crate) fn shared(&self, after: Option<&UserId>) -> impl Iterator<Item = &Arc<Status>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = self.sessions.range::<UserId, _>((from, Bound::Unbounded));
         range.map(|(_, status)| status)
     }
 
-    /// How many there are.
+    /// How many sessions there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no session.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()

@@ -124,7 +124,7 @@ export function within(milliseconds, promise) {
 }
 
 /** A connection to the daemon. */
-export class Line {
+export class Stream {
   #socket;
   #bytes = Buffer.alloc(0);
   #frames = [];
@@ -143,7 +143,7 @@ export class Line {
     const end = performance.now() + connectTimeout;
     for (;;) {
       try {
-        return await Line.#knock(path, settings, signal);
+        return await Stream.#knock(path, settings, signal);
       } catch (error) {
         if (!(error instanceof NoDaemon && error.cause.code === 'EAGAIN')) throw error;
         if (performance.now() >= end) throw new RequestTimeout(connectTimeout);
@@ -153,15 +153,15 @@ export class Line {
   }
 
   static async #knock(path, { name, connectTimeout }, signal) {
-    const line = new Line(path);
-    const stop = () => line.close();
+    const stream = new Stream(path);
+    const stop = () => stream.close();
     signal?.addEventListener('abort', stop);
     try {
-      line.send(hello(name));
-      line.server = checkWelcome(await within(connectTimeout, line.#frame()));
-      return line;
+      stream.send(hello(name));
+      stream.server = checkWelcome(await within(connectTimeout, stream.#frame()));
+      return stream;
     } catch (error) {
-      line.close();
+      stream.close();
       throw error;
     } finally {
       signal?.removeEventListener('abort', stop);

@@ -151,7 +151,7 @@ pub(super) fn kinds() -> Vec<EventKind> {
 struct Met(BTreeSet<(&'static str, String)>);
 
 impl Met {
-    fn add(&mut self, of: &'static str, name: impl ToString) {
+    fn add(&mut self, of: &'static str, name: impl ToString + Copy) {
         self.0.insert((of, name.to_string()));
     }
 

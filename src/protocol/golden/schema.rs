@@ -127,6 +127,19 @@ fn the_schema_is_what_the_types_are() {
     keep(PATH, &(text + "\n"));
 }
 
+/// Whether a value has the type of this name.
+fn is(name: &Value, value: &Value) -> bool {
+    match name.as_str().expect("a type") {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("the validator knows no type {other}"),
+    }
+}
+
 /// Holds a value against a schema: the words that this schema uses, and no others. `Err` says where.
 pub(crate) fn validate(
     root: &Value,
@@ -153,19 +166,10 @@ pub(crate) fn validate(
                 validate(root, target, value, at)?;
             }
             "type" => {
-                let is = |name: &Value| match name.as_str().expect("a type") {
-                    "null" => value.is_null(),
-                    "boolean" => value.is_boolean(),
-                    "integer" => value.is_u64() || value.is_i64(),
-                    "string" => value.is_string(),
-                    "array" => value.is_array(),
-                    "object" => value.is_object(),
-                    other => panic!("the validator knows no type {other}"),
-                };
-                if !rule
-                    .as_array()
-                    .map_or_else(|| is(rule), |any| any.iter().any(is))
-                {
+                if !rule.as_array().map_or_else(
+                    || is(rule, value),
+                    |any| any.iter().any(|rule| is(rule, value)),
+                ) {
                     return fails("has another type");
                 }
             }
