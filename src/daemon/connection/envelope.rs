@@ -1,4 +1,4 @@
-//! Whose request it was that could not be read.
+//! What is answered to a request that cannot be read.
 
 use std::fmt;
 

@@ -101,7 +101,14 @@ async fn a_command_of_the_future_has_a_clear_answer() {
     let reply = json.reply().await;
     let failure = reply.result.expect_err("it is not known");
     assert_eq!((reply.id, failure.code), (7, FailureCode::UnknownCommand));
-    json.ask(8, Command::Ping).await;
+    // So does an alternative of the future: it may ask for what must not be passed over.
+    let frame = br#"{"id":8,"command":{"targets":{"user":"alice","edit":{"sort":["1@g.us"]}}}}"#;
+    json.send_frame(frame).await;
+    let reply = json.reply().await;
+    let failure = reply.result.expect_err("it is not known");
+    assert_eq!((reply.id, failure.code), (8, FailureCode::InvalidRequest));
+    assert!(failure.message.contains("sort"), "{failure}");
+    json.ask(9, Command::Ping).await;
     assert_eq!(json.reply().await.result, Ok(Answer::Pong));
 
     let mut bincode = bench.client(SOMEBODY, Encoding::Bincode).await;
