@@ -1,6 +1,7 @@
 //! Why a session is not simply online, and how an unlink went.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::UnknownName;
 use super::name::{open_names, travels_as_name};
@@ -124,6 +125,19 @@ impl From<&str> for Cause {
     }
 }
 
+/// Reads a cause that this version knows.
+impl FromStr for Cause {
+    /// The name, where this version does not know it.
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        match Self::from(name) {
+            Self::Unknown(name) => Err(name),
+            known => Ok(known),
+        }
+    }
+}
+
 open_names! {
     /// How unlinking the device at WhatsApp went, when a session was ended from this side.
     pub enum Unlink {
@@ -173,6 +187,7 @@ mod tests {
             let cause = Cause::from(name);
             assert!(matches!(cause, Cause::Unknown(_)), "{name}");
             assert_eq!(cause.to_string(), name);
+            assert!(name.parse::<Cause>().is_err(), "{name}");
         }
     }
 }

@@ -62,8 +62,7 @@ fn leftover(dir: PathBuf) -> Leftover {
     // The user's id may hold dots, the cause and the purge's name do not.
     let mut parts = name.rsplitn(3, '.');
     let id = parts.next().unwrap_or_default().to_owned();
-    let cause = parts.next().map(Cause::from);
-    let cause = cause.filter(|cause| !matches!(cause, Cause::Unknown(_)));
+    let cause = parts.next().and_then(|cause| cause.parse().ok());
     let user = parts.next().unwrap_or_default().to_owned();
     let told = fs::read(dir.join(INTENT))
         .ok()

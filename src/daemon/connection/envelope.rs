@@ -1,4 +1,4 @@
-//! What is answered to a request that cannot be read.
+//! Whose request it was that could not be read.
 
 use std::fmt;
 
