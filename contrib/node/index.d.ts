@@ -1,5 +1,7 @@
-// What the daemon tells has the names and shapes it has on the socket; times are RFC 3339 in UTC. Phases,
-// causes and the like may grow with a newer daemon, so they are strings here, with what is known today.
+// What the daemon tells has the names and shapes it has on the socket; times are RFC 3339 in UTC. A newer
+// daemon may say more phases, causes and the like, so they are strings here, with what is known today. Have a
+// branch for those that you do not know: show a status by its `next_action`, and an event by its `kind`.
+// Fields that a newer daemon adds are in the objects, and not in these types.
 
 type Open<Known extends string> = Known | (string & {});
 
@@ -157,7 +159,7 @@ export type Item =
   | { type: 'event'; event: SessionEvent; ended: HistoryEntry | null }
   /** Something that happened while there was no connection; the state that follows includes it. */
   | { type: 'replayed'; event: SessionEvent; ended: HistoryEntry | null }
-  /** A session that ended while nobody could tell this follower: from the history. */
+  /** A session that ended while this follower was not connected, or fell behind: from the history. */
   | { type: 'missed'; entry: HistoryEntry; ended: HistoryEntry }
   /** The connection ended. It is made again until it succeeds; a `state` says when. */
   | { type: 'lost'; error: WasessionError; ended: null };

@@ -16,9 +16,15 @@ pub enum Disconnected {
     Removed(Box<LogoutReport>),
 }
 
-/// The error for an answer that belongs to another command.
-pub(super) fn unexpected(command: &str) -> ClientError {
-    ClientError::Protocol(format!("an answer that does not belong to {command}"))
+/// The error for an answer that belongs to another command, or that only a newer client knows. It ends
+/// the request, and nothing else.
+pub(super) fn unexpected(command: &str, answer: &Answer) -> ClientError {
+    ClientError::Protocol(match answer {
+        Answer::Unknown(name) => format!(
+            "the daemon answered {command} with {name:?}, which this client does not know: it is older than the daemon"
+        ),
+        _ => format!("an answer that does not belong to {command}"),
+    })
 }
 
 /// Asks, and takes the one answer that belongs to the command.
@@ -26,7 +32,7 @@ macro_rules! ask {
     ($client:ident, $name:literal, $command:expr, $($answer:pat => $value:expr),+) => {
         match $client.request($command).await? {
             $($answer => Ok($value),)+
-            _ => Err(unexpected($name)),
+            other => Err(unexpected($name, &other)),
         }
     };
 }

@@ -14,9 +14,12 @@ use tokio::time::{sleep, timeout};
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
 
 use crate::protocol::codec::Encoding;
-use crate::protocol::preface::{Hello, MAX_LEN, PrefaceError, Welcome};
+use crate::protocol::preface::{
+    BINCODE_REVISION, Hello, MAX_LEN, PrefaceError, Welcome, spoken_revision,
+};
 use crate::protocol::{Answer, Command, MAX_FRAME, Request};
 
 use super::feed::Feed;
@@ -34,19 +37,21 @@ type Writer = FramedWrite<Box<dyn AsyncWrite + Send + Unpin>, LengthDelimitedCod
 struct Connection {
     server: String,
     options: Options,
+    /// What is spoken on this connection; the options say what was asked for.
+    encoding: Encoding,
     /// The socket, where it is one that can be connected to again.
     path: Option<PathBuf>,
     router: Arc<Router>,
-    /// Written by whoever asks: a daemon that does not read makes its askers wait, and nobody else.
+    /// Each request writes for itself. A daemon that does not read makes requests wait, and nothing else.
     writer: Mutex<Writer>,
     _reader: AbortOnDropHandle<()>,
 }
 
-/// Between two attempts to get into a queue that is full: nobody says when there is room.
+/// The pause between two attempts when the daemon's queue is full: nothing tells when there is room.
 const QUEUE_IS_FULL: Duration = Duration::from_millis(10);
 
-/// Connects. A daemon that is there, but whose queue others have filled, is tried again.
-async fn knock(path: &Path) -> io::Result<UnixStream> {
+/// Connects. When other clients have filled the daemon's queue, it tries again.
+async fn open_socket(path: &Path) -> io::Result<UnixStream> {
     loop {
         match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(QUEUE_IS_FULL).await,
@@ -56,18 +61,25 @@ async fn knock(path: &Path) -> io::Result<UnixStream> {
 }
 
 impl Client {
-    /// Connects to the daemon at this socket; see [`socket_path`](super::socket_path).
+    /// Connects to the daemon at this socket; see [`socket_path`](super::socket_path). A daemon that
+    /// speaks another revision of bincode is connected to again, in JSON.
     ///
     /// # Errors
     /// [`ClientError::NoDaemon`], and what [`Client::over`] says.
     pub async fn connect(path: &Path, options: Options) -> Result<Self, ClientError> {
         let deadline = options.connect_timeout;
         let connecting = async {
-            let stream = knock(path).await.map_err(|source| ClientError::NoDaemon {
-                path: path.to_owned(),
-                source,
-            })?;
-            Self::begin(stream, options, Some(path.to_owned())).await
+            match Self::connect_in(options.encoding, path, options.clone()).await {
+                Err(ClientError::OtherRevision(revision)) => {
+                    debug!(
+                        "the daemon at {} speaks revision {revision} of bincode, and this client \
+                         {BINCODE_REVISION}: they speak JSON",
+                        path.display()
+                    );
+                    Self::connect_in(Encoding::Json, path, options).await
+                }
+                result => result,
+            }
         };
         match timeout(deadline, connecting).await {
             Ok(result) => result,
@@ -75,17 +87,31 @@ impl Client {
         }
     }
 
+    async fn connect_in(
+        encoding: Encoding,
+        path: &Path,
+        options: Options,
+    ) -> Result<Self, ClientError> {
+        let stream = open_socket(path)
+            .await
+            .map_err(|source| ClientError::NoDaemon {
+                path: path.to_owned(),
+                source,
+            })?;
+        Self::begin(stream, encoding, options, Some(path.to_owned())).await
+    }
+
     /// Talks to a daemon over a stream that is already there.
     ///
     /// # Errors
-    /// [`ClientError::Refused`], [`ClientError::VersionMismatch`], [`ClientError::Protocol`] by what
-    /// the other end says first; [`ClientError::Closed`], [`ClientError::Timeout`] when it says
-    /// nothing.
+    /// [`ClientError::Refused`], [`ClientError::VersionMismatch`], [`ClientError::OtherRevision`],
+    /// [`ClientError::Protocol`] by what the other end says first; [`ClientError::Closed`],
+    /// [`ClientError::Timeout`] when it says nothing.
     pub async fn over<S>(stream: S, options: Options) -> Result<Self, ClientError>
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        Self::begin(stream, options, None).await
+        Self::begin(stream, options.encoding, options, None).await
     }
 
     /// Another connection to where this one went.
@@ -103,6 +129,7 @@ impl Client {
 
     async fn begin<S>(
         stream: S,
+        encoding: Encoding,
         options: Options,
         path: Option<PathBuf>,
     ) -> Result<Self, ClientError>
@@ -113,14 +140,13 @@ impl Client {
         let mut frames = FramedRead::new(reader, codec());
         let mut writer = FramedWrite::new(boxed(writer), codec());
 
-        let preface = preface(&mut frames, &mut writer, &options);
+        let preface = preface(&mut frames, &mut writer, encoding, &options.name);
         let server = match timeout(options.connect_timeout, preface).await {
             Ok(server) => server?,
             Err(_) => return Err(ClientError::Timeout(options.connect_timeout)),
         };
 
         let router = Arc::new(Router::default());
-        let encoding = options.encoding;
         let reader = tokio::spawn({
             let router = Arc::clone(&router);
             async move { router.run(frames, encoding).await }
@@ -129,6 +155,7 @@ impl Client {
             connection: Arc::new(Connection {
                 server,
                 options,
+                encoding,
                 path,
                 router,
                 writer: Mutex::new(writer),
@@ -141,6 +168,13 @@ impl Client {
     #[must_use]
     pub fn server(&self) -> &str {
         &self.connection.server
+    }
+
+    /// The encoding that is spoken: the one of the [`Options`], or JSON where the daemon speaks another
+    /// revision of bincode.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.connection.encoding
     }
 
     /// Whether anything was answered on this connection. If not, and it ended with
@@ -171,6 +205,7 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         let Connection {
             options,
+            encoding,
             router,
             writer,
             ..
@@ -180,9 +215,9 @@ impl Client {
             id: ticket.id,
             command,
         };
-        let frame = encode(options.encoding, &request)?;
+        let frame = encode(*encoding, &request)?;
         let exchange = async {
-            // When writing fails, the daemon is gone: the reader finds its last words and the end.
+            // When writing fails, the daemon is gone: the reader finds its last message and the end.
             let _ = writer.lock().await.send(frame).await;
             ticket.reply().await
         };
@@ -225,13 +260,14 @@ fn encode(encoding: Encoding, request: &Request) -> Result<Bytes, ClientError> {
 async fn preface<S: AsyncRead>(
     frames: &mut FramedRead<ReadHalf<S>, LengthDelimitedCodec>,
     writer: &mut Writer,
-    options: &Options,
+    encoding: Encoding,
+    name: &str,
 ) -> Result<String, ClientError> {
     let hello = Hello {
-        encoding: options.encoding,
-        client: short(&options.name),
+        encoding,
+        client: short(name),
     };
-    // As for a request: the answer tells more than a failed write.
+    // When writing fails, too, what the daemon said before tells more.
     let _ = writer.send(Bytes::from(hello.to_string())).await;
     let frame = match frames.next().await {
         Some(Ok(frame)) => frame,
@@ -242,7 +278,10 @@ async fn preface<S: AsyncRead>(
     };
     match Welcome::parse(&frame) {
         Ok(Welcome::Ok(server)) => Ok(server),
-        Ok(Welcome::Error(why)) => Err(ClientError::Refused(why)),
+        Ok(Welcome::Error(why)) => Err(match spoken_revision(&why) {
+            Some(revision) => ClientError::OtherRevision(revision),
+            None => ClientError::Refused(why),
+        }),
         Err(PrefaceError::Version(version)) => Err(ClientError::VersionMismatch(version)),
         Err(_) => Err(ClientError::Protocol(
             "this is not the control socket of a wasessiond".to_owned(),

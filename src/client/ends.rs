@@ -1,4 +1,4 @@
-//! Which ends of sessions a follower has been told, and which of the history it has not.
+//! Which ends of sessions a follower knows, and which it must still learn from the history.
 
 use std::collections::HashSet;
 
@@ -9,20 +9,20 @@ use crate::protocol::{Answer, Command, HistoryEntry, HistoryPage, MAX_HISTORY, U
 use super::commands::unexpected;
 use super::{Client, ClientError};
 
-/// How many names of ends are kept before the history is read only to be able to forget them.
+/// With more names of ends than this, the history is read, so that they can be forgotten.
 const MANY: usize = 4096;
 
-/// What names an end: no user's session ends twice in a nanosecond.
-type Name = (UserId, Timestamp);
+/// The name of an end. No user's session ends twice in a nanosecond.
+type EndName = (UserId, Timestamp);
 
 /// The ends that are known. Ends of different users may be announced in another order than the one in
 /// which they are in the history, so each is known by its name.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
-    /// The newest line of the history when it was last read: it and everything older is known.
-    newest: Option<Name>,
-    /// What was told besides.
-    told: HashSet<Name>,
+    /// The newest entry of the history when it was last read. It and all older entries are known.
+    newest: Option<EndName>,
+    /// Ends that an event told since.
+    told: HashSet<EndName>,
 }
 
 impl Ends {
@@ -35,18 +35,18 @@ impl Ends {
         })
     }
 
-    /// Notes an end that an event tells; false: it was told already.
-    pub(super) fn is_news(&mut self, entry: &HistoryEntry) -> bool {
+    /// Notes an end that an event tells. False: it is known already.
+    pub(super) fn note(&mut self, entry: &HistoryEntry) -> bool {
         self.told.insert(name(entry))
     }
 
-    /// Whether so much is noted that [`missed`](Self::missed) should be called to forget it.
+    /// Whether so many are noted that [`missed`](Self::missed) should be called, which forgets them.
     pub(super) fn are_many(&self) -> bool {
         self.told.len() > MANY
     }
 
-    /// Reads the history: the ends of these users that nobody told so far, oldest first. They count as
-    /// told. When it fails or is dropped, nothing has changed.
+    /// Reads from the history the ends of these users that are not known, oldest first. They are known then.
+    /// When this fails or is dropped, nothing has changed.
     pub(super) async fn missed(
         &mut self,
         client: &Client,
@@ -78,7 +78,7 @@ impl Ends {
         missed.reverse();
         self.newest = newest.or(self.newest.take());
         if self.are_many() {
-            // An event told them, so they are not newer than that line.
+            // An event told them, so they are not newer than the newest entry.
             self.told.clear();
         }
         // Their events may still be on their way.
@@ -87,7 +87,7 @@ impl Ends {
     }
 }
 
-fn name(entry: &HistoryEntry) -> Name {
+fn name(entry: &HistoryEntry) -> EndName {
     (entry.user.clone(), entry.at)
 }
 
@@ -113,6 +113,6 @@ async fn page(
     };
     match client.request(command).await? {
         Answer::History(page) => Ok(page),
-        _ => Err(unexpected("history")),
+        other => Err(unexpected("history", &other)),
     }
 }

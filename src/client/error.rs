@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::protocol::Failure;
-use crate::protocol::preface::VERSION;
+use crate::protocol::preface::{BINCODE_REVISION, VERSION};
 
 use super::SOCKET_VARIABLE;
 
@@ -30,6 +30,12 @@ pub enum ClientError {
         "the daemon speaks version {0} of the protocol, this client version {VERSION}: use a client and a daemon of the same release"
     )]
     VersionMismatch(u32),
+    /// The daemon speaks another revision of bincode, and there is only this stream: a client that
+    /// [connects](super::Client::connect) by itself speaks JSON then.
+    #[error(
+        "the daemon speaks revision {0} of bincode, this client revision {BINCODE_REVISION}: connect again with the encoding JSON, which has no revisions"
+    )]
+    OtherRevision(u32),
     /// The daemon did not take the connection, in its own words.
     #[error("the daemon refused the connection: {0}")]
     Refused(String),

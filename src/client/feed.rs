@@ -19,8 +19,8 @@ pub(super) const STATES: usize = 4;
 /// The queue of one watch.
 ///
 /// The connection's reader fills it and may not wait: behind an event may stand the reply to a
-/// request of the same task that reads the watch. So a full queue is folded into one
-/// [`WatchItem::Lagged`] with the state that follows from it.
+/// request of the same task that reads the watch. So one [`WatchItem::Lagged`], with the state that
+/// follows, takes the place of a full queue.
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     state: Mutex<State>,
@@ -61,7 +61,7 @@ impl Feed {
     }
 
     /// Takes in what the daemon says to a watch.
-    pub(super) fn take(&self, message: Message) {
+    pub(super) fn accept(&self, message: Message) {
         let mut state = self.lock();
         state.view.follow(&message);
         match message {
@@ -69,7 +69,9 @@ impl Feed {
             Message::InSync { .. } => state.in_sync(),
             Message::Event(event) => state.event(*event),
             Message::Lagged { missed } => state.missed += missed,
-            Message::Present(_) | Message::Reply(_) | Message::Closing(_) => return,
+            Message::Present(_) | Message::Reply(_) | Message::Closing(_) | Message::Unknown(_) => {
+                return;
+            }
         }
         drop(state);
         self.changed.notify_one();

@@ -17,7 +17,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Between two tries to connect at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How many items wait for a reader. Behind them the watch folds what is too much for it.
+/// How many items wait for the reader. When they are more, the watch replaces events by one `Lagged`.
 const QUEUE: usize = 64;
 
 /// What comes out of a [`Follow`].
@@ -31,7 +31,7 @@ pub enum FollowItem {
     /// Something that happened while there was no connection. The [`State`](Self::State) that follows
     /// includes it: for a log, and for ends.
     Replayed(Box<Event>),
-    /// A session that ended while nobody could tell this follower: from the history.
+    /// A session that ended while this follower was not connected, or lagged: from the history.
     Missed(Box<HistoryEntry>),
     /// This reader fell behind and events are lost to it; which sessions ended has been told.
     Lagged {
@@ -60,31 +60,31 @@ impl FollowItem {
 /// The state of some sessions and everything that happens to them, over restarts of the daemon: a
 /// [`Watch`] that connects again and goes on where it was.
 ///
-/// What it could not be told meanwhile it finds in the history, so the end of a session is never lost
+/// It finds in the history what happened while it was not connected. So the end of a session is never lost,
 /// and never told twice. It works in a task of its own, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Follow {
-    told: mpsc::Receiver<Told>,
+    updates: mpsc::Receiver<Update>,
     client: Client,
     now: Snapshot,
     _task: AbortOnDropHandle<()>,
 }
 
-/// What the task tells.
+/// What the task sends to the reader.
 #[derive(Debug)]
-enum Told {
+enum Update {
     Item(FollowItem),
     /// The state on this connection.
     Began(Client, Box<Snapshot>),
-    /// An event whose end was told already: only the picture changes.
-    Quiet(Box<Event>),
+    /// An event of an end that the reader knows already: only the state changes.
+    KnownEnd(Box<Event>),
     Failed(ClientError),
 }
 
 /// Why the task stops or begins anew.
 enum Stop {
-    /// Nobody reads any more.
-    Unread,
+    /// The reader is gone.
+    ReaderGone,
     Failed(ClientError),
 }
 
@@ -117,16 +117,16 @@ impl Client {
         let ends = Ends::from_now(self, &users).await?;
         let watch = self.watch(users.iter().cloned(), since).await?;
         let now = watch.beginning().clone();
-        let (teller, told) = mpsc::channel(QUEUE);
+        let (sender, updates) = mpsc::channel(QUEUE);
         let follower = Follower {
             position: now.position(),
             users,
             ends,
-            overdue: false,
-            teller,
+            history_is_due: false,
+            updates: sender,
         };
         Ok(Follow {
-            told,
+            updates,
             client: self.clone(),
             now,
             _task: AbortOnDropHandle::new(tokio::spawn(follower.run(watch))),
@@ -142,8 +142,8 @@ impl Follow {
     /// What connecting again cannot help: the daemon refuses the watch, or speaks another version.
     pub async fn next(&mut self) -> Result<FollowItem, ClientError> {
         loop {
-            match self.told.recv().await {
-                Some(Told::Item(item)) => {
+            match self.updates.recv().await {
+                Some(Update::Item(item)) => {
                     match &item {
                         FollowItem::Event(event) => self.now.view.apply(event),
                         FollowItem::Lagged { state, .. } => self.now = Snapshot::clone(state),
@@ -151,13 +151,13 @@ impl Follow {
                     }
                     return Ok(item);
                 }
-                Some(Told::Began(client, state)) => {
+                Some(Update::Began(client, state)) => {
                     self.client = client;
                     self.now = Snapshot::clone(&state);
                     return Ok(FollowItem::State(state));
                 }
-                Some(Told::Quiet(event)) => self.now.view.apply(&event),
-                Some(Told::Failed(error)) => return Err(error),
+                Some(Update::KnownEnd(event)) => self.now.view.apply(&event),
+                Some(Update::Failed(error)) => return Err(error),
                 None => return Err(ClientError::Closed(None)),
             }
         }
@@ -186,20 +186,22 @@ impl Follow {
 /// The task's part.
 struct Follower {
     users: Vec<String>,
-    /// Up to where everything is told.
+    /// Everything up to this place was sent.
     position: Since,
     ends: Ends,
-    /// Events were lost: the history must be read before anything else is told.
-    overdue: bool,
-    teller: mpsc::Sender<Told>,
+    /// Events were lost: the history must be read before anything else is sent.
+    history_is_due: bool,
+    updates: mpsc::Sender<Update>,
 }
 
 impl Follower {
     async fn run(mut self, mut watch: Watch) {
         loop {
-            let Err(stop) = self.tell_all(&mut watch).await;
+            let Err(stop) = self.forward_all(&mut watch).await;
             let again = match stop {
-                Stop::Failed(error) if passes(&error) && watch.client().can_connect_again() => {
+                Stop::Failed(error)
+                    if is_temporary(&error) && watch.client().can_connect_again() =>
+                {
                     self.connect_again(watch, error).await
                 }
                 stop => Err(stop),
@@ -207,83 +209,86 @@ impl Follower {
             match again {
                 Ok(begun) => watch = begun,
                 Err(Stop::Failed(error)) => {
-                    // Nobody reads: nobody minds.
-                    let _ = self.teller.send(Told::Failed(error)).await;
+                    // When the reader is gone, nobody needs it.
+                    let _ = self.updates.send(Update::Failed(error)).await;
                     return;
                 }
-                Err(Stop::Unread) => return,
+                Err(Stop::ReaderGone) => return,
             }
         }
     }
 
-    /// Tells everything of one connection, until that ends.
-    async fn tell_all(&mut self, watch: &mut Watch) -> Result<std::convert::Infallible, Stop> {
-        self.fill(watch.client()).await?;
+    /// Sends everything of one connection to the reader, until the connection ends.
+    async fn forward_all(&mut self, watch: &mut Watch) -> Result<std::convert::Infallible, Stop> {
+        self.send_missed_ends(watch.client()).await?;
         for event in watch.replayed() {
-            self.tell_event(event.clone(), FollowItem::Replayed).await?;
+            self.send_event(event.clone(), FollowItem::Replayed).await?;
         }
         let state = Box::new(watch.beginning().clone());
-        self.tell(Told::Began(watch.client().clone(), state))
+        self.send(Update::Began(watch.client().clone(), state))
             .await?;
         self.position = watch.position();
         loop {
             match watch.next().await? {
-                WatchItem::Event(event) => self.tell_event(*event, FollowItem::Event).await?,
+                WatchItem::Event(event) => self.send_event(*event, FollowItem::Event).await?,
                 WatchItem::Lagged { missed, state } => {
-                    self.overdue = true;
-                    self.fill(watch.client()).await?;
-                    self.tell(Told::Item(FollowItem::Lagged { missed, state }))
+                    self.history_is_due = true;
+                    self.send_missed_ends(watch.client()).await?;
+                    self.send(Update::Item(FollowItem::Lagged { missed, state }))
                         .await?;
                 }
             }
             self.position = watch.position();
             if self.ends.are_many() {
-                self.overdue = true;
-                self.fill(watch.client()).await?;
+                self.history_is_due = true;
+                self.send_missed_ends(watch.client()).await?;
             }
         }
     }
 
-    /// Tells the ends that no event told.
-    async fn fill(&mut self, client: &Client) -> Result<(), Stop> {
-        if self.overdue {
+    /// Sends the ends that no event told.
+    async fn send_missed_ends(&mut self, client: &Client) -> Result<(), Stop> {
+        if self.history_is_due {
             for entry in self.ends.missed(client, &self.users).await? {
-                self.tell(Told::Item(FollowItem::Missed(Box::new(entry))))
+                self.send(Update::Item(FollowItem::Missed(Box::new(entry))))
                     .await?;
             }
-            self.overdue = false;
+            self.history_is_due = false;
         }
         Ok(())
     }
 
-    async fn tell_event(
+    async fn send_event(
         &mut self,
         event: Event,
         item: impl FnOnce(Box<Event>) -> FollowItem,
     ) -> Result<(), Stop> {
-        let known = event.kind.ended().is_some_and(|e| !self.ends.is_news(e));
+        let known = event.kind.ended().is_some_and(|e| !self.ends.note(e));
         let event = Box::new(event);
-        self.tell(if known {
-            Told::Quiet(event)
+        self.send(if known {
+            Update::KnownEnd(event)
         } else {
-            Told::Item(item(event))
+            Update::Item(item(event))
         })
         .await
     }
 
-    async fn tell(&self, told: Told) -> Result<(), Stop> {
-        self.teller.send(told).await.map_err(|_| Stop::Unread)
+    async fn send(&self, update: Update) -> Result<(), Stop> {
+        self.updates
+            .send(update)
+            .await
+            .map_err(|_| Stop::ReaderGone)
     }
 
     /// Connects until it succeeds, and begins the watch where the last one ended.
     async fn connect_again(&mut self, lost: Watch, error: ClientError) -> Result<Watch, Stop> {
-        self.tell(Told::Item(FollowItem::Lost(error))).await?;
+        self.send(Update::Item(FollowItem::Lost(error))).await?;
         let old = lost.client().clone();
         drop(lost);
         let mut pause = FIRST_PAUSE;
         loop {
             tokio::select! {
-                () = self.teller.closed() => return Err(Stop::Unread),
+                () = self.updates.closed() => return Err(Stop::ReaderGone),
                 () = sleep(pause) => {}
             }
             let watch = async {
@@ -293,18 +298,18 @@ impl Follower {
             };
             match watch.await {
                 Ok(watch) => {
-                    self.overdue |= watch.beginning().gap;
+                    self.history_is_due |= watch.beginning().gap;
                     return Ok(watch);
                 }
-                Err(error) if passes(&error) => pause = LONGEST_PAUSE.min(pause * 2),
+                Err(error) if is_temporary(&error) => pause = LONGEST_PAUSE.min(pause * 2),
                 Err(error) => return Err(error.into()),
             }
         }
     }
 }
 
-/// Whether it makes sense to try again: the daemon is gone, stopping, or has too much to do.
-fn passes(error: &ClientError) -> bool {
+/// Whether connecting again may help: the daemon is gone, stopping, or has too much to do.
+fn is_temporary(error: &ClientError) -> bool {
     match error {
         ClientError::NoDaemon { .. }
         | ClientError::Refused(_)
@@ -318,6 +323,9 @@ fn passes(error: &ClientError) -> bool {
                 | FailureCode::DeadlineExceeded
                 | FailureCode::Internal
         ),
-        ClientError::Protocol(_) | ClientError::VersionMismatch(_) | ClientError::Replaced => false,
+        ClientError::Protocol(_)
+        | ClientError::VersionMismatch(_)
+        | ClientError::OtherRevision(_)
+        | ClientError::Replaced => false,
     }
 }

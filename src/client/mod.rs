@@ -61,12 +61,15 @@
 //!   it: ask again for the state.
 //! - [`Client::list`] and [`Client::history`] read page after page, so there may be more sessions than
 //!   fit into a frame; [`Client::watch`] returns when the whole state is here.
-//! - A [`Watch`] that nobody reads holds up nothing and grows to no more than a bounded number of
-//!   events; then the old ones make place for one [`WatchItem::Lagged`]. The end of a session is
-//!   kept while there is room, and is in the history in any case.
+//! - A [`Watch`] that nobody reads holds up nothing, and keeps a bounded number of events. When they are
+//!   more, one [`WatchItem::Lagged`] takes the place of the old ones. The end of a session is kept while
+//!   there is room, and is in the history in any case.
 //! - When the connection ends, every request and every watch learns why. A client does not connect
 //!   again by itself: make a new one, and [`Watch::resume`] on it. A [`Follow`] does, and tells each end
-//!   of a session exactly once, be it by an event or from the history.
+//!   of a session exactly once, from an event or from the history.
+//! - A daemon of another release is no problem. Where it speaks another revision of bincode,
+//!   [`Client::connect`] speaks JSON. What only a newer daemon knows is kept by its name, in a variant
+//!   `Unknown`: have a branch for it, and show the status's `next_action` and the event's name.
 
 mod commands;
 mod connection;

@@ -7,7 +7,8 @@ use crate::protocol::codec::Encoding;
 /// How to connect.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The encoding of the messages.
+    /// The encoding of the messages. bincode is spoken with a daemon of the same revision;
+    /// [`Client::connect`](super::Client::connect) speaks JSON with any other.
     pub encoding: Encoding,
     /// What this program calls itself, for the daemon's log.
     pub name: String,

@@ -1,4 +1,4 @@
-//! The reading half of a connection: brings every message to the one who waits for it.
+//! The reading half of a connection: passes every message to the request or the watch that waits for it.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,7 +15,7 @@ use super::ClientError;
 use super::error::End;
 use super::feed::Feed;
 
-/// Who waits for what.
+/// Which requests and which watch wait for messages.
 #[derive(Debug, Default)]
 pub(super) struct Router {
     state: Mutex<State>,
@@ -79,7 +79,7 @@ impl Router {
         mut frames: impl Stream<Item = io::Result<BytesMut>> + Unpin,
         encoding: Encoding,
     ) {
-        let mut farewell = None;
+        let mut closing = None;
         let end = loop {
             let frame = match frames.next().await {
                 Some(Ok(frame)) => frame,
@@ -87,7 +87,7 @@ impl Router {
                 Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
                     break End::Protocol(error.to_string());
                 }
-                Some(Err(_)) | None => break End::Closed(farewell),
+                Some(Err(_)) | None => break End::Closed(closing),
             };
             match encoding.decode(&frame) {
                 Ok(Message::Reply(reply)) => {
@@ -95,10 +95,10 @@ impl Router {
                         break end;
                     }
                 }
-                Ok(Message::Closing(failure)) => farewell = Some(failure),
-                Ok(of_the_watch) => {
+                Ok(Message::Closing(failure)) => closing = Some(failure),
+                Ok(of_watch) => {
                     if let Some(feed) = self.feed() {
-                        feed.take(of_the_watch);
+                        feed.accept(of_watch);
                     }
                 }
                 Err(error) => break End::Protocol(error.to_string()),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use futures_util::{SinkExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
 use tokio::net::UnixListener;
@@ -55,13 +56,26 @@ impl Host {
 
     /// The daemon's end of the next connection.
     pub(crate) async fn accept(&self) -> Daemon {
+        Daemon::accept(self.stream().await).await
+    }
+
+    /// Refuses the next connection, and returns what its client said first.
+    pub(crate) async fn refuse(&self, why: &str) -> String {
+        let mut frames = Framed::new(self.stream().await, LengthDelimitedCodec::new());
+        let hello = frames.next().await.expect("a preface").expect("a frame");
+        let refusal = Welcome::Error(why.to_owned()).to_string();
+        frames.send(Bytes::from(refusal)).await.expect("sent");
+        String::from_utf8(hello.to_vec()).expect("text")
+    }
+
+    async fn stream(&self) -> DuplexStream {
         let (mut stream, _) = self.listener.accept().await.expect("a client");
         let (ours, mut theirs) = duplex(1 << 16);
         tokio::spawn(async move {
             // However it ends, it has ended.
             let _ = copy_bidirectional(&mut stream, &mut theirs).await;
         });
-        Daemon::accept(ours).await
+        ours
     }
 }
 
@@ -144,6 +158,18 @@ impl Daemon {
     /// Sends a frame with anything in it. Nobody minds when the client has gone.
     pub(crate) async fn raw(&mut self, frame: Vec<u8>) {
         let _ = self.frames.send(Bytes::from(frame)).await;
+    }
+
+    /// Sends a JSON object, as a newer daemon may make it: the message, with changes of a newer version.
+    pub(crate) async fn newer(&mut self, message: &Message, change: impl FnOnce(&mut Value)) {
+        let mut said = serde_json::to_value(message).expect("JSON");
+        change(&mut said);
+        self.raw(said.to_string().into_bytes()).await;
+    }
+
+    /// The encoding of this connection.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// Ends the connection.

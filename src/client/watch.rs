@@ -92,9 +92,10 @@ impl Client {
             users: users.clone(),
             since,
         };
-        let Answer::Watching(_) = self.ask(command, Some(Arc::clone(&feed))).await? else {
-            return Err(unexpected("watch"));
-        };
+        let answer = self.ask(command, Some(Arc::clone(&feed))).await?;
+        if !matches!(answer, Answer::Watching(_)) {
+            return Err(unexpected("watch", &answer));
+        }
         let within = self.request_timeout();
         let beginning = timeout(within, feed.beginning()).await;
         let beginning = beginning.map_err(|_| ClientError::Timeout(within))??;

@@ -24,28 +24,38 @@ pub(crate) enum Error {
 
 /// A sentence for people, a code for programs, and what belongs to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Problem {
     #[serde(skip)]
     pub(crate) exit: Exit,
-    pub(crate) code: &'static str,
+    /// The daemon's failure code, or a name of wactl's own: `usage`, `no_daemon`, `closed`, `timeout`,
+    /// `protocol`, `version_mismatch`, `refused_connection`, `logged_out`, `pairing_expired`, `no_qr_code`,
+    /// `output`, `declined`, `quit`, `interrupted`; from `connect` also the phase where the session stays.
+    pub(crate) code: Box<str>,
+    /// What happened, for a person.
     pub(crate) message: String,
+    /// When it makes sense to ask again, in seconds from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after: Option<u64>,
+    /// Why the session ended, or why it does not get online.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cause: Option<Cause>,
+    /// The session that ended while `connect` waited for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) entry: Option<Box<HistoryEntry>>,
+    /// With `not_found`: how the user's last session ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_logout: Option<Box<HistoryEntry>>,
+    /// The session as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Box<Status>>,
 }
 
 impl Problem {
-    pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, code: impl Into<Box<str>>, message: impl Into<String>) -> Self {
         Self {
             exit,
-            code,
+            code: code.into(),
             message: message.into(),
             retry_after: None,
             cause: None,
@@ -98,7 +108,7 @@ impl Problem {
             last_logout: failure.last_logout,
             ..Self::new(
                 Exit::from_failure(failure.code),
-                failure.code.as_str(),
+                failure.code.to_string(),
                 message,
             )
         }
@@ -125,7 +135,9 @@ impl Problem {
                 "timeout",
                 format!("{socket}: {text}. It may still do what was asked: look with `wactl list`"),
             ),
-            ClientError::VersionMismatch(_) => ("version_mismatch", format!("{socket}: {text}")),
+            ClientError::VersionMismatch(_) | ClientError::OtherRevision(_) => {
+                ("version_mismatch", format!("{socket}: {text}"))
+            }
             ClientError::Refused(_) => ("refused_connection", format!("{socket}: {text}")),
             ClientError::Protocol(_) | ClientError::Replaced => {
                 ("protocol", format!("{socket}: {text}"))

@@ -52,9 +52,10 @@ impl Exit {
             },
             ClientError::Closed(None) | ClientError::Timeout(_) => Self::NoDaemon,
             ClientError::Refused(_) => Self::Refused,
-            ClientError::Protocol(_) | ClientError::VersionMismatch(_) | ClientError::Replaced => {
-                Self::Protocol
-            }
+            ClientError::Protocol(_)
+            | ClientError::VersionMismatch(_)
+            | ClientError::OtherRevision(_)
+            | ClientError::Replaced => Self::Protocol,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The objects of `--json`. Their shape is an interface: a change that breaks readers is a new
-//! [`SCHEMA`].
+//! [`SCHEMA`]. Fields and names may be added, as on the socket.
 //!
-//! Where the protocol's own types have that shape already they are written as they are; tests pin
-//! the text.
+//! Where the protocol's own types have that shape already they are written as they are. The tests keep
+//! `contrib/schema/wactl-1.json`, which describes the objects, and hold everything that a command writes
+//! against it.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::protocol::{
 };
 
 /// The version of the shapes.
-const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 
 /// One line of output.
 #[derive(Debug, Serialize)]
@@ -32,71 +33,87 @@ impl<T> Document<T> {
     }
 }
 
-/// Of `list`.
+/// The object of `list`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Sessions<'a> {
     pub(crate) sessions: &'a [Status],
 }
 
-/// Of `history`.
+/// The object of `history`: newest first.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct History<'a> {
     pub(crate) entries: &'a [HistoryEntry],
 }
 
-/// Of `groups`.
+/// The object of `groups`.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Groups<'a> {
     pub(crate) user: &'a UserId,
     pub(crate) groups: &'a [Group],
 }
 
-/// Of `targets`.
+/// The object of `targets`: the target groups after the command.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Targets<'a> {
     pub(crate) user: &'a UserId,
     pub(crate) targets: &'a [GroupJid],
 }
 
-/// Of `daemon ping`.
+/// The object of `daemon ping`: what the daemon calls itself, and the socket where it listens.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Pong<'a> {
     pub(crate) server: &'a str,
     pub(crate) socket: String,
 }
 
-/// Of `qr`.
+/// The object of `qr`: the live QR code, and the file where its picture is, if one was asked for.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Code<'a> {
     pub(crate) user: &'a UserId,
     pub(crate) qr: &'a crate::protocol::Qr,
     pub(crate) output: Option<String>,
 }
 
-/// An error of any command.
+/// An error of any command. In a stream it is the last object.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Failed<'a> {
     pub(crate) error: &'a super::error::Problem,
 }
 
-/// The first line of `watch`.
+/// An object of `watch`: the first one, and one after each reconnect. It replaces everything that was told
+/// before it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Beginning<'a> {
     pub(crate) watching: State<'a>,
 }
 
-/// In place of events that are lost.
+/// An object of `watch` and of `connect`, in place of events that are lost. It replaces everything that was
+/// told before it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Lagged<'a> {
+    /// How many events are lost.
     pub(crate) missed: u64,
     pub(crate) watching: State<'a>,
 }
 
-/// The sessions at one moment of a stream. Replayed events follow as lines of their own.
+/// The sessions at one moment of a stream. Replayed events follow as objects of their own.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct State<'a> {
+    /// The number of the daemon's run: event numbers belong to it.
     epoch: u64,
+    /// The number of the last event that it includes.
     seq: u64,
+    /// Whether events before it are lost. Ends of sessions are told all the same.
     gap: bool,
     sessions: Vec<&'a Status>,
 }
@@ -112,21 +129,29 @@ impl<'a> From<&'a Snapshot> for State<'a> {
     }
 }
 
-/// A line of `watch` and of `connect`.
+/// An object of `watch` and of `connect`: something happened to a session.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Happened<'a> {
-    /// None: nobody told it as an event; it was found in the history.
+    /// The event's number. `null`: no event told it. A session ended while nobody was connected, and that
+    /// was found in the history.
     seq: Option<u64>,
+    /// When it happened.
+    #[cfg_attr(test, schemars(with = "crate::protocol::golden::Time"))]
     at: Timestamp,
     user: &'a UserId,
-    event: &'a str,
-    /// These three only when the session ended.
+    /// The event's kind, by its name on the socket.
+    event: String,
+    /// Why the session ended. Only where it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<Cause>,
+    /// How unlinking the device went. Only where the session ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     unlink: Option<Unlink>,
+    /// The session that ended. Only where it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     entry: Option<&'a HistoryEntry>,
+    /// The session after it. `null`: there is none any more.
     status: Option<&'a Status>,
 }
 
@@ -137,7 +162,7 @@ impl<'a> From<&'a Event> for Happened<'a> {
             seq: Some(event.seq),
             at: event.at,
             user: &event.user,
-            event: event.kind.as_str(),
+            event: event.kind.to_string(),
             cause: entry.map(|entry| entry.cause),
             unlink: entry.map(|entry| entry.unlink),
             entry,
@@ -152,7 +177,7 @@ impl<'a> From<&'a HistoryEntry> for Happened<'a> {
             seq: None,
             at: entry.at,
             user: &entry.user,
-            event: EventKind::from_end(entry.clone()).as_str(),
+            event: EventKind::from_end(entry.clone()).to_string(),
             cause: Some(entry.cause),
             unlink: Some(entry.unlink),
             entry: Some(entry),

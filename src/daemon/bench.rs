@@ -22,7 +22,7 @@ use super::state::{About, Daemon};
 use super::systemd::Notifier;
 use crate::blocking::Rooms;
 use crate::protocol::codec::Encoding;
-use crate::protocol::preface::Welcome;
+use crate::protocol::preface::{Hello, Welcome};
 use crate::protocol::{Answer, Command, MAX_FRAME, Message, Reply, Request};
 use crate::store::Store;
 use crate::supervisor::Supervisor;
@@ -127,8 +127,9 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn say_hello(&mut self, encoding: Encoding) {
         self.encoding = encoding;
-        self.send_frame(format!("wasession/1 {encoding} test").as_bytes())
-            .await;
+        let client = "test".to_owned();
+        let hello = Hello { encoding, client }.to_string();
+        self.send_frame(hello.as_bytes()).await;
         assert!(matches!(self.welcome().await, Welcome::Ok(_)));
     }
 

@@ -1,16 +1,16 @@
-//! Why a session is not simply online: the closed list of causes, and how an unlink went.
+//! Why a session is not simply online, and how an unlink went.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use super::UnknownName;
+use super::name::{open_names, travels_as_name};
 
 /// Why a session ended, waits, or tries again.
 ///
 /// The same names stand in events, statuses, the history, logs and counters. It travels as a string:
 /// [`Cause::Refused`] with a code is `refused_<code>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Cause {
     /// The device was unlinked on the phone.
@@ -61,15 +61,14 @@ pub enum Cause {
     TaskFailed,
     /// Nobody used the session for longer than the configured idle limit.
     Idle,
+    /// A newer daemon said a cause that this version does not know.
+    Unknown(UnknownName),
 }
 
-/// A string that names no cause of this version of the protocol.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names no cause that this version of the protocol knows")]
-pub struct UnknownCause(String);
+travels_as_name!(Cause);
 
-/// Every cause but [`Cause::Refused`], whose name has a code in it.
-pub(super) const NAMES: [(Cause, &str); 23] = [
+/// Every known cause but [`Cause::Refused`], whose name has a code in it.
+pub(super) const NAMES: &[(Cause, &str)] = &[
     (Cause::Unlinked, "unlinked"),
     (Cause::LoggedOut, "logged_out"),
     (Cause::Replaced, "replaced"),
@@ -100,85 +99,66 @@ impl fmt::Display for Cause {
         match self {
             Self::Refused(Some(code)) => write!(f, "refused_{code}"),
             Self::Refused(None) => f.write_str("refused"),
-            named => {
-                let known = NAMES.iter().find(|(cause, _)| cause == named);
-                f.write_str(known.map_or("unknown", |(_, name)| name))
+            Self::Unknown(name) => fmt::Display::fmt(name, f),
+            known => {
+                let entry = NAMES.iter().find(|(cause, _)| cause == known);
+                f.write_str(entry.map_or("unknown", |(_, name)| name))
             }
         }
     }
 }
 
-impl FromStr for Cause {
-    type Err = UnknownCause;
-
-    fn from_str(text: &str) -> Result<Self, UnknownCause> {
-        if let Some((cause, _)) = NAMES.iter().find(|(_, name)| *name == text) {
-            return Ok(*cause);
+impl From<&str> for Cause {
+    fn from(name: &str) -> Self {
+        if let Some((cause, _)) = NAMES.iter().find(|(_, known)| *known == name) {
+            return *cause;
         }
-        if text == "refused" {
-            return Ok(Self::Refused(None));
+        if name == "refused" {
+            return Self::Refused(None);
         }
-        text.strip_prefix("refused_")
+        name.strip_prefix("refused_")
             .and_then(|code| code.parse().ok())
-            .map(|code| Self::Refused(Some(code)))
-            .ok_or_else(|| UnknownCause(text.chars().take(64).collect()))
+            .map_or_else(
+                || Self::Unknown(UnknownName::new(name)),
+                |code| Self::Refused(Some(code)),
+            )
     }
 }
 
-impl TryFrom<String> for Cause {
-    type Error = UnknownCause;
+/// Reads a cause that this version knows.
+impl FromStr for Cause {
+    /// The name, where this version does not know it.
+    type Err = UnknownName;
 
-    fn try_from(text: String) -> Result<Self, UnknownCause> {
-        text.parse()
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        match Self::from(name) {
+            Self::Unknown(name) => Err(name),
+            known => Ok(known),
+        }
     }
 }
 
-impl From<Cause> for String {
-    fn from(cause: Cause) -> Self {
-        cause.to_string()
+open_names! {
+    /// How unlinking the device at WhatsApp went, when a session was ended from this side.
+    pub enum Unlink {
+        /// WhatsApp confirmed it: the device is gone from the phone's list.
+        Confirmed = "confirmed",
+        /// WhatsApp refused it: the device may still be in the phone's list.
+        Refused = "refused",
+        /// WhatsApp could not be reached in time: the device is still in the phone's list.
+        Unreachable = "unreachable",
+        /// There was nothing to unlink: the session was never paired, or WhatsApp had ended it already.
+        NotLinked = "not_linked",
+        /// It was not asked for: unlinking would have ended another connection's session.
+        NotAsked = "not_asked",
     }
-}
-
-/// How unlinking the device at WhatsApp went, when a session was ended from this side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Unlink {
-    /// WhatsApp confirmed it: the device is gone from the phone's list.
-    Confirmed,
-    /// WhatsApp refused it: the device may still be in the phone's list.
-    Refused,
-    /// WhatsApp could not be reached in time: the device is still in the phone's list.
-    Unreachable,
-    /// There was nothing to unlink: the session was never paired, or WhatsApp had ended it already.
-    NotLinked,
-    /// It was not asked for: unlinking would have ended another connection's session.
-    NotAsked,
 }
 
 impl Unlink {
-    /// The name as it stands in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Confirmed => "confirmed",
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::NotLinked => "not_linked",
-            Self::NotAsked => "not_asked",
-        }
-    }
-
     /// Whether a person should look at Linked devices on the phone and remove the device there.
     #[must_use]
     pub const fn device_may_remain(self) -> bool {
-        matches!(self, Self::Refused | Self::Unreachable)
-    }
-}
-
-impl fmt::Display for Unlink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        matches!(self, Self::Refused | Self::Unreachable | Self::Unknown(_))
     }
 }
 
@@ -190,13 +170,13 @@ mod tests {
     fn every_name_reads_back() {
         let refused = [None, Some(0), Some(409), Some(u16::MAX)].map(Cause::Refused);
         for cause in NAMES.iter().map(|(cause, _)| *cause).chain(refused) {
-            assert_eq!(cause.to_string().parse(), Ok(cause));
+            assert_eq!(Cause::from(cause.to_string().as_str()), cause);
         }
     }
 
     #[test]
-    fn unknown_names_are_refused() {
-        for bad in [
+    fn an_unknown_name_is_kept() {
+        for name in [
             "",
             "unknown",
             "refused_",
@@ -204,7 +184,10 @@ mod tests {
             "refused_65536",
             "Unlinked",
         ] {
-            assert!(bad.parse::<Cause>().is_err(), "{bad}");
+            let cause = Cause::from(name);
+            assert!(matches!(cause, Cause::Unknown(_)), "{name}");
+            assert_eq!(cause.to_string(), name);
+            assert!(name.parse::<Cause>().is_err(), "{name}");
         }
     }
 }

@@ -12,13 +12,15 @@
 //! - A string is the number of its bytes, as such an integer, and its UTF-8. A list is the number of its
 //!   items, and the items.
 //! - A struct is its fields, one after the other, in the order in which they are declared.
-//! - An enum is the index of its variant, from 0, as such an integer, and then its fields. `Result` is
-//!   one: 0 `Ok`, 1 `Err`. An `Option` is a byte, 0 or 1, and with 1 the value.
-//! - [`UserId`](super::UserId), [`GroupJid`](super::GroupJid), [`Cause`](super::Cause),
-//!   [`Redacted`](super::Redacted) and times are strings, the same as in JSON.
+//! - An enum with data is the index of its variant, from 0, as such an integer, and then its fields.
+//!   `Result` is one: 0 `Ok`, 1 `Err`. An `Option` is a byte, 0 or 1, and with 1 the value.
+//! - [`UserId`](super::UserId), [`GroupJid`](super::GroupJid), [`Redacted`](super::Redacted), times, and
+//!   names that may grow ([`Phase`](super::Phase), [`Cause`](super::Cause) and the like) are strings, the
+//!   same as in JSON.
 //!
-//! So a field that is added breaks every reader: see [what may change](super#what-may-change-within-version-1).
-//! Attributes that bincode cannot carry (`skip_serializing_if`, `flatten`, `untagged`, internally tagged
+//! So a field that is added breaks every reader, and raises the
+//! [revision](super::preface::BINCODE_REVISION): see
+//! [what may change](super#what-may-change-within-version-1). Attributes that bincode cannot carry (`skip_serializing_if`, `flatten`, `untagged`, internally tagged
 //! enums) must not be used in these types; a test refuses them.
 
 use std::fmt;
@@ -31,9 +33,9 @@ use super::MAX_FRAME;
 /// How messages are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// Compact, for programs in Rust.
+    /// Compact, for programs in Rust of the same release as the daemon.
     Bincode,
-    /// For scripts and other languages.
+    /// For scripts, other languages, and daemons of another release.
     Json,
 }
 

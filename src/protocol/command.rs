@@ -96,7 +96,7 @@ pub enum Command {
 
 impl Command {
     /// The names of all commands as they stand in JSON.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: &'static [&'static str] = &[
         "ping",
         "info",
         "reload",

@@ -5,7 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, HistoryEntry, Status, UserId};
+use super::open::open_variants;
+use super::{Cause, HistoryEntry, Status, UnknownName, UserId};
 
 /// Something that happened to one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +29,8 @@ pub struct Event {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, schemars(!remote, transform = super::golden::open_variants))]
+#[serde(rename_all = "snake_case", remote = "Self")]
 #[non_exhaustive]
 pub enum EventKind {
     /// It opens a link, or got a stage further.
@@ -65,12 +67,22 @@ pub enum EventKind {
     AccountChanged,
     /// Something else in its status changed: an error in words, the account's name.
     Updated,
+    /// A newer daemon said a kind that this version does not know: [`Event::status`] says the rest. It is
+    /// never the end of a session.
+    #[serde(skip)]
+    Unknown(UnknownName),
 }
+
+open_variants!(EventKind:
+    "connecting", "qr", "pair_code", "paired", "online", "backing_off", "held", "parked",
+    "disconnected", "logging_out", "logged_out", "pairing_expired", "purge_failed", "store_corrupt",
+    "targets", "account_changed", "updated",
+);
 
 impl EventKind {
     /// The name as it stands in JSON.
     #[must_use]
-    pub const fn as_str(&self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Connecting => "connecting",
             Self::Qr => "qr",
@@ -89,6 +101,7 @@ impl EventKind {
             Self::Targets => "targets",
             Self::AccountChanged => "account_changed",
             Self::Updated => "updated",
+            Self::Unknown(name) => name.as_str(),
         }
     }
 

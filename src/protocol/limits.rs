@@ -1,5 +1,6 @@
 //! How much of anything there may be, so that whatever is said fits into a frame.
 
+#[cfg(any(feature = "daemon", test))]
 use super::{Account, Group, HistoryEntry, Redacted, Status};
 
 /// The largest frame either side may send, in bytes, without its length prefix: 1 MiB.
@@ -56,6 +57,7 @@ pub(crate) fn cut(mut text: String, most: usize) -> String {
     text
 }
 
+#[cfg(any(feature = "daemon", test))]
 fn cut_secret(secret: Redacted) -> Redacted {
     if secret.reveal().len() > MAX_SECRET {
         cut(secret.reveal().to_owned(), MAX_SECRET).into()
@@ -64,6 +66,7 @@ fn cut_secret(secret: Redacted) -> Redacted {
     }
 }
 
+#[cfg(any(feature = "daemon", test))]
 impl Account {
     fn bounded(self) -> Self {
         Self {
@@ -74,10 +77,11 @@ impl Account {
     }
 }
 
+#[cfg(any(feature = "daemon", test))]
 impl Status {
     /// The same with nothing in it that is longer than the protocol allows.
     #[must_use]
-    pub fn bounded(mut self) -> Self {
+    pub(crate) fn bounded(mut self) -> Self {
         self.next_action = cut(self.next_action, MAX_TEXT);
         self.error = self.error.map(|error| cut(error, MAX_TEXT));
         self.account = self.account.map(Account::bounded);
@@ -93,10 +97,11 @@ impl Status {
     }
 }
 
+#[cfg(any(feature = "daemon", test))]
 impl HistoryEntry {
     /// The same with nothing in it that is longer than the protocol allows.
     #[must_use]
-    pub fn bounded(mut self) -> Self {
+    pub(crate) fn bounded(mut self) -> Self {
         self.account = self.account.map(Account::bounded);
         self.text = self.text.map(|text| cut(text, MAX_TEXT));
         self.appeal_token = self.appeal_token.map(cut_secret);
@@ -104,10 +109,11 @@ impl HistoryEntry {
     }
 }
 
+#[cfg(any(feature = "daemon", test))]
 impl Group {
     /// The same with nothing in it that is longer than the protocol allows.
     #[must_use]
-    pub fn bounded(mut self) -> Self {
+    pub(crate) fn bounded(mut self) -> Self {
         self.subject = cut(self.subject, MAX_NAME);
         self
     }

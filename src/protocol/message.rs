@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::open::open_variants;
 use super::{
     Command, Event, Failure, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded, Status,
-    UserId,
+    UnknownName, UserId,
 };
 
 /// A command with a number of the client's choice, which its reply repeats.
@@ -20,7 +21,8 @@ pub struct Request {
 /// What the daemon sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, schemars(!remote, transform = super::golden::open_variants))]
+#[serde(rename_all = "snake_case", remote = "Self")]
 #[non_exhaustive]
 pub enum Message {
     /// The reply to a request.
@@ -39,7 +41,7 @@ pub enum Message {
     },
     /// Something that happened to a watched session just now.
     Event(Box<Event>),
-    /// The reader fell behind, and events are lost to it. It drops its picture: the watch begins anew,
+    /// The reader fell behind, and events are lost to it. It drops its state: the watch begins anew,
     /// and [`Message::Present`] and [`Message::InSync`] follow. An end of a session among what is lost
     /// is in the history.
     Lagged {
@@ -48,7 +50,15 @@ pub enum Message {
     },
     /// The connection will be closed, and why. Sent where something can still be sent.
     Closing(Failure),
+    /// A newer daemon said something that this version does not know. It is passed over: what changes the
+    /// state that a watch tells is never among it.
+    #[serde(skip)]
+    Unknown(UnknownName),
 }
+
+open_variants!(Message:
+    "reply", "replayed", "present", "in_sync", "event", "lagged", "closing",
+);
 
 /// The reply to the request with this number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +73,8 @@ pub struct Reply {
 /// What a successful request brings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
+#[cfg_attr(test, schemars(!remote, transform = super::golden::open_variants))]
+#[serde(rename_all = "snake_case", remote = "Self")]
 #[non_exhaustive]
 pub enum Answer {
     /// To `ping`.
@@ -86,7 +97,15 @@ pub enum Answer {
     Groups(Vec<Group>),
     /// To `targets`: the target groups now.
     Targets(Vec<GroupJid>),
+    /// A newer daemon gave an answer that this version does not know.
+    #[serde(skip)]
+    Unknown(UnknownName),
 }
+
+open_variants!(Answer:
+    "pong", "info", "reloaded", "status", "sessions", "logged_out", "history", "watching", "groups",
+    "targets",
+);
 
 /// Some of the sessions, by user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +114,7 @@ pub struct SessionsPage {
     /// The sessions, without secrets.
     pub sessions: Vec<Status>,
     /// What to give as `after` for the next page; `None`: this is the last one. Each page is of its
-    /// own moment: who needs one picture of all sessions watches them.
+    /// own moment: a client that needs the state of all sessions at one moment watches them.
     pub next: Option<UserId>,
 }
 

@@ -11,8 +11,8 @@
 //! 1. **Frames.** Everything is framed: a big-endian `u32` length, then that many bytes, at most
 //!    [`MAX_FRAME`] (1 MiB). A longer claim is refused before anything is allocated.
 //! 2. **Preface.** The first frame in each direction is text, at most [`preface::MAX_LEN`] bytes, see
-//!    [`preface`]. The client says `wasession/1 bincode` or `wasession/1 json` (a space and a name for
-//!    the client may follow); the daemon answers `wasession/1 ok wasessiond/<version>`, or
+//!    [`preface`]. The client says `wasession/1 json` or `wasession/1 bincode/<revision>` (a space and a
+//!    name for the client may follow); the daemon answers `wasession/1 ok wasessiond/<version>`, or
 //!    `wasession/1 error <why>` and closes. The client waits for that before it sends more.
 //! 3. **Messages.** After it, one message a frame in the chosen encoding, see [`codec`]. The client
 //!    sends [`Request`]s; the daemon sends [`Message`]s: a [`Reply`] to each request, and while a watch
@@ -43,7 +43,7 @@
 //!    [`Status`] that follows from it; `None`: the session is gone, or is not this watcher's any more.
 //!
 //! To a reader that falls behind so far that events are lost to it, the daemon says [`Message::Lagged`]
-//! in place of them, and then 2, 3 and 4 again. The client drops its picture when it reads that. Replies
+//! in place of them, and then 2, 3 and 4 again. The client drops its state when it reads that. Replies
 //! may stand between any two of these messages. A second watch on the same connection ends the first:
 //! nothing of the first comes after the second [`Watching`].
 //!
@@ -99,31 +99,47 @@
 //!
 //! # What may change within version 1
 //!
-//! bincode has no names and no lengths of structs: a variant is its index, and a field its place. So in
-//! version 1
+//! **What there is stays**: names, the meaning and the type of fields, and which field may be `null`.
+//! Texts for people may change at any time. Everything else may grow:
 //!
-//! - a command may be added at the end of [`Command`], with its answer at the end of [`Answer`], its
-//!   failure codes at the end of [`FailureCode`], and messages that only follow it at the end of
-//!   [`Message`]; types that only these use may be added;
-//! - what there is stays: no field is added, removed or moved, no variant renamed or moved, in any
-//!   type; no event kind, phase, cause or stage is added, since a client that knows none of this may
-//!   be told of it; texts for people may change at any time.
+//! - **A field** may be added to any object. Readers pass over a field that they do not know. It is
+//!   optional or has a default, since an older daemon does not send it.
+//! - **A name** may be added: a phase, a stage, a cause, a result of an unlink, a failure code, an event
+//!   kind, an answer, a message. The types here keep it in a variant `Unknown`, and tell it further as it
+//!   was. Show an unknown phase by its [`Status::next_action`], an unknown event by its name and the
+//!   status it carries, an unknown failure by its message. Pass over an unknown message. An unknown answer
+//!   ends its own request, and not the connection.
+//! - **A command** may be added. An older daemon answers [`FailureCode::UnknownCommand`].
+//! - **A field of a command** may be added, and an older daemon passes over it. So it may only refine what
+//!   the command does. What must not be passed over is a command of its own, or a new alternative where
+//!   there are some already, as in [`TargetEdit`]: an older daemon refuses both.
 //!
-//! Whatever else changes is `wasession/2`. A client in JSON should ignore messages and fields that it
-//! does not know.
+//! Two things never depend on names that a client may not know. Only the answer [`Watching`],
+//! [`Message::Lagged`], [`Message::Present`], [`Message::InSync`] and [`Message::Event`] change the state
+//! that a watch tells. And the end of a session is always [`EventKind::LoggedOut`] or
+//! [`EventKind::PairingExpired`].
 //!
-//! Who meets whom:
+//! **bincode** has no names and no lengths of structs: a variant is its index, and a field its place. It
+//! cannot grow, so it is spoken only between equal revisions
+//! ([`BINCODE_REVISION`](preface::BINCODE_REVISION)), and may change with each. It is for programs in Rust
+//! that use the same release as the daemon, and it is never needed.
 //!
-//! | | says |
-//! |---|---|
-//! | a client of `wasession/2`, a daemon of this one | `wasession/1 error version 2 of the protocol is not spoken here, ..`, and closes |
-//! | a client of this one, a daemon of `wasession/2` | its preface begins with `wasession/2`: the client knows that the daemon is newer, whatever follows |
-//! | an encoding that is not known | `wasession/1 error the encoding must be ..`, and closes |
-//! | a newer client's command in JSON | [`FailureCode::UnknownCommand`], and goes on |
-//! | a newer client's command in bincode | [`Message::Closing`] with [`FailureCode::InvalidRequest`], which names the index: where a command ends cannot be told |
-//! | an older client | is told nothing that it does not know, since it does not ask for it |
+//! Whatever else changes is `wasession/2`.
 //!
-//! A newer client that wants to know beforehand asks for [`Info`], whose version is the daemon's.
+//! # Who meets whom
+//!
+//! | client | daemon | |
+//! |---|---|---|
+//! | JSON, older | newer | shows new names, passes over new fields and messages |
+//! | JSON, newer | older | a new command is [`FailureCode::UnknownCommand`], and the connection goes on; a new field is passed over; new fields are not in the answers |
+//! | bincode | of the same revision | they speak bincode |
+//! | bincode | of another revision | `wasession/1 error bincode/<revision> is spoken here, ..`, and closes; [`Client::connect`](crate::client::Client::connect) connects again and speaks JSON |
+//! | bincode without a revision | any | the same words |
+//! | `wasession/2` | of this version | `wasession/1 error version 2 of the protocol is not spoken here, ..`, and closes |
+//! | of this version | `wasession/2` | its preface begins with `wasession/2`: the client knows that the daemon is newer, whatever follows |
+//! | an encoding that is not known | any | `wasession/1 error the encoding must be ..`, and closes |
+//!
+//! A client that wants to know beforehand asks for [`Info`], whose version is the daemon's.
 
 mod account;
 mod cause;
@@ -134,11 +150,13 @@ mod failure;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 mod history;
 mod info;
 mod limits;
 mod message;
+mod name;
+mod open;
 pub mod preface;
 mod redacted;
 mod status;
@@ -146,7 +164,7 @@ mod user;
 mod view;
 
 pub use account::{Account, Group, GroupJid, InvalidGroupJid, InvalidPhone, PhoneNumber};
-pub use cause::{Cause, UnknownCause, Unlink};
+pub use cause::{Cause, Unlink};
 pub use command::{Command, Since, TargetEdit};
 pub use event::{Event, EventKind};
 pub use failure::{Failure, FailureCode};
@@ -157,6 +175,7 @@ pub use limits::{
     MAX_SECRET, MAX_TARGETS, MAX_TEXT, MAX_WATCHED,
 };
 pub use message::{Answer, HistoryPage, Message, Reply, Request, SessionsPage, Watching};
+pub use name::UnknownName;
 pub use redacted::Redacted;
 pub use status::{Connecting, PairCode, Phase, Qr, Stage, Status};
 pub use user::{InvalidUserId, UserId};

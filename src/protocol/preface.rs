@@ -2,11 +2,16 @@
 //! client and a new daemon never misread each other.
 //!
 //! ```text
-//! client:  wasession/1 bincode my-bot
+//! client:  wasession/1 json my-bot
 //! daemon:  wasession/1 ok wasessiond/0.1.0
 //! ```
 //!
 //! or `wasession/1 error <why>`, and the daemon closes. A line feed at the end is passed over.
+//!
+//! bincode has revisions, and a client says which one it speaks: `wasession/1 bincode/<revision> my-bot`.
+//! A daemon that speaks another one refuses, and begins the reason with its own:
+//! `wasession/1 error bincode/<revision> is spoken here, ..`. The client then connects again and speaks
+//! JSON, which has no revisions.
 //!
 //! In every version, now and later, a preface begins with `wasession/`, the version in decimal digits
 //! and a space: that much can always be read, and each side says its own version. What follows belongs
@@ -18,6 +23,10 @@ use super::codec::Encoding;
 
 /// The version of the protocol.
 pub const VERSION: u32 = 1;
+
+/// The revision of the bincode encoding. Whatever changes the bytes of a message raises it: a test sees
+/// to that.
+pub const BINCODE_REVISION: u32 = 1;
 
 /// The longest preface, in bytes.
 pub const MAX_LEN: usize = 256;
@@ -39,7 +48,7 @@ pub struct Hello {
 pub enum PrefaceError {
     /// It is not the text of this protocol at all.
     #[error(
-        "this is the control socket of wasessiond: begin with a frame \"wasession/{VERSION} bincode\" or \"wasession/{VERSION} json\""
+        "this is the control socket of wasessiond: begin with a frame \"wasession/{VERSION} json\" or \"wasession/{VERSION} bincode/{BINCODE_REVISION}\""
     )]
     NotThisProtocol,
     /// It is this protocol in a version that this side does not speak.
@@ -48,11 +57,30 @@ pub enum PrefaceError {
     )]
     Version(u32),
     /// The encoding is not known.
-    #[error("the encoding must be \"bincode\" or \"json\"")]
+    #[error("the encoding must be \"json\" or \"bincode/{BINCODE_REVISION}\"")]
     Encoding,
+    /// It is bincode in a revision that this side does not speak, or without one. The text begins with
+    /// the revision that is spoken: [`spoken_revision`] finds it there.
+    #[error(
+        "bincode/{BINCODE_REVISION} is spoken here, not {}: use json, which has no revisions, or a client and a daemon of the same release",
+        Bincode(*.0)
+    )]
+    Revision(Option<u32>),
     /// The daemon refused, in its own words.
     #[error("the daemon refused the connection: {0}")]
     Refused(String),
+}
+
+/// `bincode/7`, or `bincode` where no revision is said.
+struct Bincode(Option<u32>);
+
+impl fmt::Display for Bincode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(revision) => write!(f, "bincode/{revision}"),
+            None => f.write_str("bincode without a revision"),
+        }
+    }
 }
 
 impl Hello {
@@ -63,9 +91,14 @@ impl Hello {
     pub fn parse(frame: &[u8]) -> Result<Self, PrefaceError> {
         let rest = versioned(frame)?;
         let (encoding, client) = rest.split_once(' ').unwrap_or((rest, ""));
-        let encoding = match encoding {
-            "bincode" => Encoding::Bincode,
-            "json" => Encoding::Json,
+        let encoding = match encoding.split_once('/') {
+            None if encoding == "json" => Encoding::Json,
+            None if encoding == "bincode" => return Err(PrefaceError::Revision(None)),
+            Some(("bincode", revision)) => match revision.parse() {
+                Ok(BINCODE_REVISION) => Encoding::Bincode,
+                Ok(other) => return Err(PrefaceError::Revision(Some(other))),
+                Err(_) => return Err(PrefaceError::Encoding),
+            },
             _ => return Err(PrefaceError::Encoding),
         };
         // It goes into a log line.
@@ -77,6 +110,9 @@ impl Hello {
 impl fmt::Display for Hello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{NAME}/{VERSION} {}", self.encoding)?;
+        if self.encoding == Encoding::Bincode {
+            write!(f, "/{BINCODE_REVISION}")?;
+        }
         if !self.client.is_empty() {
             write!(f, " {}", self.client)?;
         }
@@ -107,6 +143,13 @@ impl Welcome {
             .map(|why| Self::Error(why.to_owned()))
             .ok_or(PrefaceError::NotThisProtocol)
     }
+}
+
+/// The revision of bincode that the daemon speaks, where it refused another one: from its reason.
+#[must_use]
+pub fn spoken_revision(why: &str) -> Option<u32> {
+    let (revision, _) = why.strip_prefix("bincode/")?.split_once(' ')?;
+    revision.parse().ok()
 }
 
 impl fmt::Display for Welcome {
@@ -179,6 +222,13 @@ mod tests {
             (b"wasession/1", PrefaceError::Encoding),
             (b"wasession/1 xml", PrefaceError::Encoding),
             (b"wasession/1 JSON", PrefaceError::Encoding),
+            (b"wasession/1 json/1", PrefaceError::Encoding),
+            (b"wasession/1 bincode", PrefaceError::Revision(None)),
+            (b"wasession/1 bincode my-bot", PrefaceError::Revision(None)),
+            (b"wasession/1 bincode/0", PrefaceError::Revision(Some(0))),
+            (b"wasession/1 bincode/", PrefaceError::Encoding),
+            (b"wasession/1 bincode/x", PrefaceError::Encoding),
+            (b"wasession/1 bincode/4294967296", PrefaceError::Encoding),
             (&long, PrefaceError::NotThisProtocol),
         ] {
             assert_eq!(
@@ -188,6 +238,28 @@ mod tests {
                 frame.escape_ascii()
             );
         }
+    }
+
+    /// A daemon says which revision it speaks, in words and so that a client can read it.
+    #[test]
+    fn another_revision_is_told_the_one_that_is_spoken() {
+        for theirs in [None, Some(BINCODE_REVISION + 1)] {
+            let refusal = Welcome::Error(PrefaceError::Revision(theirs).to_string());
+            let text = refusal.to_string();
+            assert!(text.len() <= MAX_LEN, "{text}");
+            let Ok(Welcome::Error(why)) = Welcome::parse(text.as_bytes()) else {
+                panic!("{text} is no refusal");
+            };
+            assert_eq!(spoken_revision(&why), Some(BINCODE_REVISION), "{text}");
+        }
+        for other in [
+            "too many connections",
+            "bincode/x is spoken here",
+            "bincode/7",
+        ] {
+            assert_eq!(spoken_revision(other), None);
+        }
+        assert_eq!(spoken_revision(&PrefaceError::Encoding.to_string()), None);
     }
 
     #[test]

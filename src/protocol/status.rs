@@ -1,118 +1,54 @@
 //! The state of one session, as everybody sees it.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::name::open_names;
 use super::{Account, Cause, GroupJid, Redacted, UserId};
 
-/// What a session is doing now.
-///
-/// What belongs to a phase stands beside it in [`Status`]. A user without a session has no phase:
-/// the daemon answers [`FailureCode::NotFound`](super::FailureCode::NotFound).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Phase {
-    /// Opening a link to WhatsApp; [`Status::connecting`] says how far it got.
-    Connecting,
-    /// A QR code is live: [`Status::qr`].
-    AwaitingScan,
-    /// A pair code is live: [`Status::pair_code`].
-    AwaitingCode,
-    /// Logged in.
-    Online,
-    /// Lost or refused for now; tries again at [`Status::retry_at`].
-    BackingOff,
-    /// WhatsApp said not before [`Status::held_until`]; then it tries again.
-    Held,
-    /// Needs a person: [`Status::reason`] says why, [`Status::next_action`] what helps.
-    Parked,
-    /// Stopped on request, or for being idle; the credentials are kept.
-    Disconnected,
-    /// The credentials are being removed.
-    LoggingOut,
-    /// The removal could not finish: [`Status::error`] says what is left and why; it is tried again
-    /// at [`Status::retry_at`], and by `force-logout` at once.
-    PurgeFailed,
-    /// What is on the disk cannot be read. Nothing is overwritten; `force-logout` is the way out.
-    StoreCorrupt,
-}
-
-impl Phase {
-    /// Every phase, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
-        Self::Connecting,
-        Self::AwaitingScan,
-        Self::AwaitingCode,
-        Self::Online,
-        Self::BackingOff,
-        Self::Held,
-        Self::Parked,
-        Self::Disconnected,
-        Self::LoggingOut,
-        Self::PurgeFailed,
-        Self::StoreCorrupt,
-    ];
-
-    /// The name as it stands in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::AwaitingScan => "awaiting_scan",
-            Self::AwaitingCode => "awaiting_code",
-            Self::Online => "online",
-            Self::BackingOff => "backing_off",
-            Self::Held => "held",
-            Self::Parked => "parked",
-            Self::Disconnected => "disconnected",
-            Self::LoggingOut => "logging_out",
-            Self::PurgeFailed => "purge_failed",
-            Self::StoreCorrupt => "store_corrupt",
-        }
+open_names! {
+    /// What a session is doing now.
+    ///
+    /// What belongs to a phase stands beside it in [`Status`]. A user without a session has no phase:
+    /// the daemon answers [`FailureCode::NotFound`](super::FailureCode::NotFound).
+    pub enum Phase {
+        /// Opening a link to WhatsApp; [`Status::connecting`] says how far it got.
+        Connecting = "connecting",
+        /// A QR code is live: [`Status::qr`].
+        AwaitingScan = "awaiting_scan",
+        /// A pair code is live: [`Status::pair_code`].
+        AwaitingCode = "awaiting_code",
+        /// Logged in.
+        Online = "online",
+        /// Lost or refused for now; tries again at [`Status::retry_at`].
+        BackingOff = "backing_off",
+        /// WhatsApp said not before [`Status::held_until`]; then it tries again.
+        Held = "held",
+        /// Needs a person: [`Status::reason`] says why, [`Status::next_action`] what helps.
+        Parked = "parked",
+        /// Stopped on request, or for being idle; the credentials are kept.
+        Disconnected = "disconnected",
+        /// The credentials are being removed.
+        LoggingOut = "logging_out",
+        /// The removal could not finish: [`Status::error`] says what is left and why; it is tried again
+        /// at [`Status::retry_at`], and by `force-logout` at once.
+        PurgeFailed = "purge_failed",
+        /// What is on the disk cannot be read. Nothing is overwritten; `force-logout` is the way out.
+        StoreCorrupt = "store_corrupt",
     }
 }
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// How far opening a link got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Reaching WhatsApp: DNS, TCP, TLS, the WebSocket upgrade.
-    Transport,
-    /// The encrypted handshake.
-    Handshake,
-    /// Waiting for WhatsApp to accept the login, or for the first QR code.
-    Login,
-    /// Logged in; waiting until the link is ready for use.
-    Sync,
-}
-
-impl Stage {
-    /// The name as it stands in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Transport => "transport",
-            Self::Handshake => "handshake",
-            Self::Login => "login",
-            Self::Sync => "sync",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+open_names! {
+    /// How far opening a link got.
+    pub enum Stage {
+        /// Reaching WhatsApp: DNS, TCP, TLS, the WebSocket upgrade.
+        Transport = "transport",
+        /// The encrypted handshake.
+        Handshake = "handshake",
+        /// Waiting for WhatsApp to accept the login, or for the first QR code.
+        Login = "login",
+        /// Logged in; waiting until the link is ready for use.
+        Sync = "sync",
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A user's id: 1 to 64 bytes of `[A-Za-z0-9][A-Za-z0-9._+@-]*`.
 ///
 /// It names a directory, so it can never be empty, hidden, a path, or `..`; the type makes sure of
-/// it, and whoever holds a `UserId` need not ask again. It travels as a plain string.
+/// it, so a `UserId` is always a good one. It travels as a plain string.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct UserId(String);

@@ -1,26 +1,26 @@
-//! The picture of all sessions that a client keeps, and how it stays the daemon's.
+//! The state of all sessions that a client keeps, and how it stays the daemon's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Answer, Event, Message, Reply, Status, UserId};
 
-/// The sessions as a watch tells them.
+/// The state of the sessions, as a watch tells it.
 ///
-/// A client that gives every message it reads to [`follow`](Self::follow) has the daemon's picture
-/// whenever it [is in sync](Self::is_in_sync). A clone shares the statuses.
+/// A client that gives every message it reads to [`follow`](Self::follow) has the daemon's state whenever
+/// the view [is in sync](Self::is_in_sync). A clone shares the statuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct View {
     sessions: BTreeMap<UserId, Arc<Status>>,
     seq: u64,
-    /// A state is on its way, and not complete.
+    /// Whether a state is on its way, and not complete.
     arriving: bool,
 }
 
 impl View {
-    /// The picture with these sessions, which includes all events up to this number.
-    #[must_use]
-    pub fn new(seq: u64, sessions: impl IntoIterator<Item = Status>) -> Self {
+    /// The state with these sessions, which includes all events up to this number.
+    #[cfg(test)]
+    pub(crate) fn new(seq: u64, sessions: impl IntoIterator<Item = Status>) -> Self {
         let mut view = Self::default();
         view.begin();
         for status in sessions {
@@ -42,23 +42,26 @@ impl View {
             Message::InSync { seq } => self.complete(*seq),
             Message::Event(event) => self.apply(event),
             // What is replayed is in the state already.
-            Message::Reply(_) | Message::Replayed(_) | Message::Closing(_) => {}
+            Message::Reply(_)
+            | Message::Replayed(_)
+            | Message::Closing(_)
+            | Message::Unknown(_) => {}
         }
     }
 
-    /// Drops the picture: a new one follows.
-    pub fn begin(&mut self) {
+    /// Drops the state: a new one follows.
+    pub(crate) fn begin(&mut self) {
         self.sessions.clear();
         self.arriving = true;
     }
 
-    /// Takes in one session of a picture that arrives.
-    pub fn present(&mut self, status: Status) {
+    /// Takes in one session of a state that arrives.
+    fn present(&mut self, status: Status) {
         self.sessions.insert(status.user.clone(), Arc::new(status));
     }
 
-    /// The picture has arrived, and includes all events up to this number.
-    pub fn complete(&mut self, seq: u64) {
+    /// The state has arrived, and includes all events up to this number.
+    fn complete(&mut self, seq: u64) {
         self.seq = seq;
         self.arriving = false;
     }
@@ -75,7 +78,7 @@ impl View {
         }
     }
 
-    /// Whether the picture is complete: false while a new one arrives.
+    /// Whether the state is complete: false while a new one arrives.
     #[must_use]
     pub fn is_in_sync(&self) -> bool {
         !self.arriving
@@ -98,13 +101,13 @@ impl View {
         self.sessions.values().map(Arc::as_ref)
     }
 
-    /// How many there are.
+    /// How many sessions there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no session.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()

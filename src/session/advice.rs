@@ -27,6 +27,8 @@ pub(super) fn next_action(
         Phase::PurgeFailed => format!(
             "Remove the obstacle named in the error; it is tried again by itself, and at once by `wactl force-logout {user}`."
         ),
+        // Only a newer daemon has such a phase, and advice of its own for it.
+        Phase::Unknown(_) => String::new(),
         Phase::StoreCorrupt => format!(
             "Put the file back from a backup and `wactl connect {user}`, or remove the session with `wactl force-logout {user}`."
         ),

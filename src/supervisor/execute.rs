@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn no_session_is_shorter_than_a_page_counts_on() {
-        for phase in Phase::ALL {
+        for &phase in Phase::ALL {
             assert!(json_len(&bare_status("a", phase)) > SHORTEST);
         }
     }

@@ -34,6 +34,7 @@ use held::Held;
 use stage::{PHONE, Stage};
 use times::Times;
 use wasessiond::protocol::codec::Encoding;
+use wasessiond::protocol::preface::Hello;
 use wasessiond::protocol::{Answer, Command, Message, Reply, Request, Since, TargetEdit};
 
 /// How often each measurement is taken; the middle one counts, for a machine has other things to do.
@@ -343,7 +344,8 @@ fn receive(stream: &mut impl Read) -> Vec<u8> {
 /// A connection that is welcome.
 fn join(socket: &Path, encoding: Encoding) -> UnixStream {
     let mut stream = UnixStream::connect(socket).expect("it listens");
-    let hello = framed(format!("wasession/1 {encoding} a benchmark").as_bytes());
+    let client = "a benchmark".to_owned();
+    let hello = framed(Hello { encoding, client }.to_string().as_bytes());
     stream.write_all(&hello).expect("it is sent");
     assert!(receive(&mut stream).starts_with(b"wasession/1 ok "));
     stream

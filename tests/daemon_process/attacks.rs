@@ -9,6 +9,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, raise};
+use wasessiond::protocol::codec::Encoding;
+use wasessiond::protocol::preface::Hello;
 
 use crate::process::Client;
 
@@ -101,17 +103,21 @@ pub(crate) fn carry_out(name: &str, socket: &Path) -> String {
         "terabyte" => {
             // Request 1, `connect`, a user's name of 2^40 bytes.
             let frame = [&[1, 3, 253], (1_u64 << 40).to_le_bytes().as_slice()].concat();
-            many(200, &|s| after(s, "bincode", &framed(&frame)));
+            many(200, &|s| after(s, Encoding::Bincode, &framed(&frame)));
         }
-        "empty" => many(200, &|s| after(s, "json", &framed(b""))),
-        "noise" => many(200, &|s| after(s, "bincode", &noise(4096))),
-        "nested" => many(50, &|s| after(s, "json", &framed(&vec![b'['; 1 << 20]))),
+        "empty" => many(200, &|s| after(s, Encoding::Json, &framed(b""))),
+        "noise" => many(200, &|s| after(s, Encoding::Bincode, &noise(4096))),
+        "nested" => many(50, &|s| {
+            after(s, Encoding::Json, &framed(&vec![b'['; 1 << 20]))
+        }),
         "largest" => {
             let mut ping = br#"{"id":1,"command":"ping"}"#.to_vec();
             ping.resize(1 << 20, b' ');
-            many(50, &|s| after(s, "json", &framed(&ping)));
+            many(50, &|s| after(s, Encoding::Json, &framed(&ping)));
         }
-        "too large" => many(200, &|s| after(s, "json", &(1_u32 << 20 | 1).to_be_bytes())),
+        "too large" => many(200, &|s| {
+            after(s, Encoding::Json, &(1_u32 << 20 | 1).to_be_bytes())
+        }),
         "pipeline" => pipeline(socket, &mut told),
         "flood" => together(socket, 32, &mut told, |client| {
             flood(client, &framed(PING), Duration::from_secs(3), true)
@@ -178,9 +184,13 @@ fn first(socket: &Path, bytes: &[u8]) -> String {
 }
 
 /// What a connection is told to these bytes after a good preface.
-fn after(socket: &Path, encoding: &str, bytes: &[u8]) -> String {
+fn after(socket: &Path, encoding: Encoding, bytes: &[u8]) -> String {
     let mut client = Client::connect(socket);
-    client.send(&format!("wasession/1 {encoding}"));
+    let hello = Hello {
+        encoding,
+        client: String::new(),
+    };
+    client.send(&hello.to_string());
     client.receive().expect("a welcome");
     let _ = client.0.write_all(bytes);
     let _ = client.0.shutdown(Shutdown::Write);

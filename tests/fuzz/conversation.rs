@@ -19,6 +19,7 @@ use wasessiond::daemon::source::Source;
 use wasessiond::daemon::state::{About, Daemon};
 use wasessiond::daemon::systemd::Notifier;
 use wasessiond::protocol::codec::Encoding;
+use wasessiond::protocol::preface::Hello;
 use wasessiond::protocol::{Command, Message, Request, Since, TargetEdit};
 use wasessiond::store::Store;
 use wasessiond::supervisor::Supervisor;
@@ -118,7 +119,8 @@ async fn converse(daemon: &Daemon, bytes: &[u8]) -> Vec<Option<u64>> {
     );
     let (mut read, mut write) = tokio::io::split(ours);
     let speak = async {
-        let hello = format!("wasession/1 {encoding} fuzz");
+        let client = "fuzz".to_owned();
+        let hello = Hello { encoding, client }.to_string();
         // It may close before it has heard everything.
         let _ = write.write_all(&framed(hello.as_bytes())).await;
         let _ = write.write_all(&frames).await;

@@ -29,6 +29,7 @@ mod obstacles;
 mod pairing;
 mod panic;
 mod races;
+mod revisions;
 mod samples;
 #[cfg(feature = "ctl")]
 mod secrets;

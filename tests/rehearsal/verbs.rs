@@ -37,7 +37,7 @@ struct Played {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_verb_in_every_state() {
-    for phase in Phase::ALL {
+    for &phase in Phase::ALL {
         let mut places = Place::ALL.iter();
         assert!(places.any(|place| place.phase() == Some(phase)), "{phase}");
     }
@@ -146,7 +146,8 @@ async fn check(
         person.device.clear();
     }
     let phase = Phase::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .find(|phase| phase.as_str() == leads_to);
     assert!(phase.is_some() || leads_to == "no session", "{leads_to}?");
     person.until(phase).await;

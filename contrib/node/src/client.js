@@ -2,14 +2,14 @@
 
 import { ConnectionClosed, ProtocolError } from './errors.js';
 import { Follow } from './follow.js';
-import { DEFAULTS, Line, request, result, socketPath, take, within } from './wire.js';
+import { DEFAULTS, Stream, request, result, socketPath, take, within } from './wire.js';
 
 /** How many ended sessions are told where nobody says how many. */
 const DEFAULT_HISTORY = 100;
 
 /** A connection to the daemon. Requests may be made at once; a slow one holds up no other. */
 export class Client {
-  #line;
+  #stream;
   #options;
   #last = 0;
   #pending = new Map();
@@ -21,19 +21,19 @@ export class Client {
     const path = socketPath(options.socket);
     const given = Object.entries(options).filter(([, value]) => value !== undefined);
     const settings = { ...DEFAULTS, ...Object.fromEntries(given), path };
-    return new Client(await Line.open(path, settings), settings);
+    return new Client(await Stream.open(path, settings), settings);
   }
 
   /** Use `Client.connect`. */
-  constructor(line, settings) {
-    this.#line = line;
+  constructor(stream, settings) {
+    this.#stream = stream;
     this.#options = settings;
     this.#reading = this.#read();
   }
 
   /** What the daemon calls itself: `wasessiond/<version>`. */
   get server() {
-    return this.#line.server;
+    return this.#stream.server;
   }
 
   async ping() {
@@ -117,7 +117,7 @@ export class Client {
       this.#pending.set(id, { resolve, reject });
     });
     try {
-      this.#line.send(frame);
+      this.#stream.send(frame);
       return await within(this.#options.requestTimeout, answer);
     } finally {
       this.#pending.delete(id);
@@ -127,7 +127,7 @@ export class Client {
   async #read() {
     try {
       for (;;) {
-        const [key, content] = await this.#line.receive();
+        const [key, content] = await this.#stream.receive();
         if (key !== 'reply') continue;
         const { id, answer, failure } = result(content);
         if (id < 1 || id > this.#last) {
@@ -141,7 +141,7 @@ export class Client {
     } catch (error) {
       this.#finish(error);
     }
-    await this.#line.close();
+    await this.#stream.close();
   }
 
   #finish(error) {
@@ -153,7 +153,7 @@ export class Client {
   /** Closes the connection. Requests that wait learn that it is closed. */
   async close() {
     this.#finish(new ConnectionClosed(null, 'this client is closed'));
-    await this.#line.close();
+    await this.#stream.close();
     await this.#reading;
   }
 

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ConnectionClosed, Failure, NoDaemon, ProtocolError, Refused, RequestTimeout } from './errors.js';
-import { Line, request, result, take, within } from './wire.js';
+import { Stream, request, result, take, within } from './wire.js';
 
 /** Before the first try to connect again, in milliseconds; it doubles with each, up to the longest. */
 const FIRST_PAUSE = 100;
@@ -18,8 +18,13 @@ const MAX_HISTORY = 1000;
 /** How many names of ends are kept before the history is read only to be able to forget them. */
 const MANY = 4096;
 
-/** Nobody reads any more. */
-class Unread extends Error {}
+/** The messages that this client knows. What else a newer daemon says is passed over. */
+const KNOWN = ['reply', 'replayed', 'present', 'in_sync', 'event', 'lagged', 'closing'];
+/** The kinds of event that tell the end of a session. There will be no others. */
+const ENDS = ['logged_out', 'pairing_expired'];
+
+/** The reader is gone. */
+class ReaderGone extends Error {}
 
 const nameOf = (entry) => `${entry.user} ${entry.at}`;
 
@@ -28,11 +33,12 @@ function eventOf(content) {
   if (typeof content?.kind === 'string') return { ...content, ended: null };
   const [[kind, ended], ...more] = Object.entries(content?.kind ?? {});
   if (kind === undefined || more.length > 0) throw new ProtocolError('not an event');
-  return { ...content, kind, ended };
+  // What belongs to a kind of a newer daemon is not an end.
+  return { ...content, kind, ended: ENDS.includes(kind) ? ended : null };
 }
 
 /** Whether it makes sense to try again: the daemon is gone, stopping, or has too much to do. */
-function passes(error) {
+function isTemporary(error) {
   if (error instanceof ConnectionClosed) return error.failure?.code !== 'not_allowed';
   if (error instanceof Failure) {
     return ['stopping', 'quota_exceeded', 'deadline_exceeded', 'internal'].includes(error.code);
@@ -59,17 +65,17 @@ export class Follow {
   /** What to give as `since` to go on from here in another run of the program. */
   position = null;
   // The worker's side.
-  #line = null;
+  #stream = null;
   #last = 0;
   #early = [];
   #since;
   #state = null;
   #replayed = [];
-  // The newest line of the history when it was last read (it and all older ones are known), and the ends
+  // The newest entry of the history when it was last read (it and all older ones are known), and the ends
   // that were told since. Ends of different users may be announced in another order.
   #newest = null;
   #told = new Set();
-  #overdue = false;
+  #historyIsDue = false;
 
   /** Use `client.follow()`. */
   static async begin(options, users, since) {
@@ -77,7 +83,7 @@ export class Follow {
     try {
       await follow.#begin();
     } catch (error) {
-      await follow.#line?.close();
+      await follow.#stream?.close();
       throw error;
     }
     follow.#take({ type: 'state', ...follow.#state });
@@ -129,7 +135,7 @@ export class Follow {
     this.#items = [];
     this.#end();
     this.#room?.();
-    await this.#line?.close();
+    await this.#stream?.close();
     await this.#worker;
   }
 
@@ -137,21 +143,21 @@ export class Follow {
     await this.close();
   }
 
-  /** Takes an item into the picture; false: the reader need not see it. */
+  /** Takes an item into the state; false: the reader need not see it. */
   #take(item) {
     if (item.type === 'state') {
       this.sessions = new Map(item.sessions);
       this.position = { epoch: item.epoch, seq: item.seq };
-    } else if (item.type === 'event' || item.type === 'quiet') {
+    } else if (item.type === 'event' || item.type === 'known_end') {
       const { seq, user, status } = item.event;
-      // A quiet one may be from before the state.
+      // A known end may be from before the state.
       if (seq > this.position.seq) {
         this.position = { ...this.position, seq };
         if (status) this.sessions.set(user, status);
         else this.sessions.delete(user);
       }
     }
-    return item.type !== 'quiet';
+    return item.type !== 'known_end';
   }
 
   #end() {
@@ -165,27 +171,27 @@ export class Follow {
     try {
       await this.#run();
     } catch (error) {
-      if (!(error instanceof Unread)) this.#items.push(error);
+      if (!(error instanceof ReaderGone)) this.#items.push(error);
     }
     this.#end();
-    await this.#line.close();
+    await this.#stream.close();
   }
 
   async #run() {
     for (;;) {
       try {
-        await this.#tellAll();
+        await this.#deliverAll();
       } catch (error) {
-        if (!passes(error)) throw error;
-        await this.#line.close();
-        await this.#tell({ type: 'lost', error, ended: null });
+        if (!isTemporary(error)) throw error;
+        await this.#stream.close();
+        await this.#deliver({ type: 'lost', error, ended: null });
       }
       await this.#connectAgain();
     }
   }
 
   async #begin() {
-    this.#line = await Line.open(this.#options.path, this.#options);
+    this.#stream = await Stream.open(this.#options.path, this.#options);
     // Before the watch begins: what ends in between is told in any case.
     const { entries } = await this.#page(1, null);
     this.#newest = entries.length > 0 ? nameOf(entries[0]) : null;
@@ -196,15 +202,15 @@ export class Follow {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
       await this.#pause(pause);
       try {
-        this.#line = await Line.open(this.#options.path, this.#options, this.#abort.signal);
+        this.#stream = await Stream.open(this.#options.path, this.#options, this.#abort.signal);
         this.#early = [];
         await this.#watch();
-        this.#overdue ||= this.#state.gap;
+        this.#historyIsDue ||= this.#state.gap;
         return;
       } catch (error) {
-        await this.#line.close();
-        if (this.#abort.signal.aborted) throw new Unread();
-        if (!passes(error)) throw error;
+        await this.#stream.close();
+        if (this.#abort.signal.aborted) throw new ReaderGone();
+        if (!isTemporary(error)) throw error;
       }
     }
   }
@@ -230,56 +236,56 @@ export class Follow {
       } else if (key === 'lagged') {
         sessions.clear();
         gap = true;
-      } else {
+      } else if (KNOWN.includes(key)) {
         throw new ProtocolError(`${JSON.stringify(key)} inside of a state`);
       }
     }
   }
 
-  async #tellAll() {
+  async #deliverAll() {
     const { epoch } = this.#state;
-    await this.#fill();
-    for (const event of this.#replayed) await this.#tellEvent('replayed', event);
-    await this.#tellState();
+    await this.#deliverMissedEnds();
+    for (const event of this.#replayed) await this.#deliverEvent('replayed', event);
+    await this.#deliverState();
     for (;;) {
       const [key, content] = await this.#next();
       if (key === 'event') {
         const event = eventOf(content);
-        await this.#tellEvent('event', event);
+        await this.#deliverEvent('event', event);
         this.#since = { epoch, seq: event.seq };
       } else if (key === 'lagged') {
-        this.#overdue = true;
+        this.#historyIsDue = true;
         this.#state = await this.#arrive(epoch, true);
-        await this.#fill();
-        await this.#tellState();
-      } else {
+        await this.#deliverMissedEnds();
+        await this.#deliverState();
+      } else if (KNOWN.includes(key)) {
         throw new ProtocolError(`${JSON.stringify(key)} in a watch`);
       }
       if (this.#told.size > MANY) {
-        this.#overdue = true;
-        await this.#fill();
+        this.#historyIsDue = true;
+        await this.#deliverMissedEnds();
       }
     }
   }
 
-  async #tellState() {
+  async #deliverState() {
     const { epoch, seq } = this.#state;
-    await this.#tell({ type: 'state', ...this.#state });
+    await this.#deliver({ type: 'state', ...this.#state });
     this.#since = { epoch, seq };
   }
 
-  async #tellEvent(type, event) {
+  async #deliverEvent(type, event) {
     const { ended } = event;
     const known = ended !== null && this.#told.has(nameOf(ended));
     if (ended) this.#told.add(nameOf(ended));
-    await this.#tell({ type: known ? 'quiet' : type, event, ended });
+    await this.#deliver({ type: known ? 'known_end' : type, event, ended });
   }
 
   /** Tells the ends that no event told. */
-  async #fill() {
-    if (!this.#overdue) return;
-    for (const entry of await this.#missed()) await this.#tell({ type: 'missed', entry, ended: entry });
-    this.#overdue = false;
+  async #deliverMissedEnds() {
+    if (!this.#historyIsDue) return;
+    for (const entry of await this.#missed()) await this.#deliver({ type: 'missed', entry, ended: entry });
+    this.#historyIsDue = false;
   }
 
   /** The ends that nobody told so far, oldest first. */
@@ -302,7 +308,7 @@ export class Follow {
       }
     } while (before !== null);
     this.#newest = newest ?? this.#newest;
-    // An event told them, so they are not newer than that line.
+    // An event told them, so they are not newer than the newest entry.
     if (this.#told.size > MANY) this.#told.clear();
     // Their events may still be on their way.
     for (const entry of missed) this.#told.add(nameOf(entry));
@@ -318,12 +324,12 @@ export class Follow {
     return page;
   }
 
-  /** Asks on the line of the watch. What the watch tells meanwhile is kept. */
+  /** Asks on the connection of the watch. What the watch says meanwhile is kept. */
   async #ask(command) {
     const id = ++this.#last;
-    this.#line.send(request(id, command));
+    this.#stream.send(request(id, command));
     for (;;) {
-      const [key, content] = await within(this.#options.requestTimeout, this.#line.receive());
+      const [key, content] = await within(this.#options.requestTimeout, this.#stream.receive());
       if (key !== 'reply') {
         this.#early.push([key, content]);
         continue;
@@ -337,17 +343,17 @@ export class Follow {
 
   async #next(timeout) {
     if (this.#early.length > 0) return this.#early.shift();
-    const message = this.#line.receive();
+    const message = this.#stream.receive();
     return timeout === undefined ? message : within(timeout, message);
   }
 
-  async #tell(item) {
+  async #deliver(item) {
     while (this.#items.length >= QUEUE && !this.#abort.signal.aborted) {
       await new Promise((resolve) => {
         this.#room = resolve;
       });
     }
-    if (this.#abort.signal.aborted) throw new Unread();
+    if (this.#abort.signal.aborted) throw new ReaderGone();
     this.#items.push(item);
     this.#reader?.();
   }
@@ -356,7 +362,7 @@ export class Follow {
     try {
       await sleep(milliseconds, undefined, { signal: this.#abort.signal });
     } catch {
-      throw new Unread();
+      throw new ReaderGone();
     }
   }
 }

@@ -80,7 +80,7 @@ function checkWelcome(body) {
   throw new ProtocolError('this is not the control socket of a wasessiond');
 }
 
-/** The one key of a message, and what belongs to it. */
+/** The name of a message, and what belongs to it: it is an object with one key, or a word. */
 function message(body) {
   let value;
   try {
@@ -88,7 +88,8 @@ function message(body) {
   } catch (error) {
     throw new ProtocolError(`not a message: ${error.message}`);
   }
-  const entries = Object.entries(value ?? {});
+  if (typeof value === 'string') return [value, null];
+  const entries = Array.isArray(value) ? [] : Object.entries(value ?? {});
   if (entries.length !== 1) throw new ProtocolError('not a message: an object with one key is expected');
   return entries[0];
 }
@@ -96,7 +97,11 @@ function message(body) {
 /** What belongs to an answer that must be this one. */
 export function take(answer, name) {
   const content = answer?.[name];
-  if (content === undefined) throw new ProtocolError(`an answer that is not ${JSON.stringify(name)}`);
+  if (content === undefined) {
+    const came = typeof answer === 'object' ? Object.keys(answer ?? {})[0] : answer;
+    const [expected, instead] = [name, came].map((word) => JSON.stringify(word));
+    throw new ProtocolError(`an answer that is not ${expected} but ${instead}: the daemon may be newer`);
+  }
   return content;
 }
 
@@ -119,7 +124,7 @@ export function within(milliseconds, promise) {
 }
 
 /** A connection to the daemon. */
-export class Line {
+export class Stream {
   #socket;
   #bytes = Buffer.alloc(0);
   #frames = [];
@@ -138,7 +143,7 @@ export class Line {
     const end = performance.now() + connectTimeout;
     for (;;) {
       try {
-        return await Line.#knock(path, settings, signal);
+        return await Stream.#knock(path, settings, signal);
       } catch (error) {
         if (!(error instanceof NoDaemon && error.cause.code === 'EAGAIN')) throw error;
         if (performance.now() >= end) throw new RequestTimeout(connectTimeout);
@@ -148,15 +153,15 @@ export class Line {
   }
 
   static async #knock(path, { name, connectTimeout }, signal) {
-    const line = new Line(path);
-    const stop = () => line.close();
+    const stream = new Stream(path);
+    const stop = () => stream.close();
     signal?.addEventListener('abort', stop);
     try {
-      line.send(hello(name));
-      line.server = checkWelcome(await within(connectTimeout, line.#frame()));
-      return line;
+      stream.send(hello(name));
+      stream.server = checkWelcome(await within(connectTimeout, stream.#frame()));
+      return stream;
     } catch (error) {
-      line.close();
+      stream.close();
       throw error;
     } finally {
       signal?.removeEventListener('abort', stop);

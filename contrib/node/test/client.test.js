@@ -274,7 +274,7 @@ test('another end that is no wasessiond of this version', async (t) => {
     await assert.rejects(connect(), (error) => error instanceof kind && why.test(error.message), said);
   }
   const reply = (of) => `{"reply": {"id": ${of}, "result": {"Ok": "pong"}}}`;
-  for (const said of ['{}', '[]', 'null', 'no json', reply(7), reply('"1"'), '{"reply": {"id": 1}}']) {
+  for (const said of ['{}', '[]', '[1]', '7', 'null', 'no json', reply(7), reply('"1"'), '{"reply": {"id": 1}}']) {
     parts = ['wasession/1 ok x', said];
     const client = await connect();
     await assert.rejects(client.ping(), ProtocolError, said);
@@ -283,6 +283,89 @@ test('another end that is no wasessiond of this version', async (t) => {
   }
   parts = [{ length: 0, raw: Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n') }];
   await assert.rejects(connect(), /frame of/);
+});
+
+test('a newer daemon is understood as far as that goes', async (t) => {
+  const stage = new Stage();
+  t.after(() => stage.remove());
+  const path = stage.path('newer.sock');
+  const at = '2026-11-24T09:12:03Z';
+  const status = {
+    user: 'alice', phase: 'restricted', since: at, next_action: 'Wait until Tuesday.', owner: 1000, account: null,
+    connecting: null, qr: null, pair_code: null, retry_at: null, held_until: null, reason: 'spam_reported',
+    error: null, targets: [], last_activity: null, restrictions: [{ of: 'send' }],
+  };
+  const entry = {
+    at, user: 'alice', cause: 'passkey_changed', account: null, owner: 1000, requested_by: null, unlink: 'queued',
+    removed: { files: 4, bytes: 5, targets: 0 }, text: null, appeal_token: null, unread: 7,
+  };
+  const happened = (seq, kind, after) => ({ event: { seq, at, user: 'alice', kind, status: after, of: [] } });
+  // What is said to each request, by its command.
+  const script = {
+    history: [(id) => ({ reply: { id, result: { Ok: { history: { entries: [], next: null } } } } })],
+    watch: [
+      (id) => ({ reply: { id, result: { Ok: { watching: { epoch: 1, seq: 4, gap: false, more: {} } } } } }),
+      { presence: { user: 'alice' } }, { present: status }, 'heartbeat', { in_sync: { seq: 4, more: 1 } },
+      { presence: { user: 'alice' } },
+      happened(5, { restriction: { until: 'Tuesday' } }, status),
+      happened(6, 'migrated', { ...status, phase: 'online' }),
+      happened(7, { logged_out: entry }, null),
+    ],
+    connect: [(id) => ({ reply: { id, result: { Ok: { queued: { place: 3 } } } } })],
+    groups: [(id) => ({ reply: { id, result: { Err: { code: 'restricted', message: 'so it is', until: 1 } } } })],
+    ping: ['heartbeat', (id) => ({ reply: { id, result: { Ok: 'pong' } } })],
+  };
+  const newer = createServer((stream) => {
+    stream.on('error', () => {});
+    const say = (text) => {
+      const body = Buffer.from(text);
+      const head = Buffer.alloc(4);
+      head.writeUInt32BE(body.length);
+      stream.write(Buffer.concat([head, body]));
+    };
+    let bytes = Buffer.alloc(0);
+    stream.on('data', (data) => {
+      bytes = Buffer.concat([bytes, data]);
+      while (bytes.length >= 4 && bytes.length >= 4 + bytes.readUInt32BE()) {
+        const end = 4 + bytes.readUInt32BE();
+        const body = bytes.subarray(4, end).toString();
+        bytes = bytes.subarray(end);
+        if (body.startsWith('wasession/')) {
+          say('wasession/1 ok x');
+          continue;
+        }
+        const { id, command } = JSON.parse(body);
+        for (const said of script[typeof command === 'string' ? command : Object.keys(command)[0]]) {
+          say(JSON.stringify(typeof said === 'function' ? said(id) : said));
+        }
+      }
+    });
+  });
+  await new Promise((resolve) => {
+    newer.listen(path, resolve);
+  });
+  t.after(() => newer.close());
+
+  const client = await Client.connect({ socket: path });
+  const follow = await client.follow({ users: ['alice'] });
+  const [state, restricted, migrated, ended] = [
+    await soon(follow.next()), await soon(follow.next()), await soon(follow.next()), await soon(follow.next()),
+  ];
+  assert.deepEqual(state.sessions.get('alice'), status);
+  assert.deepEqual(
+    [restricted.event.kind, restricted.ended, restricted.event.status.phase],
+    ['restriction', null, 'restricted'],
+  );
+  assert.deepEqual([migrated.event.kind, migrated.event.seq], ['migrated', 6]);
+  assert.deepEqual([ended.ended.cause, ended.ended.unlink], ['passkey_changed', 'queued']);
+  assert.deepEqual([follow.sessions.size, follow.position.seq], [0, 7]);
+  await follow.close();
+
+  await assert.rejects(client.connect('alice'), /"queued"/);
+  const failure = await fails('restricted', client.groups('alice'));
+  assert.equal(failure.message, 'so it is');
+  await client.ping();
+  await client.close();
 });
 
 test('a queue that others have filled is waited for', async (t) => {

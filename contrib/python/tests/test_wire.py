@@ -40,6 +40,40 @@ WATCH = (
 )
 
 
+#: What a newer daemon says to a follower: things that this client does not know are among it.
+STATUS = {
+    "user": "alice", "phase": "restricted", "since": "2026-11-24T09:12:03Z", "owner": 1000,
+    "next_action": "Wait until Tuesday.", "account": None,
+    "connecting": {"attempt": 1, "stage": "attestation", "stage_since": "2026-11-24T09:12:03Z"},
+    "qr": None, "pair_code": None, "retry_at": None, "held_until": None, "reason": "spam_reported",
+    "error": None, "targets": [], "last_activity": None, "restrictions": [{"of": "send"}],
+}
+ENTRY = {
+    "at": "2026-11-24T09:12:03Z", "user": "alice", "cause": "passkey_changed", "account": None,
+    "owner": 1000, "requested_by": None, "unlink": "queued", "unread": 7,
+    "removed": {"files": 4, "bytes": 5, "targets": 0, "media": 9}, "text": None, "appeal_token": None,
+}
+
+
+def newer_event(seq, kind, status):
+    event = {"seq": seq, "at": "2026-11-24T09:12:03Z", "user": "alice", "kind": kind, "of": []}
+    return json.dumps({"event": {**event, "status": status}}).encode()
+
+
+NEWER_WATCH = (
+    *WATCH[:2],
+    reply(2, {"Ok": {"watching": {"epoch": 1, "seq": 4, "gap": False, "more": {"a": 1}}}}),
+    b'{"presence": {"user": "alice"}}',
+    json.dumps({"present": STATUS}).encode(),
+    b'"heartbeat"',
+    b'{"in_sync": {"seq": 4, "more": 1}}',
+    b'{"presence": {"user": "alice"}}',
+    newer_event(5, {"restriction": {"until": "Tuesday"}}, STATUS),
+    newer_event(6, "migrated", {**STATUS, "phase": "online"}),
+    newer_event(7, {"logged_out": ENTRY}, None),
+)
+
+
 class Paths(unittest.TestCase):
     def test_the_nearest_socket_wins(self):
         runtime = tempfile.mkdtemp()
@@ -129,14 +163,16 @@ class Strangers(unittest.TestCase):
         self.addCleanup(thread.join)
 
     def converse(self, *parts):
-        """Answers each frame of the next client with one of these, and goes on until it leaves."""
+        """Answers each frame of the next client with one of these, or several, and goes on until it
+        leaves."""
 
         def serve():
             stream, _ = self.listener.accept()
             with stream, stream.makefile("rb") as frames:
                 for part in parts:
                     frames.read(*struct.unpack(">I", frames.read(4)))
-                    stream.sendall(struct.pack(">I", len(part)) + part)
+                    for said in part if isinstance(part, tuple) else (part,):
+                        stream.sendall(struct.pack(">I", len(said)) + said)
                 while frames.read(4096):
                     pass
 
@@ -159,6 +195,57 @@ class Strangers(unittest.TestCase):
                 self.answer(said)
                 with self.assertRaisesRegex(kind, why):
                     asyncio.run(aio.Client(self.path).open())
+
+    def newer_watch_is_told(self, items):
+        state, restricted, migrated, ended = items
+        alice = state.sessions["alice"]
+        self.assertEqual((alice.phase, alice.reason), ("restricted", "spam_reported"))
+        self.assertEqual(alice.next_action, "Wait until Tuesday.")
+        self.assertEqual(alice.connecting.stage, "attestation")
+        self.assertEqual((restricted.event.kind, restricted.event.ended), ("restriction", None))
+        self.assertEqual(restricted.event.status, alice)
+        self.assertEqual((migrated.event.kind, migrated.event.seq), ("migrated", 6))
+        entry = wasession.ended(ended)
+        self.assertEqual((entry.cause, entry.unlink), ("passkey_changed", "queued"))
+
+    def test_a_newer_daemon_is_followed(self):
+        self.answer(*NEWER_WATCH)
+        with wasession.Follow(["alice"], path=self.path) as follow:
+            self.newer_watch_is_told([follow.next(PATIENCE) for _ in range(4)])
+            self.assertEqual((follow.sessions, follow.position.seq), ({}, 7))
+        self.answer(*NEWER_WATCH)
+
+        async def watch():
+            async with aio.Follow(["alice"], path=self.path) as follow:
+                self.newer_watch_is_told([await follow.next() for _ in range(4)])
+                self.assertEqual((follow.sessions, follow.position.seq), ({}, 7))
+
+        asyncio.run(watch())
+
+    def test_a_newer_daemon_answers(self):
+        failure = {"code": "restricted", "message": "so it is", "until": "Tuesday"}
+        self.converse(
+            b"wasession/1 ok x",
+            reply(1, {"Ok": {"status": STATUS}}),
+            reply(2, {"Ok": {"queued": {"place": 3}}}),
+            reply(3, {"Err": failure}),
+            (b'"heartbeat"', b'{"presence": {}}', reply(4, {"Ok": "pong"})),
+        )
+        with wasession.Client(self.path, request_timeout=PATIENCE) as client:
+            self.assertEqual(client.status("alice").phase, "restricted")
+            with self.assertRaisesRegex(wasession.ProtocolError, "'queued'"):
+                client.connect("alice")
+            with self.assertRaises(wasession.Failure) as caught:
+                client.groups("alice")
+            self.assertEqual((caught.exception.code, str(caught.exception)), ("restricted", "so it is"))
+            client.ping()
+
+    def test_what_an_older_daemon_does_not_send_is_none(self):
+        older = {name: value for name, value in STATUS.items() if value is not None}
+        self.assertIsNone(types.read(types.Status, older).held_until)
+        del older["phase"]
+        with self.assertRaises(wasession.ProtocolError):
+            types.read(types.Status, older)
 
     def test_garbage_ends_the_connection(self):
         for said in (b"{}", b"[]", b"no json", b'{"reply": {"id": 7, "result": {"Ok": "pong"}}}'):

@@ -228,7 +228,7 @@ impl<'a> Waiting<'a> {
         let problem = Problem {
             cause: status.reason,
             status: Some(Box::new(status.clone())),
-            ..Problem::new(Exit::Refused, status.phase.as_str(), message)
+            ..Problem::new(Exit::Refused, status.phase.to_string(), message)
         };
         problem.into()
     }
@@ -289,6 +289,8 @@ fn goes_on(phase: Phase) -> bool {
             | Phase::AwaitingCode
             | Phase::BackingOff
             | Phase::LoggingOut
+            // A newer daemon knows what it does; its advice is shown.
+            | Phase::Unknown(_)
     )
 }
 

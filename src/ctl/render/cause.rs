@@ -31,6 +31,7 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
         Cause::StoreFailed => "the disk refused for now",
         Cause::TaskFailed => "the daemon's own session task failed",
         Cause::Idle => "nobody used the session for a long time",
+        Cause::Unknown(_) => "the daemon is newer than this wactl, which does not know this cause",
     }
 }
 
@@ -43,7 +44,7 @@ pub(crate) fn with_words(cause: Cause) -> String {
 pub(crate) fn unlink_in_words(unlink: Unlink) -> &'static str {
     match unlink {
         Unlink::Confirmed => "the device is gone from the phone's list",
-        Unlink::Refused => "the device may still be in the phone's list",
+        Unlink::Refused | Unlink::Unknown(_) => "the device may still be in the phone's list",
         Unlink::Unreachable => "the device is still in the phone's list",
         Unlink::NotLinked => "there was nothing to unlink",
         Unlink::NotAsked => "unlinking would have ended another connection's session",

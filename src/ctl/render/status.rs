@@ -101,6 +101,8 @@ pub(crate) fn gist(status: &Status, now: Timestamp) -> String {
             let (attempt, stage) = (connecting.attempt, connecting.stage);
             format!("attempt {attempt}, {stage}")
         })),
+        // A newer daemon's phase says nothing to this program; its advice says it to the person.
+        Phase::Unknown(_) => words.push(plain(&status.next_action)),
         _ => {}
     }
     if let Some(qr) = &status.qr {

@@ -3,8 +3,10 @@
 mod actions;
 mod daemon;
 mod errors;
+mod newer;
 mod objects;
 mod restarts;
+mod schema;
 mod sessions;
 
 use std::path::Path;
@@ -20,6 +22,7 @@ use super::terminal::scripted::{Scripted, terminal};
 use super::{finish, perform};
 use crate::client::Options;
 use crate::client::scripted::{Daemon, connected};
+use crate::protocol::codec::Encoding;
 use crate::protocol::{Answer, Command, Failure, GroupJid, SessionsPage, Status};
 
 /// Output into a file or a pipe.
@@ -54,10 +57,14 @@ pub(super) struct Played {
 }
 
 impl Played {
-    /// The objects that were written, one a line.
+    /// The objects that were written, one a line. All of them are as the schema says.
     pub(super) fn objects(&self) -> Vec<Value> {
         let parse = |line| serde_json::from_str(line).expect("an object");
-        self.out.lines().map(parse).collect()
+        let objects: Vec<Value> = self.out.lines().map(parse).collect();
+        for object in &objects {
+            schema::fits(object);
+        }
+        objects
     }
 }
 
@@ -70,7 +77,29 @@ pub(super) async fn play(
     play_on(line, terminal(look), script).await
 }
 
+/// The same in JSON: for a daemon that says what this version does not know.
+pub(super) async fn play_in_json(
+    line: &str,
+    look: Look,
+    script: impl AsyncFnOnce(&mut Daemon, mpsc::Sender<String>),
+) -> Played {
+    let options = Options {
+        encoding: Encoding::Json,
+        ..Options::default()
+    };
+    play_with(options, line, terminal(look), script).await
+}
+
 pub(super) async fn play_on(
+    line: &str,
+    scripted: Scripted,
+    script: impl AsyncFnOnce(&mut Daemon, mpsc::Sender<String>),
+) -> Played {
+    play_with(Options::default(), line, scripted, script).await
+}
+
+async fn play_with(
+    options: Options,
     line: &str,
     scripted: Scripted,
     script: impl AsyncFnOnce(&mut Daemon, mpsc::Sender<String>),
@@ -84,7 +113,7 @@ pub(super) async fn play_on(
     let words = std::iter::once("wactl").chain(line.split_whitespace());
     let cli = Cli::try_parse_from(words).expect("a good command line");
     let socket = Path::new("/run/test.sock");
-    let (client, mut daemon) = connected(Options::default()).await;
+    let (client, mut daemon) = connected(options).await;
     let command = async {
         let result = perform(cli.command, &client, socket, &mut terminal).await;
         finish(result, socket, &mut terminal)

@@ -96,6 +96,11 @@ pub async fn serve<S>(
         Err(HandshakeFailure::Stopping) => {
             (Welcome::Error(HandshakeFailure::Stopping.to_string()), None)
         }
+        Err(HandshakeFailure::Wrong(error @ PrefaceError::Revision(_))) => {
+            // It comes back at once, and speaks JSON.
+            debug!(peer_uid = uid, "{who} is of another release: {error}");
+            (Welcome::Error(error.to_string()), None)
+        }
         Err(error) => {
             warn!(peer_uid = uid, "{who} is disconnected: {error}");
             (Welcome::Error(error.to_string()), None)

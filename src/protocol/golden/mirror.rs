@@ -21,17 +21,8 @@ macro_rules! mirror {
     };
 }
 
-/// An enum that has no data.
-macro_rules! names {
-    ($(enum $name:ident { $($variant:ident),+ $(,)? })+) => {
-        $(
-            #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
-            #[serde(rename_all = "snake_case")]
-            enum $name { $($variant),+ }
-        )+
-    };
-}
-
+/// Names that may grow are strings, like times.
+type Name = String;
 type Time = String;
 
 mirror! {
@@ -39,7 +30,7 @@ mirror! {
     struct Since { epoch: Option<u64>, seq: u64 }
     struct Reply { id: u64, result: Outcome }
     struct Failure {
-        code: FailureCode,
+        code: Name,
         message: String,
         retry_after: Option<u64>,
         last_logout: Option<Entry>,
@@ -66,7 +57,7 @@ mirror! {
     struct Account { jid: String, phone: String, name: Option<String> }
     struct Status {
         user: String,
-        phase: Phase,
+        phase: Name,
         since: Time,
         next_action: String,
         owner: u32,
@@ -76,12 +67,12 @@ mirror! {
         pair_code: Option<PairCode>,
         retry_at: Option<Time>,
         held_until: Option<Time>,
-        reason: Option<String>,
+        reason: Option<Name>,
         error: Option<String>,
         targets: Vec<String>,
         last_activity: Option<Time>,
     }
-    struct Connecting { attempt: u32, stage: Stage, stage_since: Time }
+    struct Connecting { attempt: u32, stage: Name, stage_since: Time }
     struct Qr { code: Option<String>, number: u32, remaining: u32, expires_at: Time }
     struct PairCode { code: Option<String>, phone: String, expires_at: Time }
     struct Sessions { sessions: Vec<Status>, next: Option<String> }
@@ -89,11 +80,11 @@ mirror! {
     struct Entry {
         at: Time,
         user: String,
-        cause: String,
+        cause: Name,
         account: Option<Account>,
         owner: u32,
         requested_by: Option<u32>,
-        unlink: Unlink,
+        unlink: Name,
         removed: Removed,
         text: Option<String>,
         appeal_token: Option<String>,
@@ -103,20 +94,6 @@ mirror! {
     struct Watching { epoch: u64, seq: u64, gap: bool }
     struct Group { jid: String, subject: String, size: u32 }
     struct Event { seq: u64, at: Time, user: String, kind: Kind, status: Option<Status> }
-}
-
-names! {
-    enum Phase {
-        Connecting, AwaitingScan, AwaitingCode, Online, BackingOff, Held, Parked, Disconnected,
-        LoggingOut, PurgeFailed, StoreCorrupt,
-    }
-    enum Stage { Transport, Handshake, Login, Sync }
-    enum Unlink { Confirmed, Refused, Unreachable, NotLinked, NotAsked }
-    enum FailureCode {
-        InvalidRequest, InvalidUser, InvalidArgument, NotFound, NotAllowed, QuotaExceeded,
-        RateLimited, NotOnline, DeadlineExceeded, PurgeFailed, StoreCorrupt, StoreFailed, Refused,
-        ConfigInvalid, Stopping, Internal, UnknownCommand, TooLarge,
-    }
 }
 
 #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]

@@ -1,17 +1,21 @@
-//! The bytes of every message and every variant, kept in `tests/golden`: whatever changes them breaks
-//! the programs that speak version 1. A variant may be added at the end of its enum; what is here must
-//! stay.
+//! The bytes of every message and every variant, kept in `tests/golden`. What the JSON of version 1 says
+//! must stay, and only grows; when the bytes of bincode change, its revision is raised.
 //!
 //! - each golden text is decoded and encoded again, in both encodings;
 //! - [`mirror`] reads the bincode ones with another implementation, into types of its own;
 //! - [`schema`] keeps `contrib/schema/wasession-1.json`, and holds the JSON ones against it;
-//! - [`attributes`] refuses what bincode cannot carry.
+//! - [`attributes`] refuses what bincode cannot carry;
+//! - [`revision`] demands that the revision of bincode is raised when its bytes change;
+//! - [`newer`] reads what a newer daemon may say.
 //!
 //! With `WASESSION_GOLDEN=write` in the environment the files are written anew.
 
 mod attributes;
 mod coverage;
+mod growth;
 mod mirror;
+mod newer;
+mod revision;
 mod schema;
 mod values;
 
@@ -22,7 +26,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::codec::Encoding;
-pub(crate) use schema::Time;
+pub(crate) use growth::{open_names, open_variants};
+pub(crate) use schema::{Time, plain, validate};
 
 /// A message as it is kept.
 struct Kept {
@@ -36,7 +41,7 @@ fn in_tree(path: &str) -> PathBuf {
 }
 
 /// Compares a file of the tree with what it should be, or writes it where that is asked for.
-fn keep(path: &str, should_be: &str) {
+pub(crate) fn keep(path: &str, should_be: &str) {
     let file = in_tree(path);
     if std::env::var_os("WASESSION_GOLDEN").is_some_and(|how| how == "write") {
         std::fs::create_dir_all(file.parent().expect("a directory")).expect("made");
@@ -49,8 +54,9 @@ fn keep(path: &str, should_be: &str) {
     let differs = is.lines().zip(should_be.lines()).position(|(a, b)| a != b);
     let line = differs.unwrap_or_else(|| is.lines().count().min(should_be.lines().count()));
     panic!(
-        "{path}:{} is not what the code makes of it:\n  {}\n  {}\nVersion 1 of the protocol only grows \
-         at its ends. If this is such a growth, run the tests with WASESSION_GOLDEN=write",
+        "{path}:{} is not what the code makes of it:\n  {}\n  {}\nJSON only grows: \
+         see \"What may change within version 1\". If this is such a growth, run the tests with \
+         WASESSION_GOLDEN=write",
         line + 1,
         is.lines().nth(line).unwrap_or("(ends)"),
         should_be.lines().nth(line).unwrap_or("(ends)"),

@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::{MESSAGES, REQUESTS, keep, read};
+use super::{MESSAGES, REQUESTS, growth, keep, read};
 use crate::protocol::{GroupJid, Message, Request, UserId, cause};
 
 const PATH: &str = "contrib/schema/wasession-1.json";
@@ -57,6 +57,7 @@ impl JsonSchema for cause::Cause {
             "anyOf": [
                 { "type": "string", "enum": names },
                 { "type": "string", "pattern": "^refused(_[0-9]{1,5})?$" },
+                growth::any_name(),
             ],
         })
     }
@@ -88,7 +89,7 @@ fn schema() -> Value {
 }
 
 /// Takes the links out of what the documentation says: `[`text`](where)` becomes `text`.
-fn plain(value: &mut Value) {
+pub(crate) fn plain(value: &mut Value) {
     match value {
         Value::Object(map) => {
             if let Some(Value::String(text)) = map.get_mut("description") {
@@ -126,8 +127,26 @@ fn the_schema_is_what_the_types_are() {
     keep(PATH, &(text + "\n"));
 }
 
+/// Whether a value has the type of this name.
+fn is(name: &Value, value: &Value) -> bool {
+    match name.as_str().expect("a type") {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("the validator knows no type {other}"),
+    }
+}
+
 /// Holds a value against a schema: the words that this schema uses, and no others. `Err` says where.
-fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+pub(crate) fn validate(
+    root: &Value,
+    schema: &Value,
+    value: &Value,
+    at: &str,
+) -> Result<(), String> {
     let Value::Object(words) = schema else {
         return Ok(());
     };
@@ -147,25 +166,21 @@ fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(),
                 validate(root, target, value, at)?;
             }
             "type" => {
-                let is = |name: &Value| match name.as_str().expect("a type") {
-                    "null" => value.is_null(),
-                    "boolean" => value.is_boolean(),
-                    "integer" => value.is_u64() || value.is_i64(),
-                    "string" => value.is_string(),
-                    "array" => value.is_array(),
-                    "object" => value.is_object(),
-                    other => panic!("the validator knows no type {other}"),
-                };
-                if !rule
-                    .as_array()
-                    .map_or_else(|| is(rule), |any| any.iter().any(is))
-                {
+                if !rule.as_array().map_or_else(
+                    || is(rule, value),
+                    |any| any.iter().any(|rule| is(rule, value)),
+                ) {
                     return fails("has another type");
                 }
             }
             "const" if value != rule => return fails("is not the one value"),
             "enum" if !rule.as_array().is_some_and(|any| any.contains(value)) => {
                 return fails("is none of these");
+            }
+            "allOf" => {
+                for part in rule.as_array().into_iter().flatten() {
+                    validate(root, part, value, at)?;
+                }
             }
             "anyOf" if count(rule) == 0 => return fails("fits nothing"),
             "oneOf" if count(rule) != 1 => return fails("does not fit exactly one"),
@@ -201,12 +216,30 @@ fn validate(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(),
                     validate(root, rule, item, &format!("{at}[]"))?;
                 }
             }
+            "not" if validate(root, rule, value, at).is_ok() => {
+                return fails("is what it must not be");
+            }
+            "propertyNames" => {
+                for name in value.as_object().into_iter().flat_map(Map::keys) {
+                    validate(root, rule, &json!(name), &format!("{at}.{name}"))?;
+                }
+            }
+            "minProperties" | "maxProperties" if value.is_object() => {
+                let len = value.as_object().map_or(0, Map::len) as u64;
+                let limit = rule.as_u64().expect("a number");
+                if (word == "minProperties" && len < limit)
+                    || (word == "maxProperties" && len > limit)
+                {
+                    return fails("has another number of keys");
+                }
+            }
             "minimum" if value.is_number() && value.as_u64() < rule.as_u64() => {
                 return fails("is too small");
             }
             "maximum" if value.as_u64() > rule.as_u64() => return fails("is too large"),
             "const" | "enum" | "anyOf" | "oneOf" | "minimum" | "maximum" | "description"
-            | "title" | "format" | "pattern" | "$schema" | "$defs" => {}
+            | "title" | "format" | "pattern" | "$schema" | "$defs" | "not" | "minProperties"
+            | "maxProperties" => {}
             other => panic!("the validator does not know {other}"),
         }
     }
@@ -297,4 +330,9 @@ fn links_are_taken_out_of_descriptions() {
         unlinked(text),
         "Answer: `Answer::Pong`, see `Status`. A [0] stays."
     );
+}
+
+/// Holds a message against the schema.
+pub(super) fn fits_message(value: &Value) -> Result<(), String> {
+    fits(&schema(), "Message", value)
 }

@@ -287,12 +287,13 @@ fn answers() -> Vec<(&'static str, Answer)> {
         (
             "history, every unlink",
             Answer::History(HistoryPage {
-                entries: coverage::UNLINKS
-                    .map(|unlink| HistoryEntry {
+                entries: Unlink::ALL
+                    .iter()
+                    .map(|&unlink| HistoryEntry {
                         unlink,
                         ..bare_entry()
                     })
-                    .to_vec(),
+                    .collect(),
                 next: None,
             }),
         ),
@@ -312,7 +313,7 @@ pub(super) fn messages() -> Vec<(String, Message)> {
     for (id, (name, answer)) in (1..).zip(answers()) {
         all.push((name.to_owned(), reply(id, Ok(answer))));
     }
-    for code in coverage::CODES {
+    for &code in FailureCode::ALL {
         let failure = Failure::new(code, format!("{code} happened"));
         all.push((format!("failure {code}"), reply(300, Err(failure))));
     }
@@ -325,11 +326,11 @@ pub(super) fn messages() -> Vec<(String, Message)> {
         "failure, most".to_owned(),
         reply(u64::MAX, Err(failure.clone())),
     ));
-    for phase in Phase::ALL {
+    for &phase in Phase::ALL {
         let present = Message::Present(Box::new(bare(phase)));
         all.push((format!("present {phase}"), present));
     }
-    for stage in coverage::STAGES {
+    for &stage in Stage::ALL {
         let status = Status {
             connecting: Some(connecting(stage)),
             ..bare(Phase::Connecting)

@@ -44,7 +44,11 @@ impl Machine {
 
     fn connect_from_here(&mut self, phone: Option<PhoneNumber>, at: Moment) {
         match self.phase {
-            Phase::Online | Phase::LoggingOut | Phase::PurgeFailed | Phase::StoreCorrupt => {}
+            Phase::Online
+            | Phase::LoggingOut
+            | Phase::PurgeFailed
+            | Phase::StoreCorrupt
+            | Phase::Unknown(_) => {}
             Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => {
                 self.by_code(phone, at);
             }

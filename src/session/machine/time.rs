@@ -15,7 +15,7 @@ use crate::whatsapp::Pace;
 /// stage.
 const fn stage_limit(stage: Stage) -> Duration {
     Duration::from_secs(match stage {
-        Stage::Transport | Stage::Handshake | Stage::Login => 25,
+        Stage::Transport | Stage::Handshake | Stage::Login | Stage::Unknown(_) => 25,
         Stage::Sync => 60,
     })
 }
@@ -59,7 +59,8 @@ impl Machine {
             | Phase::Held
             | Phase::Parked
             | Phase::Disconnected
-            | Phase::StoreCorrupt => None,
+            | Phase::StoreCorrupt
+            | Phase::Unknown(_) => None,
         }
     }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use diesel::sql_types::Binary;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
+use wasessiond::protocol::codec::Encoding;
+use wasessiond::protocol::preface::Hello;
 use wasessiond::protocol::{Cause, EventKind, Phase, TargetEdit, Unlink};
 use wasim::{Failure, Fault, FaultRule, Stanza};
 
@@ -275,6 +277,10 @@ impl Life {
         self.hunt.add("a QR code", &qr);
         self.look_around(stage).await;
         let preface = "wasession/1 json";
+        let bincode = Hello {
+            encoding: Encoding::Bincode,
+            client: String::new(),
+        };
         for frames in [
             vec![qr.clone()],
             vec![format!("wasession/{qr} json")],
@@ -292,7 +298,8 @@ impl Life {
                 preface.to_owned(),
                 format!(r#"{{"id":1,"command":{{"status":{{"user":"{qr}"}}}}}}"#),
             ],
-            vec!["wasession/1 bincode".to_owned(), qr.clone()],
+            vec![bincode.to_string(), qr.clone()],
+            vec![format!("wasession/1 bincode/{qr}")],
         ] {
             send(stage, &frames);
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wasessiond::client::{Client, ClientError, Disconnected, Options};
-use wasessiond::protocol::{Command, GroupJid, HistoryEntry, Phase, Status, TargetEdit};
+use wasessiond::protocol::{Command, GroupJid, HistoryEntry, Status, TargetEdit};
 
 use super::super::conformance::person::Person;
 
@@ -163,7 +163,7 @@ async fn watched(person: &Person) -> Result<String, ClientError> {
     let shown = watch.view().sessions().next().map(|s| s.phase);
     Ok(format!(
         "watching {}",
-        shown.map_or("nobody", Phase::as_str)
+        shown.map_or("nobody".to_owned(), |phase| phase.to_string())
     ))
 }
 

@@ -39,7 +39,8 @@ def take(answer: Any, name: str) -> Any:
     """What belongs to an answer that must be this one."""
     if isinstance(answer, dict) and name in answer:
         return answer[name]
-    raise ProtocolError(f"an answer that is not {name!r}")
+    came = next(iter(answer), None) if isinstance(answer, dict) else answer
+    raise ProtocolError(f"an answer that is not {name!r} but {came!r}: the daemon may be newer")
 
 
 async def ping(to: Asking) -> None:

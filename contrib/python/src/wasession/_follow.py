@@ -30,6 +30,8 @@ LONGEST_PAUSE = 5.0
 QUEUE = 64
 #: How many names of ends are kept before the history is read only to be able to forget them.
 MANY = 4096
+#: The messages that this client knows. What else a newer daemon says is passed over.
+KNOWN = ("reply", "replayed", "present", "in_sync", "event", "lagged", "closing")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Replayed:
 
 @dataclass(frozen=True)
 class Missed:
-    """A session that ended while nobody could tell this follower: from the history."""
+    """A session that ended while this follower was not connected, or fell behind: from the history."""
 
     entry: HistoryEntry
 
@@ -78,8 +80,9 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Quiet:
-    """An event whose end was told already: only the picture changes. Nobody sees this one."""
+class KnownEnd:
+    """An event of an end that the reader knows already: only the state changes, and the reader does
+    not see it."""
 
     event: Event
 
@@ -94,7 +97,7 @@ def ended(item: Item) -> Optional[HistoryEntry]:
     return item.entry if isinstance(item, Missed) else None
 
 
-class Line(Protocol):
+class Stream(Protocol):
     """A connection that one follower uses."""
 
     async def send(self, frame: bytes) -> None:
@@ -107,13 +110,13 @@ class Line(Protocol):
         """Ends it."""
 
 
-class Ground(Protocol):
-    """What a follower stands on."""
+class Driver(Protocol):
+    """What a follower needs from the plain or the asyncio client."""
 
-    async def open(self) -> Line:
+    async def open(self) -> Stream:
         """Connects, with the preface."""
 
-    async def tell(self, item: Union[Item, Quiet, Exception]) -> None:
+    async def deliver(self, item: Union[Item, KnownEnd, Exception]) -> None:
         """Hands an item to the reader, when there is room."""
 
     async def pause(self, seconds: float) -> None:
@@ -127,29 +130,29 @@ class Follower:
     """Works until it is stopped, or until trying again cannot help."""
 
     def __init__(
-        self, ground: Ground, users: Sequence[str], since: Optional[Since], timeout: float
+        self, driver: Driver, users: Sequence[str], since: Optional[Since], timeout: float
     ) -> None:
         if isinstance(users, str):
             raise TypeError("a list of users is expected, not one string")
-        self._ground = ground
+        self._driver = driver
         self._users = list(users)
         self._position = since
         self._timeout = timeout
-        self._line: Optional[Line] = None
+        self._stream: Optional[Stream] = None
         self._number = 0
         # What came before the reply that was waited for.
         self._early: Deque[Tuple[str, Any]] = deque()
-        # The newest line of the history when it was last read (it and all older ones are known), and
+        # The newest entry of the history when it was last read (it and all older ones are known), and
         # the ends that were told since. Ends of different users may be announced in another order.
         self._newest: Optional[_Name] = None
         self._told: Set[_Name] = set()
-        self._overdue = False
+        self._history_is_due = False
         self._begun: Optional[State] = None
         self._replayed: List[Event] = []
 
     async def begin(self) -> State:
         """Connects and begins; what goes wrong now is the caller's."""
-        self._line = await self._ground.open()
+        self._stream = await self._driver.open()
         # Before the watch begins: what ends in between is told in any case.
         page = await self._page(1, None)
         self._newest = next((_name(e) for e in page[0]), None)
@@ -161,37 +164,37 @@ class Follower:
         """Tells everything, for ever. Call ``begin`` first."""
         while True:
             try:
-                await self._tell_all()
+                await self._deliver_all()
             except WasessionError as error:
-                if not _passes(error):
-                    return await self._ground.tell(error)
+                if not _is_temporary(error):
+                    return await self._driver.deliver(error)
                 self.close()
-                await self._ground.tell(Lost(error))
+                await self._driver.deliver(Lost(error))
             try:
                 await self._connect_again()
             except WasessionError as error:
-                return await self._ground.tell(error)
+                return await self._driver.deliver(error)
 
     def close(self) -> None:
         """Ends the connection."""
-        if self._line is not None:
-            self._line.close()
+        if self._stream is not None:
+            self._stream.close()
 
     async def _connect_again(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            await self._ground.pause(pause)
+            await self._driver.pause(pause)
             try:
-                self._line = await self._ground.open()
+                self._stream = await self._driver.open()
                 self._early.clear()
                 await self._watch()
             except WasessionError as error:
                 self.close()
-                if not _passes(error):
+                if not _is_temporary(error):
                     raise
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
-                self._overdue |= self._state.gap
+                self._history_is_due |= self._state.gap
                 return
 
     @property
@@ -223,49 +226,49 @@ class Follower:
             elif key == "lagged":
                 sessions.clear()
                 gap = True
-            else:
+            elif key in KNOWN:
                 raise ProtocolError(f"{key!r} inside of a state")
 
-    async def _tell_all(self) -> None:
-        tell, state = self._ground.tell, self._state
-        await self._fill()
+    async def _deliver_all(self) -> None:
+        deliver, state = self._driver.deliver, self._state
+        await self._deliver_missed_ends()
         for event in self._replayed:
-            known = event.ended is not None and not self._is_news(event.ended)
-            await tell(Quiet(event) if known else Replayed(event))
-        await tell(state)
+            known = event.ended is not None and not self._note(event.ended)
+            await deliver(KnownEnd(event) if known else Replayed(event))
+        await deliver(state)
         self._position = state.position
         while True:
             key, content = await self._next(None)
             if key == "event":
                 event = types.read_event(content)
-                known = event.ended is not None and not self._is_news(event.ended)
-                await tell(Quiet(event) if known else Happened(event))
+                known = event.ended is not None and not self._note(event.ended)
+                await deliver(KnownEnd(event) if known else Happened(event))
                 self._position = Since(state.epoch, event.seq)
             elif key == "lagged":
-                self._overdue = True
+                self._history_is_due = True
                 now = await self._arrive(state.epoch, True)
-                await self._fill()
-                await tell(now)
+                await self._deliver_missed_ends()
+                await deliver(now)
                 self._position = now.position
-            else:
+            elif key in KNOWN:
                 raise ProtocolError(f"{key!r} in a watch")
             if len(self._told) > MANY:
-                self._overdue = True
-                await self._fill()
+                self._history_is_due = True
+                await self._deliver_missed_ends()
 
-    def _is_news(self, entry: HistoryEntry) -> bool:
+    def _note(self, entry: HistoryEntry) -> bool:
         name = _name(entry)
         if name in self._told:
             return False
         self._told.add(name)
         return True
 
-    async def _fill(self) -> None:
-        """Tells the ends that no event told."""
-        if self._overdue:
+    async def _deliver_missed_ends(self) -> None:
+        """Delivers the ends that no event told."""
+        if self._history_is_due:
             for entry in await self._missed():
-                await self._ground.tell(Missed(entry))
-            self._overdue = False
+                await self._driver.deliver(Missed(entry))
+            self._history_is_due = False
 
     async def _missed(self) -> List[HistoryEntry]:
         """The ends that nobody told so far, oldest first."""
@@ -286,7 +289,7 @@ class Follower:
                 break
         self._newest = newest or self._newest
         if len(self._told) > MANY:
-            # An event told them, so they are not newer than that line.
+            # An event told them, so they are not newer than the newest entry.
             self._told.clear()
         # Their events may still be on their way.
         self._told.update(map(_name, missed))
@@ -299,10 +302,10 @@ class Follower:
         return await _commands.history_page(self, user, limit, before)
 
     async def ask(self, command: Any) -> Any:
-        """Asks on the line of the watch. What the watch tells meanwhile is kept."""
-        assert self._line is not None
+        """Asks on the connection of the watch. What the watch says meanwhile is kept."""
+        assert self._stream is not None
         self._number += 1
-        await self._line.send(_wire.request(self._number, command))
+        await self._stream.send(_wire.request(self._number, command))
         while True:
             key, content = await self._receive(self._timeout)
             if key != "reply":
@@ -321,8 +324,8 @@ class Follower:
         return await self._receive(timeout)
 
     async def _receive(self, timeout: Optional[float]) -> Tuple[str, Any]:
-        assert self._line is not None
-        key, content = _wire.message(await self._line.receive(timeout))
+        assert self._stream is not None
+        key, content = _wire.message(await self._stream.receive(timeout))
         if key == "closing":
             raise ConnectionClosed(types.read_failure(content))
         return key, content
@@ -332,7 +335,7 @@ def _name(entry: HistoryEntry) -> _Name:
     return entry.user, entry.at
 
 
-def _passes(error: WasessionError) -> bool:
+def _is_temporary(error: WasessionError) -> bool:
     """Whether it makes sense to try again: the daemon is gone, stopping, or has too much to do."""
     if isinstance(error, ConnectionClosed):
         return error.failure is None or error.failure.code != "not_allowed"
@@ -341,18 +344,18 @@ def _passes(error: WasessionError) -> bool:
     return isinstance(error, (NoDaemon, Refused, RequestTimeout))
 
 
-class Picture:
+class CurrentState:
     """The reader's side: the sessions after the last item."""
 
     def __init__(self, state: State) -> None:
         self.take(state)
 
-    def take(self, item: Union[Item, Quiet]) -> bool:
+    def take(self, item: Union[Item, KnownEnd]) -> bool:
         """Takes in an item; false: the reader need not see it."""
         if isinstance(item, State):
             self.sessions = dict(item.sessions)
             self.position = item.position
-        elif isinstance(item, (Happened, Quiet)):
+        elif isinstance(item, (Happened, KnownEnd)):
             event = item.event
             # A quiet one may be from before the state.
             if event.seq > self.position.seq:
@@ -361,4 +364,4 @@ class Picture:
                     self.sessions.pop(event.user, None)
                 else:
                     self.sessions[event.user] = event.status
-        return not isinstance(item, Quiet)
+        return not isinstance(item, KnownEnd)

@@ -79,11 +79,13 @@ def request(number: int, command: Any) -> bytes:
 
 
 def message(body: bytes) -> Tuple[str, Any]:
-    """The one key of a message, and what belongs to it."""
+    """The name of a message, and what belongs to it: it is an object with one key, or a word."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not a message: {error}") from error
+    if isinstance(value, str):
+        return value, None
     if not isinstance(value, dict) or len(value) != 1:
         raise ProtocolError("not a message: an object with one key is expected")
     ((key, content),) = value.items()

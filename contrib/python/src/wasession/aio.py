@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Dict, List, Optional, Sequence, Type, Union
 
 from . import _commands, _wire, types
-from ._follow import QUEUE, Follower, Item, Picture, Quiet
+from ._follow import QUEUE, Follower, Item, CurrentState, KnownEnd
 from .errors import ConnectionClosed, NoDaemon, ProtocolError, RequestTimeout
 from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Since, Status
 
@@ -35,7 +35,7 @@ async def _knock(path: str) -> sockets.socket:
         raise
 
 
-class _Line:
+class _Stream:
     """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,7 +46,7 @@ class _Line:
         self.server = ""
 
     @classmethod
-    async def open(cls, path: str, name: str, timeout: float) -> _Line:
+    async def open(cls, path: str, name: str, timeout: float) -> _Stream:
         """Connects, with the preface."""
         try:
             return await asyncio.wait_for(cls._open(path, name), timeout)
@@ -54,18 +54,18 @@ class _Line:
             raise RequestTimeout(timeout) from None
 
     @classmethod
-    async def _open(cls, path: str, name: str) -> _Line:
+    async def _open(cls, path: str, name: str) -> _Stream:
         try:
-            line = cls(*await asyncio.open_unix_connection(sock=await _knock(path)))
+            stream = cls(*await asyncio.open_unix_connection(sock=await _knock(path)))
         except OSError as error:
             raise NoDaemon(path, error) from error
         try:
-            await line.send(_wire.hello(name))
-            line.server = _wire.check_welcome(await line.receive(None))
+            await stream.send(_wire.hello(name))
+            stream.server = _wire.check_welcome(await stream.receive(None))
         except BaseException:
-            line.close()
+            stream.close()
             raise
-        return line
+        return stream
 
     async def send(self, frame: bytes) -> None:
         try:
@@ -127,7 +127,7 @@ class Client:
         self.path = _wire.socket_path(socket)
         self._name, self._connect_timeout = name, connect_timeout
         self._request_timeout = request_timeout
-        self._line: Optional[_Line] = None
+        self._stream: Optional[_Stream] = None
         #: What the daemon calls itself: ``wasessiond/<version>``.
         self.server = ""
         self._number = 0
@@ -137,11 +137,11 @@ class Client:
 
     async def open(self) -> Client:
         """Connects."""
-        if self._line is not None:
+        if self._stream is not None:
             raise RuntimeError("a client is opened once")
-        self._line = await _Line.open(self.path, self._name, self._connect_timeout)
-        self.server = self._line.server
-        self._reader = asyncio.create_task(self._read(self._line))
+        self._stream = await _Stream.open(self.path, self._name, self._connect_timeout)
+        self.server = self._stream.server
+        self._reader = asyncio.create_task(self._read(self._stream))
         return self
 
     # ---- the commands -------------------------------------------------------------------------------
@@ -222,7 +222,7 @@ class Client:
 
     async def ask(self, command: Any) -> Any:
         """Sends a command, and returns the answer as it travels."""
-        if self._line is None:
+        if self._stream is None:
             raise RuntimeError("the client is not open: use `async with`, or `await client.open()`")
         if self._end is not None:
             # It is told again and again: without where it was told before.
@@ -240,15 +240,15 @@ class Client:
             self._pending.pop(number, None)
 
     async def _exchange(self, frame: bytes, future: "asyncio.Future[Any]") -> Any:
-        assert self._line is not None
-        await self._line.send(frame)
+        assert self._stream is not None
+        await self._stream.send(frame)
         return await future
 
-    async def _read(self, line: _Line) -> None:
+    async def _read(self, stream: _Stream) -> None:
         farewell: Optional[ConnectionClosed] = None
         try:
             while True:
-                key, content = _wire.message(await line.receive(None))
+                key, content = _wire.message(await stream.receive(None))
                 if key == "reply":
                     self._reply(content)
                 elif key == "closing":
@@ -274,8 +274,8 @@ class Client:
 
     def _finish(self, error: Exception) -> None:
         self._end = self._end or error
-        if self._line is not None:
-            self._line.close()
+        if self._stream is not None:
+            self._stream.close()
         pending, self._pending = self._pending, {}
         for future in pending.values():
             if not future.done():
@@ -287,8 +287,8 @@ class Client:
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
-        if self._line is not None:
-            await self._line.wait_closed()
+        if self._stream is not None:
+            await self._stream.wait_closed()
 
     async def __aenter__(self) -> Client:
         return await self.open()
@@ -323,8 +323,8 @@ class Follow:
         self._path, self._name = _wire.socket_path(path), name
         self._connect_timeout = connect_timeout
         self._follower = Follower(self, users, since, request_timeout)
-        self._picture: Optional[Picture] = None
-        self._items: Optional["asyncio.Queue[Union[Item, Quiet, Exception]]"] = None
+        self._current: Optional[CurrentState] = None
+        self._items: Optional["asyncio.Queue[Union[Item, KnownEnd, Exception]]"] = None
         self._worker: Optional["asyncio.Task[None]"] = None
         self._closed = False
 
@@ -334,7 +334,7 @@ class Follow:
             raise RuntimeError("a follower begins once")
         self._items = asyncio.Queue(QUEUE)
         try:
-            self._picture = Picture(await self._follower.begin())
+            self._current = CurrentState(await self._follower.begin())
         except BaseException:
             self._follower.close()
             raise
@@ -353,16 +353,16 @@ class Follow:
         return self._begun.position
 
     @property
-    def _begun(self) -> Picture:
-        if self._picture is None:
+    def _begun(self) -> CurrentState:
+        if self._current is None:
             raise RuntimeError("the follower has not begun: use `async with`, or `await begin()`")
-        return self._picture
+        return self._current
 
     async def next(self) -> Item:
         """Waits for what comes next; nothing is lost when it is cancelled. Raises ``ConnectionClosed``
         after :meth:`close`; what else it raises, trying again cannot help: the daemon refuses, or speaks
         another version."""
-        picture, items = self._begun, self._items
+        current, items = self._begun, self._items
         assert items is not None
         while True:
             if self._closed:
@@ -372,8 +372,8 @@ class Follow:
                 # For whoever else waits, and for the next call.
                 items.put_nowait(ConnectionClosed(message=CLOSED))
                 raise item
-            if picture.take(item):
-                assert not isinstance(item, Quiet)
+            if current.take(item):
+                assert not isinstance(item, KnownEnd)
                 return item
 
     def __aiter__(self) -> Follow:
@@ -412,10 +412,10 @@ class Follow:
 
     # ---- what the follower stands on ----------------------------------------------------------------
 
-    async def open(self) -> _Line:
-        return await _Line.open(self._path, self._name, self._connect_timeout)
+    async def open(self) -> _Stream:
+        return await _Stream.open(self._path, self._name, self._connect_timeout)
 
-    async def tell(self, item: Union[Item, Quiet, Exception]) -> None:
+    async def deliver(self, item: Union[Item, KnownEnd, Exception]) -> None:
         assert self._items is not None
         await self._items.put(item)
 
@@ -426,6 +426,6 @@ class Follow:
         try:
             await self._follower.run()
         except Exception as error:  # A fault of this package: the reader must not wait for ever.
-            await self.tell(error)
+            await self.deliver(error)
         finally:
             self._follower.close()

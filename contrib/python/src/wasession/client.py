@@ -14,14 +14,14 @@ from typing import Any, Deque, Dict, Iterator, List, Optional, Sequence, Type, U
 
 from . import _commands, _wire, types
 from ._commands import drive
-from ._follow import QUEUE, Follower, Item, Picture, Quiet
+from ._follow import QUEUE, Follower, Item, CurrentState, KnownEnd
 from .errors import ConnectionClosed, NoDaemon, ProtocolError, RequestTimeout
 from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Since, Status
 
 __all__ = ["Client", "Follow"]
 
 
-class _Line:
+class _Stream:
     """One connection. Its coroutines never pause: they block.
 
     Whoever reads it closes it, and nobody else: a number that another thread still uses may belong to
@@ -132,10 +132,10 @@ class Client:
         self.path = _wire.socket_path(socket)
         self._name, self._connect_timeout = name, connect_timeout
         self._request_timeout = request_timeout
-        self._line = _Line(self.path, name, connect_timeout)
-        self._line.open()
+        self._stream = _Stream(self.path, name, connect_timeout)
+        self._stream.open()
         #: What the daemon calls itself: ``wasessiond/<version>``.
-        self.server = self._line.server
+        self.server = self._stream.server
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._number = 0
@@ -232,7 +232,7 @@ class Client:
         try:
             frame = _wire.request(number, command)
             with self._writing:
-                await self._line.send(frame)
+                await self._stream.send(frame)
             return future.result(self._request_timeout)
         except FutureTimeout:
             raise RequestTimeout(self._request_timeout) from None
@@ -244,7 +244,7 @@ class Client:
         farewell: Optional[ConnectionClosed] = None
         try:
             while True:
-                key, content = _wire.message(drive(self._line.receive(None)))
+                key, content = _wire.message(drive(self._stream.receive(None)))
                 if key == "reply":
                     self._reply(content)
                 elif key == "closing":
@@ -255,7 +255,7 @@ class Client:
             self._finish(error)
         finally:
             with self._writing:
-                self._line.close()
+                self._stream.close()
 
     def _reply(self, content: Any) -> None:
         number, good, what = _wire.result(content)
@@ -276,7 +276,7 @@ class Client:
         with self._lock:
             self._end = self._end or error
             pending, self._pending = self._pending, {}
-        self._line.wake()
+        self._stream.wake()
         for future in pending.values():
             future.set_exception(error)
 
@@ -322,13 +322,13 @@ class Follow:
         self._path, self._name = _wire.socket_path(path), name
         self._connect_timeout = connect_timeout
         self._changed = threading.Condition()
-        self._items: Deque[Union[Item, Quiet, Exception]] = deque()
+        self._items: Deque[Union[Item, KnownEnd, Exception]] = deque()
         self._closed = False
         self._ended = False
-        self._line: Optional[_Line] = None
+        self._stream: Optional[_Stream] = None
         self._follower = Follower(self, users, since, request_timeout)
         try:
-            self._picture = Picture(drive(self._follower.begin()))
+            self._current = CurrentState(drive(self._follower.begin()))
         except BaseException:
             self._follower.close()
             raise
@@ -338,13 +338,13 @@ class Follow:
     @property
     def sessions(self) -> Dict[str, Status]:
         """The sessions after the last item, by user."""
-        return self._picture.sessions
+        return self._current.sessions
 
     @property
     def position(self) -> Since:
         """What to give as ``since`` to go on from here in another run of the program. When the first
         ``State`` then says ``gap``, look into the history: this cannot know what that run knew."""
-        return self._picture.position
+        return self._current.position
 
     def next(self, timeout: Optional[float] = None) -> Item:
         """Waits for what comes next. Raises ``RequestTimeout`` when nothing comes in time, and nothing is
@@ -364,8 +364,8 @@ class Follow:
                 self._changed.notify_all()
             if isinstance(item, Exception):
                 raise item
-            if self._picture.take(item):
-                assert not isinstance(item, Quiet)
+            if self._current.take(item):
+                assert not isinstance(item, KnownEnd)
                 return item
 
     def __iter__(self) -> Iterator[Item]:
@@ -383,10 +383,10 @@ class Follow:
         with self._changed:
             self._closed = True
             self._items.clear()
-            line = self._line
+            stream = self._stream
             self._changed.notify_all()
-        if line is not None:
-            line.wake()
+        if stream is not None:
+            stream.wake()
         if threading.current_thread() is not self._worker:
             self._worker.join()
 
@@ -403,17 +403,17 @@ class Follow:
 
     # ---- what the follower stands on: these block, and never pause --------------------------------------
 
-    async def open(self) -> _Line:
-        line = _Line(self._path, self._name, self._connect_timeout)
+    async def open(self) -> _Stream:
+        stream = _Stream(self._path, self._name, self._connect_timeout)
         with self._changed:
             if self._closed:
-                line.close()
+                stream.close()
                 raise _Unread
-            self._line = line
-        line.open()
-        return line
+            self._stream = stream
+        stream.open()
+        return stream
 
-    async def tell(self, item: Union[Item, Quiet, Exception]) -> None:
+    async def deliver(self, item: Union[Item, KnownEnd, Exception]) -> None:
         with self._changed:
             while len(self._items) >= QUEUE and not self._closed:
                 self._changed.wait()

@@ -80,7 +80,7 @@ class RequestTimeout(WasessionError, TimeoutError):
 class Failure(WasessionError):
     """The daemon answered that it cannot be done. Branch on ``code``; the message is for people.
 
-    Codes: ``invalid_request``, ``invalid_user``, ``invalid_argument``, ``not_found``,
+    Codes (a newer daemon may say others): ``invalid_request``, ``invalid_user``, ``invalid_argument``, ``not_found``,
     ``not_allowed``, ``quota_exceeded``, ``rate_limited``, ``not_online``, ``deadline_exceeded``,
     ``purge_failed``, ``store_corrupt``, ``store_failed``, ``refused``, ``config_invalid``,
     ``stopping``, ``internal``, ``unknown_command``, ``too_large``.

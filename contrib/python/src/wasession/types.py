@@ -1,7 +1,8 @@
 """What the daemon tells: the types of the protocol, as frozen dataclasses.
 
 Fields have the names they have on the socket. Phases, causes and the like are strings: a newer daemon
-may know more of them. What a newer daemon adds is left out. Secrets (the text of a QR code, a pair code,
+may say more of them, so have a branch for those that you do not know. Show a status by its
+``next_action`` then, and an event by its ``kind``. Fields that a newer daemon adds are left out. Secrets (the text of a QR code, a pair code,
 an appeal token) are not in the ``repr``, so that they do not end in a log.
 """
 
@@ -210,6 +211,9 @@ class Event:
     status: Optional[Status]
 
 
+#: The kinds of event that tell the end of a session. There will be no others.
+ENDS = ("logged_out", "pairing_expired")
+
 _T = TypeVar("_T")
 _HINTS: Dict[type, Dict[str, Any]] = {}
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
@@ -243,7 +247,7 @@ def _read(kind: Any, value: Any) -> Any:
         hints = _HINTS.get(kind)
         if hints is None:
             hints = _HINTS[kind] = get_type_hints(kind)
-        return kind(**{name: _read(hint, value[name]) for name, hint in hints.items()})
+        return kind(**{name: _read(hint, _field(value, name, hint)) for name, hint in hints.items()})
     origin = getattr(kind, "__origin__", None)
     if origin is Union:
         return None if value is None else _read(kind.__args__[0], value)
@@ -257,6 +261,12 @@ def _read(kind: Any, value: Any) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise TypeError(f"{kind.__name__} is expected, and {type(value).__name__} came")
     return value
+
+
+def _field(value: Dict[str, Any], name: str, hint: Any) -> Any:
+    # An older daemon does not send what was added after it, and that is optional.
+    optional = getattr(hint, "__origin__", None) is Union
+    return value.get(name) if optional else value[name]
 
 
 def read_list(kind: Type[_T], value: Any) -> List[_T]:
@@ -273,14 +283,17 @@ def read_event(value: Any) -> Event:
     kind, ended = value.get("kind"), None
     if isinstance(kind, dict) and len(kind) == 1:
         ((kind, ended),) = kind.items()
+    if kind not in ENDS:
+        # What belongs to a kind of a newer daemon is not an end.
+        ended = None
     return read(Event, {**value, "kind": kind, "ended": ended})
 
 
 def read_failure(value: Any) -> Failure:
     """Makes an exception of a failure."""
     try:
-        last = value["last_logout"]
+        last = value.get("last_logout")
         last = None if last is None else read(HistoryEntry, last)
-        return Failure(value["code"], value["message"], value["retry_after"], last)
-    except (KeyError, TypeError) as error:
+        return Failure(value["code"], value["message"], value.get("retry_after"), last)
+    except (AttributeError, KeyError, TypeError) as error:
         raise ProtocolError(f"not a Failure: {error}") from error

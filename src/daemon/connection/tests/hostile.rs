@@ -25,8 +25,9 @@ async fn prefaces_of_something_else() {
         (vec![0xff; 64], "control socket of wasessiond"),
         (framed("hello"), "control socket of wasessiond"),
         (framed("wasession/2 json"), "version 2"),
-        (framed("wasession/1 xml"), "\"bincode\" or \"json\""),
-        (framed("wasession/1"), "\"bincode\" or \"json\""),
+        (framed("wasession/1 xml"), "\"json\" or \"bincode/"),
+        (framed("wasession/1"), "\"json\" or \"bincode/"),
+        (framed("wasession/1 bincode"), "bincode without a revision"),
     ] {
         let mut client = bench.connect(SOMEBODY, 1024);
         client.send_bytes(&sent).await;

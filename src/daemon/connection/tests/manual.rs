@@ -69,8 +69,8 @@ fn the_manual_names_everything() {
 
     let schema = include_str!("../../../../contrib/schema/wasession-1.json");
     let schema: serde_json::Value = serde_json::from_str(schema).expect("JSON");
-    let mut names: Vec<String> = Command::NAMES.map(str::to_owned).to_vec();
-    names.extend(Phase::ALL.map(|phase| phase.to_string()));
+    let mut names: Vec<String> = Command::NAMES.iter().copied().map(str::to_owned).collect();
+    names.extend(Phase::ALL.iter().map(ToString::to_string));
     names.push(FailureCode::TooLarge.to_string());
     gather(&schema["$defs"], &mut names);
     let text = PAGE.replace("\\-", "-");

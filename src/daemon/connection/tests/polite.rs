@@ -176,7 +176,8 @@ async fn a_client_that_comes_during_a_stop_is_told() {
     let bench = Bench::new().await;
     bench.stop.cancel();
     let mut client = bench.connect(SOMEBODY, 1024);
-    client.send_frame(b"wasession/1 bincode").await;
+    client.send_frame(b"wasession/1 json").await;
+    client.encoding = Encoding::Json;
     client.ask(1, Command::Ping).await;
     assert!(matches!(client.welcome().await, Welcome::Ok(_)));
     // What it asks is not begun, and not answered.

@@ -24,9 +24,18 @@ async fn a_client_of_the_future_is_told_which_version_is_spoken() {
         ("wasession/4294967295 cbor", "version 4294967295"),
         (
             "wasession/1 cbor my-bot",
-            "the encoding must be \"bincode\" or \"json\"",
+            "the encoding must be \"json\" or \"bincode/",
         ),
         ("wasession/1 json2 my-bot", "the encoding must be"),
+        ("wasession/1 bincode/x", "the encoding must be"),
+        (
+            "wasession/1 bincode/4000000000 wactl/9.9",
+            "is spoken here, not bincode/4000000000: use json",
+        ),
+        (
+            "wasession/1 bincode wactl/0.0.1",
+            "is spoken here, not bincode without a revision: use json",
+        ),
     ] {
         let mut client = bench.connect(SOMEBODY, 1024);
         client.send_frame(hello.as_bytes()).await;
@@ -92,7 +101,14 @@ async fn a_command_of_the_future_has_a_clear_answer() {
     let reply = json.reply().await;
     let failure = reply.result.expect_err("it is not known");
     assert_eq!((reply.id, failure.code), (7, FailureCode::UnknownCommand));
-    json.ask(8, Command::Ping).await;
+    // So does an alternative of the future: it may ask for what must not be passed over.
+    let frame = br#"{"id":8,"command":{"targets":{"user":"alice","edit":{"sort":["1@g.us"]}}}}"#;
+    json.send_frame(frame).await;
+    let reply = json.reply().await;
+    let failure = reply.result.expect_err("it is not known");
+    assert_eq!((reply.id, failure.code), (8, FailureCode::InvalidRequest));
+    assert!(failure.message.contains("sort"), "{failure}");
+    json.ask(9, Command::Ping).await;
     assert_eq!(json.reply().await.result, Ok(Answer::Pong));
 
     let mut bincode = bench.client(SOMEBODY, Encoding::Bincode).await;

@@ -85,7 +85,8 @@ fn has_link(phase: Phase) -> bool {
         | Phase::Disconnected
         | Phase::LoggingOut
         | Phase::PurgeFailed
-        | Phase::StoreCorrupt => false,
+        | Phase::StoreCorrupt
+        | Phase::Unknown(_) => false,
     }
 }
 
