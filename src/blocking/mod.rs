@@ -47,6 +47,20 @@ impl Rooms {
     }
 }
 
+#[cfg(test)]
+impl Rooms {
+    /// For tests with a paused clock: see [`Room::of_the_caller`].
+    pub(crate) fn of_the_caller() -> Self {
+        Self {
+            resolver: Room::of_the_caller("resolver"),
+            accounts: Room::of_the_caller("accounts"),
+            web: Room::of_the_caller("web"),
+            configuration: Room::of_the_caller("configuration"),
+            probe: Room::of_the_caller("probe"),
+        }
+    }
+}
+
 impl Default for Rooms {
     fn default() -> Self {
         Self::new()

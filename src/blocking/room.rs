@@ -65,6 +65,19 @@ impl Room {
         }
     }
 
+    /// For tests with a paused clock, which stands still only while calls of its own runtime are under
+    /// way: a room whose calls run on the caller's runtime.
+    #[cfg(test)]
+    pub(crate) fn of_the_caller(name: &'static str) -> Self {
+        let inner = Inner {
+            name,
+            runtime: None,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
     fn handle(&self) -> Handle {
         let own = self.inner.runtime.as_ref();
         own.map_or_else(Handle::current, |runtime| runtime.handle().clone())

@@ -13,14 +13,14 @@ impl Daemon {
     pub fn info(&self, caller: Caller) -> Info {
         let census = self.supervisor().census_for(caller);
         let about = &self.shared.about;
-        let live = self.live();
+        let in_force = self.in_force();
         Info {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at: about.started_at,
             epoch: self.supervisor().epoch(),
             state_directory: about.state_directory.display().to_string(),
-            config_file: (!live.origins.files.is_empty()).then(|| live.origins.to_string()),
+            config_file: (!in_force.origins.files.is_empty()).then(|| in_force.origins.to_string()),
             simulator: cfg!(feature = "simulator"),
             summary: census.summary(),
             phases: counts(&census.phases),

@@ -1,30 +1,31 @@
-//! The daemon around the sessions: its configuration, its socket and who may use it, its log, and
-//! how it starts, reloads and stops.
+//! The daemon around the sessions: its configuration, its socket and who may use it, and how it starts,
+//! reloads and stops.
 //!
 //! [`run()`] is the whole daemon. What it depends on comes in as arguments, so that a test can run one
 //! inside its own process.
 
 pub mod access;
+pub mod allowance;
 #[cfg(test)]
 pub(crate) mod bench;
+pub mod budget;
 pub mod config;
 pub mod connection;
-pub mod environment;
 pub mod error;
+pub mod in_force;
 mod info;
-mod inherited;
 pub mod listener;
-pub mod logging;
 pub mod permits;
+pub mod places;
 mod program;
+mod readable;
 pub mod refusals;
 mod reload;
 mod run;
-pub mod signals;
 pub mod socket;
 pub mod source;
 pub mod state;
-pub mod systemd;
+mod watchdog;
 
 pub use error::DaemonError;
 pub use program::{command, main, main_with};

@@ -1,21 +1,17 @@
-//! How much of the daemon there is for each uid, and in all: connections, and requests under way.
+//! How many connections there may be, of each uid and in all, and what each of them is allowed.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::resource::{Resource, getrlimit};
-use tokio::sync::Semaphore;
+
+use super::allowance::{self, Allowance};
 
 /// Connections in all. Each may hold a megabyte or two at worst.
 pub const MAX_CONNECTIONS: usize = 1024;
 
 /// Of them, kept free for those who see everything: a crowd must not lock the admins out.
 pub const RESERVED: usize = 16;
-
-/// Requests that are under way for one uid, on all its connections; more wait for their turn. What is
-/// answered from memory does not count, and those who see everything are not limited.
-pub const MAX_UNDER_WAY_OF_UID: usize = 128;
 
 /// How many connections there may be in this process: at most a quarter of the files it may have open.
 /// A crowd of clients must not take what the sessions need for their databases and links.
@@ -29,15 +25,15 @@ pub fn most() -> usize {
 #[derive(Debug)]
 pub struct Permit {
     uid: u32,
-    turns: Arc<Semaphore>,
+    allowance: Allowance,
     counts: Arc<Mutex<Counts>>,
 }
 
 impl Permit {
-    /// The turns that the uid's requests take.
+    /// What the connection may make the daemon hold and do.
     #[must_use]
-    pub fn turns(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.turns)
+    pub fn allowance(&self) -> Allowance {
+        self.allowance.clone()
     }
 }
 
@@ -45,6 +41,8 @@ impl Permit {
 #[derive(Debug, Clone)]
 pub struct Permits {
     most: usize,
+    everybody: allowance::Shared,
+    admins: allowance::Shared,
     counts: Arc<Mutex<Counts>>,
 }
 
@@ -57,7 +55,7 @@ struct Counts {
 #[derive(Debug)]
 struct OfUid {
     connections: usize,
-    turns: Arc<Semaphore>,
+    accounts: allowance::OfUid,
 }
 
 /// Why there is no permit.
@@ -84,6 +82,8 @@ impl Permits {
     pub fn new(most: usize) -> Self {
         Self {
             most,
+            everybody: allowance::Shared::of_everybody(),
+            admins: allowance::Shared::of_admins(),
             counts: Arc::default(),
         }
     }
@@ -109,12 +109,17 @@ impl Permits {
         counts.all += 1;
         let own = counts.of_uid.entry(uid).or_insert_with(|| OfUid {
             connections: 0,
-            turns: Arc::new(Semaphore::new(MAX_UNDER_WAY_OF_UID)),
+            accounts: allowance::OfUid::new(),
         });
         own.connections += 1;
+        let shared = if sees_all {
+            &self.admins
+        } else {
+            &self.everybody
+        };
         Ok(Permit {
             uid,
-            turns: Arc::clone(&own.turns),
+            allowance: own.accounts.connection(shared),
             counts: Arc::clone(&self.counts),
         })
     }
@@ -124,19 +129,40 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all -= 1;
-        if let Entry::Occupied(mut own) = counts.of_uid.entry(self.uid) {
-            own.get_mut().connections -= 1;
-            // Uids that are gone are forgotten.
-            if own.get().connections == 0 {
-                own.remove();
-            }
+        if let Some(own) = counts.of_uid.get_mut(&self.uid) {
+            own.connections -= 1;
         }
+        // Uids that are gone are forgotten, but not while something that they began is under way:
+        // they would have their turns twice.
+        let gone = counts
+            .of_uid
+            .extract_if(|_, own| own.connections == 0 && !own.accounts.is_used());
+        drop(gone.collect::<Vec<_>>());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::allowance::{MAX_UNDER_WAY_OF_UID, Need};
+
+    #[test]
+    fn who_leaves_and_comes_again_has_no_more_turns() {
+        let permits = Permits::new(MAX_CONNECTIONS);
+        let need = Need {
+            turn: true,
+            bytes: 0,
+        };
+        let first = permits.take(1, 2, false).expect("a connection");
+        let all = (0..).map_while(|_| first.allowance().try_place(need));
+        let places: Vec<_> = all.collect();
+        drop(first);
+        let again = permits.take(1, 2, false).expect("another one");
+        assert!(again.allowance().try_place(need).is_none());
+        drop((again, places));
+        drop(permits.take(2, 2, false).expect("another uid's"));
+        assert!(permits.counts.lock().expect("the counts").of_uid.is_empty());
+    }
 
     #[test]
     fn each_uid_has_its_own_limit() {
@@ -146,8 +172,16 @@ mod tests {
         let refused = permits.take(1, 2, false).expect_err("the third");
         assert_eq!(refused, NoPermit::OfUid { uid: 1, limit: 2 });
         let other = permits.take(2, 2, false).expect("another uid's");
-        assert!(Arc::ptr_eq(&first.turns(), &second.turns()));
-        assert!(!Arc::ptr_eq(&first.turns(), &other.turns()));
+        let need = Need {
+            turn: true,
+            bytes: 0,
+        };
+        let all = || (0..).map_while(|_| first.allowance().try_place(need));
+        let places: Vec<_> = all().collect();
+        assert_eq!(places.len(), MAX_UNDER_WAY_OF_UID);
+        assert!(second.allowance().try_place(need).is_none());
+        assert!(other.allowance().try_place(need).is_some());
+        drop(places);
         drop(first);
         let _again = permits.take(1, 2, false).expect("the one given back");
     }

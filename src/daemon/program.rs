@@ -16,10 +16,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use tracing::error;
 
-use super::environment::Environment;
-use super::error::status;
+use super::error::DaemonError;
+use super::in_force::InForce;
+use super::readable;
+use super::run::{Options, Setup, run};
 use super::socket::ControlSocket;
-use super::{DaemonError, Options, Setup, logging, run, signals};
+use crate::service::environment::Environment;
+use crate::service::{logging, signals, status};
 use crate::{failpoint, message_id};
 
 const VERSION: &str = if cfg!(feature = "simulator") {
@@ -105,10 +108,14 @@ impl Failed {
                 message_id = message_id::DAEMON_FAILED,
                 "wasessiond ends: {}", self.error
             );
-        } else {
-            // Where it is written to may be closed; the exit status says the rest.
-            let _ = writeln!(io::stderr(), "wasessiond: {}", self.error);
+            // The journal learns from the kernel which unit a datagram is from, and sometimes the
+            // process is gone by then. What is written to stderr is the unit's in any case.
+            if !logging::goes_to_journal(environment) {
+                return;
+            }
         }
+        // Where it is written to may be closed; the exit status says the rest.
+        let _ = writeln!(io::stderr(), "wasessiond: {}", self.error);
     }
 }
 
@@ -137,9 +144,17 @@ fn check(file: Option<PathBuf>, environment: &Environment) -> Result<(), Failed>
         config: file,
         ..Options::default()
     };
-    let setup = Setup::load(&options, environment)?;
-    ControlSocket::check(&setup.socket, &setup.live.config.socket)?;
-    for note in &setup.notes {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start the runtime"))?;
+    let setup = runtime.block_on(Setup::load(&options, environment))?;
+    let InForce {
+        config, origins, ..
+    } = &setup.in_force;
+    ControlSocket::check(&setup.socket, &config.socket)?;
+    let unreadable = readable::notes(&origins.files);
+    for note in setup.notes.iter().chain(&unreadable) {
         let _ = writeln!(io::stderr(), "wasessiond: note: {note}");
     }
     // A closed pipe is not an error.
@@ -149,14 +164,14 @@ fn check(file: Option<PathBuf>, environment: &Environment) -> Result<(), Failed>
         sources(&setup),
         display(&setup.state_directory),
         display(&setup.socket),
-        setup.live.config.to_toml(&setup.live.origins).trim_end(),
+        config.to_toml(origins).trim_end(),
     );
     Ok(())
 }
 
 /// Which files were read and which were not, as comments.
 fn sources(setup: &Setup) -> String {
-    let origins = &setup.live.origins;
+    let origins = &setup.in_force.origins;
     let mut lines = String::new();
     let mut say = |line: String| lines.extend(["# ", &line, "\n"]);
     if origins.files.is_empty() {
@@ -174,6 +189,9 @@ fn sources(setup: &Setup) -> String {
         let (file, by) = (display(&masked.file), display(&masked.by));
         say(format!("Not from {file}: {by} stands for it"));
     }
+    if setup.lacks_endpoint() {
+        say("This is a simulator build: without `whatsapp.endpoint` it does not start".to_owned());
+    }
     lines
 }
 
@@ -182,30 +200,29 @@ fn display(path: &Path) -> String {
 }
 
 fn serve(options: &Options, environment: &Environment) -> Result<(), Failed> {
-    // Whatever is made is for this user alone, unless code says otherwise.
+    // Every file that is made is for this user alone, unless code says otherwise.
     umask(Mode::from_bits_truncate(0o077));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // The disk gets no faster from more threads.
+        // For the WhatsApp library's database alone, which gets no faster from more threads. The
+        // daemon's own blocking calls have rooms.
         .max_blocking_threads(8)
         .build()
         .map_err(system("start the runtime"))?;
-    let result = runtime.block_on(live(options, environment));
-    // Whatever still runs had its time.
+    let result = runtime.block_on(start(options, environment));
+    // The tasks that still run had their time.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn live(options: &Options, environment: &Environment) -> Result<(), Failed> {
-    // First of all: whoever wants it to stop is heard from here on, whatever hangs.
+async fn start(options: &Options, environment: &Environment) -> Result<(), Failed> {
+    // First of all: a signal that asks for the stop is heard from here on, whatever hangs.
     let mut orders = signals::orders().map_err(system("take over the signals"))?;
-    let (options, surroundings) = (options.clone(), environment.clone());
-    let loading = tokio::task::spawn_blocking(move || Setup::load(&options, &surroundings));
     let setup = tokio::select! {
-        loaded = loading => loaded.map_err(|e| DaemonError::Internal(e.to_string()))??,
+        loaded = Setup::load(options, environment) => loaded?,
         _ = orders.stop() => return Ok(()),
     };
-    let filter = logging::start(environment, &setup.live.config.log_filter)?;
+    let filter = logging::start(environment, &setup.in_force.config.log.filter)?;
     std::panic::set_hook(Box::new(|panic| error!("panic: {panic}")));
     raise_open_files();
     match run(setup, filter, orders).await {

@@ -80,7 +80,7 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::logging::tests::Paper;
+    use crate::service::logging::tests::Paper;
 
     #[tokio::test(start_paused = true)]
     async fn each_is_told_and_what_was_left_out_is_counted() {

@@ -17,16 +17,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::environment::Environment;
 use super::error::DaemonError;
+use super::in_force::InForce;
 use super::listener::{Listener, LivenessProbe};
-use super::logging::FilterHandle;
-use super::signals::{Order, Orders, Sender};
 use super::socket::ControlSocket;
 use super::source::Source;
-use super::state::{About, Daemon, Live};
-use super::systemd::Notifier;
+use super::state::{About, Daemon};
+use super::{places, watchdog};
+use crate::blocking::Rooms;
 use crate::message_id;
+use crate::service::environment::Environment;
+use crate::service::logging::FilterHandle;
+use crate::service::notify::Notifier;
+use crate::service::signals::{Order, Orders, Sender};
 use crate::store::Store;
 use crate::supervisor::{Clock, RestoreBarrier, Supervisor};
 use crate::whatsapp::Gateway;
@@ -51,11 +54,11 @@ pub struct Options {
     pub state: Option<PathBuf>,
 }
 
-/// Everything that is known before anything is touched.
+/// Everything that is known before anything is changed.
 #[derive(Debug)]
 pub struct Setup {
     /// The configuration, and who may do what.
-    pub live: Live,
+    pub in_force: InForce,
     /// What a person should know about the configuration.
     pub notes: Vec<String>,
     /// Where the configuration comes from.
@@ -64,6 +67,8 @@ pub struct Setup {
     pub state_directory: PathBuf,
     /// Where the control socket is, unless systemd passes one.
     pub socket: PathBuf,
+    /// Where blocking calls are made.
+    pub rooms: Rooms,
 }
 
 /// Why a daemon ended that ended well.
@@ -78,26 +83,31 @@ impl Setup {
     ///
     /// # Errors
     /// [`DaemonError`] when the configuration is wrong, or a place is missing.
-    pub fn load(options: &Options, environment: &Environment) -> Result<Self, DaemonError> {
+    pub async fn load(options: &Options, environment: &Environment) -> Result<Self, DaemonError> {
+        let rooms = Rooms::new();
         let source = Source::new(options.config.as_deref(), environment);
-        let (live, notes) = source.load()?;
-        let state = options
-            .state
-            .as_deref()
-            .or(live.config.state_directory.as_deref());
-        let state_directory = environment.state_directory(state)?;
-        let socket = options
-            .socket
-            .as_deref()
-            .or(live.config.socket.path.as_deref());
-        let socket = environment.socket(socket)?;
+        let (in_force, notes) = source.load(&rooms).await?;
+        let config = &in_force.config;
+        let state = options.state.as_deref();
+        let state = state.or(config.state.directory.as_deref());
+        let state_directory = places::state_directory(environment, state)?;
+        let socket = options.socket.as_deref();
+        let socket = socket.or(config.socket.path.as_deref());
+        let socket = places::socket(environment, socket)?;
         Ok(Self {
-            live,
+            in_force,
             notes,
             source,
             state_directory,
             socket,
+            rooms,
         })
+    }
+
+    /// Whether this is a build for rehearsals that does not know where its simulator is.
+    #[must_use]
+    pub fn lacks_endpoint(&self) -> bool {
+        cfg!(feature = "simulator") && self.in_force.config.whatsapp.endpoint.is_none()
     }
 }
 
@@ -112,6 +122,9 @@ pub async fn run(
 ) -> Result<ExitReason, DaemonError> {
     let started_at = Timestamp::now();
     introduce(&setup);
+    if setup.lacks_endpoint() {
+        return Err(DaemonError::NoEndpoint);
+    }
     let notifier = Arc::new(Notifier::default());
     let (socket, supervisor, restored) = tokio::select! {
         opened = open(&setup) => opened?,
@@ -128,8 +141,9 @@ pub async fn run(
     };
     let daemon = Daemon::new(
         supervisor.clone(),
-        setup.live,
+        setup.in_force,
         setup.source,
+        setup.rooms,
         about,
         filter,
         Arc::clone(&notifier),
@@ -182,7 +196,7 @@ fn introduce(setup: &Setup) {
             ""
         },
         setup.state_directory.display(),
-        setup.live.origins,
+        setup.in_force.origins,
     );
     for note in &setup.notes {
         warn!("{note}");
@@ -200,13 +214,13 @@ fn tell_of_stop(sender: &Sender) {
 
 /// The state directory with its lock, then the socket, then the sessions.
 async fn open(setup: &Setup) -> Result<(ControlSocket, Supervisor, RestoreBarrier), DaemonError> {
-    let config = &setup.live.config;
+    let config = &setup.in_force.config;
     let store = {
         let directory = setup.state_directory.clone();
         let opened = tokio::task::spawn_blocking(move || Store::open(&directory)).await;
         opened.map_err(|e| internal("opening the state directory", &e))??
     };
-    let socket = ControlSocket::open(&setup.socket, &config.socket).await?;
+    let socket = ControlSocket::open(&setup.socket, &config.socket, &setup.rooms.accounts).await?;
     let gateway = Gateway::new(&config.gateway())?;
     let begun = Supervisor::begin(store, gateway, config.settings(), Clock::System);
     let (supervisor, restored) = begun.await?;
@@ -218,16 +232,13 @@ fn help(helpers: &TaskTracker, daemon: &Daemon, liveness: LivenessProbe, stop: &
     let parts = || (daemon.clone(), stop.clone());
     let (told, until) = parts();
     helpers.spawn(async move {
-        let notifier = told.notifier();
-        notifier.keep_status(told.supervisor(), until).await;
+        watchdog::keep_status(told.notifier(), told.supervisor(), until).await;
     });
     if let Some(within) = sd_notify::watchdog_enabled() {
         let (fed, until) = parts();
         helpers.spawn(async move {
-            let notifier = fed.notifier();
-            notifier
-                .feed_watchdog(within, liveness, fed.supervisor(), until)
-                .await;
+            let (notifier, supervisor) = (fed.notifier(), fed.supervisor());
+            watchdog::feed(notifier, within, liveness, supervisor, until).await;
         });
     }
     let (logged, until) = parts();

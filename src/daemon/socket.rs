@@ -21,7 +21,10 @@ use nix::unistd::{Gid, Group, chown};
 use tokio::net::UnixListener;
 use tracing::{debug, info, warn};
 
-use super::{config, inherited};
+use super::config;
+use crate::blocking::Room;
+use crate::failpoint;
+use crate::service::inherited;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +32,9 @@ mod tests;
 /// Connections that wait to be accepted. As many as the kernel gives room for by default: where one
 /// uid fills it, all others wait.
 const BACKLOG: i32 = 4096;
+
+/// The name that a socket unit with several sockets gives to this one.
+const NAME: &str = "control";
 
 /// The kernel's limit for a socket's path, without the byte that ends it.
 const MAX_PATH: usize = 107;
@@ -118,10 +124,14 @@ impl ControlSocket {
     ///
     /// # Errors
     /// [`SocketError`] says what is in the way.
-    pub async fn open(path: &Path, config: &config::Socket) -> Result<Self, SocketError> {
-        match inherited::listener().map_err(SocketError::Inherited)? {
+    pub async fn open(
+        path: &Path,
+        config: &config::Socket,
+        accounts: &Room,
+    ) -> Result<Self, SocketError> {
+        match inherited::listener(NAME).map_err(SocketError::Inherited)? {
             Some(listener) => Self::take_over(listener),
-            None => Self::bind(path, config).await,
+            None => Self::bind(path, config, accounts).await,
         }
     }
 
@@ -143,7 +153,7 @@ impl ControlSocket {
         })
     }
 
-    /// Whether a socket can be as it is configured. Returns its group.
+    /// Whether a socket can be as it is configured. Returns its group. Blocks: it asks the user database.
     ///
     /// # Errors
     /// [`SocketError::TooLong`] and [`SocketError::NoGroup`].
@@ -162,13 +172,19 @@ impl ControlSocket {
     ///
     /// # Errors
     /// [`SocketError`] says what is in the way.
-    pub async fn bind(path: &Path, config: &config::Socket) -> Result<Self, SocketError> {
-        let group = Self::check(path, config)?;
+    pub async fn bind(
+        path: &Path,
+        config: &config::Socket,
+        accounts: &Room,
+    ) -> Result<Self, SocketError> {
+        let (wanted, configured) = (path.to_owned(), config.clone());
+        let check = move || Self::check(&wanted, &configured);
+        let group = accounts.run(check).await?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         make_directory(parent, config.mode, group)?;
         // Held until the new socket listens: two daemons that start at the same time must not both
         // find the same dead socket and remove each other's.
-        let _turn = take_turn(parent).await;
+        let _lock = lock(parent).await;
         clear_the_way(path)?;
         let listener = listen_at(path, config.mode, group)?;
         let made = fs::symlink_metadata(path).map_err(|e| SocketError::io("look at", path, e))?;
@@ -230,6 +246,7 @@ impl Drop for OwnFile {
 }
 
 fn gid_of(name: &str) -> Result<Gid, SocketError> {
+    failpoint::hang("accounts");
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid),
         _ => Err(SocketError::NoGroup(name.to_owned())),
@@ -268,7 +285,7 @@ fn make_directory(path: &Path, mode: u32, group: Option<Gid>) -> Result<(), Sock
 
 /// Waits for other daemons that are just making their socket in this directory. Without success it
 /// goes on: the lock is a courtesy, and somebody could hold it out of spite.
-async fn take_turn(directory: &Path) -> Option<File> {
+async fn lock(directory: &Path) -> Option<File> {
     let directory = File::open(directory).ok()?;
     for _ in 0..50 {
         match directory.try_lock() {

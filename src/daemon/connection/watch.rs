@@ -1,6 +1,6 @@
 //! The watch of a connection.
 
-use super::requests::Requests;
+use super::requester::Requester;
 use crate::protocol::Message;
 use crate::supervisor::Watcher;
 
@@ -8,21 +8,21 @@ use crate::supervisor::Watcher;
 /// it.
 pub(super) struct Watch {
     watcher: Watcher,
-    requests: Requests,
+    requester: Requester,
 }
 
 impl Watch {
-    pub(super) fn new(watcher: Watcher, requests: Requests) -> Self {
-        Self { watcher, requests }
+    pub(super) fn new(watcher: Watcher, requester: Requester) -> Self {
+        Self { watcher, requester }
     }
 
-    /// What is to be told next; `None`: the daemon has stopped. Cancelling it loses nothing.
+    /// The next message of the watch; `None`: the daemon has stopped. Cancelling it loses nothing.
     pub(super) async fn next(&mut self) -> Option<Message> {
         let message = self.watcher.next().await?;
         // If the watch begins anew, the message is in the state that follows.
         Some(
             self.watcher
-                .judge(self.requests.caller())
+                .judge(self.requester.caller())
                 .unwrap_or(message),
         )
     }

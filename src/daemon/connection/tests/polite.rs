@@ -231,7 +231,7 @@ async fn reload_is_for_admins_and_tells_what_changed() {
         "{wrong}"
     );
     assert_eq!(
-        bench.daemon.live().config.sessions.max,
+        bench.daemon.in_force().config.sessions.max,
         5,
         "the old one stays"
     );

@@ -9,6 +9,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::super::{FRAME_WITHIN, MAX_IN_FLIGHT, PREFACE_WITHIN, READ_WITHIN};
 use crate::client::scripted::online;
+use crate::daemon::allowance::Allowance;
 use crate::daemon::bench::{Bench, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
@@ -163,7 +164,8 @@ async fn a_slow_request_blocks_no_other() {
 async fn all_that_one_uid_has_under_way_takes_turns_and_force_logout_does_not_wait() {
     let bench = Bench::new().await;
     let no_turns = Arc::new(Semaphore::new(0));
-    let mut client = bench.connect_with(SOMEBODY, 64 * 1024, Arc::clone(&no_turns));
+    let allowance = Allowance::default().with_turns(Arc::clone(&no_turns));
+    let mut client = bench.connect_with(SOMEBODY, 64 * 1024, allowance);
     client.say_hello(Encoding::Bincode).await;
     let user = || "alice".to_owned();
     client.ask(1, Command::Groups { user: user() }).await;

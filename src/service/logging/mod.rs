@@ -26,11 +26,13 @@
 //! the appeal token. So everything that is neither ours nor one of a few libraries that see only
 //! ciphertext is held at `error`, whatever the filter says.
 
+mod fields;
+mod filter;
 mod journal;
 mod limit;
 mod lines;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
@@ -38,7 +40,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -47,20 +48,12 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use super::environment::Environment;
 use crate::message_id;
+pub use filter::check_filter;
+use filter::may_be_shown;
 use limit::Limit;
 
 /// The environment variable that overrides `[log] filter`.
 pub const VARIABLE: &str = "WASESSIOND_LOG";
-
-/// The field that names the user.
-const USER: &str = "wasession_user";
-
-/// The field with the journal's id.
-const MESSAGE_ID: &str = "message_id";
-
-/// Targets that a filter may raise above `error`: this program, and libraries that see nothing of
-/// WhatsApp but ciphertext.
-const OPEN: [&str; 4] = ["wasessiond", "rustls", "mio", "tokio"];
 
 /// Changes the filter of a running daemon.
 #[derive(Debug, Clone)]
@@ -75,16 +68,9 @@ pub struct FilterHandle {
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// The filter cannot be read.
-    #[error(
-        "the filter {filter:?} from {VARIABLE} cannot be read: {why}. Write a level, like \"info\", or parts and their levels, like \"info,wasessiond::session=debug\""
-    )]
-    Filter {
-        /// The filter.
-        filter: String,
-        /// What is wrong.
-        why: String,
-    },
+    /// The filter of the variable cannot be used, and why.
+    #[error("{VARIABLE}: {0}")]
+    Filter(String),
     /// Something else in this process logs already.
     #[error("logging is set up already in this process: {0}")]
     Twice(String),
@@ -144,13 +130,14 @@ pub fn start(environment: &Environment, configured: &str) -> Result<FilterHandle
     let variable = environment
         .get(VARIABLE)
         .map(|v| v.to_string_lossy().into_owned());
+    if let Some(text) = &variable {
+        check_filter(text).map_err(LoggingError::Filter)?;
+    }
     let text = variable.as_deref().unwrap_or(configured);
+    // It was checked, here or when the configuration was read.
     let filter = EnvFilter::builder()
         .parse(text)
-        .map_err(|e| LoggingError::Filter {
-            filter: text.to_owned(),
-            why: e.to_string(),
-        })?;
+        .map_err(|e| LoggingError::Filter(e.to_string()))?;
     let (filter, handle) = reload::Layer::new(filter);
     let (output, trouble) = output(environment);
     let limit = Limit::default();
@@ -183,18 +170,6 @@ pub fn start_for_an_error(environment: &Environment) -> bool {
     stderr_is_journal(&environment) && start(&environment, "info").is_ok()
 }
 
-/// Whether something may be shown at its level: see the head of this file.
-fn may_be_shown(about: &Metadata<'_>) -> bool {
-    let target = about.target();
-    let open = OPEN.iter().any(|name| {
-        target
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    });
-    // A record of `log` is asked about under its own target too.
-    open || *about.level() <= Level::ERROR
-}
-
 /// The layer that writes, and why it is not the journal although it should be.
 fn output<S>(environment: &Environment) -> (Box<dyn Layer<S> + Send + Sync>, Option<io::Error>)
 where
@@ -209,6 +184,12 @@ where
     }
     let ansi = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
     (lines::layer(io::stderr, ansi).boxed(), trouble)
+}
+
+/// Whether what is logged goes to the journal.
+#[must_use]
+pub fn goes_to_journal(environment: &Environment) -> bool {
+    stderr_is_journal(environment)
 }
 
 /// Whether stderr is connected to the journal, as systemd says it connected it.

@@ -19,7 +19,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::USER;
+use super::fields::USER;
 
 /// So many lines of a kind a session may write ...
 const LINES: u64 = 10;

