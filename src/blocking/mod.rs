@@ -31,8 +31,8 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// All of them, each with its number of threads. Threads come with the calls, and go when they
-    /// are idle.
+    /// All of them, each with its number of threads. One thread is there from the start, the others come
+    /// with the calls; they stay.
     #[must_use]
     pub fn new() -> Self {
         Self {

@@ -115,7 +115,7 @@ impl<'a> From<&'a Snapshot> for State<'a> {
 /// A line of `watch` and of `connect`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Happened<'a> {
-    /// None: nobody told it as an event; it was found in the history.
+    /// `None`: it did not come as an event; it was found in the history.
     seq: Option<u64>,
     at: Timestamp,
     user: &'a UserId,

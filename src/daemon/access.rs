@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Access: who may do what.
 //!
 //! The socket's group and mode decide who may connect: that is the kernel's part. Then the peer's
 //! credentials decide, as the kernel reports them:
@@ -102,8 +102,8 @@ impl Directory for System {
 }
 
 impl Policy {
-    /// Resolves the admins. The second value tells what could not be resolved: a person should read
-    /// it, but the daemon starts without those admins, as it would if they were not named.
+    /// Resolves the admins. The second value names those that could not be resolved, for a person: the
+    /// daemon starts without them, as if they were not in the configuration.
     pub async fn resolve(
         admins: &[Admin],
         own_uid: u32,
@@ -210,7 +210,7 @@ impl Policy {
         uid == 0 || uid == self.own_uid || self.admin_uids.contains(&uid)
     }
 
-    /// What this peer may see and do now.
+    /// The rights that this peer has now.
     #[must_use]
     pub fn caller(&self, peer: &Peer) -> Caller {
         let sees_all = self.sees_all(peer.uid) || !self.admin_groups.is_disjoint(&peer.groups);

@@ -1,8 +1,8 @@
-//! What a connection may make the daemon hold and do, on its own account, its uid's and everybody's.
+//! The limits of a connection: the bytes that it may make the daemon hold, and the requests that may be
+//! carried out for it. They are shared with the other connections of its uid, and with all others.
 //!
 //! A request costs memory from the length of its frame on until it is answered. While it waits, its
-//! frame is kept as it came; only when its turn has come is it decoded, which may take many times the
-//! bytes. So there are two accounts, and a request moves from the first to the second:
+//! frame is kept as it came. It is decoded when it has a slot, and may then take many times the bytes. So there are two accounts, and a request moves from the first to the second:
 //!
 //! | account | a connection | a uid | all | all admins |
 //! |---|---|---|---|---|
@@ -24,8 +24,8 @@ use super::budget::{Budget, Budgets, Charge};
 /// Frames of no more bytes than this are read without asking for room.
 pub const SMALL: usize = 1024;
 
-/// Requests that are carried out for one uid at a time, on all its connections; more wait for their
-/// turn. What is answered from memory does not count, and those who see everything are not limited.
+/// Slots of one uid: the requests that are carried out for it at a time, on all its connections. More
+/// requests wait. One that is answered from memory needs no slot, nor does one of an admin.
 pub const MAX_UNDER_WAY_OF_UID: usize = 128;
 
 const MIB: u32 = 1024 * 1024;
@@ -40,24 +40,24 @@ pub(super) struct Shared {
 /// The accounts of one uid.
 #[derive(Debug, Clone)]
 pub(super) struct OfUid {
-    turns: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     frames: Budget,
     requests: Budget,
 }
 
-/// What one connection may make the daemon hold and do.
+/// The limits of one connection.
 #[derive(Debug, Clone)]
 pub struct Allowance {
-    turns: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     frames: Budgets,
     requests: Budgets,
 }
 
-/// What a request needs to be carried out.
+/// The needs of a request that is to be carried out.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Need {
-    /// Whether it takes one of the turns of its uid.
-    pub(super) turn: bool,
+    /// Whether the request takes one of the slots of its uid.
+    pub(super) slot: bool,
     /// Its bytes when it is decoded.
     pub(super) bytes: usize,
 }
@@ -65,7 +65,7 @@ pub(super) struct Need {
 /// The right of a request to be carried out; dropping it lets another one have it.
 #[derive(Debug)]
 pub(super) struct Place {
-    _turn: Option<OwnedSemaphorePermit>,
+    _slot: Option<OwnedSemaphorePermit>,
     _bytes: Charge,
 }
 
@@ -88,7 +88,7 @@ impl Shared {
 impl OfUid {
     pub(super) fn new() -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(MAX_UNDER_WAY_OF_UID)),
+            slots: Arc::new(Semaphore::new(MAX_UNDER_WAY_OF_UID)),
             frames: Budget::new(8 * MIB),
             requests: Budget::new(16 * MIB),
         }
@@ -96,7 +96,7 @@ impl OfUid {
 
     /// Whether something that was begun for the uid is still under way.
     pub(super) fn is_used(&self) -> bool {
-        self.turns.available_permits() < MAX_UNDER_WAY_OF_UID
+        self.slots.available_permits() < MAX_UNDER_WAY_OF_UID
             || !self.frames.is_whole()
             || !self.requests.is_whole()
     }
@@ -104,7 +104,7 @@ impl OfUid {
     pub(super) fn connection(&self, shared: &Shared) -> Allowance {
         let of_connection = Budget::new(2 * MIB);
         Allowance {
-            turns: Arc::clone(&self.turns),
+            slots: Arc::clone(&self.slots),
             frames: Budgets::new([of_connection, self.frames.clone(), shared.frames.clone()]),
             requests: Budgets::new([self.requests.clone(), shared.requests.clone()]),
         }
@@ -112,7 +112,7 @@ impl OfUid {
 }
 
 impl Default for Allowance {
-    /// That of a connection whose uid has no other one, on a daemon that has no other uid.
+    /// The limits of the only connection of a daemon.
     fn default() -> Self {
         OfUid::new().connection(&Shared::of_everybody())
     }
@@ -126,34 +126,34 @@ impl Allowance {
 
     /// A place for a request, if there is one at once.
     pub(super) fn try_place(&self, need: Need) -> Option<Place> {
-        let turn = if need.turn {
-            Some(Arc::clone(&self.turns).try_acquire_owned().ok()?)
+        let slot = if need.slot {
+            Some(Arc::clone(&self.slots).try_acquire_owned().ok()?)
         } else {
             None
         };
         Some(Place {
-            _turn: turn,
+            _slot: slot,
             _bytes: self.requests.try_take(need.bytes)?,
         })
     }
 
     /// Waits for a place for a request.
     pub(super) async fn place(&self, need: Need) -> Place {
-        let turn = if need.turn {
+        let slot = if need.slot {
             // Nobody closes it.
-            Arc::clone(&self.turns).acquire_owned().await.ok()
+            Arc::clone(&self.slots).acquire_owned().await.ok()
         } else {
             None
         };
         Place {
-            _turn: turn,
+            _slot: slot,
             _bytes: self.requests.clone().take(need.bytes).await,
         }
     }
 
-    /// For tests: with these turns.
+    /// For tests: with these slots.
     #[cfg(test)]
-    pub(crate) fn with_turns(self, turns: Arc<Semaphore>) -> Self {
-        Self { turns, ..self }
+    pub(crate) fn with_slots(self, slots: Arc<Semaphore>) -> Self {
+        Self { slots, ..self }
     }
 }

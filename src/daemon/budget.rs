@@ -34,7 +34,7 @@ impl Budget {
         self.bytes.available_permits() == self.limit as usize
     }
 
-    /// What is charged for so many bytes: more than there are in all would never be there.
+    /// The charge for so many bytes. A charge that is larger than the budget would wait for ever.
     fn charged(&self, bytes: usize) -> u32 {
         u32::try_from(bytes).map_or(self.limit, |bytes| bytes.min(self.limit))
     }

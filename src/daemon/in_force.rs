@@ -1,4 +1,4 @@
-//! What a reload replaces, as a whole.
+//! The configuration in force.
 
 use super::access::Policy;
 use super::config::Config;

@@ -1,4 +1,4 @@
-//! What the daemon says of itself.
+//! The answer to `info`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::protocol::{Count, Info};
 use crate::supervisor::Caller;
 
 impl Daemon {
-    /// What `info` answers: of sessions, only what this caller may see.
+    /// The answer to `info`. It counts only sessions that this caller may see.
     #[must_use]
     pub fn info(&self, caller: Caller) -> Info {
         let census = self.supervisor().census_for(caller);

@@ -28,7 +28,7 @@ mod tests;
 /// Without descriptors, accepting pauses this long, and up to this long.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// The socket's file is made to look used as often as this.
+/// The socket's file is touched this often.
 const TOUCH: Duration = Duration::from_hours(1);
 
 /// Asks the accept loop whether it still runs.
@@ -80,7 +80,7 @@ impl Listener {
                 () = stop.cancelled() => break,
                 Some(question) = self.questions.recv() => {
                     failpoint::hang("listener");
-                    // Whoever asked may have given up.
+                    // The watchdog may have given up waiting.
                     let _ = question.send(());
                 }
                 _ = touch.tick() => self.socket.touch(),
@@ -94,7 +94,7 @@ impl Listener {
                 },
             }
         }
-        // Whoever connects from here on is told that nobody is there, instead of waiting in vain.
+        // A client that connects from here on is refused, instead of waiting in vain.
         drop(self.socket);
         connections.close();
         connections.wait().await;

@@ -6,12 +6,13 @@
 
 pub mod access;
 pub mod allowance;
-#[cfg(test)]
-pub(crate) mod bench;
 pub mod budget;
 pub mod config;
 pub mod connection;
 pub mod error;
+#[cfg(test)]
+#[path = "../../tests/harness/daemon.rs"]
+pub(crate) mod harness;
 pub mod in_force;
 mod info;
 pub mod listener;

@@ -1,4 +1,4 @@
-//! How many connections there may be, of each uid and in all, and what each of them is allowed.
+//! Permits for connections: how many there may be, of each uid and in all, and the limits of each.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +30,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// What the connection may make the daemon hold and do.
+    /// The limits of the connection.
     #[must_use]
     pub fn allowance(&self) -> Allowance {
         self.allowance.clone()
@@ -132,8 +132,8 @@ impl Drop for Permit {
         if let Some(own) = counts.of_uid.get_mut(&self.uid) {
             own.connections -= 1;
         }
-        // Uids that are gone are forgotten, but not while something that they began is under way:
-        // they would have their turns twice.
+        // The daemon forgets a uid without connections, but not while a request of it is under way: the
+        // uid would have its slots twice.
         let gone = counts
             .of_uid
             .extract_if(|_, own| own.connections == 0 && !own.accounts.is_used());
@@ -150,7 +150,7 @@ mod tests {
     fn who_leaves_and_comes_again_has_no_more_turns() {
         let permits = Permits::new(MAX_CONNECTIONS);
         let need = Need {
-            turn: true,
+            slot: true,
             bytes: 0,
         };
         let first = permits.take(1, 2, false).expect("a connection");
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(refused, NoPermit::OfUid { uid: 1, limit: 2 });
         let other = permits.take(2, 2, false).expect("another uid's");
         let need = Need {
-            turn: true,
+            slot: true,
             bytes: 0,
         };
         let all = || (0..).map_while(|_| first.allowance().try_place(need));

@@ -1,4 +1,4 @@
-//! Where things are when nobody says: the configuration files, the state directory, the socket.
+//! The default places of the configuration files, the state directory and the socket.
 //!
 //! | | first | then | then, for the system's daemon | for a user's own |
 //! |---|---|---|---|---|

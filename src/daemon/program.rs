@@ -1,4 +1,4 @@
-//! The program `wasessiond`: its command line, and what must be in place before anything runs.
+//! The program `wasessiond`: its command line, its runtime, and its exit status.
 //!
 //! Exit status: 0 stopped as asked; 2 wrong command line; 70 a fault of the daemon; 71 the operating
 //! system refused; 73 the socket cannot be made; 74 the state directory cannot be used; 75 a live
@@ -31,6 +31,9 @@ const VERSION: &str = if cfg!(feature = "simulator") {
     env!("CARGO_PKG_VERSION")
 };
 
+/// Threads for the library's database stay for as long as the process runs.
+const KEEP_THREADS: Duration = Duration::from_hours(100 * 365 * 24);
+
 /// Owns the WhatsApp sessions of many users on this machine. Its client is wactl
 #[derive(Parser)]
 #[command(name = "wasessiond", version = VERSION, args_conflicts_with_subcommands = true)]
@@ -57,19 +60,19 @@ enum Command {
     },
 }
 
-/// Does what the command line says.
+/// Runs the program with the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
     main_with(&std::env::args_os().collect::<Vec<_>>())
 }
 
-/// Does what these words say, the first of them the program's name.
+/// Runs the program with these words as its command line, the first of them the program's name.
 #[must_use]
 pub fn main_with(words: &[OsString]) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(answer) => {
-            // Help and version come this way too. Where it is printed to may be closed.
+            // Help and version come this way too. stdout may be closed.
             let _ = answer.print();
             return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(status::SOFTWARE));
         }
@@ -95,7 +98,7 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// An error, and whether the log is there to tell it.
+/// An error, and whether the log is set up to receive it.
 struct Failed {
     error: DaemonError,
     logging: bool,
@@ -108,13 +111,13 @@ impl Failed {
                 message_id = message_id::DAEMON_FAILED,
                 "wasessiond ends: {}", self.error
             );
-            // The journal learns from the kernel which unit a datagram is from, and sometimes the
-            // process is gone by then. What is written to stderr is the unit's in any case.
+            // The journal asks the kernel which unit a datagram is from, and sometimes the process is
+            // gone by then. Lines on stderr belong to the unit in any case.
             if !logging::goes_to_journal(environment) {
                 return;
             }
         }
-        // Where it is written to may be closed; the exit status says the rest.
+        // stderr may be closed; the exit status is an answer, too.
         let _ = writeln!(io::stderr(), "wasessiond: {}", self.error);
     }
 }
@@ -128,7 +131,7 @@ impl<E: Into<DaemonError>> From<E> for Failed {
     }
 }
 
-/// Paths of the command line belong to the directory of whoever typed them.
+/// Paths of the command line are relative to the working directory.
 fn absolute(cli: Cli) -> Result<Options, Failed> {
     let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
     let failed = || system("find out the working directory");
@@ -207,8 +210,11 @@ fn serve(options: &Options, environment: &Environment) -> Result<(), Failed> {
         // For the WhatsApp library's database alone, which gets no faster from more threads. The
         // daemon's own blocking calls have rooms.
         .max_blocking_threads(8)
+        .thread_keep_alive(KEEP_THREADS)
         .build()
         .map_err(system("start the runtime"))?;
+    // With one thread a database is slow where the system gives no more; with none its calls panic.
+    runtime.spawn_blocking(|| ());
     let result = runtime.block_on(start(options, environment));
     // The tasks that still run had their time.
     runtime.shutdown_timeout(Duration::from_secs(1));

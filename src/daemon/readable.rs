@@ -60,7 +60,7 @@ impl Reader {
         ))
     }
 
-    /// Whether it has this right. What cannot be looked at is told of elsewhere.
+    /// Whether the reader has this right. A path that root cannot examine either is an error elsewhere.
     fn may(&self, path: &Path, right: u32) -> bool {
         let Ok(about) = std::fs::metadata(path) else {
             return true;

@@ -33,7 +33,7 @@ impl Daemon {
             let message = format!("The configuration is not reloaded, the old one stays:\n{why}");
             Failure::new(FailureCode::ConfigInvalid, message)
         });
-        // systemd waits for it, whatever came of the reload.
+        // systemd waits for this, whether the reload succeeded or not.
         notifier.ready(&self.supervisor().census().summary());
         result
     }
@@ -47,7 +47,7 @@ impl Daemon {
         let (changed, needs_restart): (Vec<_>, Vec<_>) = differences
             .into_iter()
             .partition(|key| takes_effect(key) == TakesEffect::AtReload);
-        // What stays as it was at the start is told of at the next reload again.
+        // A key that needs a restart is reported again by the next reload.
         new.config.keep_until_restart(&present.config);
         self.supervisor().configure(new.config.settings());
         let filter = &new.config.log.filter;

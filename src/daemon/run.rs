@@ -1,7 +1,7 @@
 //! A daemon from its start to its end.
 //!
 //! The order of the start: the state directory's lock, then the socket, then the sessions, then
-//! clients. Nobody is told that it is ready before it is, and two daemons never hold the same
+//! clients. The daemon says that it is ready when it is, not before, and two daemons never hold the same
 //! credentials.
 
 use std::path::PathBuf;
@@ -37,13 +37,13 @@ use crate::whatsapp::Gateway;
 /// How long the links may take to close at a stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long everything else may take besides: replies, goodbyes, tasks that end.
+/// How long all other parts may take besides: replies, goodbyes, tasks that end.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
 
 /// How long the process may take to end after that.
 const LAST_MOMENTS: Duration = Duration::from_secs(2);
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The configuration file.
@@ -59,7 +59,7 @@ pub struct Options {
 pub struct Setup {
     /// The configuration, and who may do what.
     pub in_force: InForce,
-    /// What a person should know about the configuration.
+    /// Notes about the configuration, for a person.
     pub notes: Vec<String>,
     /// Where the configuration comes from.
     pub source: Source,
@@ -185,7 +185,7 @@ pub async fn run(
     asked.map(ExitReason::Stopped)
 }
 
-/// Says what starts here.
+/// Logs which daemon starts.
 fn introduce(setup: &Setup) {
     info!(
         "wasessiond {}{} starts: state in {}, configuration {}",
@@ -227,7 +227,7 @@ async fn open(setup: &Setup) -> Result<(ControlSocket, Supervisor, RestoreBarrie
     Ok((socket, supervisor, restored))
 }
 
-/// Starts what keeps the service manager and the log informed until the stop.
+/// Starts the tasks that inform the service manager and the log until the stop.
 fn help(helpers: &TaskTracker, daemon: &Daemon, liveness: LivenessProbe, stop: &CancellationToken) {
     let parts = || (daemon.clone(), stop.clone());
     let (told, until) = parts();
@@ -280,7 +280,7 @@ async fn wind_down(daemon: &Daemon, helpers: &TaskTracker, listening: JoinHandle
             effects.wait(),
             helpers.wait(),
             async {
-                // It ended before, when that is why the daemon stops.
+                // The listener ended before, if its end is why the daemon stops.
                 if !listening.is_finished()
                     && let Err(error) = listening.await
                 {

@@ -1,7 +1,7 @@
 //! The control socket: made here, or taken over from systemd.
 //!
-//! One that is there already is asked first: where a live daemon answers, it is left alone; what a
-//! crash left behind is removed; what is not a socket at all is never touched.
+//! A socket that is there already is asked first. If a running daemon answers, the socket is left alone;
+//! a dead socket of a crashed daemon is removed; a file that is no socket is never touched.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -207,7 +207,7 @@ impl ControlSocket {
         })
     }
 
-    /// Makes the file look used: some cleaners remove what is old in `XDG_RUNTIME_DIR`.
+    /// Touches the file: some cleaners remove old files in `XDG_RUNTIME_DIR`.
     pub fn touch(&self) {
         let Some(OwnFile { path, .. }) = &self.file else {
             return;

@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub(super) reloading: Mutex<()>,
 }
 
-/// What stays the same for as long as it runs.
+/// Facts that stay the same for as long as the daemon runs.
 #[derive(Debug, Clone)]
 pub struct About {
     /// When it started.

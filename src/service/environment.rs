@@ -1,6 +1,6 @@
-//! What a program was started with, apart from its arguments, and where its configuration files are.
+//! The environment of a program, and the places of its configuration files.
 //!
-//! The environment is looked at once, at the start, and handed down as a value.
+//! The environment is read once, at the start, and handed down as a value.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +10,7 @@ use nix::unistd::{Uid, User};
 
 use super::config::Places;
 
-/// What the daemon was started with, apart from its arguments.
+/// The environment of a program: its user and its variables.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// The uid it runs as.
@@ -21,7 +21,7 @@ pub struct Environment {
     pub variables: HashMap<OsString, OsString>,
 }
 
-/// How a program's configuration is called.
+/// The names of a program's configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct ConfigNames {
     /// The name of its directory wherever there are many.

@@ -1,6 +1,6 @@
 //! A socket that systemd opened for us, when it did.
 //!
-//! It arrives as a bare descriptor number. To own one without unsafe code, the descriptor is sent
+//! The socket arrives as a bare descriptor number. To own one without unsafe code, the descriptor is sent
 //! through a pair of sockets to ourselves: what comes out is a duplicate with an owner. The number
 //! itself stays open until the process ends, which is what a socket unit means anyway: systemd keeps
 //! it too, and clients that come between two daemons wait in its queue.

@@ -1,4 +1,4 @@
-//! What the service manager is told: ready, reloading, stopping, alive, and one true line of status.
+//! Notifications to the service manager: ready, reloading, stopping, alive, and one true line of status.
 //!
 //! All of it does nothing where no service manager listens.
 
@@ -21,7 +21,7 @@ pub struct Notifier {
 
 #[derive(Debug, Default)]
 struct Telling {
-    /// What must be said besides the summary: a reload that failed.
+    /// A sentence after the summary: a reload that failed.
     notice: Option<String>,
     /// The last status line.
     said: String,
@@ -101,7 +101,7 @@ impl Notifier {
         ]);
     }
 
-    /// Says something besides the summary, until told otherwise.
+    /// Adds a sentence to the summary, until the next call.
     pub fn set_notice(&self, notice: Option<String>) {
         self.lock().notice = notice;
     }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::values::{self, Admin, Version};
+use crate::service::config::declare::configuration;
 use crate::service::config::kinds;
-use crate::service::config::table::configuration;
 use crate::supervisor::{OnConflict, Settings};
 
 configuration! {

@@ -62,7 +62,7 @@ impl Config {
         table::to_toml(self.entries(), origins)
     }
 
-    /// What the supervisor needs to know of it.
+    /// The settings of the supervisor.
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings {
@@ -77,7 +77,7 @@ impl Config {
         }
     }
 
-    /// What the gateway to WhatsApp needs to know of it.
+    /// The settings of the gateway to WhatsApp.
     #[must_use]
     pub fn gateway(&self) -> GatewaySettings {
         GatewaySettings {

@@ -29,10 +29,10 @@ const TOGETHER: usize = 64;
 /// Why a conversation ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum End {
-    /// It sends no more. It may have closed only its own half, and still read.
+    /// The client sends no more. It may have closed only its own half, and still read.
     #[error("it left")]
     Left,
-    /// It is gone altogether.
+    /// The client is gone altogether.
     #[error("it is gone")]
     Gone,
     #[error("the daemon is stopping")]
@@ -92,8 +92,8 @@ impl<R: ReadHalf, W: AsyncWrite + Unpin> Conversation<R, W> {
         end
     }
 
-    /// Reads and answers, in this order of precedence: what was asked for, then what is told unasked,
-    /// then the writing of it, so that as much as possible is written in one go.
+    /// Reads and answers. Replies and requests come first, then messages of the watch, then writing, so
+    /// that as much as possible is written in one go.
     async fn talk(&mut self, stop: &CancellationToken) -> End {
         loop {
             let room = self.outbox.has_room();
@@ -200,7 +200,7 @@ impl<R: ReadHalf, W: AsyncWrite + Unpin> Conversation<R, W> {
     }
 
     /// Waits for the replies to requests that came before the end, and passes them on. What takes too
-    /// long is answered, too: whoever reads the goodbye knows that nothing else was begun.
+    /// long is answered, too: a client that reads the goodbye knows that nothing else was begun.
     async fn answer_the_rest(&mut self, end: &End, stop: &CancellationToken) -> Result<(), End> {
         // A client that closed only its own half may wait for the rest.
         let patience = match end {
@@ -252,7 +252,7 @@ impl<R: ReadHalf, W: AsyncWrite + Unpin> Conversation<R, W> {
             End::Left | End::Gone | End::Unwritten(_) => None,
         };
         if let Some(failure) = goodbye {
-            // It is short, and can always be encoded.
+            // A failure is short, and can always be encoded.
             let _ = self.outbox.put(Message::Closing(failure), self.encoding);
         }
         // An error, or no end of it: the client is gone, or does not read.
@@ -263,7 +263,7 @@ impl<R: ReadHalf, W: AsyncWrite + Unpin> Conversation<R, W> {
 /// A request that is not under way any more.
 type Done = Result<(task::Id, Result<Answer, Failure>), JoinError>;
 
-/// What is answered when the waiting for a result ended without one.
+/// The answer to a request whose task ended without a result.
 fn unfinished(why: &JoinError) -> Failure {
     if why.is_cancelled() {
         return Failure::new(

@@ -54,11 +54,11 @@ pub(super) struct Frames<R> {
 
 /// The room for the frame that is read.
 enum Room {
-    /// It needs none.
+    /// The frame needs none, or no frame is read.
     NotAsked,
-    /// There is none yet.
+    /// There is no room yet.
     Asked(Pin<Box<dyn Future<Output = Charge> + Send>>),
-    /// It is charged.
+    /// The frame is charged.
     Taken(Charge),
 }
 
@@ -158,8 +158,8 @@ impl<R: ReadHalf> Frames<R> {
     fn finish(&mut self, bytes: BytesMut) -> Frame {
         self.deadline = None;
         if bytes.len() > LARGE {
-            // What a large frame needed is not kept for the small ones that follow: the beginning of
-            // the next one may share its memory.
+            // The memory of a large frame is not kept for the small ones that follow. The beginning of
+            // the next frame may share it, so that is copied.
             let rest = BytesMut::from(&self.inner.read_buffer()[..]);
             *self.inner.read_buffer_mut() = rest;
         }
@@ -231,7 +231,7 @@ impl Decoder for Announcing {
         }
         let before = bytes.len();
         if let Some(whole) = self.inner.decode(bytes)? {
-            // It is called again, with what follows.
+            // The decoder is called again, with the bytes that follow.
             self.part = Progress::Between;
             return Ok(Some(Part::Whole(whole)));
         }

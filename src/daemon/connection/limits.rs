@@ -11,7 +11,7 @@ pub const PREFACE_WITHIN: Duration = Duration::from_secs(5);
 /// A frame must be finished this long after it was begun.
 pub const FRAME_WITHIN: Duration = Duration::from_secs(10);
 
-/// The client must read what it is told within this time.
+/// The client must read the bytes that were written to it within this time.
 pub const READ_WITHIN: Duration = Duration::from_secs(30);
 
 /// Requests of one client that may be under way; then nothing more is read.

@@ -49,13 +49,13 @@ pub async fn serve(
     allowance: Allowance,
     stop: CancellationToken,
 ) {
-    // One of its own: asking it must not touch what all connections share.
+    // A token of its own: asking it must not touch the lock that all connections share.
     let stop = stop.child_token();
     let who = describe(&peer);
     let uid = peer.uid;
     let mut frames = Frames::new(read, preface::MAX_LEN, FRAME_WITHIN, allowance.frames());
     let mut outbox = Outbox::new(write, READ_WITHIN);
-    // At a stop it is welcomed all the same: only then can it be told so in a message.
+    // At a stop a client is welcomed all the same: only then can a message tell it of the stop.
     let hello = tokio::select! {
         biased;
         hello = timeout(PREFACE_WITHIN, hello(&mut frames)) => {
@@ -73,7 +73,7 @@ pub async fn serve(
             (Welcome::Ok(version.to_owned()), Some(encoding))
         }
         Err(HandshakeFailure::Gone) => {
-            // Another daemon that asks whether this one is alive does just that.
+            // Another daemon that asks whether this one is alive connects and leaves.
             debug!(peer_uid = uid, "{who} left without a word");
             return;
         }

@@ -1,4 +1,4 @@
-//! Who asks.
+//! The client, as its requests and its watch know it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::daemon::access::Peer;
 use crate::daemon::state::Daemon;
 use crate::supervisor::Caller;
 
-/// Who asks, and whom is asked. Cheap to clone.
+/// The client of a connection, and the daemon that it asks. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Requester {
     pub(super) peer: Arc<Peer>,
@@ -21,7 +21,7 @@ impl Requester {
         }
     }
 
-    /// What the peer may see now: a reload may have changed it.
+    /// The rights that the client has now. A reload may have changed them.
     pub(super) fn caller(&self) -> Caller {
         self.daemon.in_force().policy.caller(&self.peer)
     }

@@ -1,4 +1,4 @@
-//! How a request is answered: at once from memory, or when its turn has come.
+//! The answers to requests: at once from memory, or by a task when there is a slot.
 
 use tokio::task::JoinError;
 use tracing::error;
@@ -22,27 +22,27 @@ pub(super) struct Requests {
     allowance: Allowance,
 }
 
-/// A request whose turn has not come is kept as it was sent, in no more memory than that.
+/// A request that waits for a slot: as it was sent, in no more memory than that.
 struct Kept {
     bytes: Box<[u8]>,
     _charge: Option<Charge>,
 }
 
-/// How carrying out a request begins.
+/// The beginning of a request that is carried out.
 enum Start {
     /// At once.
     Now(Command, Place),
-    /// When its turn has come.
+    /// When there is a place for it.
     Later(Kept),
 }
 
-/// How a request goes on.
+/// The way a request is answered.
 pub(super) enum Begun<F> {
-    /// It is answered.
+    /// The answer is here.
     Answered(Result<Answer, Failure>),
     /// A watch begins, in place of the one before.
     Watch(Watching, Watch),
-    /// It is answered when this is done.
+    /// The answer comes when this future is done.
     UnderWay(F),
 }
 
@@ -56,7 +56,7 @@ impl Requests {
     }
 
     /// Answers from memory at once, and begins the rest. `frame` is what the request was read from.
-    /// Dropping what is under way stops the waiting, not the doing.
+    /// Dropping a request that is under way stops the waiting, not the effect.
     pub(super) fn begin(
         &self,
         request: Request,
@@ -120,8 +120,7 @@ impl Requests {
         .await
     }
 
-    /// Runs something that must end well or badly for its own reasons, not because its client went
-    /// away in the middle.
+    /// Runs an effect that goes on when its client leaves in the middle of it.
     async fn detached<T: Send + 'static>(
         &self,
         effect: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -149,8 +148,8 @@ impl Requests {
         )
     }
 
-    /// The peer learns nothing of sessions that are not its own. Who looks after the machine learns
-    /// that it asked for one.
+    /// Logs that the peer asked for a session that is not its own. The peer itself does not learn that
+    /// there is one.
     fn note_what_is_hidden(&self, caller: Caller, command: &Command) {
         if caller.sees_all {
             return;
@@ -181,7 +180,7 @@ impl Kept {
 
     fn decode(self, encoding: Encoding) -> Result<Command, Failure> {
         let request = encoding.decode::<Request>(&self.bytes).map_err(|error| {
-            // It was read once before.
+            // The request was read once before.
             error!("a request could not be read a second time: {error}");
             broken()
         })?;
@@ -189,19 +188,19 @@ impl Kept {
     }
 }
 
-/// What a command needs to be carried out. The way out of everything does not stand in line behind what
-/// hangs; and whoever sees everything has the sessions of many to look after.
+/// The needs of a command. `force_logout` is the way out of everything, so it never waits behind other
+/// requests. An admin needs no slot: it looks after the sessions of many.
 fn need(caller: Caller, command: &Command) -> Need {
     let urgent = matches!(command, Command::ForceLogout { .. });
     Need {
-        turn: !urgent && !caller.sees_all,
+        slot: !urgent && !caller.sees_all,
         bytes: if urgent { 0 } else { size(command) },
     }
 }
 
 /// The bytes that a decoded command holds.
 fn size(command: &Command) -> usize {
-    /// What the allocator adds to each piece, at most.
+    /// The allocator adds at most so much to each piece.
     const EACH: usize = 16;
     let text = |text: &String| EACH + text.capacity();
     let list = |list: &Vec<String>| {
@@ -221,7 +220,7 @@ fn size(command: &Command) -> usize {
     size_of::<Command>() + users + more
 }
 
-/// What is answered when the daemon's own code failed at a request.
+/// The answer when the daemon's own code failed at a request.
 pub(super) fn failed(error: &JoinError) -> Failure {
     error!("a request failed inside the daemon: {error}");
     broken()

@@ -4,8 +4,8 @@ use super::requester::Requester;
 use crate::protocol::Message;
 use crate::supervisor::Watcher;
 
-/// A watch, and who watches. What they may see is judged at each message: a reload may have changed
-/// it.
+/// A watch, and its client. The client's rights are judged at each message: a reload may have changed
+/// them.
 pub(super) struct Watch {
     watcher: Watcher,
     requester: Requester,

@@ -8,11 +8,11 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::daemon::bench::Bench;
+use crate::daemon::harness::Harness;
 use crate::daemon::in_force::InForce;
 
 struct House {
-    bench: Bench,
+    harness: Harness,
     path: PathBuf,
     liveness: LivenessProbe,
     listening: JoinHandle<()>,
@@ -21,11 +21,11 @@ struct House {
 
 /// A daemon that allows so many connections of one uid.
 async fn house(limit: usize) -> House {
-    let bench = Bench::new().await;
-    let present = bench.daemon.in_force();
+    let harness = Harness::new().await;
+    let present = harness.daemon.in_force();
     let mut config = present.config.clone();
     config.access.max_connections_per_uid = limit;
-    bench.daemon.replace(InForce {
+    harness.daemon.replace(InForce {
         policy: present.policy.clone(),
         origins: present.origins.clone(),
         config,
@@ -35,13 +35,13 @@ async fn house(limit: usize) -> House {
     let socket = ControlSocket::bind(
         &path,
         &present.config.socket,
-        &bench.daemon.rooms().accounts,
+        &harness.daemon.rooms().accounts,
     )
     .await;
-    let (listener, liveness) = Listener::new(socket.expect("a socket"), bench.daemon.clone());
-    let listening = tokio::spawn(listener.run(bench.stop.clone()));
+    let (listener, liveness) = Listener::new(socket.expect("a socket"), harness.daemon.clone());
+    let listening = tokio::spawn(listener.run(harness.stop.clone()));
     House {
-        bench,
+        harness,
         path,
         liveness,
         listening,
@@ -98,7 +98,7 @@ async fn its_loop_answers_until_it_stops() {
     let house = house(2).await;
     assert!(house.liveness.answers(Duration::from_secs(20)).await);
     let (_client, _) = house.welcome().await;
-    house.bench.stop.cancel();
+    house.harness.stop.cancel();
     house.listening.await.expect("it ended well");
     assert!(!house.liveness.answers(Duration::from_secs(20)).await);
     assert!(!house.path.exists(), "its socket is gone");

@@ -35,7 +35,7 @@ pub enum Places {
 pub struct Text {
     /// The file.
     pub file: PathBuf,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
@@ -48,19 +48,19 @@ pub struct Masked {
     pub by: PathBuf,
 }
 
-/// What was found in [`Places`].
+/// The files that were found in [`Places`].
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// What counts; a later file overrides an earlier one.
+    /// The files that count; a later file overrides an earlier one.
     pub(super) texts: Vec<Text>,
-    /// What does not.
+    /// The files that do not count.
     pub(super) masked: Vec<Masked>,
-    /// What should count, and cannot be read.
+    /// The files that should count, and cannot be read.
     pub(super) faults: Vec<Fault>,
 }
 
 impl Places {
-    /// Every main file that would be looked for, the highest first.
+    /// Every main file that would be read if it were there, the highest first.
     #[must_use]
     pub fn main_files(&self) -> Vec<PathBuf> {
         match self {
@@ -69,7 +69,7 @@ impl Places {
         }
     }
 
-    /// Looks everywhere, and reads what counts. Blocks.
+    /// Looks everywhere, and reads the files that count. Blocks.
     pub(super) fn read(&self) -> Found {
         let mut found = Found::default();
         match self {
@@ -110,7 +110,7 @@ impl Found {
             let listed = match list(&directory) {
                 Ok(names) => names,
                 Err(error) => {
-                    // What cannot be listed might say anything: better none of it than half.
+                    // A directory that cannot be listed might hold anything: better none of it than half.
                     self.faults.push(Fault::Unreadable {
                         why: explain(&error),
                         file: directory,
@@ -145,16 +145,16 @@ fn list(directory: &Path) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Whether there is a file, or a link that leads nowhere, or something that cannot be looked at: all
-/// but the first are errors that a person must hear of.
+/// Whether there is a file, or a link that leads nowhere, or something that cannot be examined. The last
+/// two are errors that a person must see.
 fn is_there(file: &Path) -> bool {
     !std::fs::symlink_metadata(file).is_err_and(|e| e.kind() == ErrorKind::NotFound)
 }
 
 /// Reads a file. What leads to `/dev/null` is an empty one.
 fn read(file: &Path) -> Result<String, String> {
-    // They are read at every reload too: a path that became a device or a huge file must not hang or
-    // fill the daemon.
+    // The files are read at every reload too: a path that became a device or a huge file must not hang
+    // or fill the daemon.
     const MAX_LEN: u64 = 1024 * 1024;
     let null = Path::new("/dev/null");
     let leads_to_null = |target: io::Result<PathBuf>| target.is_ok_and(|target| target == null);

@@ -9,7 +9,6 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::duration;
-use super::reader::wrong_type;
 
 /// A value with its place in the file.
 pub(crate) type Value<'t> = Spanned<DeValue<'t>>;
@@ -19,7 +18,7 @@ pub(crate) type Wrong<'w> = &'w mut dyn FnMut(&Range<usize>, String);
 
 /// A kind of value.
 pub(crate) trait Kind<T> {
-    /// Reads a value. `None`: `wrong` was told what is wrong with it.
+    /// Reads a value. `None`: the value is wrong, and `wrong` got the reason.
     fn read(&self, value: &Value<'_>, wrong: Wrong<'_>) -> Option<T>;
 
     /// Writes a value as TOML; `None`: it is not set.
@@ -69,7 +68,7 @@ where
     R: Fn(&DeValue<'_>) -> Result<T, String>,
     W: Fn(&T) -> String,
 {
-    /// Each element is read for itself, so that all that are wrong are told of.
+    /// Each element is read for itself, so that every wrong one is reported.
     fn read(&self, value: &Value<'_>, wrong: Wrong<'_>) -> Option<Vec<T>> {
         let DeValue::Array(elements) = value.get_ref() else {
             wrong(&value.span(), wrong_type("a list", value.get_ref()));
@@ -224,4 +223,13 @@ pub(crate) fn string(value: &DeValue<'_>) -> Result<String, String> {
 /// Writes a TOML basic string. Control characters were refused when the file was read.
 pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The words about a value of the wrong type.
+fn wrong_type(wanted: &str, value: &DeValue<'_>) -> String {
+    let article = match value.type_str() {
+        "integer" | "array" => "an",
+        _ => "a",
+    };
+    format!("this must be {wanted}, not {article} {}", value.type_str())
 }

@@ -86,8 +86,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Refuses two keys that do not go together, at the one that was said last. `why` is told where
-    /// each of them stands, when that is in two documents. One that is wrong by itself was told of.
+    /// Refuses two keys that do not go together, at the one that was read last. `why` gets the place of
+    /// each of them if they are in two documents. A key that is wrong by itself is a problem already.
     pub(crate) fn refuse_together(
         &mut self,
         section: &'static str,
@@ -129,7 +129,7 @@ impl<'t> Layer<'t> {
         let mut problems = Problems::of(&text.file, &text.text);
         let (document, errors) = DeTable::parse_recoverable(&text.text);
         if !errors.is_empty() {
-            // After an error of syntax the rest is a guess, so nothing else of it is looked at.
+            // After an error of syntax the rest is a guess, so nothing else of the file is read.
             for error in errors {
                 problems.add(&error.span().unwrap_or(0..0), error.message());
             }
@@ -171,15 +171,6 @@ fn refuse_unknown(table: &DeTable<'_>, problems: &mut Problems<'_>, known: &[Sec
             }
         }
     }
-}
-
-/// What a value of the wrong type is told.
-pub(super) fn wrong_type(wanted: &str, value: &DeValue<'_>) -> String {
-    let article = match value.type_str() {
-        "integer" | "array" => "an",
-        _ => "a",
-    };
-    format!("this must be {wanted}, not {article} {}", value.type_str())
 }
 
 fn unknown_section(name: &str, known: &[Section]) -> String {

@@ -1,4 +1,4 @@
-//! What is shown: the filter that a person writes, and what no filter may raise.
+//! Filters: the one that a person writes, and the one that no person can raise.
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -12,7 +12,7 @@ const OPEN: [&str; 4] = ["wasessiond", "rustls", "mio", "tokio"];
 /// The levels. A filter that is one of them alone shows lines of that level and above.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
-/// What people write who mean a level.
+/// Words that people write instead of a level, and the level that they mean.
 const ALSO_LEVELS: [(&str, &str); 8] = [
     ("warning", "warn"),
     ("err", "error"),

@@ -1,4 +1,4 @@
-//! Where log lines go, and which ones.
+//! The log: its output, its fields, and its filters.
 //!
 //! To the journal with fields when stderr is the journal, else to stderr as plain lines. What our
 //! libraries write through `log` takes the same way.
@@ -10,14 +10,14 @@
 //!
 //! | field | what |
 //! |---|---|
-//! | `wasession_user` | whose session it is about; the span of a session's tasks has it, so all their lines do |
+//! | `wasession_user` | the user whose session the line is about; the span of a session's tasks has it, so all their lines do. In the journal the message begins with it |
 //! | `wasession_cause` | why, as in the history |
 //! | `wasession_unlink` | how the unlink went |
 //! | `peer_uid`, `peer_pid` | who asked: a client, the sender of a signal |
 //! | `message_id` | one of [`message_id`]; left out on stderr |
 //!
-//! So `journalctl WASESSION_USER=alice` tells the story of a session, with what the WhatsApp library
-//! has to say about it.
+//! So `journalctl WASESSION_USER=alice` shows the lines of one session, with those of the WhatsApp library
+//! about it.
 //!
 //! # Secrets
 //!
@@ -31,8 +31,10 @@ mod filter;
 mod journal;
 mod limit;
 mod lines;
+mod prefix;
 #[cfg(test)]
 pub(crate) mod tests;
+mod user;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
@@ -87,7 +89,7 @@ impl FilterHandle {
         }
     }
 
-    /// Tells how many repetitive lines were left out of the log, until the stop.
+    /// Logs how many repetitive lines were left out, until the stop.
     pub async fn tell_what_was_left_out(&self, stop: CancellationToken) {
         let mut turns = tokio::time::interval(limit::WHILE / 2);
         loop {
@@ -134,7 +136,7 @@ pub fn start(environment: &Environment, configured: &str) -> Result<FilterHandle
         check_filter(text).map_err(LoggingError::Filter)?;
     }
     let text = variable.as_deref().unwrap_or(configured);
-    // It was checked, here or when the configuration was read.
+    // The filter was checked, here or when the configuration was read.
     let filter = EnvFilter::builder()
         .parse(text)
         .map_err(|e| LoggingError::Filter(e.to_string()))?;
@@ -165,7 +167,7 @@ pub fn start(environment: &Environment, configured: &str) -> Result<FilterHandle
 #[must_use]
 pub fn start_for_an_error(environment: &Environment) -> bool {
     let mut environment = environment.clone();
-    // It may be what is wrong.
+    // The variable may be the error.
     environment.variables.remove(OsStr::new(VARIABLE));
     stderr_is_journal(&environment) && start(&environment, "info").is_ok()
 }

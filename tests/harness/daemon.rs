@@ -1,4 +1,5 @@
-//! For tests: a daemon without a socket, and clients that reach it through memory.
+//! For the unit tests of the daemon: a daemon without a socket, and clients that reach it through memory.
+//! It is a module of the library, because it needs what other crates do not see.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,14 +33,14 @@ use crate::whatsapp::{Gateway, GatewaySettings};
 /// A user like any other.
 pub(crate) const SOMEBODY: u32 = 4711;
 
-pub(crate) struct Bench {
+pub(crate) struct Harness {
     pub(crate) daemon: Daemon,
     pub(crate) stop: CancellationToken,
     pub(crate) config: std::path::PathBuf,
     _directory: TempDir,
 }
 
-impl Bench {
+impl Harness {
     /// Nothing in these tests may reach WhatsApp: where a session connects, the port is closed.
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
