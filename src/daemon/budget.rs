@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes that several may take and give back. Clones are the same budget.
 #[derive(Debug, Clone)]
-pub struct Budget {
+pub(super) struct Budget {
     bytes: Arc<Semaphore>,
     limit: u32,
 }
@@ -14,16 +14,16 @@ pub struct Budget {
 /// Budgets on each of which the same bytes are charged: the narrowest first, so that nobody holds a
 /// part of a wide one while waiting for a narrow one.
 #[derive(Debug, Clone)]
-pub struct Budgets(Vec<Budget>);
+pub(super) struct Budgets(Vec<Budget>);
 
 /// Bytes that were taken; dropping it gives them back.
 #[derive(Debug)]
-pub struct Charge(Vec<OwnedSemaphorePermit>);
+pub(super) struct Charge(Vec<OwnedSemaphorePermit>);
 
 impl Budget {
     /// A budget of so many bytes.
     #[must_use]
-    pub fn new(limit: u32) -> Self {
+    pub(super) fn new(limit: u32) -> Self {
         // A u32 always fits: permits are counted in 61 bits.
         let bytes = Arc::new(Semaphore::new(limit as usize));
         Self { bytes, limit }
@@ -43,7 +43,7 @@ impl Budget {
 impl Budgets {
     /// These budgets, the narrowest first.
     #[must_use]
-    pub fn new(budgets: impl Into<Vec<Budget>>) -> Self {
+    pub(super) fn new(budgets: impl Into<Vec<Budget>>) -> Self {
         Self(budgets.into())
     }
 

@@ -13,7 +13,7 @@ use crate::whatsapp::GatewayError;
 /// Why the daemon did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DaemonError {
+pub(super) enum DaemonError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -54,7 +54,7 @@ pub enum DaemonError {
 impl DaemonError {
     /// The exit status for it.
     #[must_use]
-    pub fn exit_status(&self) -> u8 {
+    pub(super) fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_)
             | Self::NoPlace(_)

@@ -33,11 +33,11 @@ const TOUCH: Duration = Duration::from_hours(1);
 
 /// Asks the accept loop whether it still runs.
 #[derive(Debug, Clone)]
-pub struct LivenessProbe(mpsc::Sender<oneshot::Sender<()>>);
+pub(super) struct LivenessProbe(mpsc::Sender<oneshot::Sender<()>>);
 
 impl LivenessProbe {
     /// Whether the loop answers within this time.
-    pub async fn answers(&self, within: Duration) -> bool {
+    pub(super) async fn answers(&self, within: Duration) -> bool {
         let asked = async {
             let (answer, answered) = oneshot::channel();
             self.0.send(answer).await.is_ok() && answered.await.is_ok()
@@ -48,7 +48,7 @@ impl LivenessProbe {
 
 /// The accept loop.
 #[derive(Debug)]
-pub struct Listener {
+pub(super) struct Listener {
     socket: ControlSocket,
     daemon: Daemon,
     permits: Permits,
@@ -58,7 +58,7 @@ pub struct Listener {
 impl Listener {
     /// A loop over this socket, and its liveness.
     #[must_use]
-    pub fn new(socket: ControlSocket, daemon: Daemon) -> (Self, LivenessProbe) {
+    pub(super) fn new(socket: ControlSocket, daemon: Daemon) -> (Self, LivenessProbe) {
         let (liveness, questions) = mpsc::channel(1);
         let listener = Self {
             socket,
@@ -70,7 +70,7 @@ impl Listener {
     }
 
     /// Accepts until the stop, then removes the socket and waits until every connection is closed.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let connections = TaskTracker::new();
         let mut touch = interval(TOUCH);
         let mut pause = Pause::default();

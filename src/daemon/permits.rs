@@ -8,22 +8,22 @@ use nix::sys::resource::{Resource, getrlimit};
 use super::allowance::{self, Allowance};
 
 /// Connections in all. Each may hold a megabyte or two at worst.
-pub const MAX_CONNECTIONS: usize = 1024;
+pub(super) const MAX_CONNECTIONS: usize = 1024;
 
 /// Of them, kept free for those who see everything: a crowd must not lock the admins out.
-pub const RESERVED: usize = 16;
+pub(super) const RESERVED: usize = 16;
 
 /// How many connections there may be in this process: at most a quarter of the files it may have open.
 /// A crowd of clients must not take what the sessions need for their databases and links.
 #[must_use]
-pub fn most() -> usize {
+pub(super) fn most() -> usize {
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
     usize::try_from(files / 4).map_or(MAX_CONNECTIONS, |quarter| quarter.clamp(2, MAX_CONNECTIONS))
 }
 
 /// The right to one connection; dropping it gives it back.
 #[derive(Debug)]
-pub struct Permit {
+pub(super) struct Permit {
     uid: u32,
     allowance: Allowance,
     counts: Arc<Mutex<Counts>>,
@@ -32,14 +32,14 @@ pub struct Permit {
 impl Permit {
     /// The limits of the connection.
     #[must_use]
-    pub fn allowance(&self) -> Allowance {
+    pub(super) fn allowance(&self) -> Allowance {
         self.allowance.clone()
     }
 }
 
 /// Hands out permits.
 #[derive(Debug, Clone)]
-pub struct Permits {
+pub(super) struct Permits {
     most: usize,
     everybody: allowance::Shared,
     admins: allowance::Shared,
@@ -60,7 +60,7 @@ struct OfUid {
 
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum NoPermit {
+pub(super) enum NoPermit {
     /// This uid has as many as it may have.
     #[error(
         "uid {uid} has {limit} connections open, and the limit (`access.max_connections_per_uid`) is {limit}: close some first"
@@ -79,7 +79,7 @@ pub enum NoPermit {
 impl Permits {
     /// For so many connections in all.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
             most,
             everybody: allowance::Shared::of_everybody(),
@@ -92,7 +92,7 @@ impl Permits {
     ///
     /// # Errors
     /// [`NoPermit`] when a limit is reached.
-    pub fn take(&self, uid: u32, limit: usize, sees_all: bool) -> Result<Permit, NoPermit> {
+    pub(super) fn take(&self, uid: u32, limit: usize, sees_all: bool) -> Result<Permit, NoPermit> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let room = if sees_all {
             self.most

@@ -45,7 +45,7 @@ const LAST_MOMENTS: Duration = Duration::from_secs(2);
 
 /// The options of the command line.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(super) struct Options {
     /// The configuration file.
     pub config: Option<PathBuf>,
     /// The control socket.
@@ -56,7 +56,7 @@ pub struct Options {
 
 /// Everything that is known before anything is changed.
 #[derive(Debug)]
-pub struct Setup {
+pub(super) struct Setup {
     /// The configuration, and who may do what.
     pub in_force: InForce,
     /// Notes about the configuration, for a person.
@@ -73,7 +73,7 @@ pub struct Setup {
 
 /// Why a daemon ended that ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExitReason {
+pub(super) enum ExitReason {
     /// Somebody asked it to stop.
     Stopped(Sender),
 }
@@ -83,7 +83,10 @@ impl Setup {
     ///
     /// # Errors
     /// [`DaemonError`] when the configuration is wrong, or a place is missing.
-    pub async fn load(options: &Options, environment: &Environment) -> Result<Self, DaemonError> {
+    pub(super) async fn load(
+        options: &Options,
+        environment: &Environment,
+    ) -> Result<Self, DaemonError> {
         let rooms = Rooms::new();
         let source = Source::new(options.config.as_deref(), environment);
         let (in_force, notes) = source.load(&rooms).await?;
@@ -106,7 +109,7 @@ impl Setup {
 
     /// Whether this is a build for rehearsals that does not know where its simulator is.
     #[must_use]
-    pub fn lacks_endpoint(&self) -> bool {
+    pub(super) fn lacks_endpoint(&self) -> bool {
         cfg!(feature = "simulator") && self.in_force.config.whatsapp.endpoint.is_none()
     }
 }
@@ -115,7 +118,7 @@ impl Setup {
 ///
 /// # Errors
 /// [`DaemonError`] says why it could not start, or which part of it failed.
-pub async fn run(
+pub(super) async fn run(
     setup: Setup,
     filter: FilterHandle,
     mut orders: Orders<impl Stream<Item = Order> + Unpin>,

@@ -42,7 +42,7 @@ const MAX_PATH: usize = 107;
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SocketError {
+pub(super) enum SocketError {
     /// Another daemon answers on it.
     #[error("a live daemon has the control socket {path}: stop that one, or give this one another --socket", path = .0.display())]
     Live(PathBuf),
@@ -103,11 +103,9 @@ fn hint(error: &io::Error) -> &'static str {
 /// The listening socket. Dropping it removes the file, if this process made it and it is still the
 /// same one.
 #[derive(Debug)]
-pub struct ControlSocket {
+pub(super) struct ControlSocket {
     /// The socket itself.
     pub listener: UnixListener,
-    /// Where it is, for the log.
-    pub path: PathBuf,
     file: Option<OwnFile>,
 }
 
@@ -124,7 +122,7 @@ impl ControlSocket {
     ///
     /// # Errors
     /// [`SocketError`] says what is in the way.
-    pub async fn open(
+    pub(super) async fn open(
         path: &Path,
         config: &config::Socket,
         accounts: &Room,
@@ -138,17 +136,15 @@ impl ControlSocket {
     fn take_over(listener: StdListener) -> Result<Self, SocketError> {
         let unusable = |e: io::Error| SocketError::Inherited(e.to_string());
         let address = listener.local_addr().map_err(unusable)?;
-        let path = address.as_pathname().unwrap_or(Path::new("(no path)"));
-        let path = path.to_owned();
         listener.set_nonblocking(true).map_err(unusable)?;
         let listener = UnixListener::from_std(listener).map_err(unusable)?;
+        let path = address.as_pathname().unwrap_or(Path::new("(no path)"));
         info!(
             "took over the control socket {} from systemd",
             path.display()
         );
         Ok(Self {
             listener,
-            path,
             file: None,
         })
     }
@@ -157,7 +153,7 @@ impl ControlSocket {
     ///
     /// # Errors
     /// [`SocketError::TooLong`] and [`SocketError::NoGroup`].
-    pub fn check(path: &Path, config: &config::Socket) -> Result<Option<Gid>, SocketError> {
+    pub(super) fn check(path: &Path, config: &config::Socket) -> Result<Option<Gid>, SocketError> {
         let length = path.as_os_str().len();
         if length > MAX_PATH {
             return Err(SocketError::TooLong {
@@ -172,7 +168,7 @@ impl ControlSocket {
     ///
     /// # Errors
     /// [`SocketError`] says what is in the way.
-    pub async fn bind(
+    pub(super) async fn bind(
         path: &Path,
         config: &config::Socket,
         accounts: &Room,
@@ -202,13 +198,12 @@ impl ControlSocket {
         );
         Ok(Self {
             listener,
-            path: path.to_owned(),
             file: Some(file),
         })
     }
 
     /// Touches the file: some cleaners remove old files in `XDG_RUNTIME_DIR`.
-    pub fn touch(&self) {
+    pub(super) fn touch(&self) {
         let Some(OwnFile { path, .. }) = &self.file else {
             return;
         };
