@@ -5,6 +5,7 @@
 //! | place | with | does |
 //! |---|---|---|
 //! | `listener`, `supervisor`, `store`, `configuration` | `pause` | hangs there: the watchdog must notice |
+//! | `accounts` | `pause` | the name service hangs: each question to it is never answered |
 //! | `session_run`, `session_command` | `return(USER)` | that user's task panics as it begins, or at each command |
 //! | a [step](crate::store::Step) of the disk: `trash_rename:before`, `erase_file:after`, … | `return(EIO)`, `return(kill)` | the step fails so; the daemon dies there |
 //!

@@ -69,9 +69,9 @@ impl Environment {
         if let Some(path) = option {
             return Places::Only(path.to_owned());
         }
-        let named = self.list(names.variable);
-        if !named.is_empty() {
-            return Places::Search(named);
+        let replacing = self.list(names.variable);
+        if !replacing.is_empty() {
+            return Places::Search(replacing);
         }
         let from_systemd = self.first_of("CONFIGURATION_DIRECTORY");
         let directories = if self.is_system() {

@@ -5,6 +5,12 @@
 //! Nothing in here ends the process, reads a global but the environment once, or knows a key of a
 //! configuration.
 
+// Without the daemon nothing in this crate uses all of it; another program's feature will.
+#![cfg_attr(
+    not(feature = "daemon"),
+    allow(dead_code, unused_imports, unused_macros)
+)]
+
 pub mod config;
 pub mod environment;
 pub(crate) mod inherited;

@@ -110,12 +110,14 @@ impl Held {
         }
     }
 
-    /// What it holds once it noticed that the attackers are gone. There is no event for that.
+    /// What it holds once it noticed that the attackers are gone, and its allocator has given their memory
+    /// back. There is no event for either.
     fn settled(pid: u32, before: &Self) -> Self {
         let until = Instant::now() + DEADLINE;
         loop {
             let now = Self::by(pid);
-            if now.files <= before.files || Instant::now() > until {
+            let given_back = now.rss_kib.saturating_sub(before.rss_kib) < LEFT_KIB;
+            if (now.files <= before.files && given_back) || Instant::now() > until {
                 return now;
             }
             std::thread::sleep(Duration::from_millis(10));

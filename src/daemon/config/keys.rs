@@ -89,7 +89,7 @@ configuration! {
     /// `[log]`: what is logged.
     log: Log, AtReload {
         /// What is logged: a level ("error", "warn", "info", "debug", "trace"), or parts and their levels, like
-        /// "info,wasessiond::session=debug". $WASESSIOND_LOG overrides it.
+        /// `info,wasessiond::session=debug`. `$WASESSIOND_LOG` overrides it.
         filter: String = "info".to_owned(), values::filter();
     }
 }

@@ -52,7 +52,7 @@ pub fn check_filter(text: &str) -> Result<(), String> {
 
 fn is_level(word: &str) -> bool {
     let level = |level: &&str| level.eq_ignore_ascii_case(word);
-    LEVELS.iter().any(|known| level(known)) || matches!(word, "0" | "1" | "2" | "3" | "4" | "5")
+    LEVELS.iter().any(level) || matches!(word, "0" | "1" | "2" | "3" | "4" | "5")
 }
 
 fn is_open(target: &str) -> bool {
