@@ -14,6 +14,7 @@ pub(super) const MAX_CONNECTIONS: usize = 1024;
 pub(super) const RESERVED: usize = 16;
 
 /// How many connections there may be in this process: at most a quarter of the files it may have open.
+/// A client that waits may take a second one, by which the daemon learns that it hung up.
 /// A crowd of clients must not take what the sessions need for their databases and links.
 #[must_use]
 pub(super) fn most() -> usize {

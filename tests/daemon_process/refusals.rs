@@ -245,3 +245,30 @@ fn directories_that_are_not_this_users() {
         assert!(told.contains(named), "{told}");
     }
 }
+
+/// The journal may not know whose the last datagram of a process was; what is on stderr is the unit's.
+#[test]
+fn the_last_words_are_on_stderr_also_where_the_log_is_the_journal() {
+    if std::path::Path::new("/run/systemd/journal/socket").exists() {
+        skipped("this machine has a journal, and tests write nothing into it");
+        return;
+    }
+    let home = Home::new();
+    home.configure("[log]\nfilter = 5\n");
+    let (mut reading, writing) = std::io::pipe().expect("a pipe");
+    let about = nix::sys::stat::fstat(&writing).expect("its number");
+    let mut command = home.daemon();
+    command
+        .env(
+            "JOURNAL_STREAM",
+            format!("{}:{}", about.st_dev, about.st_ino),
+        )
+        .stderr(writing);
+    let status = command.status().expect("it runs");
+    drop(command);
+    let mut told = String::new();
+    std::io::Read::read_to_string(&mut reading, &mut told).expect("text");
+    assert_eq!(status.code(), Some(78), "{told}");
+    let mut plain = told.lines().filter(|line| line.starts_with("wasessiond: "));
+    assert!(plain.any(|line| line.contains("`log.filter`")), "{told}");
+}
