@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `listener`, `supervisor`, `store`, `configuration` | `pause` | hangs there: the watchdog must notice |
 //! | `supervisor` | `panic` | the supervisor's loop ends at its next order: the daemon must end |
+//! | `accounts` | `pause` | the name service hangs: each question to it is never answered |
 //! | `session_run`, `session_command` | `return(USER)` | that user's task panics as it begins, or at each command |
 //! | `session_run:USER`, `session_command:USER` | `panic` | the same, by a name that no other user's test has |
 //! | a [step](crate::store::Step) of the disk: `trash_rename:before`, `erase_file:after`, … | `return(EIO)`, `return(kill)` | the step fails so; the daemon dies there |

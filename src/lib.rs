@@ -8,6 +8,7 @@
 //!
 //! ```text
 //!   daemon               ctl        the two programs, without their few lines of main
+//!      service             |        what every long-running program needs; knows no sessions
 //!   supervisor           client     all sessions | a connection to the daemon
 //!   session                |        one session: the task, the pure state machine, the logout
 //!   whatsapp   store       |        the only place that knows WhatsApp | that touches the disk
@@ -22,7 +23,8 @@
 //!
 //! `protocol` and [`client`] are always there and need only a handful of crates. `daemon` and `ctl`
 //! (both default) bring the two programs; `simulator` builds a daemon that talks to `contrib/wasim`
-//! over loopback, and to nothing else.
+//! over loopback, and to nothing else. `service` is what a program needs that runs for long; `daemon`
+//! brings it along, and it knows neither WhatsApp nor the disk of the sessions.
 
 // In the simulator an `expect` names its invariant; in the daemon there is none to name.
 #![cfg_attr(not(test), warn(clippy::expect_used))]
@@ -38,9 +40,11 @@ pub mod daemon;
 pub mod deadline;
 #[cfg(feature = "daemon")]
 mod failpoint;
-#[cfg(feature = "daemon")]
+#[cfg(feature = "service")]
 pub mod message_id;
 pub mod protocol;
+#[cfg(feature = "service")]
+pub mod service;
 #[cfg(feature = "daemon")]
 pub mod session;
 #[cfg(feature = "daemon")]

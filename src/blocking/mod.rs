@@ -31,8 +31,8 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// All of them, each with its number of threads. Threads come with the calls, and go when they
-    /// are idle.
+    /// All of them, each with its number of threads. One thread is there from the start, the others come
+    /// with the calls; they stay.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -43,6 +43,20 @@ impl Rooms {
             web: Room::new("web", 2),
             configuration: Room::new("configuration", 1),
             probe: Room::new("probe", 1),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Rooms {
+    /// For tests with a paused clock: see [`Room::of_the_caller`].
+    pub(crate) fn of_the_caller() -> Self {
+        Self {
+            resolver: Room::of_the_caller("resolver"),
+            accounts: Room::of_the_caller("accounts"),
+            web: Room::of_the_caller("web"),
+            configuration: Room::of_the_caller("configuration"),
+            probe: Room::of_the_caller("probe"),
         }
     }
 }

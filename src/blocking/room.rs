@@ -4,9 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
+
+/// Longer than a process runs.
+const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Threads for one kind of blocking call. Clones are the same ones.
 ///
@@ -55,13 +59,32 @@ impl Room {
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(threads)
             .thread_name(name)
+            // A room that has one thread serves its calls, slowly, also when the system gives no more
+            // threads; one that has none panics then.
+            .thread_keep_alive(FOR_EVER)
             .build();
+        if let Ok(runtime) = &runtime {
+            runtime.spawn_blocking(|| ());
+        }
         if let Err(error) = &runtime {
             tracing::warn!("the threads for {name} cannot be kept apart from others: {error}");
         }
         let runtime = runtime.ok();
         Self {
             inner: Arc::new(Inner { name, runtime }),
+        }
+    }
+
+    /// For tests with a paused clock, which stands still only while calls of its own runtime are under
+    /// way: a room whose calls run on the caller's runtime.
+    #[cfg(test)]
+    pub(crate) fn of_the_caller(name: &'static str) -> Self {
+        let inner = Inner {
+            name,
+            runtime: None,
+        };
+        Self {
+            inner: Arc::new(inner),
         }
     }
 
@@ -103,7 +126,6 @@ async fn broken_off<T>(error: JoinError) -> T {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use tokio::sync::oneshot;
     use tokio::time::timeout;

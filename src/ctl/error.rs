@@ -122,7 +122,7 @@ impl Problem {
         let (code, message) = match error {
             ClientError::Failure(failure) => return Self::from_failure(failure),
             ClientError::NoDaemon { .. } if exit == Exit::NotAllowed => ("not_allowed", text),
-            // Its last words say how to name another socket.
+            // The end of the message says how to name another socket.
             ClientError::NoDaemon { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 ("no_daemon", format!("{text} (or with --socket)"))
             }

@@ -3,7 +3,7 @@
 use crate::client::ClientError;
 use crate::protocol::FailureCode;
 
-/// How the program ends. The numbers from 69 on are those of `sysexits.h`.
+/// Exit statuses. The numbers from 69 on are those of `sysexits.h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done.

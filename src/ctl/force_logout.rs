@@ -30,7 +30,7 @@ pub(super) async fn run(
     if !arguments.yes {
         let account = match client.status(user.as_str()).await {
             Ok(status) => status.account.as_ref().map(render::status::account),
-            // That the state cannot be told is what force-logout is good for.
+            // force-logout works where the state is unknown, so this is no reason to refuse.
             Err(ClientError::Failure(no)) if no.code != FailureCode::NotFound => None,
             Err(error) => return Err(error.into()),
         };

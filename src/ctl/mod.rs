@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
     main_with(&std::env::args_os().collect::<Vec<_>>())
 }
 
-/// Does what these words say, the first of them the program's name.
+/// Runs the program with these words as its command line, the first of them the program's name.
 #[must_use]
 pub fn main_with(words: &[OsString]) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Access: who may do what.
 //!
 //! The socket's group and mode decide who may connect: that is the kernel's part. Then the peer's
 //! credentials decide, as the kernel reports them:
@@ -14,11 +14,19 @@
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
+use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 use super::config::Admin;
+use crate::blocking::Room;
+use crate::deadline::Deadline;
+use crate::failpoint;
 use crate::supervisor::Caller;
+
+/// How long the user database, which may be far away, has to answer: for all names of a configuration
+/// together, and for the groups of a peer.
+pub const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +60,19 @@ pub struct Policy {
 }
 
 /// Finds out who somebody is. A trait, because the machine's user database is not the tests'.
-pub trait Directory {
+pub trait Directory: Copy + Send + 'static {
+    /// The number of an admin. Blocks.
+    ///
+    /// # Errors
+    /// What the database says when it cannot be asked.
+    fn find(&self, admin: &Admin) -> Result<Option<u32>, nix::Error> {
+        match admin {
+            Admin::Uid(uid) => Ok(Some(*uid)),
+            Admin::User(name) => self.uid(name),
+            Admin::Group(name) => self.gid(name),
+        }
+    }
+
     /// The uid of a user.
     ///
     /// # Errors
@@ -72,21 +92,34 @@ pub struct System;
 
 impl Directory for System {
     fn uid(&self, user: &str) -> Result<Option<u32>, nix::Error> {
+        failpoint::hang("accounts");
         Ok(User::from_name(user)?.map(|user| user.uid.as_raw()))
     }
 
     fn gid(&self, group: &str) -> Result<Option<u32>, nix::Error> {
+        failpoint::hang("accounts");
         Ok(Group::from_name(group)?.map(|group| group.gid.as_raw()))
     }
 }
 
 impl Policy {
-    /// Resolves the admins. The second value tells what could not be resolved: a person should read
-    /// it, but the daemon starts without those admins, as it would if they were not named.
-    pub fn resolve(
+    /// Resolves the admins. The second value names those that could not be resolved, for a person: the
+    /// daemon starts without them, as if they were not in the configuration.
+    pub async fn resolve(
         admins: &[Admin],
         own_uid: u32,
-        directory: &impl Directory,
+        directory: impl Directory,
+        accounts: &Room,
+    ) -> (Self, Vec<String>) {
+        Self::resolve_within(LOOK_UP_WITHIN, admins, own_uid, directory, accounts).await
+    }
+
+    async fn resolve_within(
+        limit: Duration,
+        admins: &[Admin],
+        own_uid: u32,
+        directory: impl Directory,
+        accounts: &Room,
     ) -> (Self, Vec<String>) {
         let mut policy = Self {
             own_uid,
@@ -94,37 +127,63 @@ impl Policy {
             admin_uids: BTreeSet::new(),
             admin_groups: BTreeSet::new(),
         };
+        // All are asked for at the same time: one that hangs takes no time from the others.
+        let asked: Vec<_> = admins
+            .iter()
+            .map(|admin| {
+                let (admin, accounts) = (admin.clone(), accounts.clone());
+                let look_up = move || directory.find(&admin);
+                tokio::spawn(async move { accounts.run(look_up).await })
+            })
+            .collect();
+        let deadline = Deadline::within(limit);
         let mut notes = Vec::new();
-        for admin in admins {
-            let (kind, found) = match admin {
-                Admin::Uid(uid) => {
-                    policy.admin_uids.insert(*uid);
-                    continue;
+        for (admin, mut asked) in admins.iter().zip(asked) {
+            let found = match deadline.limit(&mut asked).await {
+                Some(Ok(found)) => found.map_err(|error| error.desc().to_owned()),
+                Some(Err(error)) => Err(error.to_string()),
+                None => {
+                    asked.abort();
+                    let seconds = limit.as_secs();
+                    Err(format!(
+                        "the name service did not answer within {seconds} s"
+                    ))
                 }
-                Admin::User(name) => ("user", directory.uid(name)),
-                Admin::Group(name) => ("group", directory.gid(name)),
             };
-            match (found, admin) {
-                (Ok(Some(gid)), Admin::Group(_)) => {
-                    policy.admin_groups.insert(gid);
-                }
-                (Ok(Some(uid)), _) => {
-                    policy.admin_uids.insert(uid);
-                }
-                (Ok(None), _) => notes.push(format!(
-                    "`access.admins`: there is no {kind} for {:?} on this machine, so it makes \
-                     nobody an admin",
-                    admin.to_string()
-                )),
-                (Err(error), _) => notes.push(format!(
-                    "`access.admins`: the {kind} for {:?} could not be looked up ({}), so it makes \
-                     nobody an admin until the next reload",
-                    admin.to_string(),
-                    error.desc()
-                )),
+            if let Err(note) = policy.take(admin, found) {
+                notes.push(note);
             }
         }
         (policy, notes)
+    }
+
+    /// Takes an admin with what the name service knows of it. The error is for a person.
+    fn take(&mut self, admin: &Admin, found: Result<Option<u32>, String>) -> Result<(), String> {
+        let kind = match admin {
+            Admin::Group(_) => "group",
+            Admin::User(_) | Admin::Uid(_) => "user",
+        };
+        let name = admin.to_string();
+        let number = match found {
+            Ok(Some(number)) => number,
+            Ok(None) => {
+                return Err(format!(
+                    "`access.admins`: there is no {kind} for {name:?} on this machine, so it makes \
+                     nobody an admin"
+                ));
+            }
+            Err(why) => {
+                return Err(format!(
+                    "`access.admins`: the {kind} for {name:?} could not be looked up ({why}), so it \
+                     makes nobody an admin until the next reload"
+                ));
+            }
+        };
+        match admin {
+            Admin::Group(_) => self.admin_groups.insert(number),
+            Admin::User(_) | Admin::Uid(_) => self.admin_uids.insert(number),
+        };
+        Ok(())
     }
 
     /// Whether this peer may talk to the daemon at all.
@@ -152,7 +211,7 @@ impl Policy {
         uid == 0 || uid == self.own_uid || self.admin_uids.contains(&uid)
     }
 
-    /// What this peer may see and do now.
+    /// The rights that this peer has now.
     #[must_use]
     pub fn caller(&self, peer: &Peer) -> Caller {
         let sees_all = self.sees_all(peer.uid) || !self.admin_groups.is_disjoint(&peer.groups);
@@ -163,10 +222,18 @@ impl Policy {
     }
 }
 
-/// The groups that the user database knows of a uid. The kernel reports only the one of the process.
-/// Blocks.
-#[must_use]
-pub fn groups_of(uid: u32) -> Vec<u32> {
+/// The groups that the user database knows of a uid; the kernel reports only the one of the process.
+/// `None`: the database does not answer in time.
+pub async fn groups_of(uid: u32, accounts: &Room) -> Option<Vec<u32>> {
+    let deadline = Deadline::within(LOOK_UP_WITHIN);
+    deadline
+        .limit(accounts.run(move || ask_for_groups(uid)))
+        .await
+}
+
+/// The groups that the user database knows of a uid. Blocks.
+pub(super) fn ask_for_groups(uid: u32) -> Vec<u32> {
+    failpoint::hang("accounts");
     // A uid without a name is in none.
     let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else {
         return Vec::new();
@@ -193,6 +260,7 @@ mod tests {
     use super::*;
 
     /// A machine with alice (1001), root (0), and the group staff (50); its server for "far" is down.
+    #[derive(Clone, Copy)]
     struct Machine;
 
     impl Directory for Machine {
@@ -210,8 +278,8 @@ mod tests {
         }
     }
 
-    fn policy(admins: &[Admin]) -> (Policy, Vec<String>) {
-        Policy::resolve(admins, 998, &Machine)
+    async fn policy(admins: &[Admin]) -> (Policy, Vec<String>) {
+        Policy::resolve(admins, 998, Machine, &Room::new("accounts", 4)).await
     }
 
     fn sees_all(policy: &Policy, uid: u32, groups: &[u32]) -> bool {
@@ -225,8 +293,8 @@ mod tests {
         caller.sees_all
     }
 
-    #[test]
-    fn who_sees_everything() {
+    #[tokio::test]
+    async fn who_sees_everything() {
         let user = |name: &str| Admin::User(name.to_owned());
         let staff = Admin::Group("staff".to_owned());
         for (admins, uid, groups, expected) in [
@@ -241,19 +309,20 @@ mod tests {
             (vec![staff], 50, vec![51], false),
             (vec![user("nobody-here")], 1001, vec![0], false),
         ] {
-            let (policy, _) = policy(&admins);
+            let (policy, _) = policy(&admins).await;
             let found = sees_all(&policy, uid, &groups);
             assert_eq!(found, expected, "{admins:?}, uid {uid}, groups {groups:?}");
         }
     }
 
-    #[test]
-    fn names_that_nobody_has_are_told_and_make_nobody_an_admin() {
+    #[tokio::test]
+    async fn names_that_nobody_has_are_told_and_make_nobody_an_admin() {
         let (policy, notes) = policy(&[
             Admin::User("ghost".to_owned()),
             Admin::Group("ghosts".to_owned()),
             Admin::User("far".to_owned()),
-        ]);
+        ])
+        .await;
         assert_eq!(notes.len(), 3);
         assert!(notes[0].contains("no user for \"ghost\""), "{}", notes[0]);
         assert!(
@@ -265,10 +334,10 @@ mod tests {
         assert!(!sees_all(&policy, 1001, &[50]));
     }
 
-    #[test]
-    fn whom_the_kernel_cannot_name_is_refused() {
+    #[tokio::test]
+    async fn whom_the_kernel_cannot_name_is_refused() {
         // Even where somebody made that uid an admin.
-        let (mut policy, _) = policy(&[Admin::Uid(65534)]);
+        let (mut policy, _) = policy(&[Admin::Uid(65534)]).await;
         policy.overflow_uid = 65534;
         assert_eq!(policy.admit(65534), Err(Refusal::Overflow(65534)));
         assert_eq!(policy.admit(u32::MAX), Err(Refusal::Unknown));
@@ -277,20 +346,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn groups_are_asked_for_only_where_they_matter() {
+    #[tokio::test]
+    async fn groups_are_asked_for_only_where_they_matter() {
         let staff = Admin::Group("staff".to_owned());
-        let (with, _) = policy(&[staff, Admin::Uid(7)]);
-        let (without, _) = policy(&[Admin::Uid(7)]);
+        let (with, _) = policy(&[staff, Admin::Uid(7)]).await;
+        let (without, _) = policy(&[Admin::Uid(7)]).await;
         for (uid, asked) in [(0, false), (998, false), (7, false), (8, true)] {
             assert_eq!(with.asks_for_groups(uid), asked, "{uid}");
             assert!(!without.asks_for_groups(uid), "{uid}");
         }
     }
 
-    #[test]
-    fn groups_of_real_and_of_unknown_users() {
-        assert!(groups_of(0).contains(&0));
-        assert!(groups_of(u32::MAX - 5).is_empty());
+    #[tokio::test]
+    async fn groups_of_real_and_of_unknown_users() {
+        let accounts = Room::new("accounts", 4);
+        let roots = groups_of(0, &accounts).await.expect("an answer");
+        assert!(roots.contains(&0));
+        assert_eq!(groups_of(u32::MAX - 5, &accounts).await, Some(Vec::new()));
+    }
+
+    /// A machine whose user database never answers for one name.
+    #[derive(Clone, Copy)]
+    struct Hanging;
+
+    impl Directory for Hanging {
+        fn uid(&self, user: &str) -> Result<Option<u32>, nix::Error> {
+            if user == "hangs" {
+                std::thread::sleep(Duration::from_hours(1));
+            }
+            Machine.uid(user)
+        }
+
+        fn gid(&self, group: &str) -> Result<Option<u32>, nix::Error> {
+            Machine.gid(group)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_hangs_holds_up_no_other_and_makes_nobody_an_admin() {
+        let accounts = Room::new("accounts", 4);
+        let user = |name: &str| Admin::User(name.to_owned());
+        let admins = [user("hangs"), user("alice")];
+        let (policy, notes) =
+            Policy::resolve_within(Duration::from_secs(2), &admins, 998, Hanging, &accounts).await;
+        assert!(sees_all(&policy, 1001, &[]));
+        assert_eq!(notes.len(), 1);
+        assert!(
+            notes[0].contains("did not answer within 2 s"),
+            "{}",
+            notes[0]
+        );
     }
 }

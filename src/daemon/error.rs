@@ -2,17 +2,18 @@
 
 use std::io;
 
-use super::config::ConfigError;
-use super::environment::NoPlace;
-use super::logging::LoggingError;
+use super::places::NoPlace;
 use super::socket::SocketError;
+use crate::service::config::ConfigError;
+use crate::service::logging::LoggingError;
+use crate::service::status;
 use crate::store::StoreError;
 use crate::whatsapp::GatewayError;
 
 /// Why the daemon did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DaemonError {
+pub(super) enum DaemonError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -28,6 +29,11 @@ pub enum DaemonError {
     /// There is no control socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// A build for rehearsals does not know where its simulator is.
+    #[error(
+        "`whatsapp.endpoint` is not set, and this is a simulator build: it does not check WhatsApp's certificate, so it connects to a simulator and to nothing else. Start one with `wasim serve` and set the key to the URL that it prints, or build without `--features simulator`"
+    )]
+    NoEndpoint,
     /// What the configuration says about WhatsApp cannot be used.
     #[error("[whatsapp]: {0}")]
     Gateway(#[from] GatewayError),
@@ -45,33 +51,15 @@ pub enum DaemonError {
     Internal(String),
 }
 
-/// The exit statuses of `wasessiond`, besides 0 and the 2 of a wrong command line. They are those of
-/// `sysexits.h`, as systemd knows them.
-pub mod status {
-    /// A fault of the daemon.
-    pub const SOFTWARE: u8 = 70;
-    /// The operating system refused something every program needs.
-    pub const OSERR: u8 = 71;
-    /// The control socket cannot be made.
-    pub const CANTCREAT: u8 = 73;
-    /// The state directory cannot be read or written.
-    pub const IOERR: u8 = 74;
-    /// A live daemon has the state directory, or the socket.
-    pub const TEMPFAIL: u8 = 75;
-    /// A directory or the socket is not this user's to use.
-    pub const NOPERM: u8 = 77;
-    /// The configuration is wrong.
-    pub const CONFIG: u8 = 78;
-}
-
 impl DaemonError {
     /// The exit status for it.
     #[must_use]
-    pub fn exit_status(&self) -> u8 {
+    pub(super) fn exit_status(&self) -> u8 {
         match self {
             Self::Config(_)
             | Self::NoPlace(_)
-            | Self::Logging(LoggingError::Filter { .. })
+            | Self::NoEndpoint
+            | Self::Logging(LoggingError::Filter(_))
             | Self::Gateway(_)
             | Self::Socket(SocketError::TooLong { .. } | SocketError::NoGroup(_)) => status::CONFIG,
             Self::Store(StoreError::Locked { .. }) | Self::Socket(SocketError::Live(_)) => {
@@ -147,6 +135,7 @@ mod tests {
             (store(full()).into(), 74),
             (store(read_only()).into(), 74),
             (foreign.into(), 77),
+            (DaemonError::NoEndpoint, 78),
             (DaemonError::Internal("x".to_owned()), 70),
         ] {
             assert_eq!(error.exit_status(), status, "{error}");

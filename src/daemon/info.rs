@@ -1,4 +1,4 @@
-//! What the daemon says of itself.
+//! The answer to `info`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use crate::protocol::{Count, Info};
 use crate::supervisor::Caller;
 
 impl Daemon {
-    /// What `info` answers: of sessions, only what this caller may see.
+    /// The answer to `info`. It counts only sessions that this caller may see.
     #[must_use]
     pub fn info(&self, caller: Caller) -> Info {
         let census = self.supervisor().census_for(caller);
         let about = &self.shared.about;
-        let live = self.live();
+        let in_force = self.in_force();
         Info {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at: about.started_at,
             epoch: self.supervisor().epoch(caller),
             state_directory: about.state_directory.display().to_string(),
-            config_file: (!live.origins.files.is_empty()).then(|| live.origins.to_string()),
+            config_file: (!in_force.origins.files.is_empty()).then(|| in_force.origins.to_string()),
             simulator: cfg!(feature = "simulator"),
             summary: census.summary(),
             phases: counts(&census.phases),

@@ -3,19 +3,18 @@
 //! Nothing a client does can end the loop, and no error of one accept keeps the next from working.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use nix::errno::Errno;
 use tokio::net::UnixStream;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::access::{Peer, groups_of};
+use super::access::{LOOK_UP_WITHIN, Peer, groups_of};
 use super::connection;
 use super::permits::{self, Permit, Permits};
 use super::socket::ControlSocket;
@@ -29,21 +28,16 @@ mod tests;
 /// Without descriptors, accepting pauses this long, and up to this long.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// The socket's file is made to look used as often as this.
+/// The socket's file is touched this often.
 const TOUCH: Duration = Duration::from_hours(1);
 
-/// How many peers' groups are looked up at a time, and how long a peer waits for its own. The user
-/// database may be far away, and the threads that ask it are the ones that also work on the disk.
-const LOOK_UPS: usize = 8;
-const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
-
-/// Asks the accept loop whether it still turns.
+/// Asks the accept loop whether it still runs.
 #[derive(Debug, Clone)]
-pub struct LivenessProbe(mpsc::Sender<oneshot::Sender<()>>);
+pub(super) struct LivenessProbe(mpsc::Sender<oneshot::Sender<()>>);
 
 impl LivenessProbe {
     /// Whether the loop answers within this time.
-    pub async fn beats(&self, within: Duration) -> bool {
+    pub(super) async fn answers(&self, within: Duration) -> bool {
         let asked = async {
             let (answer, answered) = oneshot::channel();
             self.0.send(answer).await.is_ok() && answered.await.is_ok()
@@ -54,31 +48,29 @@ impl LivenessProbe {
 
 /// The accept loop.
 #[derive(Debug)]
-pub struct Listener {
+pub(super) struct Listener {
     socket: ControlSocket,
     daemon: Daemon,
     permits: Permits,
-    look_ups: Arc<Semaphore>,
     questions: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 impl Listener {
     /// A loop over this socket, and its liveness.
     #[must_use]
-    pub fn new(socket: ControlSocket, daemon: Daemon) -> (Self, LivenessProbe) {
+    pub(super) fn new(socket: ControlSocket, daemon: Daemon) -> (Self, LivenessProbe) {
         let (liveness, questions) = mpsc::channel(1);
         let listener = Self {
             socket,
             daemon,
             permits: Permits::new(permits::most()),
-            look_ups: Arc::new(Semaphore::new(LOOK_UPS)),
             questions,
         };
         (listener, LivenessProbe(liveness))
     }
 
     /// Accepts until the stop, then removes the socket and waits until every connection is closed.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let connections = TaskTracker::new();
         let mut touch = interval(TOUCH);
         let mut pause = Pause::default();
@@ -88,7 +80,7 @@ impl Listener {
                 () = stop.cancelled() => break,
                 Some(question) = self.questions.recv() => {
                     failpoint::hang("listener");
-                    // Whoever asked may have given up.
+                    // The watchdog may have given up waiting.
                     let _ = question.send(());
                 }
                 _ = touch.tick() => self.socket.touch(),
@@ -102,7 +94,7 @@ impl Listener {
                 },
             }
         }
-        // Whoever connects from here on is told that nobody is there, instead of waiting in vain.
+        // A client that connects from here on is refused, instead of waiting in vain.
         drop(self.socket);
         connections.close();
         connections.wait().await;
@@ -126,7 +118,6 @@ impl Listener {
             }
         };
         let daemon = self.daemon.clone();
-        let look_ups = Arc::clone(&self.look_ups);
         let stop = stop.clone();
         connections.spawn(async move {
             let mut peer = Peer {
@@ -134,18 +125,18 @@ impl Listener {
                 pid,
                 groups: [gid].into(),
             };
-            if daemon.live().policy.asks_for_groups(uid) {
-                peer.groups.extend(look_up(uid, look_ups).await);
+            if daemon.in_force().policy.asks_for_groups(uid) {
+                peer.groups.extend(look_up(uid, &daemon).await);
             }
-            let turns = permit.turns();
-            connection::serve(stream, peer, daemon, turns, stop).await;
+            let (read, write) = stream.into_split();
+            connection::serve(read, write, peer, daemon, permit.allowance(), stop).await;
             drop(permit);
         });
     }
 
     fn permit(&self, uid: u32) -> Result<Permit, String> {
-        let live = self.daemon.live();
-        live.policy.admit(uid).map_err(|why| why.to_string())?;
+        let in_force = self.daemon.in_force();
+        in_force.policy.admit(uid).map_err(|why| why.to_string())?;
         // Admins by group are not known yet, and count as everybody: the places kept free are for
         // those who can help in any case.
         let groupless = Peer {
@@ -153,36 +144,28 @@ impl Listener {
             pid: None,
             groups: [].into(),
         };
-        let sees_all = live.policy.caller(&groupless).sees_all;
-        let permit = self
-            .permits
-            .take(uid, live.config.access.max_connections_per_uid, sees_all);
+        let sees_all = in_force.policy.caller(&groupless).sees_all;
+        let permit = self.permits.take(
+            uid,
+            in_force.config.access.max_connections_per_uid,
+            sees_all,
+        );
         permit.map_err(|why| why.to_string())
     }
 }
 
 /// The groups of a uid. Without an answer in time it is a user like any other.
-async fn look_up(uid: u32, look_ups: Arc<Semaphore>) -> Vec<u32> {
-    let asked = async {
-        let turn = look_ups.acquire_owned().await.ok()?;
-        let asked = tokio::task::spawn_blocking(move || {
-            let groups = groups_of(uid);
-            // Given back only now: a database that hangs holds up so many threads and no more.
-            drop(turn);
-            groups
-        });
-        asked.await.ok()
-    };
-    if let Ok(Some(groups)) = timeout(LOOK_UP_WITHIN, asked).await {
-        return groups;
-    }
-    warn!(
-        peer_uid = uid,
-        "the groups of uid {uid} are not known within {} s: until it connects again, it is no \
-         admin by a group",
-        LOOK_UP_WITHIN.as_secs()
-    );
-    Vec::new()
+async fn look_up(uid: u32, daemon: &Daemon) -> Vec<u32> {
+    let asked = groups_of(uid, &daemon.rooms().accounts).await;
+    asked.unwrap_or_else(|| {
+        warn!(
+            peer_uid = uid,
+            "the groups of uid {uid} are not known within {} s: until it connects again, it is no \
+             admin by a group",
+            LOOK_UP_WITHIN.as_secs()
+        );
+        Vec::new()
+    })
 }
 
 /// Tells a client why it is turned away, if that can be done without waiting for it.

@@ -1,31 +1,30 @@
-//! The daemon around the sessions: its configuration, its socket and who may use it, its log, and
-//! how it starts, reloads and stops.
+//! The daemon around the sessions: its configuration, its socket and who may use it, and how it starts,
+//! reloads and stops.
 //!
-//! [`run()`] is the whole daemon. What it depends on comes in as arguments, so that a test can run one
-//! inside its own process.
+//! `run` is the whole daemon. Everything that it depends on comes in as an argument.
 
 pub mod access;
-#[cfg(test)]
-pub(crate) mod bench;
+pub mod allowance;
+mod budget;
 pub mod config;
 pub mod connection;
-pub mod environment;
-pub mod error;
+mod error;
+#[cfg(test)]
+#[path = "../../tests/harness/daemon.rs"]
+pub(crate) mod harness;
+mod in_force;
 mod info;
-mod inherited;
-pub mod listener;
-pub mod logging;
-pub mod permits;
+mod listener;
+mod permits;
+pub mod places;
 mod program;
-pub mod refusals;
+mod readable;
+mod refusals;
 mod reload;
 mod run;
-pub mod signals;
-pub mod socket;
+mod socket;
 pub mod source;
 pub mod state;
-pub mod systemd;
+mod watchdog;
 
-pub use error::DaemonError;
 pub use program::{command, main, main_with};
-pub use run::{ExitReason, Options, Setup, run};

@@ -1,50 +1,49 @@
-//! How much of the daemon there is for each uid, and in all: connections, and requests under way.
+//! Permits for connections: how many there may be, of each uid and in all, and the limits of each.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::resource::{Resource, getrlimit};
-use tokio::sync::Semaphore;
+
+use super::allowance::{self, Allowance};
 
 /// Connections in all. Each may hold a megabyte or two at worst.
-pub const MAX_CONNECTIONS: usize = 1024;
+pub(super) const MAX_CONNECTIONS: usize = 1024;
 
 /// Of them, kept free for those who see everything: a crowd must not lock the admins out.
-pub const RESERVED: usize = 16;
-
-/// Requests that are under way for one uid, on all its connections; more wait for their turn. What is
-/// answered from memory does not count, and those who see everything are not limited.
-pub const MAX_UNDER_WAY_OF_UID: usize = 128;
+pub(super) const RESERVED: usize = 16;
 
 /// How many connections there may be in this process: at most a quarter of the files it may have open.
+/// A client that waits may take a second one, by which the daemon learns that it hung up.
 /// A crowd of clients must not take what the sessions need for their databases and links.
 #[must_use]
-pub fn most() -> usize {
+pub(super) fn most() -> usize {
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
     usize::try_from(files / 4).map_or(MAX_CONNECTIONS, |quarter| quarter.clamp(2, MAX_CONNECTIONS))
 }
 
 /// The right to one connection; dropping it gives it back.
 #[derive(Debug)]
-pub struct Permit {
+pub(super) struct Permit {
     uid: u32,
-    turns: Arc<Semaphore>,
+    allowance: Allowance,
     counts: Arc<Mutex<Counts>>,
 }
 
 impl Permit {
-    /// The turns that the uid's requests take.
+    /// The limits of the connection.
     #[must_use]
-    pub fn turns(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.turns)
+    pub(super) fn allowance(&self) -> Allowance {
+        self.allowance.clone()
     }
 }
 
 /// Hands out permits.
 #[derive(Debug, Clone)]
-pub struct Permits {
+pub(super) struct Permits {
     most: usize,
+    everybody: allowance::Shared,
+    admins: allowance::Shared,
     counts: Arc<Mutex<Counts>>,
 }
 
@@ -57,12 +56,12 @@ struct Counts {
 #[derive(Debug)]
 struct OfUid {
     connections: usize,
-    turns: Arc<Semaphore>,
+    accounts: allowance::OfUid,
 }
 
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum NoPermit {
+pub(super) enum NoPermit {
     /// This uid has as many as it may have.
     #[error(
         "uid {uid} has {limit} connections open, and the limit (`access.max_connections_per_uid`) is {limit}: close some first"
@@ -81,9 +80,11 @@ pub enum NoPermit {
 impl Permits {
     /// For so many connections in all.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
             most,
+            everybody: allowance::Shared::of_everybody(),
+            admins: allowance::Shared::of_admins(),
             counts: Arc::default(),
         }
     }
@@ -92,7 +93,7 @@ impl Permits {
     ///
     /// # Errors
     /// [`NoPermit`] when a limit is reached.
-    pub fn take(&self, uid: u32, limit: usize, sees_all: bool) -> Result<Permit, NoPermit> {
+    pub(super) fn take(&self, uid: u32, limit: usize, sees_all: bool) -> Result<Permit, NoPermit> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let room = if sees_all {
             self.most
@@ -109,12 +110,17 @@ impl Permits {
         counts.all += 1;
         let own = counts.of_uid.entry(uid).or_insert_with(|| OfUid {
             connections: 0,
-            turns: Arc::new(Semaphore::new(MAX_UNDER_WAY_OF_UID)),
+            accounts: allowance::OfUid::new(),
         });
         own.connections += 1;
+        let shared = if sees_all {
+            &self.admins
+        } else {
+            &self.everybody
+        };
         Ok(Permit {
             uid,
-            turns: Arc::clone(&own.turns),
+            allowance: own.accounts.connection(shared),
             counts: Arc::clone(&self.counts),
         })
     }
@@ -124,19 +130,40 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all -= 1;
-        if let Entry::Occupied(mut own) = counts.of_uid.entry(self.uid) {
-            own.get_mut().connections -= 1;
-            // Uids that are gone are forgotten.
-            if own.get().connections == 0 {
-                own.remove();
-            }
+        if let Some(own) = counts.of_uid.get_mut(&self.uid) {
+            own.connections -= 1;
         }
+        // The daemon forgets a uid without connections, but not while a request of it is under way: the
+        // uid would have its slots twice.
+        let gone = counts
+            .of_uid
+            .extract_if(|_, own| own.connections == 0 && !own.accounts.is_used());
+        drop(gone.collect::<Vec<_>>());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::allowance::{MAX_UNDER_WAY_OF_UID, Need};
+
+    #[test]
+    fn who_leaves_and_comes_again_has_no_more_turns() {
+        let permits = Permits::new(MAX_CONNECTIONS);
+        let need = Need {
+            slot: true,
+            bytes: 0,
+        };
+        let first = permits.take(1, 2, false).expect("a connection");
+        let all = (0..).map_while(|_| first.allowance().try_place(need));
+        let places: Vec<_> = all.collect();
+        drop(first);
+        let again = permits.take(1, 2, false).expect("another one");
+        assert!(again.allowance().try_place(need).is_none());
+        drop((again, places));
+        drop(permits.take(2, 2, false).expect("another uid's"));
+        assert!(permits.counts.lock().expect("the counts").of_uid.is_empty());
+    }
 
     #[test]
     fn each_uid_has_its_own_limit() {
@@ -146,8 +173,16 @@ mod tests {
         let refused = permits.take(1, 2, false).expect_err("the third");
         assert_eq!(refused, NoPermit::OfUid { uid: 1, limit: 2 });
         let other = permits.take(2, 2, false).expect("another uid's");
-        assert!(Arc::ptr_eq(&first.turns(), &second.turns()));
-        assert!(!Arc::ptr_eq(&first.turns(), &other.turns()));
+        let need = Need {
+            slot: true,
+            bytes: 0,
+        };
+        let all = || (0..).map_while(|_| first.allowance().try_place(need));
+        let places: Vec<_> = all().collect();
+        assert_eq!(places.len(), MAX_UNDER_WAY_OF_UID);
+        assert!(second.allowance().try_place(need).is_none());
+        assert!(other.allowance().try_place(need).is_some());
+        drop(places);
         drop(first);
         let _again = permits.take(1, 2, false).expect("the one given back");
     }

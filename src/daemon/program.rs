@@ -1,4 +1,4 @@
-//! The program `wasessiond`: its command line, and what must be in place before anything runs.
+//! The program `wasessiond`: its command line, its runtime, and its exit status.
 //!
 //! Exit status: 0 stopped as asked; 2 wrong command line; 70 a fault of the daemon; 71 the operating
 //! system refused; 73 the socket cannot be made; 74 the state directory cannot be used; 75 a live
@@ -16,10 +16,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use tracing::error;
 
-use super::environment::Environment;
-use super::error::status;
+use super::error::DaemonError;
+use super::in_force::InForce;
+use super::readable;
+use super::run::{Options, Setup, run};
 use super::socket::ControlSocket;
-use super::{DaemonError, Options, Setup, logging, run, signals};
+use crate::service::environment::Environment;
+use crate::service::{logging, signals, status};
 use crate::{failpoint, message_id};
 
 const VERSION: &str = if cfg!(feature = "simulator") {
@@ -27,6 +30,9 @@ const VERSION: &str = if cfg!(feature = "simulator") {
 } else {
     env!("CARGO_PKG_VERSION")
 };
+
+/// Threads for the library's database stay for as long as the process runs.
+const KEEP_THREADS: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Owns the WhatsApp sessions of many users on this machine. Its client is wactl
 #[derive(Parser)]
@@ -54,19 +60,19 @@ enum Command {
     },
 }
 
-/// Does what the command line says.
+/// Runs the program with the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
     main_with(&std::env::args_os().collect::<Vec<_>>())
 }
 
-/// Does what these words say, the first of them the program's name.
+/// Runs the program with these words as its command line, the first of them the program's name.
 #[must_use]
 pub fn main_with(words: &[OsString]) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(answer) => {
-            // Help and version come this way too. Where it is printed to may be closed.
+            // Help and version come this way too. stdout may be closed.
             let _ = answer.print();
             return ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(status::SOFTWARE));
         }
@@ -92,7 +98,7 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// An error, and whether the log is there to tell it.
+/// An error, and whether the log is set up to receive it.
 struct Failed {
     error: DaemonError,
     logging: bool,
@@ -105,10 +111,14 @@ impl Failed {
                 message_id = message_id::DAEMON_FAILED,
                 "wasessiond ends: {}", self.error
             );
-        } else {
-            // Where it is written to may be closed; the exit status says the rest.
-            let _ = writeln!(io::stderr(), "wasessiond: {}", self.error);
+            // The journal asks the kernel which unit a datagram is from, and sometimes the process is
+            // gone by then. Lines on stderr belong to the unit in any case.
+            if !logging::goes_to_journal(environment) {
+                return;
+            }
         }
+        // stderr may be closed; the exit status is an answer, too.
+        let _ = writeln!(io::stderr(), "wasessiond: {}", self.error);
     }
 }
 
@@ -121,7 +131,7 @@ impl<E: Into<DaemonError>> From<E> for Failed {
     }
 }
 
-/// Paths of the command line belong to the directory of whoever typed them.
+/// Paths of the command line are relative to the working directory.
 fn absolute(cli: Cli) -> Result<Options, Failed> {
     let absolute = |path: Option<PathBuf>| path.map(std::path::absolute).transpose();
     let failed = || system("find out the working directory");
@@ -137,9 +147,17 @@ fn check(file: Option<PathBuf>, environment: &Environment) -> Result<(), Failed>
         config: file,
         ..Options::default()
     };
-    let setup = Setup::load(&options, environment)?;
-    ControlSocket::check(&setup.socket, &setup.live.config.socket)?;
-    for note in &setup.notes {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start the runtime"))?;
+    let setup = runtime.block_on(Setup::load(&options, environment))?;
+    let InForce {
+        config, origins, ..
+    } = &setup.in_force;
+    ControlSocket::check(&setup.socket, &config.socket)?;
+    let unreadable = readable::notes(&origins.files);
+    for note in setup.notes.iter().chain(&unreadable) {
         let _ = writeln!(io::stderr(), "wasessiond: note: {note}");
     }
     // A closed pipe is not an error.
@@ -149,14 +167,14 @@ fn check(file: Option<PathBuf>, environment: &Environment) -> Result<(), Failed>
         sources(&setup),
         display(&setup.state_directory),
         display(&setup.socket),
-        setup.live.config.to_toml(&setup.live.origins).trim_end(),
+        config.to_toml(origins).trim_end(),
     );
     Ok(())
 }
 
 /// Which files were read and which were not, as comments.
 fn sources(setup: &Setup) -> String {
-    let origins = &setup.live.origins;
+    let origins = &setup.in_force.origins;
     let mut lines = String::new();
     let mut say = |line: String| lines.extend(["# ", &line, "\n"]);
     if origins.files.is_empty() {
@@ -174,6 +192,9 @@ fn sources(setup: &Setup) -> String {
         let (file, by) = (display(&masked.file), display(&masked.by));
         say(format!("Not from {file}: {by} stands for it"));
     }
+    if setup.lacks_endpoint() {
+        say("This is a simulator build: without `whatsapp.endpoint` it does not start".to_owned());
+    }
     lines
 }
 
@@ -182,30 +203,32 @@ fn display(path: &Path) -> String {
 }
 
 fn serve(options: &Options, environment: &Environment) -> Result<(), Failed> {
-    // Whatever is made is for this user alone, unless code says otherwise.
+    // Every file that is made is for this user alone, unless code says otherwise.
     umask(Mode::from_bits_truncate(0o077));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // The disk gets no faster from more threads.
+        // For the WhatsApp library's database alone, which gets no faster from more threads. The
+        // daemon's own blocking calls have rooms.
         .max_blocking_threads(8)
+        .thread_keep_alive(KEEP_THREADS)
         .build()
         .map_err(system("start the runtime"))?;
-    let result = runtime.block_on(live(options, environment));
-    // Whatever still runs had its time.
+    // With one thread a database is slow where the system gives no more; with none its calls panic.
+    runtime.spawn_blocking(|| ());
+    let result = runtime.block_on(start(options, environment));
+    // The tasks that still run had their time.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn live(options: &Options, environment: &Environment) -> Result<(), Failed> {
-    // First of all: whoever wants it to stop is heard from here on, whatever hangs.
+async fn start(options: &Options, environment: &Environment) -> Result<(), Failed> {
+    // First of all: a signal that asks for the stop is heard from here on, whatever hangs.
     let mut orders = signals::orders().map_err(system("take over the signals"))?;
-    let (options, surroundings) = (options.clone(), environment.clone());
-    let loading = tokio::task::spawn_blocking(move || Setup::load(&options, &surroundings));
     let setup = tokio::select! {
-        loaded = loading => loaded.map_err(|e| DaemonError::Internal(e.to_string()))??,
+        loaded = Setup::load(options, environment) => loaded?,
         _ = orders.stop() => return Ok(()),
     };
-    let filter = logging::start(environment, &setup.live.config.log_filter)?;
+    let filter = logging::start(environment, &setup.in_force.config.log.filter)?;
     std::panic::set_hook(Box::new(|panic| error!("panic: {panic}")));
     raise_open_files();
     match run(setup, filter, orders).await {

@@ -1,4 +1,4 @@
-//! What was refused to whom, for the log: each refusal once, and not each one of a flood.
+//! The log of refusals: each refusal once, and not each one of a flood.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,8 @@ use crate::message_id;
 /// Refusals of the same thing to the same uid for the same reason are logged once in this time.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// How many different refusals are remembered. More than that in a minute is a flood of another kind:
-/// what is new in it is refused, and not logged.
+/// How many different refusals are remembered. More than that in a minute is a flood of another kind: new
+/// refusals of such a flood are not logged.
 const REMEMBERED: usize = 1024;
 
 /// Logs refusals.
@@ -30,8 +30,8 @@ struct Key {
 }
 
 impl Refusals {
-    /// Something was refused to this uid. `of` tells more, but does not make it another refusal: who
-    /// tries many names must not fill the log.
+    /// Logs a refusal. `of` adds to the line, but does not make it another refusal: a client that tries
+    /// many names must not fill the log.
     pub fn log(&self, uid: u32, pid: Option<i32>, what: &str, of: &str, why: &str) {
         let now = Instant::now();
         let key = Key {
@@ -80,7 +80,7 @@ impl Refusals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::logging::tests::Paper;
+    use crate::service::logging::tests::Paper;
 
     #[tokio::test(start_paused = true)]
     async fn each_is_told_and_what_was_left_out_is_counted() {

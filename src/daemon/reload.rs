@@ -4,13 +4,11 @@
 use tracing::{error, info, warn};
 
 use super::config::Config;
-use super::state::{Daemon, Live};
+use super::in_force::InForce;
+use super::state::Daemon;
 use crate::message_id;
 use crate::protocol::{Failure, FailureCode, Reloaded};
-
-/// Sections whose keys take effect at once. What the others say is built into the socket, the lock
-/// and the links that are there.
-const LIVE: [&str; 4] = ["access.", "sessions.", "logout.", "log."];
+use crate::service::config::TakesEffect;
 
 impl Daemon {
     /// Reads the configuration again; `who` asked for it.
@@ -21,16 +19,11 @@ impl Daemon {
         let _turn = self.shared.reloading.lock().await;
         let notifier = &self.shared.notifier;
         notifier.reloading();
-        let source = self.shared.source.clone();
-        let loaded = tokio::task::spawn_blocking(move || source.load()).await;
-        let result = match loaded {
-            Ok(Ok((live, notes))) => {
-                notifier.set_notice(None);
-                Ok(self.put_in_force(live, &notes, who))
-            }
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(format!("reading it failed inside the daemon: {error}")),
-        };
+        let loaded = self.shared.source.load(self.rooms()).await;
+        let result = loaded.map(|(new, notes)| {
+            notifier.set_notice(None);
+            self.put_in_force(new, &notes, who)
+        });
         let result = result.map_err(|why| {
             error!(
                 message_id = message_id::NOT_RELOADED,
@@ -40,33 +33,28 @@ impl Daemon {
             let message = format!("The configuration is not reloaded, the old one stays:\n{why}");
             Failure::new(FailureCode::ConfigInvalid, message)
         });
-        // systemd waits for it, whatever came of the reload.
+        // systemd waits for this, whether the reload succeeded or not.
         notifier.ready(&self.supervisor().census().summary());
         result
     }
 
-    fn put_in_force(&self, new: Live, notes: &[String], who: &str) -> Reloaded {
+    fn put_in_force(&self, mut new: InForce, notes: &[String], who: &str) -> Reloaded {
         for note in notes {
             warn!("{note}");
         }
-        let present = self.live();
+        let present = self.in_force();
         let differences = present.config.differences(&new.config);
         let (changed, needs_restart): (Vec<_>, Vec<_>) = differences
             .into_iter()
-            .partition(|key| LIVE.iter().any(|section| key.starts_with(section)));
-        let config = Config {
-            // These stay as they were at the start, so that the next reload tells of them again.
-            socket: present.config.socket.clone(),
-            state_directory: present.config.state_directory.clone(),
-            whatsapp: present.config.whatsapp.clone(),
-            ..new.config
-        };
-        self.supervisor().configure(config.settings());
-        if !self.shared.filter.set(&config.log_filter) && changed.iter().any(|k| k == "log.filter")
-        {
+            .partition(|key| takes_effect(key) == TakesEffect::AtReload);
+        // A key that needs a restart is reported again by the next reload.
+        new.config.keep_until_restart(&present.config);
+        self.supervisor().configure(new.config.settings());
+        let filter = &new.config.log.filter;
+        if !self.shared.filter.set(filter) && changed.iter().any(|key| key == "log.filter") {
             info!("`log.filter` changed, but the filter from the environment stays in force");
         }
-        self.replace(Live { config, ..new });
+        self.replace(new);
         let list = |keys: &[String]| match keys {
             [] => "nothing".to_owned(),
             keys => keys.join(", "),
@@ -82,4 +70,11 @@ impl Daemon {
             needs_restart,
         }
     }
+}
+
+/// When a change of this key, named with its section, takes effect.
+fn takes_effect(key: &str) -> TakesEffect {
+    let section = key.split('.').next().unwrap_or_default();
+    let declared = Config::SECTIONS.iter().find(|s| s.name == section);
+    declared.map_or(TakesEffect::AtRestart, |section| section.takes_effect)
 }

@@ -1,7 +1,7 @@
 //! A daemon from its start to its end.
 //!
 //! The order of the start: the state directory's lock, then the socket, then the sessions, then
-//! clients. Nobody is told that it is ready before it is, and two daemons never hold the same
+//! clients. The daemon says that it is ready when it is, not before, and two daemons never hold the same
 //! credentials.
 
 use std::path::PathBuf;
@@ -17,17 +17,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use super::environment::Environment;
 use super::error::DaemonError;
+use super::in_force::InForce;
 use super::listener::{Listener, LivenessProbe};
-use super::logging::FilterHandle;
-use super::signals::{Order, Orders, Sender};
 use super::socket::ControlSocket;
 use super::source::Source;
-use super::state::{About, Daemon, Live};
-use super::systemd::Notifier;
+use super::state::{About, Daemon};
+use super::{places, watchdog};
 use crate::blocking::Rooms;
 use crate::message_id;
+use crate::service::environment::Environment;
+use crate::service::logging::FilterHandle;
+use crate::service::notify::Notifier;
+use crate::service::signals::{Order, Orders, Sender};
 use crate::store::Store;
 use crate::supervisor::{Begun, Clock, Supervisor};
 use crate::whatsapp::Gateway;
@@ -35,15 +37,15 @@ use crate::whatsapp::Gateway;
 /// How long the links may take to close at a stop.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long everything else may take besides: replies, goodbyes, tasks that end.
+/// How long all other parts may take besides: replies, goodbyes, tasks that end.
 const STOP_MARGIN: Duration = Duration::from_secs(5);
 
 /// How long the process may take to end after that.
 const LAST_MOMENTS: Duration = Duration::from_secs(2);
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub(super) struct Options {
     /// The configuration file.
     pub config: Option<PathBuf>,
     /// The control socket.
@@ -52,12 +54,12 @@ pub struct Options {
     pub state: Option<PathBuf>,
 }
 
-/// Everything that is known before anything is touched.
+/// Everything that is known before anything is changed.
 #[derive(Debug)]
-pub struct Setup {
+pub(super) struct Setup {
     /// The configuration, and who may do what.
-    pub live: Live,
-    /// What a person should know about the configuration.
+    pub in_force: InForce,
+    /// Notes about the configuration, for a person.
     pub notes: Vec<String>,
     /// Where the configuration comes from.
     pub source: Source,
@@ -65,11 +67,13 @@ pub struct Setup {
     pub state_directory: PathBuf,
     /// Where the control socket is, unless systemd passes one.
     pub socket: PathBuf,
+    /// Where blocking calls are made.
+    pub rooms: Rooms,
 }
 
 /// Why a daemon ended that ended well.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExitReason {
+pub(super) enum ExitReason {
     /// Somebody asked it to stop.
     Stopped(Sender),
 }
@@ -79,26 +83,34 @@ impl Setup {
     ///
     /// # Errors
     /// [`DaemonError`] when the configuration is wrong, or a place is missing.
-    pub fn load(options: &Options, environment: &Environment) -> Result<Self, DaemonError> {
+    pub(super) async fn load(
+        options: &Options,
+        environment: &Environment,
+    ) -> Result<Self, DaemonError> {
+        let rooms = Rooms::new();
         let source = Source::new(options.config.as_deref(), environment);
-        let (live, notes) = source.load()?;
-        let state = options
-            .state
-            .as_deref()
-            .or(live.config.state_directory.as_deref());
-        let state_directory = environment.state_directory(state)?;
-        let socket = options
-            .socket
-            .as_deref()
-            .or(live.config.socket.path.as_deref());
-        let socket = environment.socket(socket)?;
+        let (in_force, notes) = source.load(&rooms).await?;
+        let config = &in_force.config;
+        let state = options.state.as_deref();
+        let state = state.or(config.state.directory.as_deref());
+        let state_directory = places::state_directory(environment, state)?;
+        let socket = options.socket.as_deref();
+        let socket = socket.or(config.socket.path.as_deref());
+        let socket = places::socket(environment, socket)?;
         Ok(Self {
-            live,
+            in_force,
             notes,
             source,
             state_directory,
             socket,
+            rooms,
         })
+    }
+
+    /// Whether this is a build for rehearsals that does not know where its simulator is.
+    #[must_use]
+    pub(super) fn lacks_endpoint(&self) -> bool {
+        cfg!(feature = "simulator") && self.in_force.config.whatsapp.endpoint.is_none()
     }
 }
 
@@ -106,13 +118,16 @@ impl Setup {
 ///
 /// # Errors
 /// [`DaemonError`] says why it could not start, or which part of it failed.
-pub async fn run(
+pub(super) async fn run(
     setup: Setup,
     filter: FilterHandle,
     mut orders: Orders<impl Stream<Item = Order> + Unpin>,
 ) -> Result<ExitReason, DaemonError> {
     let started_at = Timestamp::now();
     introduce(&setup);
+    if setup.lacks_endpoint() {
+        return Err(DaemonError::NoEndpoint);
+    }
     let notifier = Arc::new(Notifier::default());
     let (socket, begun) = tokio::select! {
         opened = open(&setup) => opened?,
@@ -134,8 +149,9 @@ pub async fn run(
     };
     let daemon = Daemon::new(
         supervisor.clone(),
-        setup.live,
+        setup.in_force,
         setup.source,
+        setup.rooms,
         about,
         filter,
         Arc::clone(&notifier),
@@ -179,7 +195,7 @@ pub async fn run(
     asked.map(ExitReason::Stopped)
 }
 
-/// Says what starts here.
+/// Logs which daemon starts.
 fn introduce(setup: &Setup) {
     info!(
         "wasessiond {}{} starts: state in {}, configuration {}",
@@ -190,7 +206,7 @@ fn introduce(setup: &Setup) {
             ""
         },
         setup.state_directory.display(),
-        setup.live.origins,
+        setup.in_force.origins,
     );
     for note in &setup.notes {
         warn!("{note}");
@@ -208,35 +224,32 @@ fn tell_of_stop(sender: &Sender) {
 
 /// The state directory with its lock, then the socket, then the sessions.
 async fn open(setup: &Setup) -> Result<(ControlSocket, Begun), DaemonError> {
-    let config = &setup.live.config;
+    let config = &setup.in_force.config;
     let store = {
         let directory = setup.state_directory.clone();
         let opened = tokio::task::spawn_blocking(move || Store::open(&directory)).await;
         opened.map_err(|e| internal("opening the state directory", &e))??
     };
-    let socket = ControlSocket::open(&setup.socket, &config.socket).await?;
-    let rooms = Rooms::new();
-    let gateway = Gateway::new(&config.gateway(), &rooms)?;
+    let rooms = &setup.rooms;
+    let socket = ControlSocket::open(&setup.socket, &config.socket, &rooms.accounts).await?;
+    let gateway = Gateway::new(&config.gateway(), rooms)?;
     let (settings, clock) = (config.settings(), Clock::system());
-    let begun = Supervisor::begin(store, gateway, settings, clock, &rooms).await?;
+    let begun = Supervisor::begin(store, gateway, settings, clock, rooms).await?;
     Ok((socket, begun))
 }
 
-/// Starts what keeps the service manager and the log informed until the stop.
+/// Starts the tasks that inform the service manager and the log until the stop.
 fn help(helpers: &TaskTracker, daemon: &Daemon, liveness: LivenessProbe, stop: &CancellationToken) {
     let parts = || (daemon.clone(), stop.clone());
     let (told, until) = parts();
     helpers.spawn(async move {
-        let notifier = told.notifier();
-        notifier.keep_status(told.supervisor(), until).await;
+        watchdog::keep_status(told.notifier(), told.supervisor(), until).await;
     });
     if let Some(within) = sd_notify::watchdog_enabled() {
         let (fed, until) = parts();
         helpers.spawn(async move {
-            let notifier = fed.notifier();
-            notifier
-                .feed_watchdog(within, liveness, fed.supervisor(), until)
-                .await;
+            let (notifier, supervisor) = (fed.notifier(), fed.supervisor());
+            watchdog::feed(notifier, within, liveness, supervisor, until).await;
         });
     }
     let (logged, until) = parts();
@@ -278,7 +291,7 @@ async fn wind_down(daemon: &Daemon, helpers: &TaskTracker, listening: JoinHandle
             effects.wait(),
             helpers.wait(),
             async {
-                // It ended before, when that is why the daemon stops.
+                // The listener ended before, if its end is why the daemon stops.
                 if !listening.is_finished()
                     && let Err(error) = listening.await
                 {

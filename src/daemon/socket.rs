@@ -1,7 +1,7 @@
 //! The control socket: made here, or taken over from systemd.
 //!
-//! One that is there already is asked first: where a live daemon answers, it is left alone; what a
-//! crash left behind is removed; what is not a socket at all is never touched.
+//! A socket that is there already is asked first. If a running daemon answers, the socket is left alone;
+//! a dead socket of a crashed daemon is removed; a file that is no socket is never touched.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -21,7 +21,10 @@ use nix::unistd::{Gid, Group, chown};
 use tokio::net::UnixListener;
 use tracing::{debug, info, warn};
 
-use super::{config, inherited};
+use super::config;
+use crate::blocking::Room;
+use crate::failpoint;
+use crate::service::inherited;
 
 #[cfg(test)]
 mod tests;
@@ -30,13 +33,16 @@ mod tests;
 /// uid fills it, all others wait.
 const BACKLOG: i32 = 4096;
 
+/// The name that a socket unit with several sockets gives to this one.
+const NAME: &str = "control";
+
 /// The kernel's limit for a socket's path, without the byte that ends it.
 const MAX_PATH: usize = 107;
 
 /// Why there is no control socket.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SocketError {
+pub(super) enum SocketError {
     /// Another daemon answers on it.
     #[error("a live daemon has the control socket {path}: stop that one, or give this one another --socket", path = .0.display())]
     Live(PathBuf),
@@ -97,11 +103,9 @@ fn hint(error: &io::Error) -> &'static str {
 /// The listening socket. Dropping it removes the file, if this process made it and it is still the
 /// same one.
 #[derive(Debug)]
-pub struct ControlSocket {
+pub(super) struct ControlSocket {
     /// The socket itself.
     pub listener: UnixListener,
-    /// Where it is, for the log.
-    pub path: PathBuf,
     file: Option<OwnFile>,
 }
 
@@ -118,36 +122,38 @@ impl ControlSocket {
     ///
     /// # Errors
     /// [`SocketError`] says what is in the way.
-    pub async fn open(path: &Path, config: &config::Socket) -> Result<Self, SocketError> {
-        match inherited::listener().map_err(SocketError::Inherited)? {
+    pub(super) async fn open(
+        path: &Path,
+        config: &config::Socket,
+        accounts: &Room,
+    ) -> Result<Self, SocketError> {
+        match inherited::listener(NAME).map_err(SocketError::Inherited)? {
             Some(listener) => Self::take_over(listener),
-            None => Self::bind(path, config).await,
+            None => Self::bind(path, config, accounts).await,
         }
     }
 
     fn take_over(listener: StdListener) -> Result<Self, SocketError> {
         let unusable = |e: io::Error| SocketError::Inherited(e.to_string());
         let address = listener.local_addr().map_err(unusable)?;
-        let path = address.as_pathname().unwrap_or(Path::new("(no path)"));
-        let path = path.to_owned();
         listener.set_nonblocking(true).map_err(unusable)?;
         let listener = UnixListener::from_std(listener).map_err(unusable)?;
+        let path = address.as_pathname().unwrap_or(Path::new("(no path)"));
         info!(
             "took over the control socket {} from systemd",
             path.display()
         );
         Ok(Self {
             listener,
-            path,
             file: None,
         })
     }
 
-    /// Whether a socket can be as it is configured. Returns its group.
+    /// Whether a socket can be as it is configured. Returns its group. Blocks: it asks the user database.
     ///
     /// # Errors
     /// [`SocketError::TooLong`] and [`SocketError::NoGroup`].
-    pub fn check(path: &Path, config: &config::Socket) -> Result<Option<Gid>, SocketError> {
+    pub(super) fn check(path: &Path, config: &config::Socket) -> Result<Option<Gid>, SocketError> {
         let length = path.as_os_str().len();
         if length > MAX_PATH {
             return Err(SocketError::TooLong {
@@ -162,13 +168,19 @@ impl ControlSocket {
     ///
     /// # Errors
     /// [`SocketError`] says what is in the way.
-    pub async fn bind(path: &Path, config: &config::Socket) -> Result<Self, SocketError> {
-        let group = Self::check(path, config)?;
+    pub(super) async fn bind(
+        path: &Path,
+        config: &config::Socket,
+        accounts: &Room,
+    ) -> Result<Self, SocketError> {
+        let (wanted, configured) = (path.to_owned(), config.clone());
+        let check = move || Self::check(&wanted, &configured);
+        let group = accounts.run(check).await?;
         let parent = path.parent().unwrap_or(Path::new("/"));
         make_directory(parent, config.mode, group)?;
         // Held until the new socket listens: two daemons that start at the same time must not both
         // find the same dead socket and remove each other's.
-        let _turn = take_turn(parent).await;
+        let _lock = lock(parent).await;
         clear_the_way(path)?;
         let listener = listen_at(path, config.mode, group)?;
         let made = fs::symlink_metadata(path).map_err(|e| SocketError::io("look at", path, e))?;
@@ -186,13 +198,12 @@ impl ControlSocket {
         );
         Ok(Self {
             listener,
-            path: path.to_owned(),
             file: Some(file),
         })
     }
 
-    /// Makes the file look used: some cleaners remove what is old in `XDG_RUNTIME_DIR`.
-    pub fn touch(&self) {
+    /// Touches the file: some cleaners remove old files in `XDG_RUNTIME_DIR`.
+    pub(super) fn touch(&self) {
         let Some(OwnFile { path, .. }) = &self.file else {
             return;
         };
@@ -230,6 +241,7 @@ impl Drop for OwnFile {
 }
 
 fn gid_of(name: &str) -> Result<Gid, SocketError> {
+    failpoint::hang("accounts");
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid),
         _ => Err(SocketError::NoGroup(name.to_owned())),
@@ -268,7 +280,7 @@ fn make_directory(path: &Path, mode: u32, group: Option<Gid>) -> Result<(), Sock
 
 /// Waits for other daemons that are just making their socket in this directory. Without success it
 /// goes on: the lock is a courtesy, and somebody could hold it out of spite.
-async fn take_turn(directory: &Path) -> Option<File> {
+async fn lock(directory: &Path) -> Option<File> {
     let directory = File::open(directory).ok()?;
     for _ in 0..50 {
         match directory.try_lock() {

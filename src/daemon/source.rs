@@ -3,10 +3,13 @@
 use std::path::Path;
 
 use super::access::{Policy, System};
-use super::config::{Config, ConfigError, Places};
-use super::environment::Environment;
-use super::state::Live;
+use super::config::Config;
+use super::in_force::InForce;
+use super::places;
+use crate::blocking::Rooms;
 use crate::failpoint;
+use crate::service::config::{ConfigError, Places};
+use crate::service::environment::Environment;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -20,7 +23,7 @@ impl Source {
     #[must_use]
     pub fn new(option: Option<&Path>, environment: &Environment) -> Self {
         Self {
-            places: environment.config_places(option),
+            places: places::config(environment, option),
             own_uid: environment.uid,
         }
     }
@@ -31,19 +34,27 @@ impl Source {
         &self.places
     }
 
-    /// Reads everything, and resolves the names in it; also what a person should know about it. Blocks.
+    /// Reads the files, and resolves the names in them; also what a person should know about it.
+    ///
+    /// A name service that hangs holds this up only so long; then the names it did not answer for make
+    /// nobody an admin.
     ///
     /// # Errors
     /// [`ConfigError`] says everything that is wrong.
-    pub fn load(&self) -> Result<(Live, Vec<String>), ConfigError> {
-        failpoint::hang("configuration");
-        let (config, origins) = Config::load(&self.places)?;
-        let (policy, notes) = Policy::resolve(&config.access.admins, self.own_uid, &System);
-        let live = Live {
+    pub async fn load(&self, rooms: &Rooms) -> Result<(InForce, Vec<String>), ConfigError> {
+        let places = self.places.clone();
+        let read = move || {
+            failpoint::hang("configuration");
+            Config::load(&places)
+        };
+        let (config, origins) = rooms.configuration.run(read).await?;
+        let (policy, notes) =
+            Policy::resolve(&config.access.admins, self.own_uid, System, &rooms.accounts).await;
+        let in_force = InForce {
             config,
             origins,
             policy,
         };
-        Ok((live, notes))
+        Ok((in_force, notes))
     }
 }

@@ -1,4 +1,4 @@
-//! A running daemon, as its connections and its signals see it.
+//! The running daemon, for its connections and its signals.
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
-use super::access::Policy;
-use super::config::{Config, Origins};
-use super::logging::FilterHandle;
+use super::in_force::InForce;
 use super::refusals::Refusals;
 use super::source::Source;
-use super::systemd::Notifier;
+use crate::blocking::Rooms;
+use crate::service::logging::FilterHandle;
+use crate::service::notify::Notifier;
 use crate::supervisor::Supervisor;
 
 /// A handle on the running daemon. Cheap to clone.
@@ -21,14 +21,15 @@ pub struct Daemon {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What there is one of.
+/// State shared by all connections.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) supervisor: Supervisor,
-    pub(super) live: RwLock<Arc<Live>>,
+    pub(super) in_force: RwLock<Arc<InForce>>,
     pub(super) effects: TaskTracker,
     pub(super) about: About,
     pub(super) source: Source,
+    pub(super) rooms: Rooms,
     pub(super) filter: FilterHandle,
     pub(super) notifier: Arc<Notifier>,
     pub(super) refusals: Refusals,
@@ -36,7 +37,7 @@ pub(super) struct Shared {
     pub(super) reloading: Mutex<()>,
 }
 
-/// What stays the same for as long as it runs.
+/// Facts that stay the same for as long as the daemon runs.
 #[derive(Debug, Clone)]
 pub struct About {
     /// When it started.
@@ -45,24 +46,14 @@ pub struct About {
     pub state_directory: PathBuf,
 }
 
-/// What a reload replaces, as a whole.
-#[derive(Debug)]
-pub struct Live {
-    /// The configuration in force.
-    pub config: Config,
-    /// Where its values come from.
-    pub origins: Origins,
-    /// Who may do what.
-    pub policy: Policy,
-}
-
 impl Daemon {
     /// A handle on these parts.
     #[must_use]
     pub fn new(
         supervisor: Supervisor,
-        live: Live,
+        in_force: InForce,
         source: Source,
+        rooms: Rooms,
         about: About,
         filter: FilterHandle,
         notifier: Arc<Notifier>,
@@ -70,10 +61,11 @@ impl Daemon {
         Self {
             shared: Arc::new(Shared {
                 supervisor,
-                live: RwLock::new(Arc::new(live)),
+                in_force: RwLock::new(Arc::new(in_force)),
                 effects: TaskTracker::new(),
                 about,
                 source,
+                rooms,
                 filter,
                 notifier,
                 refusals: Refusals::default(),
@@ -82,20 +74,21 @@ impl Daemon {
         }
     }
 
-    /// What is in force now.
+    /// The configuration that is in force now.
     #[must_use]
-    pub fn live(&self) -> Arc<Live> {
-        let live = self.shared.live.read();
-        Arc::clone(&live.unwrap_or_else(PoisonError::into_inner))
+    pub fn in_force(&self) -> Arc<InForce> {
+        let present = self.shared.in_force.read();
+        Arc::clone(&present.unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn replace(&self, live: Live) {
-        let mut present = self
-            .shared
-            .live
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        *present = Arc::new(live);
+    pub(super) fn replace(&self, in_force: InForce) {
+        let present = self.shared.in_force.write();
+        *present.unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
+    }
+
+    /// Where blocking calls are made.
+    pub(super) fn rooms(&self) -> &Rooms {
+        &self.shared.rooms
     }
 
     /// The sessions.
@@ -112,13 +105,13 @@ impl Daemon {
         &self.shared.filter
     }
 
-    /// What was refused, and to whom.
+    /// The log of refusals.
     #[must_use]
     pub fn refusals(&self) -> &Refusals {
         &self.shared.refusals
     }
 
-    /// What was begun for clients, and goes on without them.
+    /// The effects that clients began. They go on when their clients leave.
     #[must_use]
     pub fn effects(&self) -> &TaskTracker {
         &self.shared.effects

@@ -15,7 +15,7 @@ use wasessiond::protocol::preface::Hello;
 use crate::process::Client;
 
 /// Every attack, what it does, and what a part of its answer must be.
-pub(crate) const ATTACKS: [(&str, &str, &str); 17] = [
+pub(crate) const ATTACKS: [(&str, &str, &str); 18] = [
     (
         "http",
         "200 × a request of HTTP",
@@ -85,7 +85,15 @@ pub(crate) const ATTACKS: [(&str, &str, &str); 17] = [
         "30 connections that ask and never read",
         "30 × dropped",
     ),
+    (
+        PINNED,
+        "all turns held, 28 connections, 32 × 1 MiB each that must wait, then force-logout",
+        "4 × logged_out",
+    ),
 ];
+
+/// The attack that needs sessions which reach nothing.
+pub(crate) const PINNED: &str = "pinned";
 
 /// Carries out the attack of this name, and tells what was answered how often.
 pub(crate) fn carry_out(name: &str, socket: &Path) -> String {
@@ -135,6 +143,7 @@ pub(crate) fn carry_out(name: &str, socket: &Path) -> String {
         "half frames" => together(socket, 60, &mut told, half_frame),
         "silence" => silence(socket, &mut told),
         "deaf" => together(socket, 30, &mut told, deaf),
+        PINNED => pinned(socket, &mut told),
         _ => panic!("there is no attack {name:?}"),
     }
     told.to_text()
@@ -222,6 +231,7 @@ fn in_short(frame: &str) -> String {
         "invalid_request",
         "invalid_argument",
         "stopping",
+        "logged_out",
     ] {
         if frame.contains(word) {
             return word.to_owned();
@@ -395,4 +405,49 @@ fn everything_at_once(socket: &Path) {
         // It stays open until the process ends.
         std::mem::forget(client);
     }
+}
+
+/// Holds every turn that a uid has, with pair codes that do not come while WhatsApp cannot be reached,
+/// and then sends as much as it can of what must wait for a turn.
+fn pinned(socket: &Path, told: &mut Told) {
+    let mut holders: Vec<_> = (0..4).map(|_| welcome(socket)).collect();
+    for (nth, client) in holders.iter_mut().enumerate() {
+        for id in 0..32 {
+            let phone = format!("+1555010000{nth}");
+            let connect = serde_json::json!({"connect": {"user": user(nth), "phone": phone}});
+            client.send(&serde_json::json!({"id": id, "command": connect}).to_string());
+        }
+    }
+    let jids = vec!["1203630123456789012@g.us"; (1 << 20) / 32];
+    let targets = serde_json::json!({"targets": {"user": user(0), "edit": {"set": jids}}});
+    let frame = framed(
+        serde_json::json!({"id": 1, "command": targets})
+            .to_string()
+            .as_bytes(),
+    );
+    let mut pinning: Vec<_> = (0..28).map(|_| welcome(socket)).collect();
+    std::thread::scope(|scope| {
+        for client in &mut pinning {
+            let frame = &frame;
+            scope.spawn(move || {
+                let short = Some(Duration::from_secs(2));
+                client.0.set_write_timeout(short).expect("a time-out");
+                // It goes on until nothing is taken any more.
+                (0..32)
+                    .take_while(|_| client.0.write_all(frame).is_ok())
+                    .count();
+            });
+        }
+    });
+    // The way out of all this does not wait behind it.
+    let mut way_out = welcome(socket);
+    for nth in 0..4 {
+        let command = serde_json::json!({"force_logout": {"user": user(nth)}});
+        way_out.send(&serde_json::json!({"id": nth, "command": command}).to_string());
+        told.count(in_short(&way_out.receive().expect("a reply")));
+    }
+}
+
+fn user(nth: usize) -> String {
+    format!("pinned-{nth}")
 }

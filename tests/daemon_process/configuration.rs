@@ -24,9 +24,7 @@ impl Layered {
     }
 
     fn write(&self, name: &str, text: &str) {
-        let file = self.path(name);
-        std::fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
-        std::fs::write(file, text).expect("a file");
+        self.0.write(name, text);
     }
 
     fn program(&self) -> Command {
@@ -40,6 +38,7 @@ impl Layered {
     }
 
     fn daemon(&self) -> Command {
+        self.0.rehearse("lib");
         let mut command = self.program();
         command.arg("--socket").arg(self.0.socket());
         command.arg("--state").arg(self.path("state"));

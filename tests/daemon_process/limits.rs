@@ -1,6 +1,10 @@
 //! Crowds, and machines with little to give.
 
+#[cfg(feature = "simulator")]
+use std::os::unix::fs::chown;
 use std::os::unix::net::UnixStream;
+#[cfg(feature = "simulator")]
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Instant;
 
@@ -116,4 +120,52 @@ fn a_crowd_leaves_files_for_the_sessions() {
     assert_eq!(welcome, 20);
     let log = running.stop();
     assert!(!log.contains("no connection can be accepted"), "{log}");
+}
+
+/// The threads that a daemon has are enough, if slow: a system that gives no more costs no session its
+/// logout. Only a build for rehearsals has sessions that reach nothing.
+#[cfg(feature = "simulator")]
+#[test]
+fn without_new_threads_a_logout_is_carried_out() {
+    const UID: u32 = 61_005;
+    if !crate::neighbour::are_possible() {
+        return;
+    }
+    let home = Home::new();
+    home.open_to_others();
+    let program = home.path("wasessiond");
+    std::fs::copy(env!("CARGO_BIN_EXE_wasessiond"), &program).expect("a copy others can run");
+    for name in ["run", "state"] {
+        std::fs::create_dir(home.path(name)).expect("a directory");
+        chown(home.path(name), Some(UID), Some(UID)).expect("an owner");
+    }
+    let daemon = home.daemon();
+    let mut command = Command::new(&program);
+    command
+        .args(daemon.get_args())
+        .env_clear()
+        .uid(UID)
+        .gid(UID);
+    command.stderr(std::process::Stdio::piped());
+    let running = start(&mut command);
+    let mut client = Client::json(&home.socket());
+    client.ask(1, "{\"connect\":{\"user\":\"before\"}}");
+    // Fewer than there are: the user of the daemon gets no more.
+    let limited = Command::new("prlimit")
+        .arg(format!("--pid={}", running.child.id()))
+        .arg("--nproc=1")
+        .status();
+    if !limited.is_ok_and(|status| status.success()) {
+        crate::skipped::skipped("there is no prlimit to take threads away with");
+        return;
+    }
+    for user in ["before", "after"] {
+        let connect = format!("{{\"connect\":{{\"user\":{user:?}}}}}");
+        let begun = client.ask(2, connect);
+        assert_eq!(begun["Ok"]["status"]["user"], user, "{begun}");
+        let gone = client.ask(3, format!("{{\"force_logout\":{{\"user\":{user:?}}}}}"));
+        assert!(gone["Ok"]["logged_out"].is_object(), "{gone}");
+    }
+    let log = running.stop();
+    assert!(!log.contains("panic"), "{log}");
 }

@@ -17,6 +17,13 @@ use tempfile::TempDir;
 /// Whatever does not happen within this time does not happen. Nothing waits so long that works.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// What a build for rehearsals must be told besides, else it does not start: nothing listens there.
+const REHEARSAL: &str = if cfg!(feature = "simulator") {
+    "\n[whatsapp]\nendpoint = \"ws://127.0.0.1:9/ws/chat\"\nversion = \"2.3000.1\"\n"
+} else {
+    ""
+};
+
 /// A directory with everything a daemon needs.
 pub(crate) struct Home {
     directory: TempDir,
@@ -36,8 +43,29 @@ impl Home {
         self.path("run/control.sock")
     }
 
+    /// Writes the configuration. What a rehearsal needs besides stands at its end.
     pub(crate) fn configure(&self, text: &str) {
-        std::fs::write(self.path("config.toml"), text).expect("a configuration");
+        let more = if text.contains("[whatsapp]") {
+            ""
+        } else {
+            REHEARSAL
+        };
+        self.write("config.toml", &[text, more].concat());
+    }
+
+    /// Writes a file, and makes its directory.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let file = self.path(name);
+        std::fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
+        std::fs::write(file, text).expect("a file");
+    }
+
+    /// Writes what a rehearsal needs as the lowest configuration there is in these directories.
+    pub(crate) fn rehearse(&self, directory: &str) {
+        self.write(
+            &format!("{directory}/config.toml.d/00-rehearsal.toml"),
+            REHEARSAL,
+        );
     }
 
     /// Lets other users of the machine reach what is in it, as far as its modes do.
@@ -49,9 +77,11 @@ impl Home {
     /// The program with an environment that holds nothing of the machine's.
     pub(crate) fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wasessiond"));
+        self.rehearse("defaults");
         command
             .env_clear()
             .env("HOME", self.directory.path())
+            .env("WASESSIOND_CONFIG_PATH", self.path("defaults"))
             .env("NO_COLOR", "1");
         command
             .stdin(Stdio::null())

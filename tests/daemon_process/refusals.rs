@@ -82,6 +82,72 @@ fn an_endpoint_that_is_not_this_machine() {
     assert!(told.contains(expected), "{told}");
 }
 
+#[cfg(feature = "simulator")]
+#[test]
+fn a_build_for_rehearsals_without_an_endpoint() {
+    let home = Home::new();
+    home.write("config.toml", "[sessions]\nmax = 3\n");
+    let (status, _, told) = outcome(&mut home.daemon());
+    assert_eq!(status, 78, "{told}");
+    assert!(
+        told.contains("`whatsapp.endpoint` is not set, and this is a simulator build"),
+        "{told}"
+    );
+    assert!(
+        !home.path("state").exists() && !home.socket().exists(),
+        "nothing was touched"
+    );
+    let check = home.path("config.toml");
+    let (status, printed, _) = outcome(home.program().arg("check").arg(check));
+    assert_eq!(status, 0);
+    assert!(
+        printed.contains("without `whatsapp.endpoint` it does not start"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_configuration_that_somebody_else_could_have_written() {
+    let home = Home::new();
+    let config = home.path("config.toml");
+    for (mode, owner, why) in [
+        (0o646, None, "everybody may write to it"),
+        (0o644, Some(61_003), "it belongs to uid 61003"),
+    ] {
+        home.configure("[sessions]\nmax = 3\n");
+        std::fs::set_permissions(&config, PermissionsExt::from_mode(mode)).expect("a mode");
+        if owner.is_some() && !nix::unistd::geteuid().is_root() {
+            skipped("only root can give a file to somebody else");
+            continue;
+        }
+        std::os::unix::fs::chown(&config, owner, None).expect("an owner");
+        let mut check = home.program();
+        check.arg("check").arg(&config);
+        for mut command in [home.daemon(), check] {
+            let (status, _, told) = outcome(&mut command);
+            assert_eq!(status, 78, "{told}");
+            assert!(told.contains(why) && told.contains("config.toml"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_would_silence_everything() {
+    let home = Home::new();
+    home.configure("[log]\nfilter = \"warning\"\n");
+    let (status, _, told) = outcome(&mut home.daemon());
+    assert_eq!(status, 78, "{told}");
+    let why = "config.toml:2:10: `log.filter`: \"warning\" is no level; did you mean \"warn\"?";
+    assert!(told.contains(why), "{told}");
+    home.configure("");
+    let (status, _, told) = outcome(home.daemon().env("WASESSIOND_LOG", "warning"));
+    assert_eq!(status, 78, "{told}");
+    assert!(
+        told.contains("WASESSIOND_LOG: \"warning\" is no level"),
+        "{told}"
+    );
+}
+
 #[cfg(not(feature = "simulator"))]
 #[test]
 fn an_endpoint_in_a_build_for_whatsapp_itself() {
@@ -178,4 +244,31 @@ fn directories_that_are_not_this_users() {
         assert_eq!(status, 77, "{told}");
         assert!(told.contains(named), "{told}");
     }
+}
+
+/// The journal may not know whose the last datagram of a process was; what is on stderr is the unit's.
+#[test]
+fn the_last_words_are_on_stderr_also_where_the_log_is_the_journal() {
+    if std::path::Path::new("/run/systemd/journal/socket").exists() {
+        skipped("this machine has a journal, and tests write nothing into it");
+        return;
+    }
+    let home = Home::new();
+    home.configure("[log]\nfilter = 5\n");
+    let (mut reading, writing) = std::io::pipe().expect("a pipe");
+    let about = nix::sys::stat::fstat(&writing).expect("its number");
+    let mut command = home.daemon();
+    command
+        .env(
+            "JOURNAL_STREAM",
+            format!("{}:{}", about.st_dev, about.st_ino),
+        )
+        .stderr(writing);
+    let status = command.status().expect("it runs");
+    drop(command);
+    let mut told = String::new();
+    std::io::Read::read_to_string(&mut reading, &mut told).expect("text");
+    assert_eq!(status.code(), Some(78), "{told}");
+    let mut plain = told.lines().filter(|line| line.starts_with("wasessiond: "));
+    assert!(plain.any(|line| line.contains("`log.filter`")), "{told}");
 }

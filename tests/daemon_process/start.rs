@@ -130,3 +130,31 @@ fn check_tells_of_admins_that_nobody_is() {
     assert_eq!(status, 0);
     assert!(told.contains("no user for \"no-such-user-here\""), "{told}");
 }
+
+/// Only a simulator build can be made to hang.
+#[cfg(feature = "simulator")]
+#[test]
+fn a_name_service_that_hangs_makes_nobody_an_admin_and_stops_nothing() {
+    let home = Home::new();
+    home.configure("[access]\nadmins = [\"@root\", \"0\"]\n");
+    let mut command = home.daemon();
+    command.env("FAILPOINTS", "accounts=pause");
+    let running = crate::process::start(&mut command);
+    let why = "the group for \"@root\" could not be looked up (the name service did not answer within 5 s)";
+    assert!(running.log().contains(why), "{}", running.log());
+    let mut asking = Client::json(&home.socket());
+    let mut other = Client::json(&home.socket());
+    asking.send("{\"id\":1,\"command\":\"reload\"}");
+    // The reload waits for the name service, and nobody waits for the reload.
+    other.ping();
+    home.configure("[sessions]\nmax = 3\n[access]\nadmins = [\"0\"]\n");
+    let first = asking.receive().expect("a reply");
+    assert!(first.contains("reloaded"), "{first}");
+    let second = other.ask(2, "\"reload\"");
+    let changed = &second["Ok"]["reloaded"]["changed"];
+    assert!(
+        changed.to_string().contains("sessions.max") || first.contains("sessions.max"),
+        "{second}"
+    );
+    running.stop();
+}

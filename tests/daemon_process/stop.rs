@@ -73,6 +73,21 @@ fn a_supervisor_whose_loop_fails_ends_the_daemon() {
     home.start().stop();
 }
 
+/// Only a simulator build can be made to hang.
+#[cfg(feature = "simulator")]
+#[test]
+fn a_stop_while_the_name_service_hangs_under_the_group_of_the_socket() {
+    let home = Home::new();
+    home.configure("[socket]\ngroup = \"root\"\n");
+    let mut command = home.daemon();
+    command.env("FAILPOINTS", "accounts=pause");
+    let mut running = Running::spawn(&mut command);
+    running.wait_for("starts: state in");
+    running.signal(Signal::SIGTERM);
+    running.end_well();
+    assert!(!home.socket().exists(), "it did not get that far");
+}
+
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let home = Home::new();

@@ -7,20 +7,20 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wasessiond::blocking::Rooms;
 use wasessiond::daemon::access::Peer;
+use wasessiond::daemon::allowance::Allowance;
 use wasessiond::daemon::connection::serve;
-use wasessiond::daemon::environment::Environment;
-use wasessiond::daemon::logging::FilterHandle;
 use wasessiond::daemon::source::Source;
 use wasessiond::daemon::state::{About, Daemon};
-use wasessiond::daemon::systemd::Notifier;
 use wasessiond::protocol::codec::Encoding;
 use wasessiond::protocol::preface::Hello;
 use wasessiond::protocol::{Command, Message, Request, Since, TargetEdit};
+use wasessiond::service::environment::Environment;
+use wasessiond::service::logging::FilterHandle;
+use wasessiond::service::notify::Notifier;
 use wasessiond::store::Store;
 use wasessiond::supervisor::Supervisor;
 use wasessiond::whatsapp::{Gateway, GatewaySettings};
@@ -63,13 +63,16 @@ async fn daemon(directory: &TempDir) -> Daemon {
     let config = directory.path().join("config.toml");
     std::fs::write(&config, "").expect("a configuration");
     let source = Source::new(Some(&config), &Environment::default());
-    let (live, _) = source.load().expect("an empty configuration");
-    let supervisor =
-        Supervisor::start(store, gateway.expect("a gateway"), live.config.settings()).await;
+    let rooms = Rooms::new();
+    let loaded = source.load(&rooms).await;
+    let (in_force, _) = loaded.expect("an empty configuration");
+    let settings = in_force.config.settings();
+    let supervisor = Supervisor::start(store, gateway.expect("a gateway"), settings).await;
     Daemon::new(
         supervisor.expect("a supervisor"),
-        live,
+        in_force,
         source,
+        rooms,
         About {
             started_at: jiff::Timestamp::now(),
             state_directory: directory.path().to_owned(),
@@ -109,12 +112,13 @@ async fn converse(daemon: &Daemon, bytes: &[u8]) -> Vec<Option<u64>> {
         pid: None,
         groups: [uid].into(),
     };
-    let turns = Arc::new(Semaphore::new(128));
+    let (theirs_read, theirs_write) = tokio::io::split(theirs);
     let served = serve(
-        theirs,
+        theirs_read,
+        theirs_write,
         peer,
         daemon.clone(),
-        turns,
+        Allowance::default(),
         CancellationToken::new(),
     );
     let (mut read, mut write) = tokio::io::split(ours);

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use clap_mangen::Man;
+use wasessiond::service::config::TakesEffect;
 
 use crate::skipped::skipped;
 use crate::{configuration, tree};
@@ -95,16 +96,23 @@ fn prose(text: &str) -> String {
 /// Every key of the configuration.
 fn keys() -> String {
     let mut text = String::new();
-    let mut section = String::new();
+    let mut section = "";
     for key in configuration::documented() {
         if key.section != section {
             section = key.section;
             let _ = writeln!(text, ".SS [{section}]");
         }
-        let (key, value) = (prose(&key.key), (prose(&key.value), prose(&key.about)));
+        let (key, value) = (prose(key.key), (prose(&key.value), prose(&key.about)));
         let _ = writeln!(text, ".TP\n\\fB{key}\\fR = {}\n{}", value.0, value.1);
     }
     text
+}
+
+/// Which sections a reload takes.
+fn reloading() -> String {
+    let [reload, restart] =
+        [TakesEffect::AtReload, TakesEffect::AtRestart].map(configuration::sections);
+    format!("{reload} take effect at once.\n{restart} need a restart, which keeps every session.\n")
 }
 
 /// A page, from what people wrote and what is made.
@@ -137,7 +145,11 @@ fn the_checked_in_pages_are_those_of_the_programs() {
     }
     page(
         "wasessiond.toml.5",
-        &[("@TITLE@", title("WASESSIOND.TOML", 5)), ("@KEYS@", keys())],
+        &[
+            ("@TITLE@", title("WASESSIOND.TOML", 5)),
+            ("@KEYS@", keys()),
+            ("@RELOADING@", reloading()),
+        ],
     );
 }
 

@@ -107,6 +107,12 @@ furnish() {
     mount -t devpts -o newinstance,ptmxmode=0666,mode=620,nosuid,noexec none dev/pts
     ln -s pts/ptmx dev/ptmx
     mount -t tmpfs -o mode=755,nosuid,nodev none run
+    # A build for rehearsals does not start without a simulator. Nothing listens there.
+    for place in run/wasessiond-config etc/xdg/wasessiond; do
+        mkdir -p "$place/config.toml.d"
+        printf '[whatsapp]\nendpoint = "ws://127.0.0.1:9/ws/chat"\nversion = "2.3000.1"\n' \
+            >"$place/config.toml.d/00-rehearsal.toml"
+    done
 
     for pair; do
         source=${pair%%:*} target=$root${pair#*:}

@@ -39,7 +39,9 @@ async fn the_story_of_a_session_is_told_under_its_user_with_its_causes() {
         .iter()
         .map(|entry| {
             let message = field(entry, "MESSAGE").expect("a message");
-            let words = message
+            let of_alice = message.strip_prefix("alice: ");
+            let words = of_alice
+                .expect("its user at the beginning")
                 .split([' ', ':'])
                 .take(2)
                 .collect::<Vec<_>>()
@@ -211,7 +213,8 @@ async fn a_session_that_flaps_does_not_fill_the_journal() {
     let story = stage.lab.entries("WASESSION_USER=alice");
     let count = |words: &str| {
         let told = story.iter().filter_map(|e| field(e, "MESSAGE"));
-        told.filter(|m| m.starts_with(words)).count()
+        told.filter(|m| m.starts_with(&format!("alice: {words}")))
+            .count()
     };
     // Three minutes at most on the slowest machine, and ten of a kind in each.
     assert!(

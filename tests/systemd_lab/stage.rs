@@ -121,6 +121,8 @@ fn configure(lab: &Lab, sim: &wasim::Server, before: &str, whatsapp: &str) {
         sim.url()
     );
     lab.write("/etc/wasessiond/config.toml", &text);
+    // The drop-in of the lab, which would override it.
+    lab.sh("rm -rf /run/wasessiond-config");
 }
 
 /// A client, and a watch of everybody.

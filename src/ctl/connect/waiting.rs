@@ -18,19 +18,19 @@ pub(super) struct Waiting<'a> {
     user: &'a str,
     phone: Option<String>,
     live: Live,
-    /// What was told last, where nothing can be drawn over.
+    /// The last printed line, where nothing can be drawn over.
     told: Option<String>,
 }
 
-/// What a status means for the one who waits.
+/// The meaning of a status for the person who waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Done,
-    /// It gets on by itself.
+    /// The session makes progress by itself.
     Wait,
-    /// It may get on by itself, but a person may have a better idea.
+    /// The session may make progress by itself, but a person may help.
     Offer,
-    /// It does not get on by itself.
+    /// The session needs a person.
     Stuck,
 }
 
@@ -180,7 +180,7 @@ impl<'a> Waiting<'a> {
             };
             return Ok(self.live.draw(self.terminal, body, &foot)?);
         }
-        // What is told once is told when the phase changes, or the code, or the error.
+        // A line is printed when the phase changes, or the code, or the error.
         let key = format!("{:?} {:?} {:?}", status.phase, status.qr, status.error);
         if self.told.as_ref() == Some(&key) {
             return Ok(());

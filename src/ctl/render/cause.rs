@@ -4,7 +4,7 @@ use crate::protocol::{Cause, HistoryEntry, Unlink};
 
 use super::time::absolute;
 
-/// What a cause means, as half a sentence.
+/// The meaning of a cause, as half a sentence.
 pub(crate) fn in_words(cause: Cause) -> &'static str {
     match cause {
         Cause::Unlinked => "the device was unlinked on the phone",
@@ -40,7 +40,7 @@ pub(crate) fn with_words(cause: Cause) -> String {
     format!("{cause} ({})", in_words(cause))
 }
 
-/// What became of the device in the phone's list.
+/// The state of the device in the phone's list.
 pub(crate) fn unlink_in_words(unlink: Unlink) -> &'static str {
     match unlink {
         Unlink::Confirmed => "the device is gone from the phone's list",
@@ -51,7 +51,7 @@ pub(crate) fn unlink_in_words(unlink: Unlink) -> &'static str {
     }
 }
 
-/// How the last session of a user without one ended.
+/// The end of the last session of a user who has none now.
 pub(crate) fn last_logout(entry: &HistoryEntry) -> String {
     let HistoryEntry {
         user, at, cause, ..

@@ -33,7 +33,7 @@ pub(crate) fn info(info: &Info, socket: &Path, now: Timestamp) -> String {
     format!("wasessiond {}\n{fields}", plain(&info.version))
 }
 
-/// What a reload changed.
+/// The keys that a reload changed.
 pub(crate) fn reloaded(reloaded: &Reloaded) -> String {
     let keys = |keys: &[String]| match keys {
         [] => "nothing".to_owned(),

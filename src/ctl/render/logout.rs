@@ -7,7 +7,7 @@ use super::history::removed;
 use super::status::account;
 use super::{cause, plain};
 
-/// How it went, what is gone, and what to do now.
+/// The result of a logout: how the unlink went, what was removed, and what to do now.
 pub(crate) fn report(report: &LogoutReport) -> String {
     let entry = &report.entry;
     let mut fields = Fields::default();

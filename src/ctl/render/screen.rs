@@ -1,4 +1,4 @@
-//! What `connect` shows while it waits.
+//! The screen of `connect` while it waits.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use super::status::{dashed, gist};
 use super::time::left;
 use super::{cause, plain};
 
-/// What the person should look at, and below it one line about how things stand.
+/// The picture or text for the person, and below it one line about the state.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Screen {
     pub(crate) body: Block,
@@ -46,7 +46,7 @@ pub(crate) fn summary(status: &Status, now: Timestamp) -> String {
     format!("{}: {}{colon}{gist}", status.user, status.phase)
 }
 
-/// What is wrong and what helps.
+/// The error, and what helps.
 pub(crate) fn trouble(status: &Status, now: Timestamp) -> Block {
     let mut lines = vec![format!("{}: {}", status.user, status.phase)];
     lines.extend(

@@ -92,7 +92,7 @@ fn none() -> String {
     "-".to_owned()
 }
 
-/// What is worth knowing of the phase, in a few words, without secrets.
+/// The details of the phase in a few words, without secrets.
 pub(crate) fn gist(status: &Status, now: Timestamp) -> String {
     let mut words = Vec::new();
     match status.phase {

@@ -1,42 +1,40 @@
-//! What is said between the preface and the end.
+//! The messages between the preface and the end.
 //!
 //! One task reads, answers and writes: most requests are answered from memory, in less time than a
 //! second task would need to wake up. What takes longer is a task of its own.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::io::AsyncWrite;
 use tokio::task::{self, JoinError, JoinSet, coop, yield_now};
 use tokio::time::{sleep, timeout};
-use tokio_util::bytes::BytesMut;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope;
-use super::frames::{Frames, ReadError};
+use super::frames::{Frame, Frames, ReadError};
+use super::hang_up::ReadHalf;
+use super::limits::{CLOSE_WITHIN, MAX_IN_FLIGHT, STOP_GRACE, grace_of};
 use super::outbox::{Outbox, WriteError};
 use super::requests::{Begun, Requests, failed};
 use super::watch::Watch;
-use super::{CLOSE_WITHIN, MAX_IN_FLIGHT, STOP_GRACE, grace_of};
-use crate::daemon::access::Peer;
-use crate::daemon::state::Daemon;
+use crate::daemon::allowance::SMALL;
 use crate::protocol::codec::{CodecError, Encoding};
 use crate::protocol::{Answer, Failure, FailureCode, Message, Reply, Request};
-
-/// Requests of no more bytes than this are read in microseconds.
-const SHORT: usize = 1024;
 
 /// As many answers to short requests are written in one go.
 const TOGETHER: usize = 64;
 
-/// How a conversation ended.
+/// Why a conversation ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum End {
+    /// The client sends no more. It may have closed only its own half, and still read.
     #[error("it left")]
     Left,
+    /// The client is gone altogether.
+    #[error("it is gone")]
+    Gone,
     #[error("the daemon is stopping")]
     Stopping,
     #[error("{0}")]
@@ -62,20 +60,18 @@ pub(super) struct Conversation<R, W> {
     unwritten: usize,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
+impl<R: ReadHalf, W: AsyncWrite + Unpin> Conversation<R, W> {
     pub(super) fn new(
         frames: Frames<R>,
         outbox: Outbox<W>,
         encoding: Encoding,
-        peer: Peer,
-        daemon: Daemon,
-        turns: Arc<Semaphore>,
+        requests: Requests,
     ) -> Self {
         Self {
             frames,
             outbox,
             encoding,
-            requests: Requests::new(peer, daemon, turns),
+            requests,
             under_way: JoinSet::new(),
             unanswered: HashMap::new(),
             watch: None,
@@ -86,34 +82,32 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
     /// Talks until one side has enough, and says goodbye.
     pub(super) async fn hold(mut self, stop: &CancellationToken) -> End {
         let end = self.talk(stop).await;
-        if matches!(end, End::Unwritten(_)) {
+        if matches!(end, End::Unwritten(_) | End::Gone) {
             return end;
         }
-        if let Err(error) = self.answer_the_rest(&end, stop).await {
-            return error.into();
+        if let Err(why) = self.answer_the_rest(&end, stop).await {
+            return why;
         }
         self.say_goodbye(&end).await;
         end
     }
 
-    /// Reads and answers, in this order of precedence: what was asked for, then what is told unasked,
-    /// then the writing of it, so that as much as possible is written in one go.
+    /// Reads and answers. Replies and requests come first, then messages of the watch, then writing, so
+    /// that as much as possible is written in one go.
     async fn talk(&mut self, stop: &CancellationToken) -> End {
         loop {
             let room = self.outbox.has_room();
             let more = room && self.under_way.len() < MAX_IN_FLIGHT;
-            if !more {
-                self.frames.pause();
-            }
             let done = tokio::select! {
                 biased;
                 () = stop.cancelled() => return End::Stopping,
                 Some(done) = self.under_way.join_next_with_id(), if room => {
                     self.reply_with(done).map_err(End::from)
                 }
-                frame = self.frames.next(), if more => match frame {
-                    Some(Ok(frame)) => self.take(&frame).await,
-                    None | Some(Err(ReadError::Gone(_))) => return End::Left,
+                frame = self.frames.next_if(more) => match frame {
+                    Some(Ok(frame)) => self.take(frame).await,
+                    None | Some(Err(ReadError::Failed(_))) => return End::Left,
+                    Some(Err(ReadError::HungUp)) => return End::Gone,
                     Some(Err(error)) => return End::Broke(error.to_string()),
                 },
                 message = next(&mut self.watch), if room => {
@@ -137,27 +131,27 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
     }
 
     /// Takes a request.
-    async fn take(&mut self, frame: &BytesMut) -> Result<(), End> {
-        // A client that always has another one ready must let others have their turn: after so many
-        // requests that are short, and after each one that is long.
+    async fn take(&mut self, frame: Frame) -> Result<(), End> {
+        // A client that always has another request ready must let the other clients run: after so
+        // many requests that are short, and after each one that is long.
         self.unwritten += 1;
-        if frame.len() > SHORT {
+        if frame.bytes.len() > SMALL {
             self.unwritten = TOGETHER;
             yield_now().await;
         } else {
             coop::consume_budget().await;
         }
-        let request = match self.encoding.decode::<Request>(frame) {
+        let request = match self.encoding.decode::<Request>(&frame.bytes) {
             Ok(request) => request,
             Err(error) => {
-                return match envelope::refusal(self.encoding, frame, &error) {
+                return match envelope::refusal(self.encoding, &frame.bytes, &error) {
                     Some((id, failure)) => Ok(self.reply(id, Err(failure))?),
                     None => Err(End::Unreadable(self.encoding, error)),
                 };
             }
         };
         let id = request.id;
-        match self.requests.begin(request) {
+        match self.requests.begin(request, frame) {
             Begun::Answered(result) => {
                 let long = matches!(result, Ok(Answer::Sessions(_) | Answer::History(_)));
                 self.reply(id, result)?;
@@ -201,13 +195,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
     }
 
     /// Waits for the replies to requests that came before the end, and passes them on. What takes too
-    /// long is answered, too: whoever reads the goodbye knows that nothing else was begun.
-    async fn answer_the_rest(
-        &mut self,
-        end: &End,
-        stop: &CancellationToken,
-    ) -> Result<(), WriteError> {
-        // It may have closed only its own half, and wait for the rest.
+    /// long is answered, too: a client that reads the goodbye knows that nothing else was begun.
+    async fn answer_the_rest(&mut self, end: &End, stop: &CancellationToken) -> Result<(), End> {
+        // A client that closed only its own half may wait for the rest.
         let patience = match end {
             End::Left => Duration::MAX,
             _ => STOP_GRACE,
@@ -227,6 +217,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
             tokio::select! {
                 biased;
                 () = &mut enough => break,
+                // Requests that wait are dropped with their client; what was begun goes on.
+                () = self.frames.hung_up() => return Err(End::Gone),
                 Some(done) = self.under_way.join_next_with_id(), if room => self.reply_with(done)?,
                 message = next(&mut self.watch), if room => self.tell(message)?,
                 flushed = self.outbox.flush(), if !self.outbox.is_empty() => flushed?,
@@ -252,10 +244,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
                 FailureCode::Stopping,
                 "The daemon is stopping. Sessions stay linked; connect again when it is back",
             )),
-            End::Left | End::Unwritten(_) => None,
+            End::Left | End::Gone | End::Unwritten(_) => None,
         };
         if let Some(failure) = goodbye {
-            // It is short, and can always be encoded.
+            // A failure is short, and can always be encoded.
             let _ = self.outbox.put(Message::Closing(failure), self.encoding);
         }
         // An error, or no end of it: the client is gone, or does not read.
@@ -266,7 +258,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Conversation<R, W> {
 /// A request that is not under way any more.
 type Done = Result<(task::Id, Result<Answer, Failure>), JoinError>;
 
-/// What is answered when the waiting for a result ended without one.
+/// The answer to a request whose task ended without a result.
 fn unfinished(why: &JoinError) -> Failure {
     if why.is_cancelled() {
         return Failure::new(

@@ -1,4 +1,4 @@
-//! Whose request it was that could not be read.
+//! The number of a request that could not be read.
 
 use std::fmt;
 
@@ -47,8 +47,8 @@ impl<'de> Visitor<'de> for Outside {
     }
 }
 
-/// What to answer to a request that cannot be read, and its number, where that much can be told: in
-/// JSON, whose frames stay in step whatever is in them. `None`: nothing after it can be trusted.
+/// The answer to a request that cannot be read, and its number. In JSON both are known: frames stay in
+/// step whatever is in them. `None`: no frame after this one can be trusted.
 pub(super) fn refusal(
     encoding: Encoding,
     frame: &[u8],

@@ -8,23 +8,23 @@
 mod conversation;
 mod envelope;
 mod frames;
+mod hang_up;
+mod limits;
 mod outbox;
+mod requester;
 mod requests;
 mod watch;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::io::AsyncWrite;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::access::Peer;
+use super::allowance::Allowance;
 use super::state::Daemon;
 use crate::protocol::MAX_FRAME;
 use crate::protocol::preface::{self, Hello, PrefaceError, Welcome};
@@ -32,46 +32,30 @@ use conversation::{Conversation, End};
 #[cfg(test)]
 pub(crate) use frames::codec;
 use frames::{Frames, ReadError};
+pub use hang_up::{HangUp, ReadHalf};
+use limits::{CLOSE_WITHIN, grace_of};
+pub use limits::{FRAME_WITHIN, MAX_IN_FLIGHT, PREFACE_WITHIN, READ_WITHIN, STOP_GRACE};
 use outbox::{Outbox, WriteError};
+use requester::Requester;
+use requests::Requests;
 
-/// The preface must be here this long after the connection.
-pub const PREFACE_WITHIN: Duration = Duration::from_secs(5);
-
-/// A frame must be finished this long after it was begun.
-pub const FRAME_WITHIN: Duration = Duration::from_secs(10);
-
-/// The client must read what it is told within this time.
-pub const READ_WITHIN: Duration = Duration::from_secs(30);
-
-/// Requests of one client that may be under way; then nothing more is read.
-pub const MAX_IN_FLIGHT: usize = 32;
-
-/// How long requests that are under way at a stop may still take to be answered, and a client that has
-/// just connected to say hello.
-pub const STOP_GRACE: Duration = Duration::from_secs(2);
-
-/// How long saying goodbye may take.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-
-/// Serves one client until it leaves, breaks a rule, or the daemon stops. What all clients of its uid
-/// have under way takes its turn at `turns`.
-pub async fn serve<S>(
-    stream: S,
+/// Serves one client, on the two halves of its stream, until it leaves, breaks a rule, or the daemon
+/// stops.
+pub async fn serve(
+    read: impl ReadHalf,
+    write: impl AsyncWrite + Unpin,
     peer: Peer,
     daemon: Daemon,
-    turns: Arc<Semaphore>,
+    allowance: Allowance,
     stop: CancellationToken,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    // One of its own: asking it must not touch what all connections share.
+) {
+    // A token of its own: asking it must not touch the lock that all connections share.
     let stop = stop.child_token();
     let who = describe(&peer);
     let uid = peer.uid;
-    let (read, write) = tokio::io::split(stream);
-    let mut frames = Frames::new(read, preface::MAX_LEN, FRAME_WITHIN);
+    let mut frames = Frames::new(read, preface::MAX_LEN, FRAME_WITHIN, allowance.frames());
     let mut outbox = Outbox::new(write, READ_WITHIN);
-    // At a stop it is welcomed all the same: only then can it be told so in a message.
+    // At a stop a client is welcomed all the same: only then can a message tell it of the stop.
     let hello = tokio::select! {
         biased;
         hello = timeout(PREFACE_WITHIN, hello(&mut frames)) => {
@@ -89,7 +73,7 @@ pub async fn serve<S>(
             (Welcome::Ok(version.to_owned()), Some(encoding))
         }
         Err(HandshakeFailure::Gone) => {
-            // Another daemon that asks whether this one is alive does just that.
+            // Another daemon that asks whether this one is alive connects and leaves.
             debug!(peer_uid = uid, "{who} left without a word");
             return;
         }
@@ -112,22 +96,17 @@ pub async fn serve<S>(
         return;
     };
     frames.set_max(MAX_FRAME);
-    let conversation = Conversation::new(frames, outbox, encoding, peer, daemon, turns);
+    let requests = Requests::new(Requester::new(peer, daemon), encoding, allowance);
+    let conversation = Conversation::new(frames, outbox, encoding, requests);
     let end = conversation.hold(&stop).await;
     match &end {
-        End::Left | End::Stopping | End::Unwritten(WriteError::Gone(_)) => {
+        End::Left | End::Gone | End::Stopping | End::Unwritten(WriteError::Gone(_)) => {
             debug!(peer_uid = uid, "{who} is disconnected: {end}");
         }
         End::Broke(_) | End::Unreadable(..) | End::Unwritten(_) => {
             warn!(peer_uid = uid, "{who} is disconnected: {end}");
         }
     }
-}
-
-/// Over when the stop began and its grace is used up.
-async fn grace_of(stop: &CancellationToken) {
-    stop.cancelled().await;
-    sleep(STOP_GRACE).await;
 }
 
 fn describe(peer: &Peer) -> String {
@@ -150,10 +129,10 @@ enum HandshakeFailure {
     Gone,
 }
 
-async fn hello<R: AsyncRead + Unpin>(frames: &mut Frames<R>) -> Result<Hello, HandshakeFailure> {
+async fn hello<R: ReadHalf>(frames: &mut Frames<R>) -> Result<Hello, HandshakeFailure> {
     match frames.next().await {
-        Some(Ok(frame)) => Ok(Hello::parse(&frame)?),
-        None | Some(Err(ReadError::Gone(_))) => Err(HandshakeFailure::Gone),
+        Some(Ok(frame)) => Ok(Hello::parse(&frame.bytes)?),
+        None | Some(Err(ReadError::Failed(_) | ReadError::HungUp)) => Err(HandshakeFailure::Gone),
         Some(Err(ReadError::TooSlow(_))) => Err(HandshakeFailure::TooLate),
         // The first bytes of another protocol, read as a length, are a huge one.
         Some(Err(ReadError::TooLarge(_))) => Err(PrefaceError::NotThisProtocol.into()),

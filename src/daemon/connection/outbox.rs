@@ -1,7 +1,7 @@
-//! What a client is still to be told, in bytes, and the writing of it to one that may not read.
+//! The bytes that a client has not read yet, and writing them.
 //!
-//! Whoever fills it asks for room first. So a client that does not read costs what fits in here and
-//! one message more, and after a while its connection.
+//! Callers check `has_room()` before `put()`. A client that stops reading pins at most 64 KiB plus one
+//! message, and after a while it is disconnected.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,7 +20,7 @@ use crate::protocol::{Failure, FailureCode, Message, Reply};
 /// With so many bytes waiting, nothing is added. A single message may be larger.
 const FULL: usize = 64 * 1024;
 
-/// Why a client can be told no more.
+/// Why nothing more can be written to a client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     #[error("the client did not read for {} s", .0.as_secs())]
@@ -46,8 +46,8 @@ struct Due {
 }
 
 impl<W: AsyncWrite + Unpin> Outbox<W> {
-    /// An empty one. What waits in it must be taken within this time, each byte from the moment on
-    /// that it stands in the client's way.
+    /// An empty one. The client must read the waiting bytes within this time, counted from the moment
+    /// that it stops reading.
     pub(super) fn new(write: W, within: Duration) -> Self {
         Self {
             write,
@@ -106,7 +106,7 @@ impl<W: AsyncWrite + Unpin> Outbox<W> {
                 }
             }
         }
-        // What a large message needed is not kept for the small ones.
+        // The memory of a large message is not kept for the small ones.
         if self.waiting.capacity() > FULL {
             self.waiting = BytesMut::new();
         }
@@ -137,7 +137,7 @@ impl<W: AsyncWrite + Unpin> Outbox<W> {
 
 fn encode(message: Message, encoding: Encoding) -> Result<Vec<u8>, CodecError> {
     match (encoding.encode(&message), message) {
-        // The client asked for more than fits: its connection need not end for it.
+        // The client asked for more than fits into a frame: that does not end its connection.
         (Err(error @ CodecError::TooLarge(_)), Message::Reply(Reply { id, .. })) => {
             warn!("a reply does not fit into a frame: {error}");
             let why = format!("The answer is too large: {error}. Ask for less at a time");

@@ -1,94 +1,114 @@
-//! What becomes of a request.
+//! The answers to requests: at once from memory, or by a task when there is a slot.
 
-use std::sync::Arc;
-
-use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use tracing::error;
 
+use super::frames::Frame;
+use super::requester::Requester;
 use super::watch::Watch;
 use crate::daemon::access::Peer;
+use crate::daemon::allowance::{Allowance, Need, Place};
+use crate::daemon::budget::Charge;
 use crate::daemon::state::Daemon;
-use crate::protocol::{Answer, Command, Failure, FailureCode, Request, Watching};
+use crate::protocol::codec::Encoding;
+use crate::protocol::{Answer, Command, Failure, FailureCode, Request, TargetEdit, Watching};
 use crate::supervisor::Caller;
 
-/// Who asks, and whom is asked. Cheap to clone.
+/// The requests of one connection. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Requests {
-    peer: Arc<Peer>,
-    daemon: Daemon,
-    turns: Arc<Semaphore>,
+    requester: Requester,
+    encoding: Encoding,
+    allowance: Allowance,
 }
 
-/// How a request goes on.
+/// A request that waits for a slot: as it was sent, in no more memory than that.
+struct Kept {
+    bytes: Box<[u8]>,
+    _charge: Option<Charge>,
+}
+
+/// The beginning of a request that is carried out.
+enum Start {
+    /// At once.
+    Now(Command, Place),
+    /// When there is a place for it.
+    Later(Kept),
+}
+
+/// The way a request is answered.
 pub(super) enum Begun<F> {
-    /// It is answered.
+    /// The answer is here.
     Answered(Result<Answer, Failure>),
     /// A watch begins, in place of the one before.
     Watch(Watching, Watch),
-    /// It is answered when this is done.
+    /// The answer comes when this future is done.
     UnderWay(F),
 }
 
 impl Requests {
-    /// Requests of this peer. All that it has under way take their turns here, on whichever
-    /// connections.
-    pub(super) fn new(peer: Peer, daemon: Daemon, turns: Arc<Semaphore>) -> Self {
+    pub(super) fn new(requester: Requester, encoding: Encoding, allowance: Allowance) -> Self {
         Self {
-            peer: Arc::new(peer),
-            daemon,
-            turns,
+            requester,
+            encoding,
+            allowance,
         }
     }
 
-    /// Answers what is known at once, and begins the rest. Dropping what is under way stops the
-    /// waiting, not the doing.
+    /// Answers from memory at once, and begins the rest. `frame` is what the request was read from.
+    /// Dropping a request that is under way stops the waiting, not the effect.
     pub(super) fn begin(
         &self,
         request: Request,
+        frame: Frame,
     ) -> Begun<impl Future<Output = Result<Answer, Failure>> + use<>> {
         let command = request.command;
-        let caller = self.caller();
+        let caller = self.requester.caller();
         self.note_what_is_hidden(caller, &command);
-        let supervisor = self.daemon.supervisor();
+        let daemon = &self.requester.daemon;
+        let supervisor = daemon.supervisor();
         Begun::Answered(match command {
             Command::Ping => Ok(Answer::Pong),
-            Command::Info => Ok(Answer::Info(self.daemon.info(caller))),
+            Command::Info => Ok(Answer::Info(daemon.info(caller))),
             Command::Status { .. } | Command::List { .. } | Command::History { .. } => {
                 supervisor.look_up(caller, command)
             }
             Command::Watch { users, since } => match supervisor.watch(caller, users, since) {
                 Ok((watching, watcher)) => {
-                    return Begun::Watch(watching, Watch::new(watcher, self.clone()));
+                    let watch = Watch::new(watcher, self.requester.clone());
+                    return Begun::Watch(watching, watch);
                 }
                 Err(failure) => Err(failure),
             },
             Command::Reload if !caller.sees_all => Err(self.no_reload()),
             command => {
+                let need = need(caller, &command);
+                let start = match self.allowance.try_place(need) {
+                    Some(place) => Start::Now(command, place),
+                    None => Start::Later(Kept::from_frame(frame)),
+                };
                 let requests = self.clone();
-                return Begun::UnderWay(async move { requests.carry_out(caller, command).await });
+                return Begun::UnderWay(
+                    async move { requests.carry_out(caller, need, start).await },
+                );
             }
         })
     }
 
-    /// Who asks, and what that lets them see now.
-    pub(super) fn caller(&self) -> Caller {
-        self.daemon.live().policy.caller(&self.peer)
-    }
-
-    async fn carry_out(&self, caller: Caller, command: Command) -> Result<Answer, Failure> {
-        // The way out of everything does not stand in line behind what hangs. Who sees everything has
-        // the sessions of many to look after.
-        let urgent = caller.sees_all || matches!(command, Command::ForceLogout { .. });
-        let _turn = if urgent {
-            None
-        } else {
-            // Nobody closes it.
-            self.turns.acquire().await.ok()
+    async fn carry_out(&self, caller: Caller, need: Need, start: Start) -> Result<Answer, Failure> {
+        let (command, place) = match start {
+            Start::Now(command, place) => (command, place),
+            Start::Later(kept) => {
+                let place = self.allowance.place(need).await;
+                (kept.decode(self.encoding)?, place)
+            }
         };
-        let daemon = self.daemon.clone();
-        let uid = self.peer.uid;
+        let daemon = self.requester.daemon.clone();
+        let uid = self.requester.peer.uid;
         self.detached(async move {
+            // The effect has the place, not the client that waits: one that is gone makes no room for
+            // more than its uid may have under way.
+            let _place = place;
             match command {
                 Command::Reload => {
                     let reloaded = daemon.reload(&format!("uid {uid}")).await;
@@ -100,20 +120,23 @@ impl Requests {
         .await
     }
 
-    /// Runs something that must end well or badly for its own reasons, not because its client went
-    /// away in the middle.
+    /// Runs an effect that goes on when its client leaves in the middle of it.
     async fn detached<T: Send + 'static>(
         &self,
         effect: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
-        let effect = self.daemon.effects().spawn(effect);
+        let effect = self.requester.daemon.effects().spawn(effect);
         effect.await.unwrap_or_else(|error| Err(failed(&error)))
     }
 
+    fn daemon(&self) -> &Daemon {
+        &self.requester.daemon
+    }
+
     fn no_reload(&self) -> Failure {
-        let Peer { uid, pid, .. } = *self.peer;
+        let Peer { uid, pid, .. } = *self.requester.peer;
         let what = "`reload`";
-        self.daemon
+        self.daemon()
             .refusals()
             .log(uid, pid, what, "", "only admins may reload");
         Failure::new(
@@ -125,26 +148,85 @@ impl Requests {
         )
     }
 
-    /// The peer learns nothing of sessions that are not its own. Who looks after the machine learns
-    /// that it asked for one.
+    /// Logs that the peer asked for a session that is not its own. The peer itself does not learn that
+    /// there is one.
     fn note_what_is_hidden(&self, caller: Caller, command: &Command) {
         if caller.sees_all {
             return;
         }
-        let supervisor = self.daemon.supervisor();
+        let supervisor = self.daemon().supervisor();
         if let Some(user) = supervisor.hidden(caller, named(command)) {
-            let Peer { uid, pid, .. } = *self.peer;
+            let Peer { uid, pid, .. } = *self.requester.peer;
             let (what, of) = (format!("`{}`", command.name()), format!(" of {user}"));
-            self.daemon
-                .refusals()
-                .log(uid, pid, &what, &of, "the session belongs to another uid");
+            self.daemon().refusals().log(
+                uid,
+                pid,
+                &what,
+                &of,
+                "the session belongs to another uid",
+            );
         }
     }
 }
 
-/// What is answered when the daemon's own code failed at a request.
+impl Kept {
+    fn from_frame(frame: Frame) -> Self {
+        Self {
+            // The frame may share the memory of a whole buffer.
+            bytes: frame.bytes.as_ref().into(),
+            _charge: frame.charge,
+        }
+    }
+
+    fn decode(self, encoding: Encoding) -> Result<Command, Failure> {
+        let request = encoding.decode::<Request>(&self.bytes).map_err(|error| {
+            // The request was read once before.
+            error!("a request could not be read a second time: {error}");
+            broken()
+        })?;
+        Ok(request.command)
+    }
+}
+
+/// The needs of a command. `force_logout` is the way out of everything, so it never waits behind other
+/// requests. An admin needs no slot: it looks after the sessions of many.
+fn need(caller: Caller, command: &Command) -> Need {
+    let urgent = matches!(command, Command::ForceLogout { .. });
+    Need {
+        slot: !urgent && !caller.sees_all,
+        bytes: if urgent { 0 } else { size(command) },
+    }
+}
+
+/// The bytes that a decoded command holds.
+fn size(command: &Command) -> usize {
+    /// The allocator adds at most so much to each piece.
+    const EACH: usize = 16;
+    let text = |text: &String| EACH + text.capacity();
+    let list = |list: &Vec<String>| {
+        EACH + list.capacity() * size_of::<String>() + list.iter().map(text).sum::<usize>()
+    };
+    let more = match command {
+        Command::Targets {
+            edit: TargetEdit::Set(jids) | TargetEdit::Add(jids) | TargetEdit::Remove(jids),
+            ..
+        } => list(jids),
+        Command::Connect {
+            phone: Some(phone), ..
+        } => text(phone),
+        _ => 0,
+    };
+    let users: usize = named(command).iter().map(text).sum();
+    size_of::<Command>() + users + more
+}
+
+/// The answer when the daemon's own code failed at a request.
 pub(super) fn failed(error: &JoinError) -> Failure {
     error!("a request failed inside the daemon: {error}");
+    broken()
+}
+
+fn broken() -> Failure {
     Failure::new(
         FailureCode::Internal,
         "The daemon failed while it did this, which is a fault of its own: its log says more. Ask \

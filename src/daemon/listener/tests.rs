@@ -8,11 +8,11 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::daemon::bench::Bench;
-use crate::daemon::state::Live;
+use crate::daemon::harness::Harness;
+use crate::daemon::in_force::InForce;
 
 struct House {
-    bench: Bench,
+    harness: Harness,
     path: PathBuf,
     liveness: LivenessProbe,
     listening: JoinHandle<()>,
@@ -21,22 +21,27 @@ struct House {
 
 /// A daemon that allows so many connections of one uid.
 async fn house(limit: usize) -> House {
-    let bench = Bench::new().await;
-    let present = bench.daemon.live();
+    let harness = Harness::new().await;
+    let present = harness.daemon.in_force();
     let mut config = present.config.clone();
     config.access.max_connections_per_uid = limit;
-    bench.daemon.replace(Live {
+    harness.daemon.replace(InForce {
         policy: present.policy.clone(),
         origins: present.origins.clone(),
         config,
     });
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("s");
-    let socket = ControlSocket::bind(&path, &present.config.socket).await;
-    let (listener, liveness) = Listener::new(socket.expect("a socket"), bench.daemon.clone());
-    let listening = tokio::spawn(listener.run(bench.stop.clone()));
+    let socket = ControlSocket::bind(
+        &path,
+        &present.config.socket,
+        &harness.daemon.rooms().accounts,
+    )
+    .await;
+    let (listener, liveness) = Listener::new(socket.expect("a socket"), harness.daemon.clone());
+    let listening = tokio::spawn(listener.run(harness.stop.clone()));
     House {
-        bench,
+        harness,
         path,
         liveness,
         listening,
@@ -89,13 +94,13 @@ async fn a_uid_has_its_limit_and_gets_its_places_back() {
 }
 
 #[tokio::test]
-async fn its_heart_beats_until_it_stops() {
+async fn its_loop_answers_until_it_stops() {
     let house = house(2).await;
-    assert!(house.liveness.beats(Duration::from_secs(20)).await);
+    assert!(house.liveness.answers(Duration::from_secs(20)).await);
     let (_client, _) = house.welcome().await;
-    house.bench.stop.cancel();
+    house.harness.stop.cancel();
     house.listening.await.expect("it ended well");
-    assert!(!house.liveness.beats(Duration::from_secs(20)).await);
+    assert!(!house.liveness.answers(Duration::from_secs(20)).await);
     assert!(!house.path.exists(), "its socket is gone");
     assert!(StdStream::connect(&house.path).is_err());
 }
@@ -104,7 +109,11 @@ async fn its_heart_beats_until_it_stops() {
 async fn a_loop_that_hangs_is_noticed() {
     let (liveness, _questions) = mpsc::channel(1);
     let begin = Instant::now();
-    assert!(!LivenessProbe(liveness).beats(Duration::from_secs(3)).await);
+    assert!(
+        !LivenessProbe(liveness)
+            .answers(Duration::from_secs(3))
+            .await
+    );
     assert_eq!(begin.elapsed(), Duration::from_secs(3));
 }
 

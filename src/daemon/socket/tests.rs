@@ -18,8 +18,12 @@ fn config(mode: u32) -> config::Socket {
     }
 }
 
+fn accounts() -> Room {
+    Room::new("accounts", 1)
+}
+
 async fn bind(path: &Path) -> Result<ControlSocket, SocketError> {
-    ControlSocket::bind(path, &config(0o660)).await
+    ControlSocket::bind(path, &config(0o660), &accounts()).await
 }
 
 fn mode_of(path: &Path) -> u32 {
@@ -35,7 +39,7 @@ async fn the_socket_has_its_mode_and_goes_with_its_owner() {
     let directory = directory();
     let path = directory.path().join("s");
     for mode in [0o600, 0o660, 0o666] {
-        let socket = ControlSocket::bind(&path, &config(mode))
+        let socket = ControlSocket::bind(&path, &config(mode), &accounts())
             .await
             .expect("a socket");
         assert_eq!(mode_of(&path), mode);
@@ -56,7 +60,7 @@ async fn a_missing_directory_is_made_for_whom_the_socket_lets_in() {
         (0o666, 0o755),
     ] {
         let parent = directory.path().join(format!("{mode:o}/below"));
-        let made = ControlSocket::bind(&parent.join("s"), &config(mode)).await;
+        let made = ControlSocket::bind(&parent.join("s"), &config(mode), &accounts()).await;
         let _socket = made.expect("a socket");
         assert_eq!(mode_of(&parent), expected, "{mode:o}");
     }
@@ -153,7 +157,7 @@ async fn a_group_that_is_not_there_leaves_nothing_behind() {
         group: Some("no-such-group-here".to_owned()),
         ..config(0o660)
     };
-    let error = ControlSocket::bind(&path, &config)
+    let error = ControlSocket::bind(&path, &config, &accounts())
         .await
         .expect_err("no group");
     assert!(

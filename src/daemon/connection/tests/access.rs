@@ -1,7 +1,7 @@
 //! What a client may see, and that it changes with the configuration.
 
 use crate::client::scripted::online;
-use crate::daemon::bench::{Bench, Client, SOMEBODY};
+use crate::daemon::harness::{Client, Harness, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::{Answer, Command, FailureCode, Message, Status, TargetEdit};
 
@@ -12,8 +12,8 @@ fn session(user: &str, owner: u32) -> Status {
     }
 }
 
-async fn reload(bench: &Bench, admin: &mut Client, text: &str) {
-    std::fs::write(&bench.config, text).expect("a configuration");
+async fn reload(harness: &Harness, admin: &mut Client, text: &str) {
+    std::fs::write(&harness.config, text).expect("a configuration");
     admin.ask(1, Command::Reload).await;
     let reply = admin.reply().await;
     assert!(reply.result.is_ok(), "{reply:?}");
@@ -33,19 +33,19 @@ async fn state(client: &mut Client) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_shows_only_what_its_client_may_see_now() {
-    let bench = Bench::new().await;
-    let supervisor = bench.daemon.supervisor();
+    let harness = Harness::new().await;
+    let supervisor = harness.daemon.supervisor();
     supervisor.pretend(session("own", SOMEBODY));
     supervisor.pretend(session("other", 1));
-    let mut admin = bench.client(0, Encoding::Bincode).await;
-    let mut watcher = bench.client(SOMEBODY, Encoding::Bincode).await;
+    let mut admin = harness.client(0, Encoding::Bincode).await;
+    let mut watcher = harness.client(SOMEBODY, Encoding::Bincode).await;
     let users = Vec::new();
     watcher.ask(1, Command::Watch { users, since: None }).await;
     assert!(watcher.reply().await.result.is_ok());
     assert_eq!(state(&mut watcher).await, ["own"]);
 
     // It becomes an admin, and the next thing that happens to anybody tells it all.
-    reload(&bench, &mut admin, "[access]\nadmins = [4711]\n").await;
+    reload(&harness, &mut admin, "[access]\nadmins = [4711]\n").await;
     supervisor.pretend(session("own", SOMEBODY));
     assert_eq!(watcher.message().await, Some(Message::Lagged { missed: 0 }));
     assert_eq!(state(&mut watcher).await, ["other", "own"]);
@@ -54,7 +54,7 @@ async fn a_watch_shows_only_what_its_client_may_see_now() {
     assert!(matches!(told, Some(Message::Event(event)) if event.user.as_str() == "other"));
 
     // And stops being one: the watch that is open tells nothing of others any more.
-    reload(&bench, &mut admin, "").await;
+    reload(&harness, &mut admin, "").await;
     supervisor.pretend(session("other", 1));
     assert_eq!(watcher.message().await, Some(Message::Lagged { missed: 0 }));
     assert_eq!(state(&mut watcher).await, ["own"]);
@@ -89,10 +89,10 @@ fn verbs(user: &str) -> Vec<Command> {
 }
 
 /// What a client is told of a user, without the user's name in it.
-async fn told(bench: &Bench, user: &str) -> Vec<String> {
+async fn told(harness: &Harness, user: &str) -> Vec<String> {
     let mut all = Vec::new();
     for command in verbs(user) {
-        let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+        let mut client = harness.client(SOMEBODY, Encoding::Json).await;
         client.ask(1, command).await;
         let reply = client.message().await.expect("a reply");
         all.push(format!("{reply:?}").replace(user, "NAME"));
@@ -111,14 +111,14 @@ async fn told(bench: &Bench, user: &str) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_tells_a_foreign_session_from_one_that_is_not_there() {
-    let bench = Bench::new().await;
-    bench.daemon.supervisor().pretend(session("hidden", 1));
-    let hidden = told(&bench, "hidden").await;
-    assert_eq!(hidden, told(&bench, "absent").await);
+    let harness = Harness::new().await;
+    harness.daemon.supervisor().pretend(session("hidden", 1));
+    let hidden = told(&harness, "hidden").await;
+    assert_eq!(hidden, told(&harness, "absent").await);
     let not_found = hidden.iter().filter(|line| line.contains("NotFound"));
     assert_eq!(not_found.count(), 5, "{hidden:#?}");
     // Nor do the verbs that name nobody.
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     client.ask(1, Command::List { after: None }).await;
     let Ok(Answer::Sessions(page)) = client.reply().await.result else {
         panic!("no list");
@@ -134,8 +134,8 @@ async fn nothing_tells_a_foreign_session_from_one_that_is_not_there() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_asked_for_over_and_over_by_nobody_of_importance_is_refused_each_time() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     for id in 0..100 {
         client.ask(id, Command::Reload).await;
         let failure = client.reply().await.result.expect_err("refused");

@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 use tokio::time::{Duration, timeout};
 
-use crate::daemon::bench::{Bench, SOMEBODY};
+use crate::daemon::harness::{Harness, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
 use crate::protocol::{Answer, Command, FailureCode, MAX_FRAME, MAX_WATCHED, Reply};
 
 #[tokio::test(start_paused = true)]
 async fn prefaces_of_something_else() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     let framed = |text: &str| {
         let length = u32::try_from(text.len()).expect("a short text");
         [&length.to_be_bytes(), text.as_bytes()].concat()
@@ -29,7 +29,7 @@ async fn prefaces_of_something_else() {
         (framed("wasession/1"), "\"json\" or \"bincode/"),
         (framed("wasession/1 bincode"), "bincode without a revision"),
     ] {
-        let mut client = bench.connect(SOMEBODY, 1024);
+        let mut client = harness.connect(SOMEBODY, 1024);
         client.send_bytes(&sent).await;
         let Welcome::Error(why) = client.welcome().await else {
             panic!("welcomed: {}", sent.escape_ascii());
@@ -42,15 +42,15 @@ async fn prefaces_of_something_else() {
 
 #[tokio::test(start_paused = true)]
 async fn a_probe_gets_no_answer_and_costs_nothing() {
-    let bench = Bench::new().await;
-    let client = bench.connect(SOMEBODY, 1024);
+    let harness = Harness::new().await;
+    let client = harness.connect(SOMEBODY, 1024);
     drop(client.stream);
     client.served.await.expect("the connection ended well");
 }
 
 #[tokio::test(start_paused = true)]
 async fn frames_that_lie() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     let too_long = u32::try_from(MAX_FRAME + 1).expect("it fits");
     // Request 1, `connect`, a user's name of 2^40 bytes.
     let terabyte = [
@@ -70,7 +70,7 @@ async fn frames_that_lie() {
         (Encoding::Json, b"\0\0\0\x04ping".to_vec()),
         (Encoding::Json, vec![0, 0, 0, 1, 0xff]),
     ] {
-        let mut client = bench.client(SOMEBODY, encoding).await;
+        let mut client = harness.client(SOMEBODY, encoding).await;
         client.send_bytes(&sent).await;
         let failure = client.closing().await;
         assert_eq!(
@@ -81,15 +81,15 @@ async fn frames_that_lie() {
         );
     }
     // Nobody else noticed.
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     client.ask(7, Command::Ping).await;
     assert_eq!(client.reply().await.result, Ok(Answer::Pong));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_json_request_that_cannot_be_read_fails_alone() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     for (sent, code, told) in [
         (
             r#"{"id":1,"command":"dance"}"#,
@@ -135,8 +135,8 @@ async fn a_json_request_that_cannot_be_read_fails_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_command_of_the_future_in_bincode_is_a_goodbye_that_says_so() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Bincode).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Bincode).await;
     // Request 1, command 200.
     client.send_bytes(&[0, 0, 0, 2, 1, 200]).await;
     let failure = client.closing().await;
@@ -146,8 +146,8 @@ async fn a_command_of_the_future_in_bincode_is_a_goodbye_that_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_names_only_so_many_users() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Bincode).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Bincode).await;
     for (id, many) in [(1, MAX_WATCHED), (2, MAX_WATCHED + 1)] {
         let users = (0..many).map(|n| format!("user-{n}")).collect();
         client.ask(id, Command::Watch { users, since: None }).await;
@@ -164,8 +164,8 @@ async fn a_watch_names_only_so_many_users() {
 
 #[tokio::test(start_paused = true)]
 async fn what_came_before_the_garbage_is_answered() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     client.ask(1, Command::Ping).await;
     client.send_frame(b"garbage").await;
     assert_eq!(client.reply().await.result, Ok(Answer::Pong));
@@ -187,8 +187,8 @@ proptest! {
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            let bench = Bench::new().await;
-            let mut client = bench.connect(SOMEBODY, 64 * 1024);
+            let harness = Harness::new().await;
+            let mut client = harness.connect(SOMEBODY, 64 * 1024);
             if let Some(encoding) = hello {
                 client.say_hello(encoding).await;
             }
@@ -196,7 +196,7 @@ proptest! {
             drop(client.stream);
             let ended = timeout(Duration::from_mins(1), client.served).await;
             ended.expect("it ends").expect("it ends well");
-            let mut next = bench.client(SOMEBODY, Encoding::Bincode).await;
+            let mut next = harness.client(SOMEBODY, Encoding::Bincode).await;
             next.ask(1, Command::Ping).await;
             assert_eq!(next.reply().await.result, Ok(Answer::Pong));
         });

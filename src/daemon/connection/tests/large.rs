@@ -2,7 +2,7 @@
 
 use crate::client::scripted::{entry, online};
 use crate::client::{Client, Options, WatchItem};
-use crate::daemon::bench::{Bench, SOMEBODY};
+use crate::daemon::harness::{Harness, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::{
     Answer, Cause, Command, HistoryEntry, MAX_FRAME, MAX_HISTORY, MAX_ITEM, MAX_PAGE, MAX_TARGETS,
@@ -29,34 +29,34 @@ fn end(n: usize) -> HistoryEntry {
     }
 }
 
-async fn client(bench: &Bench, uid: u32, encoding: Encoding) -> Client {
+async fn client(harness: &Harness, uid: u32, encoding: Encoding) -> Client {
     let options = Options {
         encoding,
         ..Options::default()
     };
-    let (stream, _) = bench.stream(uid, 64 * 1024);
+    let (stream, _) = harness.stream(uid, 64 * 1024);
     Client::over(stream, options).await.expect("welcome")
 }
 
 #[tokio::test]
 async fn more_sessions_than_fit_into_a_frame_are_listed_and_watched() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     let all: Vec<_> = (0..1000).map(session).collect();
     for status in &all {
-        bench.daemon.supervisor().pretend(status.clone());
+        harness.daemon.supervisor().pretend(status.clone());
     }
     for (encoding, seq) in ENCODINGS.into_iter().zip(1000..) {
         assert!(
             encoding.encode(&all).is_err(),
             "this would fit into a frame"
         );
-        let client = client(&bench, 0, encoding).await;
+        let client = client(&harness, 0, encoding).await;
         assert_eq!(client.list().await.expect("a list"), all);
         let nobody: [&str; 0] = [];
         let mut watch = client.watch(nobody, None).await.expect("a watch");
         assert!(watch.beginning().sessions().eq(&all));
         assert_eq!(watch.beginning().seq(), seq);
-        bench.daemon.supervisor().pretend(session(7));
+        harness.daemon.supervisor().pretend(session(7));
         let item = watch.next().await.expect("an event");
         assert!(matches!(item, WatchItem::Event(event) if event.user == all[7].user));
     }
@@ -64,17 +64,17 @@ async fn more_sessions_than_fit_into_a_frame_are_listed_and_watched() {
 
 #[tokio::test]
 async fn a_page_of_a_list_is_bounded_and_leads_on() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     let somebodys = |n| Status {
         owner: SOMEBODY,
         ..session(n)
     };
     for n in 0..300 {
         let status = if n % 3 == 0 { session(n) } else { somebodys(n) };
-        bench.daemon.supervisor().pretend(status);
+        harness.daemon.supervisor().pretend(status);
     }
     for encoding in ENCODINGS {
-        let mut client = bench.client(SOMEBODY, encoding).await;
+        let mut client = harness.client(SOMEBODY, encoding).await;
         let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
         loop {
             client.ask(1, Command::List { after }).await;
@@ -95,7 +95,7 @@ async fn a_page_of_a_list_is_bounded_and_leads_on() {
         assert!(pages > 1, "one page has {} sessions", seen.len());
     }
     // A user between two, and one after all.
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     for (after, first) in [("user-0001x", Some("user-0002")), ("zoe", None)] {
         let after = Some(after.to_owned());
         client.ask(1, Command::List { after }).await;
@@ -109,8 +109,8 @@ async fn a_page_of_a_list_is_bounded_and_leads_on() {
 
 #[tokio::test]
 async fn a_history_is_told_in_pages_while_it_grows() {
-    let bench = Bench::new().await;
-    let supervisor = bench.daemon.supervisor();
+    let harness = Harness::new().await;
+    let supervisor = harness.daemon.supervisor();
     for n in 0..100 {
         supervisor.pretend_ended(&n.to_string(), &end(n)).await;
     }
@@ -122,13 +122,13 @@ async fn a_history_is_told_in_pages_while_it_grows() {
                 .is_ok_and(|b| b.len() < MAX_FRAME)
                 == (encoding == Encoding::Bincode)
         );
-        let whole = client(&bench, 0, encoding).await;
+        let whole = client(&harness, 0, encoding).await;
         let told = whole.history(None, Some(MAX_HISTORY)).await;
         assert!(told.expect("a history").ends_with(&newest_first));
         let some = whole.history(Some("user-0042"), None).await;
         assert_eq!(some.expect("a history"), [end(42)]);
 
-        let mut client = bench.client(0, encoding).await;
+        let mut client = harness.client(0, encoding).await;
         let (mut seen, mut before, mut pages) = (Vec::new(), None, 0);
         loop {
             let command = Command::History {
@@ -158,7 +158,7 @@ async fn a_history_is_told_in_pages_while_it_grows() {
         assert!(pages > 1, "one page has {} entries", seen.len());
     }
     // What the history has forgotten, or never had, has nothing older.
-    let mut client = bench.client(0, Encoding::Json).await;
+    let mut client = harness.client(0, Encoding::Json).await;
     let command = Command::History {
         user: None,
         limit: None,
@@ -174,11 +174,11 @@ async fn a_history_is_told_in_pages_while_it_grows() {
 /// The largest message a watch can bring is a fraction of a frame.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_reads_nothing_of_a_large_state_is_disconnected() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     for n in 0..100 {
-        bench.daemon.supervisor().pretend(session(n * 20));
+        harness.daemon.supervisor().pretend(session(n * 20));
     }
-    let mut client = bench.connect(0, MAX_ITEM);
+    let mut client = harness.connect(0, MAX_ITEM);
     client.say_hello(Encoding::Json).await;
     let users = Vec::new();
     client.ask(1, Command::Watch { users, since: None }).await;

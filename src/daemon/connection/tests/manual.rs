@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::daemon::bench::{Bench, SOMEBODY};
+use crate::daemon::harness::{Harness, SOMEBODY};
 
 const PAGE: &str = include_str!("../../../../contrib/man/wasession-protocol.7");
 
@@ -38,8 +38,8 @@ fn session() -> Vec<(char, Vec<u8>)> {
 
 #[tokio::test(start_paused = true)]
 async fn the_conversation_in_the_manual_is_what_happens() {
-    let bench = Bench::new().await;
-    let (mut stream, served) = bench.stream(SOMEBODY, 1024);
+    let harness = Harness::new().await;
+    let (mut stream, served) = harness.stream(SOMEBODY, 1024);
     let session = session();
     let turns: String = session.iter().map(|(who, _)| who).collect();
     assert_eq!(turns, "CSCS");

@@ -7,3 +7,4 @@ mod manual;
 mod polite;
 mod slow;
 mod versions;
+mod waiting;

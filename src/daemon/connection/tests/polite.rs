@@ -4,7 +4,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, sleep};
 
 use super::super::STOP_GRACE;
-use crate::daemon::bench::{Bench, Client, SOMEBODY};
+use crate::daemon::harness::{Client, Harness, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
 use crate::protocol::{Answer, Command, Failure, FailureCode, Reply};
@@ -12,9 +12,9 @@ use crate::supervisor::Caller;
 
 #[tokio::test(start_paused = true)]
 async fn requests_may_be_pipelined() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     for encoding in [Encoding::Bincode, Encoding::Json] {
-        let mut client = bench.client(SOMEBODY, encoding).await;
+        let mut client = harness.client(SOMEBODY, encoding).await;
         // The last is no larger number: ids are the client's business.
         let ids: Vec<u64> = (0..100).chain([u64::MAX, 5, 5]).collect();
         for id in &ids {
@@ -35,9 +35,9 @@ async fn requests_may_be_pipelined() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_may_close_its_half_and_wait_for_the_answers() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(0, Encoding::Json).await;
-    let turn = bench.daemon.shared.reloading.lock().await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(0, Encoding::Json).await;
+    let turn = harness.daemon.shared.reloading.lock().await;
     client.ask(1, Command::Reload).await;
     client.ask(2, Command::Ping).await;
     client
@@ -55,8 +55,8 @@ async fn a_client_may_close_its_half_and_wait_for_the_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_ends_when_the_client_closes_its_half() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     client.watch(1, &[]).await;
     client
         .stream
@@ -77,8 +77,8 @@ fn watch(users: &[&str]) -> Command {
 
 #[tokio::test(start_paused = true)]
 async fn every_watch_is_answered_and_a_wrong_one_ends_none() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Bincode).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Bincode).await;
     for (id, users) in [
         (1, vec![]),
         (2, vec!["alice"]),
@@ -96,7 +96,7 @@ async fn every_watch_is_answered_and_a_wrong_one_ends_none() {
                     uid: SOMEBODY,
                     sees_all: false,
                 };
-                assert_eq!(state.epoch, bench.daemon.supervisor().epoch(caller));
+                assert_eq!(state.epoch, harness.daemon.supervisor().epoch(caller));
             }
             other => panic!("{other:?}"),
         }
@@ -107,12 +107,12 @@ async fn every_watch_is_answered_and_a_wrong_one_ends_none() {
 
 #[tokio::test(start_paused = true)]
 async fn at_a_stop_everybody_gets_a_goodbye() {
-    let bench = Bench::new().await;
-    let idle = bench.client(SOMEBODY, Encoding::Json).await;
-    let mut watcher = bench.client(SOMEBODY, Encoding::Bincode).await;
+    let harness = Harness::new().await;
+    let idle = harness.client(SOMEBODY, Encoding::Json).await;
+    let mut watcher = harness.client(SOMEBODY, Encoding::Bincode).await;
     watcher.watch(1, &[]).await;
     let begin = Instant::now();
-    bench.stop.cancel();
+    harness.stop.cancel();
     for client in [idle, watcher] {
         assert_eq!(client.closing().await.code, FailureCode::Stopping);
     }
@@ -120,8 +120,8 @@ async fn at_a_stop_everybody_gets_a_goodbye() {
 }
 
 /// A reload that is under way until the turn is given back.
-async fn busy(bench: &Bench) -> Client {
-    let mut client = bench.client(0, Encoding::Bincode).await;
+async fn busy(harness: &Harness) -> Client {
+    let mut client = harness.client(0, Encoding::Bincode).await;
     client.ask(1, Command::Reload).await;
     client.ask(2, Command::Ping).await;
     // The reload was read before this.
@@ -131,10 +131,10 @@ async fn busy(bench: &Bench) -> Client {
 
 #[tokio::test(start_paused = true)]
 async fn at_a_stop_what_is_under_way_may_finish() {
-    let bench = Bench::new().await;
-    let turn = bench.daemon.shared.reloading.lock().await;
-    let mut client = busy(&bench).await;
-    bench.stop.cancel();
+    let harness = Harness::new().await;
+    let turn = harness.daemon.shared.reloading.lock().await;
+    let mut client = busy(&harness).await;
+    harness.stop.cancel();
     sleep(STOP_GRACE / 2).await;
     drop(turn);
     let reply = client.reply().await;
@@ -144,11 +144,11 @@ async fn at_a_stop_what_is_under_way_may_finish() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_does_not_wait_for_what_takes_long() {
-    let bench = Bench::new().await;
-    let _turn = bench.daemon.shared.reloading.lock().await;
-    let mut client = busy(&bench).await;
+    let harness = Harness::new().await;
+    let _turn = harness.daemon.shared.reloading.lock().await;
+    let mut client = busy(&harness).await;
     let begin = Instant::now();
-    bench.stop.cancel();
+    harness.stop.cancel();
     // No reply at all would say that it was not begun.
     let reply = client.reply().await;
     let failure = reply.result.expect_err("it is not done");
@@ -160,9 +160,9 @@ async fn a_stop_does_not_wait_for_what_takes_long() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_read_is_answered_before_a_goodbye_of_any_kind() {
-    let bench = Bench::new().await;
-    let _turn = bench.daemon.shared.reloading.lock().await;
-    let mut client = busy(&bench).await;
+    let harness = Harness::new().await;
+    let _turn = harness.daemon.shared.reloading.lock().await;
+    let mut client = busy(&harness).await;
     // No message of this protocol.
     client.send_frame(&[]).await;
     let reply = client.reply().await;
@@ -173,9 +173,9 @@ async fn what_was_read_is_answered_before_a_goodbye_of_any_kind() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_comes_during_a_stop_is_told() {
-    let bench = Bench::new().await;
-    bench.stop.cancel();
-    let mut client = bench.connect(SOMEBODY, 1024);
+    let harness = Harness::new().await;
+    harness.stop.cancel();
+    let mut client = harness.connect(SOMEBODY, 1024);
     client.send_frame(b"wasession/1 json").await;
     client.encoding = Encoding::Json;
     client.ask(1, Command::Ping).await;
@@ -186,9 +186,9 @@ async fn a_client_that_comes_during_a_stop_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_does_not_wait_for_a_client_that_says_nothing() {
-    let bench = Bench::new().await;
-    let mut client = bench.connect(SOMEBODY, 1024);
-    bench.stop.cancel();
+    let harness = Harness::new().await;
+    let mut client = harness.connect(SOMEBODY, 1024);
+    harness.stop.cancel();
     let begin = Instant::now();
     let Welcome::Error(why) = client.welcome().await else {
         panic!("welcomed");
@@ -199,15 +199,15 @@ async fn a_stop_does_not_wait_for_a_client_that_says_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn reload_is_for_admins_and_tells_what_changed() {
-    let bench = Bench::new().await;
-    let mut somebody = bench.client(SOMEBODY, Encoding::Json).await;
+    let harness = Harness::new().await;
+    let mut somebody = harness.client(SOMEBODY, Encoding::Json).await;
     somebody.ask(1, Command::Reload).await;
     let refused = somebody.reply().await.result.expect_err("refused");
     assert_eq!(refused.code, FailureCode::NotAllowed);
     assert!(refused.message.contains("uid 4711"), "{refused}");
 
-    let mut admin = bench.client(0, Encoding::Json).await;
-    let write = |text: &str| std::fs::write(&bench.config, text).expect("a configuration");
+    let mut admin = harness.client(0, Encoding::Json).await;
+    let write = |text: &str| std::fs::write(&harness.config, text).expect("a configuration");
     write("[access]\nadmins = [4711]\n[sessions]\nmax = 5\n[socket]\nmode = \"0600\"\n");
     for changed in [vec!["access.admins", "sessions.max"], vec![]] {
         admin.ask(1, Command::Reload).await;
@@ -237,7 +237,7 @@ async fn reload_is_for_admins_and_tells_what_changed() {
         "{wrong}"
     );
     assert_eq!(
-        bench.daemon.live().config.sessions.max,
+        harness.daemon.in_force().config.sessions.max,
         5,
         "the old one stays"
     );
@@ -245,15 +245,15 @@ async fn reload_is_for_admins_and_tells_what_changed() {
 
 #[tokio::test(start_paused = true)]
 async fn info_says_what_runs() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     client.ask(1, Command::Info).await;
     let Ok(Answer::Info(info)) = client.reply().await.result else {
         panic!("no information");
     };
     assert_eq!(info.pid, std::process::id());
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!(info.config_file, Some(bench.config.display().to_string()));
+    assert_eq!(info.config_file, Some(harness.config.display().to_string()));
     assert_eq!(info.simulator, cfg!(feature = "simulator"));
     assert_eq!(info.summary, "no sessions");
 }
@@ -264,9 +264,9 @@ async fn info_says_what_runs() {
 async fn a_client_that_vanishes_stops_no_logout() {
     use crate::protocol::Message;
 
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     let user = "alice".to_owned();
-    let mut client = bench.client(0, Encoding::Bincode).await;
+    let mut client = harness.client(0, Encoding::Bincode).await;
     client
         .ask(
             1,
@@ -278,7 +278,7 @@ async fn a_client_that_vanishes_stops_no_logout() {
         .await;
     let begun = client.reply().await;
     assert!(begun.result.is_ok(), "{begun:?}");
-    let mut watcher = bench.client(0, Encoding::Bincode).await;
+    let mut watcher = harness.client(0, Encoding::Bincode).await;
     watcher.watch(1, &["alice"]).await;
     client
         .ask(2, Command::ForceLogout { user: user.clone() })

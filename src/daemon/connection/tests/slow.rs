@@ -9,7 +9,8 @@ use tokio::time::{Instant, advance, sleep};
 
 use super::super::{FRAME_WITHIN, MAX_IN_FLIGHT, PREFACE_WITHIN, READ_WITHIN};
 use crate::client::scripted::online;
-use crate::daemon::bench::{Bench, SOMEBODY};
+use crate::daemon::allowance::Allowance;
+use crate::daemon::harness::{Harness, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::Welcome;
 use crate::protocol::{Answer, Command, FailureCode};
@@ -20,7 +21,7 @@ fn is_about(took: Duration, expected: Duration) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn a_preface_that_does_not_come() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     // Nothing; a part of the head; the head; all but the last byte.
     for sent in [
         b"".as_slice(),
@@ -28,7 +29,7 @@ async fn a_preface_that_does_not_come() {
         b"\0\0\0\x10",
         b"\0\0\0\x10wasession/1 jso",
     ] {
-        let mut client = bench.connect(SOMEBODY, 1024);
+        let mut client = harness.connect(SOMEBODY, 1024);
         let begin = Instant::now();
         client.send_bytes(sent).await;
         let welcome = client.welcome().await;
@@ -47,9 +48,9 @@ async fn a_preface_that_does_not_come() {
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_that_is_not_finished() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     for sent in [b"\0".as_slice(), b"\0\0\0\x03", b"\0\0\0\x03ab"] {
-        let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+        let mut client = harness.client(SOMEBODY, Encoding::Json).await;
         let begin = Instant::now();
         client.send_bytes(sent).await;
         let failure = client.closing().await;
@@ -68,8 +69,8 @@ async fn a_frame_that_is_not_finished() {
 
 #[tokio::test(start_paused = true)]
 async fn a_byte_now_and_then_buys_no_time() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     let begin = Instant::now();
     client.send_bytes(b"\0\0\0\xff").await;
     for _ in 0..9 {
@@ -87,8 +88,8 @@ async fn a_byte_now_and_then_buys_no_time() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_between_frames_is_fine() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Bincode).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Bincode).await;
     for id in 0..3 {
         client.ask(id, Command::Ping).await;
         assert_eq!(client.reply().await.result, Ok(Answer::Pong));
@@ -98,9 +99,9 @@ async fn silence_between_frames_is_fine() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_reads() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     // Room for the welcome, and for a few replies.
-    let mut client = bench.connect(SOMEBODY, 128);
+    let mut client = harness.connect(SOMEBODY, 128);
     client.say_hello(Encoding::Json).await;
     let begin = Instant::now();
     // It goes on until nothing it says is taken any more.
@@ -122,10 +123,10 @@ async fn a_client_that_never_reads() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_in_flight_are_limited_and_none_is_lost() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(0, Encoding::Bincode).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(0, Encoding::Bincode).await;
     // Reloads take turns, and this is one that takes long.
-    let turn = bench.daemon.shared.reloading.lock().await;
+    let turn = harness.daemon.shared.reloading.lock().await;
     let last = u64::try_from(MAX_IN_FLIGHT).expect("a small number");
     for id in 0..last {
         client.ask(id, Command::Reload).await;
@@ -149,9 +150,9 @@ async fn requests_in_flight_are_limited_and_none_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_request_blocks_no_other() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(0, Encoding::Bincode).await;
-    let turn = bench.daemon.shared.reloading.lock().await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(0, Encoding::Bincode).await;
+    let turn = harness.daemon.shared.reloading.lock().await;
     client.ask(1, Command::Reload).await;
     client.ask(2, Command::Ping).await;
     assert_eq!(client.reply().await.id, 2);
@@ -160,10 +161,11 @@ async fn a_slow_request_blocks_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_that_one_uid_has_under_way_takes_turns_and_force_logout_does_not_wait() {
-    let bench = Bench::new().await;
-    let no_turns = Arc::new(Semaphore::new(0));
-    let mut client = bench.connect_with(SOMEBODY, 64 * 1024, Arc::clone(&no_turns));
+async fn all_that_one_uid_has_under_way_waits_for_a_slot_and_force_logout_does_not_wait() {
+    let harness = Harness::new().await;
+    let no_slots = Arc::new(Semaphore::new(0));
+    let allowance = Allowance::default().with_slots(Arc::clone(&no_slots));
+    let mut client = harness.connect_with(SOMEBODY, 64 * 1024, allowance);
     client.say_hello(Encoding::Bincode).await;
     let user = || "alice".to_owned();
     client.ask(1, Command::Groups { user: user() }).await;
@@ -173,22 +175,22 @@ async fn all_that_one_uid_has_under_way_takes_turns_and_force_logout_does_not_wa
     answered.sort_unstable();
     assert_eq!(answered, [2, 3]);
     sleep(Duration::from_mins(1)).await;
-    assert_eq!(client.message().now_or_never(), None, "it had its turn");
-    no_turns.add_permits(1);
+    assert_eq!(client.message().now_or_never(), None, "it had a slot");
+    no_slots.add_permits(1);
     assert_eq!(client.reply().await.id, 1);
 }
 
 /// What a client is told waits in a bounded space, however much it asks for.
 #[tokio::test(start_paused = true)]
 async fn large_answers_are_not_made_ahead_for_a_client_that_does_not_read() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     for n in 0..20 {
         let mut status = online(&format!("user-{n}"));
         status.error = Some("x".repeat(2000));
-        bench.daemon.supervisor().pretend(status);
+        harness.daemon.supervisor().pretend(status);
     }
     // Room for thousands of requests, and as much the other way.
-    let mut client = bench.connect(0, 256 * 1024);
+    let mut client = harness.connect(0, 256 * 1024);
     client.say_hello(Encoding::Json).await;
     for id in 0..5000 {
         client.ask(id, Command::List { after: None }).await;

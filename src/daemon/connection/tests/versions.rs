@@ -4,14 +4,14 @@
 use tokio::io::{AsyncWriteExt, duplex};
 
 use crate::client::{Client, ClientError, Options};
-use crate::daemon::bench::{Bench, SOMEBODY};
+use crate::daemon::harness::{Harness, SOMEBODY};
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::{Hello, Welcome};
 use crate::protocol::{Answer, Command, FailureCode};
 
 #[tokio::test(start_paused = true)]
 async fn a_client_of_the_future_is_told_which_version_is_spoken() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     for (hello, told) in [
         (
             "wasession/2 json wactl/9.9",
@@ -37,7 +37,7 @@ async fn a_client_of_the_future_is_told_which_version_is_spoken() {
             "is spoken here, not bincode without a revision: use json",
         ),
     ] {
-        let mut client = bench.connect(SOMEBODY, 1024);
+        let mut client = harness.connect(SOMEBODY, 1024);
         client.send_frame(hello.as_bytes()).await;
         // It reads as a preface of this version: an old client can read it, and so can a new one.
         let Welcome::Error(why) = client.welcome().await else {
@@ -51,14 +51,14 @@ async fn a_client_of_the_future_is_told_which_version_is_spoken() {
 
 #[tokio::test(start_paused = true)]
 async fn a_name_of_the_future_is_a_name() {
-    let bench = Bench::new().await;
+    let harness = Harness::new().await;
     for name in [
         "wactl/99.0",
         "wactl/99.0 +feature=1 {\"a\":2}",
         "bot ü\u{1b}[31m",
         "",
     ] {
-        let mut client = bench.connect(SOMEBODY, 1024);
+        let mut client = harness.connect(SOMEBODY, 1024);
         let hello = format!("wasession/1 json {name}");
         client.send_frame(hello.as_bytes()).await;
         assert!(matches!(client.welcome().await, Welcome::Ok(_)), "{hello}");
@@ -94,8 +94,8 @@ async fn the_client_meets_daemons_of_the_future_and_of_the_past() {
 /// A command of the future, from a client in either encoding, to the real daemon.
 #[tokio::test(start_paused = true)]
 async fn a_command_of_the_future_has_a_clear_answer() {
-    let bench = Bench::new().await;
-    let mut json = bench.client(SOMEBODY, Encoding::Json).await;
+    let harness = Harness::new().await;
+    let mut json = harness.client(SOMEBODY, Encoding::Json).await;
     let frame = br#"{"id":7,"command":{"send_message":{"user":"alice","text":"hi"}}}"#;
     json.send_frame(frame).await;
     let reply = json.reply().await;
@@ -111,7 +111,7 @@ async fn a_command_of_the_future_has_a_clear_answer() {
     json.ask(9, Command::Ping).await;
     assert_eq!(json.reply().await.result, Ok(Answer::Pong));
 
-    let mut bincode = bench.client(SOMEBODY, Encoding::Bincode).await;
+    let mut bincode = harness.client(SOMEBODY, Encoding::Bincode).await;
     let next = u8::try_from(Command::NAMES.len()).expect("a small number");
     bincode
         .send_frame(&[7, next, 5, b'a', b'l', b'i', b'c', b'e'])
@@ -124,8 +124,8 @@ async fn a_command_of_the_future_has_a_clear_answer() {
 /// Fields of the future in a JSON request are passed over.
 #[tokio::test(start_paused = true)]
 async fn a_field_of_the_future_is_passed_over() {
-    let bench = Bench::new().await;
-    let mut client = bench.client(SOMEBODY, Encoding::Json).await;
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
     let frame = br#"{"id":1,"command":{"list":{"after":null,"colour":"red"}},"trace":"x"}"#;
     client.send_frame(frame).await;
     let reply = client.reply().await;

@@ -8,7 +8,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
 
 use super::problem::Fault;
 
@@ -32,7 +35,7 @@ pub enum Places {
 pub struct Text {
     /// The file.
     pub file: PathBuf,
-    /// What it says.
+    /// Its text.
     pub text: String,
 }
 
@@ -45,19 +48,19 @@ pub struct Masked {
     pub by: PathBuf,
 }
 
-/// What was found in [`Places`].
+/// The files that were found in [`Places`].
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// What counts; a later file overrides an earlier one.
+    /// The files that count; a later file overrides an earlier one.
     pub(super) texts: Vec<Text>,
-    /// What does not.
+    /// The files that do not count.
     pub(super) masked: Vec<Masked>,
-    /// What should count, and cannot be read.
+    /// The files that should count, and cannot be read.
     pub(super) faults: Vec<Fault>,
 }
 
 impl Places {
-    /// Every main file that would be looked for, the highest first.
+    /// Every main file that would be read if it were there, the highest first.
     #[must_use]
     pub fn main_files(&self) -> Vec<PathBuf> {
         match self {
@@ -66,7 +69,7 @@ impl Places {
         }
     }
 
-    /// Looks everywhere, and reads what counts. Blocks.
+    /// Looks everywhere, and reads the files that count. Blocks.
     pub(super) fn read(&self) -> Found {
         let mut found = Found::default();
         match self {
@@ -107,7 +110,7 @@ impl Found {
             let listed = match list(&directory) {
                 Ok(names) => names,
                 Err(error) => {
-                    // What cannot be listed might say anything: better none of it than half.
+                    // A directory that cannot be listed might hold anything: better none of it than half.
                     self.faults.push(Fault::Unreadable {
                         why: explain(&error),
                         file: directory,
@@ -142,16 +145,16 @@ fn list(directory: &Path) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Whether there is a file, or a link that leads nowhere, or something that cannot be looked at: all
-/// but the first are errors that a person must hear of.
+/// Whether there is a file, or a link that leads nowhere, or something that cannot be examined. The last
+/// two are errors that a person must see.
 fn is_there(file: &Path) -> bool {
     !std::fs::symlink_metadata(file).is_err_and(|e| e.kind() == ErrorKind::NotFound)
 }
 
 /// Reads a file. What leads to `/dev/null` is an empty one.
 fn read(file: &Path) -> Result<String, String> {
-    // They are read at every reload too: a path that became a device or a huge file must not hang or
-    // fill the daemon.
+    // The files are read at every reload too: a path that became a device or a huge file must not hang
+    // or fill the daemon.
     const MAX_LEN: u64 = 1024 * 1024;
     let null = Path::new("/dev/null");
     let leads_to_null = |target: io::Result<PathBuf>| target.is_ok_and(|target| target == null);
@@ -166,7 +169,31 @@ fn read(file: &Path) -> Result<String, String> {
     if about.len() > MAX_LEN {
         return Err("it is larger than 1 MiB".to_owned());
     }
+    trust(&about)?;
     std::fs::read_to_string(file).map_err(|e| explain(&e))
+}
+
+/// Refuses a file that somebody else could have written. A configuration names the admins, so it is as
+/// powerful as sudo's, which refuses such a file too: a warning would come when it is too late.
+fn trust(about: &std::fs::Metadata) -> Result<(), String> {
+    let (owner, own) = (about.uid(), Uid::effective().as_raw());
+    if owner != 0 && owner != own {
+        let ours = if own == 0 {
+            ""
+        } else {
+            ", or to the program's own user"
+        };
+        return Err(format!(
+            "it belongs to uid {owner}, who could write anything into it: give it to root (`chown root`){ours}"
+        ));
+    }
+    if about.mode() & 0o002 != 0 {
+        return Err(
+            "everybody may write to it: take that away (`chmod o-w`), and look at what it says"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 fn explain(error: &io::Error) -> String {
@@ -180,7 +207,3 @@ fn explain(error: &io::Error) -> String {
     };
     format!("{error}{hint}")
 }
-
-#[cfg(test)]
-#[path = "files_tests.rs"]
-mod tests;

@@ -1,29 +1,31 @@
-//! For tests: a daemon without a socket, and clients that reach it through memory.
+//! For the unit tests of the daemon: a daemon without a socket, and clients that reach it through memory.
+//! It is a module of the library, because it needs what other crates do not see.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use tempfile::TempDir;
-use tokio::io::{AsyncWriteExt, DuplexStream};
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::task::JoinHandle;
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::access::Peer;
-use super::connection::{codec, serve};
-use super::environment::Environment;
-use super::logging::FilterHandle;
-use super::permits::MAX_UNDER_WAY_OF_UID;
+use super::allowance::Allowance;
+use super::connection::{HangUp, ReadHalf, codec, serve};
 use super::source::Source;
 use super::state::{About, Daemon};
-use super::systemd::Notifier;
 use crate::blocking::Rooms;
 use crate::protocol::codec::Encoding;
 use crate::protocol::preface::{Hello, Welcome};
 use crate::protocol::{Answer, Command, MAX_FRAME, Message, Reply, Request};
+use crate::service::environment::Environment;
+use crate::service::logging::FilterHandle;
+use crate::service::notify::Notifier;
 use crate::store::Store;
 use crate::supervisor::Supervisor;
 use crate::whatsapp::{Gateway, GatewaySettings};
@@ -31,14 +33,14 @@ use crate::whatsapp::{Gateway, GatewaySettings};
 /// A user like any other.
 pub(crate) const SOMEBODY: u32 = 4711;
 
-pub(crate) struct Bench {
+pub(crate) struct Harness {
     pub(crate) daemon: Daemon,
     pub(crate) stop: CancellationToken,
     pub(crate) config: std::path::PathBuf,
     _directory: TempDir,
 }
 
-impl Bench {
+impl Harness {
     /// Nothing in these tests may reach WhatsApp: where a session connects, the port is closed.
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
@@ -52,16 +54,18 @@ impl Bench {
         let config = directory.path().join("config.toml");
         std::fs::write(&config, "").expect("a configuration");
         let source = Source::new(Some(&config), &Environment::default());
-        let (live, _) = source.load().expect("an empty configuration");
-        let supervisor = Supervisor::start(store, gateway, live.config.settings()).await;
+        let rooms = Rooms::of_the_caller();
+        let (in_force, _) = source.load(&rooms).await.expect("an empty configuration");
+        let supervisor = Supervisor::start(store, gateway, in_force.config.settings()).await;
         let about = About {
             started_at: Timestamp::now(),
             state_directory: directory.path().to_owned(),
         };
         let daemon = Daemon::new(
             supervisor.expect("a supervisor"),
-            live,
+            in_force,
             source,
+            rooms,
             about,
             FilterHandle::detached(),
             Arc::new(Notifier::default()),
@@ -76,14 +80,15 @@ impl Bench {
 
     /// The client's end of a connection with so many bytes of room each way.
     pub(crate) fn stream(&self, uid: u32, room: usize) -> (DuplexStream, JoinHandle<()>) {
-        self.stream_with(uid, room, Arc::new(Semaphore::new(MAX_UNDER_WAY_OF_UID)))
+        self.stream_with(uid, room, Allowance::default(), &CancellationToken::new())
     }
 
     fn stream_with(
         &self,
         uid: u32,
         room: usize,
-        turns: Arc<Semaphore>,
+        allowance: Allowance,
+        gone: &CancellationToken,
     ) -> (DuplexStream, JoinHandle<()>) {
         let (ours, theirs) = tokio::io::duplex(room);
         let peer = Peer {
@@ -91,19 +96,27 @@ impl Bench {
             pid: Some(1),
             groups: [uid].into(),
         };
-        let served = serve(theirs, peer, self.daemon.clone(), turns, self.stop.clone());
+        let (read, write) = tokio::io::split(theirs);
+        let read = Half {
+            read,
+            gone: gone.clone(),
+        };
+        let (daemon, stop) = (self.daemon.clone(), self.stop.clone());
+        let served = serve(read, write, peer, daemon, allowance, stop);
         (ours, tokio::spawn(served))
     }
 
     /// A connection, before anything is said.
     pub(crate) fn connect(&self, uid: u32, room: usize) -> Client {
-        self.connect_with(uid, room, Arc::new(Semaphore::new(MAX_UNDER_WAY_OF_UID)))
+        self.connect_with(uid, room, Allowance::default())
     }
 
-    /// A connection whose uid has these turns for what it has under way.
-    pub(crate) fn connect_with(&self, uid: u32, room: usize, turns: Arc<Semaphore>) -> Client {
-        let (stream, served) = self.stream_with(uid, room, turns);
+    /// A connection that is allowed so much.
+    pub(crate) fn connect_with(&self, uid: u32, room: usize, allowance: Allowance) -> Client {
+        let gone = CancellationToken::new();
+        let (stream, served) = self.stream_with(uid, room, allowance, &gone);
         Client {
+            gone: gone.drop_guard(),
             stream: Framed::new(stream, codec(MAX_FRAME)),
             encoding: Encoding::Bincode,
             served,
@@ -122,6 +135,30 @@ pub(crate) struct Client {
     pub(crate) stream: Framed<DuplexStream, LengthDelimitedCodec>,
     pub(crate) encoding: Encoding,
     pub(crate) served: JoinHandle<()>,
+    /// Dropped, the daemon learns that the client is gone.
+    pub(crate) gone: DropGuard,
+}
+
+/// The daemon's half of a stream in memory, which tells when the client is gone.
+struct Half {
+    read: tokio::io::ReadHalf<DuplexStream>,
+    gone: CancellationToken,
+}
+
+impl AsyncRead for Half {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(cx, into)
+    }
+}
+
+impl ReadHalf for Half {
+    fn hang_up(&self) -> HangUp {
+        Box::pin(self.gone.clone().cancelled_owned())
+    }
 }
 
 impl Client {
@@ -142,6 +179,12 @@ impl Client {
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         let written = self.stream.get_mut().write_all(bytes).await;
         written.expect("it is sent");
+    }
+
+    /// Says that nothing more is sent, and reads on.
+    pub(crate) async fn close_half(&mut self) {
+        let closed = self.stream.get_mut().shutdown().await;
+        closed.expect("its half is closed");
     }
 
     pub(crate) async fn ask(&mut self, id: u64, command: Command) {

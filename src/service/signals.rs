@@ -17,7 +17,7 @@ use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Origin, Process};
 use signal_hook_tokio::SignalsInfo;
 
-/// What somebody outside wants of the daemon.
+/// An order from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Order {
     /// Stop in good order.
@@ -26,7 +26,7 @@ pub enum Order {
     Reload(Sender),
 }
 
-/// Who sent a signal, for the log.
+/// The sender of a signal, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sender {
     /// The signal's name.

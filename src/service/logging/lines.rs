@@ -9,9 +9,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::MESSAGE_ID;
+use super::fields::MESSAGE_ID;
 
-/// What repeats what the line says anyway, or is for the journal's catalog.
+/// Fields that repeat the text of the line, or are for the journal's catalog.
 const LEFT_OUT: [&str; 5] = [
     MESSAGE_ID,
     "log.target",
@@ -20,7 +20,7 @@ const LEFT_OUT: [&str; 5] = [
     "log.line",
 ];
 
-/// A layer that writes them.
+/// A layer that writes plain lines.
 pub(super) fn layer<S, W>(writer: W, ansi: bool) -> impl Layer<S> + Send + Sync
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,

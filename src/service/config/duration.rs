@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// Reads a duration: one whole number and one unit. Zero is refused: every duration of the
 /// configuration is a time to wait, and none of them means anything at zero.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let form =
         "a duration is a number and a unit, like \"500ms\", \"5s\", \"10m\", \"2h\" or \"1d\"";
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 }
 
 /// Writes a duration in the largest unit that holds it exactly.
-pub(super) fn render(length: Duration) -> String {
+pub(crate) fn render(length: Duration) -> String {
     let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
     let exact = UNITS.iter().find(|(_, scale)| millis % scale == 0);
     let (unit, scale) = exact.copied().unwrap_or(("ms", 1));

@@ -1,6 +1,6 @@
-//! The socket that systemd opened for us, when it did.
+//! A socket that systemd opened for us, when it did.
 //!
-//! It arrives as a bare descriptor number. To own one without unsafe code, the descriptor is sent
+//! The socket arrives as a bare descriptor number. To own one without unsafe code, the descriptor is sent
 //! through a pair of sockets to ourselves: what comes out is a duplicate with an owner. The number
 //! itself stays open until the process ends, which is what a socket unit means anyway: systemd keeps
 //! it too, and clients that come between two daemons wait in its queue.
@@ -16,13 +16,11 @@ use nix::sys::socket::{
 };
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-/// The name a socket unit with several sockets gives to this one.
-const NAME: &str = "control";
-
-/// The listening socket from systemd. `None`: there is none. The error says what is wrong with it.
-pub(super) fn listener() -> Result<Option<UnixListener>, String> {
+/// The listening socket from systemd that its unit calls `name`, or the only one. `None`: there is none.
+/// The error says what is wrong with it.
+pub(crate) fn listener(name: &str) -> Result<Option<UnixListener>, String> {
     let passed = sd_notify::listen_fds_with_names().map_err(|e| e.to_string())?;
-    let Some(number) = choose(&passed.collect::<Vec<_>>())? else {
+    let Some(number) = choose(&passed.collect::<Vec<_>>(), name)? else {
         return Ok(None);
     };
     let socket = own(number).map_err(|e| format!("descriptor {number}: {e}"))?;
@@ -30,17 +28,16 @@ pub(super) fn listener() -> Result<Option<UnixListener>, String> {
     Ok(Some(UnixListener::from(socket)))
 }
 
-/// The one called "control", or the only one.
-fn choose(passed: &[(RawFd, String)]) -> Result<Option<RawFd>, String> {
-    let mut named = passed.iter().filter(|(_, name)| name == NAME);
+fn choose(passed: &[(RawFd, String)], wanted: &str) -> Result<Option<RawFd>, String> {
+    let mut named = passed.iter().filter(|(_, name)| name == wanted);
     match (named.next(), named.next(), passed) {
         (Some((number, _)), None, _) | (None, _, [(number, _)]) => Ok(Some(*number)),
         (None, _, []) => Ok(None),
         (None, ..) => Err(format!(
-            "it passed {} sockets, and none is named {NAME:?}",
+            "it passed {} sockets, and none is named {wanted:?}",
             passed.len()
         )),
-        (Some(_), Some(_), _) => Err(format!("it passed several sockets named {NAME:?}")),
+        (Some(_), Some(_), _) => Err(format!("it passed several sockets named {wanted:?}")),
     }
 }
 
@@ -94,7 +91,7 @@ mod tests {
             let numbered = (3..)
                 .zip(names)
                 .map(|(number, name)| (number, (*name).to_owned()));
-            choose(&numbered.collect::<Vec<_>>())
+            choose(&numbered.collect::<Vec<_>>(), "control")
         };
         assert_eq!(passed(&[]), Ok(None));
         assert_eq!(passed(&["unknown"]), Ok(Some(3)));

@@ -132,3 +132,59 @@ fn a_session_that_repeats_itself_is_cut_short_and_its_library_too() {
         "{shown}"
     );
 }
+
+/// A layer that writes lines as the journal gets them.
+struct AsInTheJournal<L>(L);
+
+impl<S, L> Layer<S> for AsInTheJournal<L>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    L: Layer<S>,
+{
+    fn on_new_span(
+        &self,
+        attributes: &tracing::span::Attributes<'_>,
+        id: &tracing::span::Id,
+        context: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        user::remember(attributes, id, &context);
+        self.0.on_new_span(attributes, id, context);
+    }
+
+    fn on_event(
+        &self,
+        event: &tracing::Event<'_>,
+        context: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        let user = user::of_event(event, &context).expect("a user");
+        prefix::with_user(event, &user, |event| self.0.on_event(event, context));
+    }
+}
+
+#[test]
+fn in_the_journal_a_line_of_a_session_begins_with_its_user_and_has_all_its_fields() {
+    let paper = Paper::default();
+    let writer = paper.clone();
+    let lines = AsInTheJournal(lines::layer(move || writer.clone(), false));
+    let subscriber = tracing_subscriber::registry().with(lines);
+    tracing::subscriber::with_default(subscriber, || {
+        let span = tracing::error_span!(target: "wasessiond", "session", wasession_user = %"alice");
+        span.in_scope(|| {
+            info!(target: "wasessiond", n = 7, good = true, why = %"so", who = ?Some("x"), "it ends");
+            info!(target: "wasessiond", "alice is online");
+            info!(target: "wasessiond", "alicent is somebody else");
+        });
+        warn!(target: "wasessiond", wasession_user = "bob", left = -1, "it began");
+    });
+    let shown = paper.text();
+    let shown: Vec<_> = shown.lines().collect();
+    for (line, end) in shown.iter().zip([
+        "alice: it ends n=7 good=true why=so who=Some(\"x\")",
+        "wasessiond: alice is online",
+        "alice: alicent is somebody else",
+        "bob: it began user=bob left=-1",
+    ]) {
+        assert!(line.ends_with(end), "{line}");
+    }
+    assert_eq!(shown.len(), 4, "{shown:?}");
+}

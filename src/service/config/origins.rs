@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 use super::files::Masked;
 
 /// A key with its section.
-pub(super) type Name = (&'static str, &'static str);
+pub(crate) type Name = (&'static str, &'static str);
 
-/// Where the values of a [`super::Config`] come from. Displayed, it names the files.
+/// Where the values of a configuration come from. Displayed, it names the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origins {
     /// The files that were read; a later one overrides an earlier one.
     pub files: Vec<PathBuf>,
     /// The files that do not count, because a higher directory has one of the same name.
     pub masked: Vec<Masked>,
-    pub(super) keys: BTreeMap<Name, (PathBuf, usize)>,
+    pub(crate) keys: BTreeMap<Name, (PathBuf, usize)>,
 }
 
 impl Origins {
     /// The file and the line that set a key; `None`: it has its default.
     #[must_use]
-    pub fn of(&self, section: &str, key: &str) -> Option<(&Path, usize)> {
+    pub fn get(&self, section: &str, key: &str) -> Option<(&Path, usize)> {
         let mut keys = self.keys.iter();
         let (_, (file, line)) = keys.find(|(name, _)| **name == (section, key))?;
         Some((file, *line))

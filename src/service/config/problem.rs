@@ -1,4 +1,4 @@
-//! What is wrong with the configuration files, and where.
+//! The problems of configuration files, each with its place.
 
 use std::fmt;
 use std::ops::Range;
@@ -76,7 +76,7 @@ impl std::error::Error for ConfigError {}
 pub(super) struct Problems<'t> {
     file: &'t Path,
     text: &'t str,
-    // With the offset, so that they can be told in the order of the file.
+    // With the offset, so that they can be sorted in the order of the file.
     found: Vec<(usize, String)>,
 }
 
@@ -99,7 +99,7 @@ impl<'t> Problems<'t> {
         (self.file, position(self.text, offset).0)
     }
 
-    /// What there is to tell of the file, if anything.
+    /// The fault of the file, if there is a problem.
     pub(super) fn into_fault(mut self) -> Option<Fault> {
         if self.found.is_empty() {
             return None;

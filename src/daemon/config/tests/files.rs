@@ -3,8 +3,8 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::super::{Config, ConfigError, Origins};
-use super::Places;
+use super::Config;
+use crate::service::config::{ConfigError, Origins, Places};
 
 /// A tree with the three directories `etc`, `run` and `lib`, the highest first.
 fn tree(files: &[(&str, &str)]) -> (tempfile::TempDir, Places) {
@@ -185,7 +185,7 @@ fn keys_are_overridden_one_by_one_and_know_their_place() {
     // A list is a value like any other: nothing is added to it.
     assert_eq!(config.access.admins.len(), 1);
     let place = |section, key| {
-        let (file, line) = origins.of(section, key)?;
+        let (file, line) = origins.get(section, key)?;
         let inside = file.strip_prefix(root.path()).expect("inside");
         Some(format!("{}:{line}", inside.display()))
     };

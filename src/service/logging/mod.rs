@@ -1,4 +1,4 @@
-//! Where log lines go, and which ones.
+//! The log: its output, its fields, and its filters.
 //!
 //! To the journal with fields when stderr is the journal, else to stderr as plain lines. What our
 //! libraries write through `log` takes the same way.
@@ -10,14 +10,14 @@
 //!
 //! | field | what |
 //! |---|---|
-//! | `wasession_user` | whose session it is about; the span of a session's tasks has it, so all their lines do |
+//! | `wasession_user` | the user whose session the line is about; the span of a session's tasks has it, so all their lines do. In the journal the message begins with it |
 //! | `wasession_cause` | why, as in the history |
 //! | `wasession_unlink` | how the unlink went |
 //! | `peer_uid`, `peer_pid` | who asked: a client, the sender of a signal |
 //! | `message_id` | one of [`message_id`]; left out on stderr |
 //!
-//! So `journalctl WASESSION_USER=alice` tells the story of a session, with what the WhatsApp library
-//! has to say about it.
+//! So `journalctl WASESSION_USER=alice` shows the lines of one session, with those of the WhatsApp library
+//! about it.
 //!
 //! # Secrets
 //!
@@ -26,11 +26,15 @@
 //! the appeal token. So everything that is neither ours nor one of a few libraries that see only
 //! ciphertext is held at `error`, whatever the filter says.
 
+mod fields;
+mod filter;
 mod journal;
 mod limit;
 mod lines;
+mod prefix;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
+mod user;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
@@ -38,7 +42,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -47,20 +50,12 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
 use super::environment::Environment;
 use crate::message_id;
+pub use filter::check_filter;
+use filter::may_be_shown;
 use limit::Limit;
 
 /// The environment variable that overrides `[log] filter`.
 pub const VARIABLE: &str = "WASESSIOND_LOG";
-
-/// The field that names the user.
-const USER: &str = "wasession_user";
-
-/// The field with the journal's id.
-const MESSAGE_ID: &str = "message_id";
-
-/// Targets that a filter may raise above `error`: this program, and libraries that see nothing of
-/// WhatsApp but ciphertext.
-const OPEN: [&str; 4] = ["wasessiond", "rustls", "mio", "tokio"];
 
 /// Changes the filter of a running daemon.
 #[derive(Debug, Clone)]
@@ -75,16 +70,9 @@ pub struct FilterHandle {
 /// Logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// The filter cannot be read.
-    #[error(
-        "the filter {filter:?} from {VARIABLE} cannot be read: {why}. Write a level, like \"info\", or parts and their levels, like \"info,wasessiond::session=debug\""
-    )]
-    Filter {
-        /// The filter.
-        filter: String,
-        /// What is wrong.
-        why: String,
-    },
+    /// The filter of the variable cannot be used, and why.
+    #[error("{VARIABLE}: {0}")]
+    Filter(String),
     /// Something else in this process logs already.
     #[error("logging is set up already in this process: {0}")]
     Twice(String),
@@ -101,7 +89,7 @@ impl FilterHandle {
         }
     }
 
-    /// Tells how many repetitive lines were left out of the log, until the stop.
+    /// Logs how many repetitive lines were left out, until the stop.
     pub async fn tell_what_was_left_out(&self, stop: CancellationToken) {
         let mut turns = tokio::time::interval(limit::WHILE / 2);
         loop {
@@ -144,13 +132,14 @@ pub fn start(environment: &Environment, configured: &str) -> Result<FilterHandle
     let variable = environment
         .get(VARIABLE)
         .map(|v| v.to_string_lossy().into_owned());
+    if let Some(text) = &variable {
+        check_filter(text).map_err(LoggingError::Filter)?;
+    }
     let text = variable.as_deref().unwrap_or(configured);
+    // The filter was checked, here or when the configuration was read.
     let filter = EnvFilter::builder()
         .parse(text)
-        .map_err(|e| LoggingError::Filter {
-            filter: text.to_owned(),
-            why: e.to_string(),
-        })?;
+        .map_err(|e| LoggingError::Filter(e.to_string()))?;
     let (filter, handle) = reload::Layer::new(filter);
     let (output, trouble) = output(environment);
     let limit = Limit::default();
@@ -178,21 +167,9 @@ pub fn start(environment: &Environment, configured: &str) -> Result<FilterHandle
 #[must_use]
 pub fn start_for_an_error(environment: &Environment) -> bool {
     let mut environment = environment.clone();
-    // It may be what is wrong.
+    // The variable may be the error.
     environment.variables.remove(OsStr::new(VARIABLE));
     stderr_is_journal(&environment) && start(&environment, "info").is_ok()
-}
-
-/// Whether something may be shown at its level: see the head of this file.
-fn may_be_shown(about: &Metadata<'_>) -> bool {
-    let target = about.target();
-    let open = OPEN.iter().any(|name| {
-        target
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    });
-    // A record of `log` is asked about under its own target too.
-    open || *about.level() <= Level::ERROR
 }
 
 /// The layer that writes, and why it is not the journal although it should be.
@@ -209,6 +186,12 @@ where
     }
     let ansi = io::stderr().is_terminal() && environment.get("NO_COLOR").is_none();
     (lines::layer(io::stderr, ansi).boxed(), trouble)
+}
+
+/// Whether what is logged goes to the journal.
+#[must_use]
+pub fn goes_to_journal(environment: &Environment) -> bool {
+    stderr_is_journal(environment)
 }
 
 /// Whether stderr is connected to the journal, as systemd says it connected it.

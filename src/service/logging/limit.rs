@@ -1,17 +1,16 @@
 //! A limit for lines of one session that repeat: a session that flaps all night must not push the
-//! story of the others out of the journal.
+//! lines of the others out of the journal.
 //!
 //! Of each kind of line, that is of each place in the code, a session may write so many in a while.
-//! More are counted, and the count is told when the while is over. Lines outside a session's span are
-//! never left out; how a session began and ended is among them. Nor are lines for debugging: whoever
-//! asks for those wants all of them.
+//! More are counted, and the count is logged when the while is over. Lines outside a session's span are
+//! never left out; the lines about the begin and the end of a session are outside. Lines for debugging
+//! are never left out either: a person who asks for them wants all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
 use tracing_log::NormalizeEvent;
@@ -19,7 +18,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::USER;
+use super::user;
 
 /// So many lines of a kind a session may write ...
 const LINES: u64 = 10;
@@ -69,7 +68,7 @@ impl Limit {
         count.lines <= LINES
     }
 
-    /// What was left out of the whiles that are over, which begin anew.
+    /// The lines that were left out, of each kind whose time is over. Counting begins anew for those.
     pub(super) fn left_out(&self, now: Instant) -> Vec<LeftOut> {
         let mut left_out: Vec<_> = self
             .lock()
@@ -90,32 +89,22 @@ impl Limit {
     }
 }
 
-/// The user a span belongs to.
-struct SpanUser(Arc<str>);
-
 impl<S> Layer<S> for Limit
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut found = FindUser(None);
-        attributes.record(&mut found);
-        if let (Some(user), Some(span)) = (found.0, context.span(id)) {
-            span.extensions_mut().insert(SpanUser(user));
-        }
+        user::remember(attributes, id, &context);
     }
 
     fn event_enabled(&self, event: &Event<'_>, context: Context<'_, S>) -> bool {
         if *event.metadata().level() > Level::INFO {
             return true;
         }
-        let Some(user) = context
-            .event_scope(event)
-            .and_then(|mut spans| spans.find_map(|span| user_of(&span)))
-        else {
+        let Some(user) = user::of_span(event, &context) else {
             return true;
         };
-        // What comes through `log` is all from one place otherwise.
+        // All lines that come through `log` are from one place otherwise.
         let normal = event.normalized_metadata();
         let about = normal.as_ref().unwrap_or_else(|| event.metadata());
         let kind = Kind {
@@ -124,26 +113,6 @@ where
             line: about.line().unwrap_or_default(),
         };
         self.admits(kind, Instant::now())
-    }
-}
-
-fn user_of<'a, S>(span: &tracing_subscriber::registry::SpanRef<'a, S>) -> Option<Arc<str>>
-where
-    S: LookupSpan<'a>,
-{
-    let extensions = span.extensions();
-    extensions
-        .get::<SpanUser>()
-        .map(|SpanUser(user)| Arc::clone(user))
-}
-
-struct FindUser(Option<Arc<str>>);
-
-impl Visit for FindUser {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        if field.name() == USER {
-            self.0 = Some(format!("{value:?}").into());
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What systemd is told: ready, reloading, stopping, alive, and one true line of status.
+//! Notifications to the service manager: ready, reloading, stopping, alive, and one true line of status.
 //!
 //! All of it does nothing where no service manager listens.
 
@@ -11,16 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
-use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
-
-use super::listener::LivenessProbe;
-use crate::message_id;
-use crate::supervisor::Supervisor;
-
-/// Status lines come no faster than this: each one wakes the service manager.
-const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+use tracing::warn;
 
 /// Speaks to the service manager.
 #[derive(Debug, Default)]
@@ -30,7 +21,7 @@ pub struct Notifier {
 
 #[derive(Debug, Default)]
 struct Telling {
-    /// What must be said besides the sessions: a reload that failed.
+    /// A sentence after the summary: a reload that failed.
     notice: Option<String>,
     /// The last status line.
     said: String,
@@ -73,7 +64,7 @@ impl Telling {
 }
 
 impl Notifier {
-    /// The socket listens and the restores are under way.
+    /// The program does what it is for.
     pub fn ready(&self, summary: &str) {
         let mut telling = self.lock();
         if !telling.stopping {
@@ -110,13 +101,18 @@ impl Notifier {
         ]);
     }
 
-    /// Says something besides the sessions, until told otherwise.
+    /// Adds a sentence to the summary, until the next call.
     pub fn set_notice(&self, notice: Option<String>) {
         self.lock().notice = notice;
     }
 
+    /// Says that every part makes progress.
+    pub fn alive(&self) {
+        send(&[NotifyState::Watchdog]);
+    }
+
     /// Tells the status line, if it is not the last one.
-    fn status(&self, summary: &str) {
+    pub fn status(&self, summary: &str) {
         let mut telling = self.lock();
         let line = telling.line(summary);
         if line != telling.said && !telling.stopping {
@@ -128,76 +124,5 @@ impl Notifier {
     // Held while a datagram is sent, so that what is said comes in the order in which it is true.
     fn lock(&self) -> MutexGuard<'_, Telling> {
         self.telling.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps the status line true until the stop.
-    pub async fn keep_status(&self, supervisor: &Supervisor, stop: CancellationToken) {
-        let mut changed = supervisor.changed();
-        let mut next = Instant::now();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep_until(next) => {}
-            }
-            changed.borrow_and_update();
-            self.status(&supervisor.census().summary());
-            next = Instant::now() + STATUS_INTERVAL;
-            tokio::select! {
-                () = stop.cancelled() => return,
-                alive = changed.changed() => if alive.is_err() { return },
-            }
-        }
-    }
-
-    /// Feeds the watchdog until the stop, but only while everything that must make progress does:
-    /// the listener, the supervisor, and the store behind it.
-    pub async fn feed_watchdog(
-        &self,
-        within: Duration,
-        liveness: LivenessProbe,
-        supervisor: &Supervisor,
-        stop: CancellationToken,
-    ) {
-        let half = within / 2;
-        // Twice as often as it must be fed, and never so patient that a feed comes too late.
-        let mut turns = interval(half);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = turns.tick() => {}
-            }
-            let patience = half / 2;
-            let alive = async {
-                tokio::join!(
-                    liveness.beats(patience),
-                    supervisor.beats(patience),
-                    supervisor.disk_answers(patience)
-                )
-            };
-            let (listener, sessions, store) = tokio::select! {
-                () = stop.cancelled() => return,
-                alive = alive => alive,
-            };
-            let parts = [
-                (listener, "the listener"),
-                (sessions, "the supervisor"),
-                (store, "the store"),
-            ];
-            let stuck: Vec<_> = parts
-                .into_iter()
-                .filter_map(|(alive, part)| (!alive).then_some(part))
-                .collect();
-            if stuck.is_empty() {
-                send(&[NotifyState::Watchdog]);
-            } else {
-                let stuck = stuck.join(" and ");
-                error!(
-                    message_id = message_id::WEDGED,
-                    "no progress of {stuck}: the watchdog is not fed, and if this lasts systemd \
-                     restarts the daemon"
-                );
-            }
-        }
     }
 }

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Admin, Config, ConfigError, Origins, Text};
+mod files;
+
+use super::{Admin, Config};
+use crate::service::config::{ConfigError, Origins, Text};
 use crate::supervisor::OnConflict;
 
 fn parse_for(text: &str, simulator: bool) -> Result<Config, ConfigError> {
@@ -88,7 +91,7 @@ fn every_key_is_read() {
     );
     assert_eq!(config.socket.mode, 0o600);
     assert_eq!(config.socket.group.as_deref(), Some("wasession"));
-    let state = config.state_directory.as_deref();
+    let state = config.state.directory.as_deref();
     assert_eq!(state, Some(Path::new("/srv/\"quoted\" \\ state")));
     assert_eq!(
         config.access.admins,
@@ -100,7 +103,7 @@ fn every_key_is_read() {
         ]
     );
     assert_eq!(config.access.max_connections_per_uid, 4);
-    assert_eq!(config.log_filter, "warn,wasessiond::session=debug");
+    assert_eq!(config.log.filter, "warn,wasessiond::session=debug");
     let settings = config.settings();
     assert_eq!(settings.on_conflict, OnConflict::Park);
     assert_eq!(settings.restore_concurrency, 3);
@@ -129,9 +132,12 @@ fn no_key_is_forgotten_when_it_is_printed_or_compared() {
     assert_eq!(parse(&printed(&config)), Ok(config.clone()));
     let defaults = Config::default();
     assert_eq!(parse(&printed(&defaults)), Ok(defaults.clone()));
-    let keys: Vec<String> = super::KEYS
+    let keys: Vec<String> = Config::SECTIONS
         .iter()
-        .flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")))
+        .flat_map(|section| {
+            let names = section.keys.iter().map(|key| key.name);
+            names.map(move |key| format!("{}.{key}", section.name))
+        })
         .collect();
     assert_eq!(config.differences(&defaults), keys);
     assert!(config.differences(&config).is_empty());

@@ -9,8 +9,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Writes to the journal. Everyday news is informational; what has an entry in the catalog is a notice
-/// at least, so that `journalctl -p notice` tells what happened without the chatter.
+use super::fields::MESSAGE_ID;
+use super::prefix::with_user;
+use super::user;
+
+/// Writes to the journal. Everyday news is informational; a line that has an entry in the catalog is a
+/// notice at least, so that `journalctl -p notice` shows the events without the chatter. A line about a
+/// session begins with its user.
 pub(super) struct Journal {
     everyday: tracing_journald::Layer,
     notable: tracing_journald::Layer,
@@ -26,7 +31,7 @@ impl Journal {
     }
 
     fn layer_for(&self, event: &Event<'_>) -> &tracing_journald::Layer {
-        match event.metadata().fields().field(super::MESSAGE_ID) {
+        match event.metadata().fields().field(MESSAGE_ID) {
             Some(_) => &self.notable,
             None => &self.everyday,
         }
@@ -49,7 +54,7 @@ impl<S> Layer<S> for Journal
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    // What a layer notes about a span is the same for both of them, so one notes it.
+    // Both layers would note the same about a span, so one notes it.
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         self.everyday.on_new_span(attributes, id, context);
     }
@@ -59,6 +64,11 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        self.layer_for(event).on_event(event, context);
+        let layer = self.layer_for(event);
+        match user::of_event(event, &context) {
+            // The layer of the limit has remembered the users of the spans.
+            Some(user) => with_user(event, &user, |event| layer.on_event(event, context)),
+            None => layer.on_event(event, context),
+        }
     }
 }

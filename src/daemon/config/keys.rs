@@ -1,0 +1,95 @@
+//! The table of keys.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::values::{self, Admin, Version};
+use crate::service::config::declare::configuration;
+use crate::service::config::kinds;
+use crate::supervisor::{OnConflict, Settings};
+
+configuration! {
+    /// The whole configuration. The fields are the sections of the files, and their keys.
+    Config;
+
+    /// `[socket]`: the control socket.
+    socket: Socket, AtRestart {
+        /// The control socket, for a daemon that makes it itself: where systemd passes one, wasessiond.socket
+        /// says where it is, and its mode and group. The default is control.sock in the runtime directory.
+        path: Option<PathBuf> = None, kinds::optional(kinds::path()),
+            example "\"/run/wasessiond/control.sock\"";
+        /// Its permissions. Whoever may write to it may connect; `[access]` says who may do what.
+        mode: u32 = 0o660, kinds::mode();
+        /// The group that owns it. Not set by default: the daemon's own group.
+        group: Option<String> = None, kinds::optional(kinds::text()), example "\"wasession\"";
+    }
+
+    /// `[state]`: what is on the disk.
+    state: State, AtRestart {
+        /// Where the sessions are kept, with their credentials. One daemon to a directory. The default is the
+        /// state directory that systemd passes.
+        directory: Option<PathBuf> = None, kinds::optional(kinds::path()),
+            example "\"/var/lib/wasessiond\"";
+    }
+
+    /// `[access]`: who may do what.
+    access: Access, AtReload {
+        /// Who sees and controls every session, besides root and the daemon's own user: names, uids, and groups
+        /// with an "@" before them. Everybody else sees only the sessions that they created.
+        admins: Vec<Admin> = vec![Admin::User("root".to_owned())],
+            kinds::list(values::admin, values::write_admin);
+        /// How many sessions one uid may have created, 1 to 100000.
+        max_sessions_per_uid: usize = Settings::default().max_sessions_per_uid,
+            kinds::number(1..=100_000);
+        /// How many connections one uid may have open, 1 to 1024.
+        max_connections_per_uid: usize = 64, kinds::number(1..=1024);
+    }
+
+    /// `[whatsapp]`: how WhatsApp is reached.
+    whatsapp: WhatsApp, AtRestart {
+        /// How this device is called in the phone's list under Linked devices: at most 50 characters.
+        device_name: String = "wasessiond".to_owned(), values::device_name();
+        /// An HTTP proxy that tunnels with CONNECT, without a password. Not set by default: none.
+        proxy: Option<String> = None, kinds::optional(values::proxy()),
+            example "\"http://proxy.example:3128\"";
+        /// A simulator's WebSocket, on a loopback address. Not set by default. Only a build for rehearsals
+        /// (`--features simulator`) takes this key, and it needs it.
+        endpoint: Option<String> = None, kinds::optional(values::endpoint()),
+            example "\"ws://127.0.0.1:8430/ws/chat\"", only_with "simulator";
+        /// The version of WhatsApp Web to claim. Not set by default: asked from WhatsApp. Only a build for
+        /// rehearsals (`--features simulator`) takes this key.
+        version: Option<Version> = None, kinds::optional(values::version()),
+            example "\"2.3000.1\"", only_with "simulator";
+    }
+
+    /// `[sessions]`: how sessions are kept up.
+    sessions: Sessions, AtReload {
+        /// What happens when another program connects with the same credentials. "logout": the session ends and
+        /// its credentials are removed. "park": they are kept, and the session waits for `wactl connect`.
+        on_conflict: OnConflict = Settings::default().on_conflict, values::on_conflict();
+        /// How many sessions are connected at a time after a start, 1 to 1000.
+        restore_concurrency: usize = Settings::default().restore_concurrency,
+            kinds::number(1..=1000);
+        /// Disconnect (never remove) a session that nobody used for so long, like "30d"; or "never".
+        idle_after: Option<Duration> = Settings::default().idle_after, kinds::length_or_never();
+        /// How many sessions there may be, 1 to 100000.
+        max: usize = Settings::default().max_sessions, kinds::number(1..=100_000);
+    }
+
+    /// `[logout]`: how sessions end.
+    logout: Logout, AtReload {
+        /// How long `wactl force-logout` waits for WhatsApp to unlink the device. Shorter than the deadline.
+        unlink_timeout: Duration = Settings::default().unlink_timeout, kinds::length();
+        /// How long a logout may take in all.
+        deadline: Duration = Settings::default().logout_deadline, kinds::length();
+        /// How many ended sessions the history keeps, 1 to 1000000.
+        history_limit: usize = Settings::default().history_limit, kinds::number(1..=1_000_000);
+    }
+
+    /// `[log]`: what is logged.
+    log: Log, AtReload {
+        /// What is logged: a level ("error", "warn", "info", "debug", "trace"), or parts and their levels, like
+        /// `info,wasessiond::session=debug`. `$WASESSIOND_LOG` overrides it.
+        filter: String = "info".to_owned(), values::filter();
+    }
+}
