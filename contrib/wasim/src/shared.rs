@@ -173,6 +173,9 @@ fn describe(observation: &Observation) -> String {
         Observation::Online { .. } => "is online".to_owned(),
         Observation::GroupsRequested { .. } => "asked for its groups".to_owned(),
         Observation::Ping { .. } => "pinged".to_owned(),
+        Observation::RequestIgnored { namespace, .. } => {
+            format!("is given no answer to {namespace}")
+        }
         Observation::UnlinkRequested { .. } => "asks to be unlinked".to_owned(),
         Observation::Unlinked { .. } => "is not linked any more".to_owned(),
         Observation::Disconnected { .. } => "is gone".to_owned(),

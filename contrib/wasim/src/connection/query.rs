@@ -66,6 +66,11 @@ impl Connection {
             ours.then_some(())
         });
         if unanswered.is_some() {
+            self.shared.see(Observation::RequestIgnored {
+                connection: self.id,
+                jid: session.jid.clone(),
+                namespace,
+            });
             return Step::Continue(());
         }
         if let Some(due) = self.due(Stage::Query) {
