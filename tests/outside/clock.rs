@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
-use wasessiond::client::{Watch, WatchItem};
+use wasessiond::client::{Client, Options, Watch, WatchItem};
 use wasessiond::protocol::{Cause, Phase, Status};
 use wasim::{Failure, Fault, FaultRule, Observation};
 
@@ -72,7 +72,11 @@ struct Follower(Watch);
 
 impl Follower {
     async fn of(stage: &Stage, user: &str) -> Self {
-        Self(stage.client.watch([user], None).await.expect("a watch"))
+        // A connection has one watch.
+        let socket = stage.dir.path().join("control.sock");
+        let client = Client::connect(&socket, Options::default()).await;
+        let watch = client.expect("join").watch([user], None).await;
+        Self(watch.expect("a watch"))
     }
 
     /// Waits for a status in this phase.
@@ -158,6 +162,10 @@ async fn changes_nothing(sign: i64) {
 impl Waiting {
     /// Lets a session back off for a few seconds, and returns its status.
     async fn backs_off(&mut self) -> Status {
+        let stopped = self.stage.client.disconnect("backing-off").await;
+        stopped.expect("disconnect");
+        // What it did before is not to be taken for what it does now.
+        self.backing_off = Follower::of(&self.stage, "backing-off").await;
         // The wait begins anew, and becomes longer with each try.
         self.stage.connect("backing-off").await;
         loop {
