@@ -6,7 +6,6 @@
 //! |---|---|---|
 //! | `listener`, `supervisor`, `store`, `configuration` | `pause` | hangs there: the watchdog must notice |
 //! | `session_run`, `session_command` | `return(USER)` | that user's task panics as it begins, or at each command |
-//! | `disk_hang` | `return(USER:FILE)` | calls to the disk about that user hang for as long as this file exists |
 //! | a [step](crate::store::Step) of the disk: `trash_rename:before`, `erase_file:after`, … | `return(EIO)`, `return(kill)` | the step fails so; the daemon dies there |
 //!
 //! Before an action may stand how often it is taken: `erase_file:before=2*return(ENOSPC)`.
@@ -14,16 +13,12 @@
 use std::io;
 
 #[cfg(feature = "simulator")]
-pub(crate) use active::{disk, disk_of, hang, panic, setup};
+pub(crate) use active::{disk, hang, panic, setup};
 #[cfg(not(feature = "simulator"))]
-pub(crate) use inactive::{disk, disk_of, hang, panic, setup};
+pub(crate) use inactive::{disk, hang, panic, setup};
 
 #[cfg(feature = "simulator")]
 mod active {
-    use std::path::Path;
-    use std::thread;
-    use std::time::Duration;
-
     use fail::{FailScenario, fail_point};
     use nix::errno::Errno;
     use nix::sys::signal::{Signal, kill};
@@ -31,9 +26,6 @@ mod active {
 
     use super::io;
     use crate::protocol::UserId;
-
-    /// Nobody is told when a file goes.
-    const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
     /// Reads the environment, for as long as the process runs.
     pub(crate) fn setup() {
@@ -48,20 +40,6 @@ mod active {
         fail_point!(place, |named: Option<String>| {
             let asked = named.is_some_and(|named| named == user.as_str());
             assert!(!asked, "this session was asked to fail");
-        });
-    }
-
-    /// Hangs where a disk would that does not answer for one user's directory.
-    pub(crate) fn disk_of(user: &UserId) {
-        fail_point!("disk_hang", |what: Option<String>| {
-            let named = what.as_deref().and_then(|what| what.split_once(':'));
-            if let Some((named, file)) = named
-                && named == user.as_str()
-            {
-                while Path::new(file).exists() {
-                    thread::sleep(LOOK_AGAIN);
-                }
-            }
         });
     }
 
@@ -93,8 +71,6 @@ mod inactive {
     pub(crate) const fn hang(_: &'static str) {}
 
     pub(crate) const fn panic(_: &'static str, _: &UserId) {}
-
-    pub(crate) const fn disk_of(_: &UserId) {}
 
     #[expect(clippy::unnecessary_wraps, reason = "the same shape as in a rehearsal")]
     pub(crate) const fn disk(_: &'static str, _: &'static str) -> io::Result<()> {

@@ -144,7 +144,6 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`]; nothing of the session is left then.
     pub fn create(&self, user: &UserId, record: &Record) -> Result<(), StoreError> {
-        failpoint::disk_of(user);
         let dir = self.session_dir(user);
         let made = Step::CreateDir
             .take(|| make_private(&dir))
@@ -165,7 +164,6 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`]; the old record is then still there, whole.
     pub fn save(&self, user: &UserId, record: &Record) -> Result<(), StoreError> {
-        failpoint::disk_of(user);
         record.save(&self.session_dir(user))
     }
 
@@ -174,7 +172,6 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`] when it cannot be read; that says nothing about whether it is there.
     pub fn find(&self, user: &UserId) -> Result<Found, StoreError> {
-        failpoint::disk_of(user);
         let dir = self.session_dir(user);
         match fs::symlink_metadata(&dir) {
             Ok(meta) if meta.is_dir() => {}

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Group, Uid, geteuid, setgid, setgroups, setuid};
 use tokio::time::timeout;
@@ -12,7 +11,7 @@ use wasessiond::client::{Client, Options};
 use wasessiond::protocol::Unlink;
 
 use crate::daemon::PROGRAM;
-use crate::preloaded::compile;
+use crate::preloaded::{are_made, compile};
 use crate::resolver::{AT_ONCE, LOGOUT, answers_at_once};
 use crate::skipped::skipped;
 use crate::stage::{PATIENCE, PHONE, Stage};
@@ -55,16 +54,6 @@ async fn what_a_neighbour_does() {
         .await
         .expect("join");
     client.ping().await.expect("ping");
-}
-
-/// Waits until so many look-ups have been made.
-fn are_made(calls: &Path, least: u64) {
-    let until = Instant::now() + PATIENCE;
-    while fs::metadata(calls).map_or(0, |file| file.len()) < least {
-        assert!(Instant::now() < until, "nobody is looked up");
-        // Nobody is told when a file grows.
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Those whose groups decide what they may do wait for the user database. Admins do not, nor does what

@@ -1,39 +1,68 @@
 //! A disk that does not answer for one user's directory.
 
 use std::fs;
-use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use wasessiond::protocol::{FailureCode, Phase, Unlink};
+use wasim::Observation;
 
-use crate::daemon::failing;
+use crate::daemon::PROGRAM;
+use crate::preloaded::{are_made, compile};
 use crate::resolver::{LOGOUT, answers_at_once};
-use crate::stage::{PHONE, Stage};
+use crate::stage::{PATIENCE, PHONE, Stage};
 use crate::watchdog::Watchdog;
 
 /// The longest deadline of a command that waits for the disk, and a moment for a busy machine.
 const DISCONNECT: Duration = Duration::from_secs(20);
 
-/// The file that lets the disk hang for alice.
-fn hangs(stage: &Stage) -> PathBuf {
-    stage.dir.path().join("disk-hangs")
-}
-
+/// Only whose directory it is waits for it: each command is answered by its deadline all the same, and
+/// no second link is opened on credentials that the first may still be writing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_hangs_for_one_user_holds_up_nobody_else() {
     let mut stage = Stage::set().await;
-    stage.pair("alice", PHONE).await;
-    stage.pair("bob", "15550001002").await;
+    let home = fs::canonicalize(stage.dir.path()).expect("a path");
+    let Some(object) = compile(include_str!("disk.c"), &home) else {
+        return;
+    };
+    let device = stage.pair("alice", PHONE).await;
+    let other = stage.pair("bob", "15550001002").await;
     stage.pair("carol", "15550001003").await;
     stage.stop();
-    let hang = hangs(&stage);
-    let points = format!("disk_hang=return(alice:{})", hang.display());
-    let mut watchdog = Watchdog::start(&mut stage, failing(&points)).await;
+    let (hang, calls) = (home.join("hang"), home.join("calls"));
+    let mut command = Command::new(PROGRAM);
+    command
+        .env("LD_PRELOAD", object)
+        .env("WASESSIOND_TEST_HANG", &hang)
+        .env("WASESSIOND_TEST_CALLS", &calls)
+        .env("WASESSIOND_TEST_BELOW", home.join("state/sessions/alice"));
+    let mut watchdog = Watchdog::start(&mut stage, command).await;
     for user in ["alice", "bob", "carol"] {
         stage.until(user, Phase::Online).await;
     }
     fs::write(&hang, "").expect("write");
+
+    // What WhatsApp sends her is to be written; then both lose their links.
+    let renamed = wasim::Command::SetPushName {
+        phone: PHONE.to_owned(),
+        name: "Another name".to_owned(),
+    };
+    stage.sim.execute(renamed).await.expect("rename");
+    tokio::task::block_in_place(|| are_made(&calls, 1));
+    let position = stage.sim.position();
+    for device in [&device, &other] {
+        stage.sim.drop_connection(device).await.expect("drop");
+    }
+    let login = |of: &str| {
+        let of = of.to_owned();
+        move |seen: &Observation| matches!(seen, Observation::Login { jid, .. } if *jid == of)
+    };
+    let again = stage
+        .sim
+        .wait_after(position, login(&other), PATIENCE)
+        .await;
+    again.expect("bob comes back");
 
     // Each of alice's commands is answered by its deadline, if only to say that it could not be done.
     let began = Instant::now();
@@ -48,20 +77,17 @@ async fn a_disk_that_hangs_for_one_user_holds_up_nobody_else() {
         "{code:?}"
     );
     answers_at_once(&stage).await;
-    timeout(LOGOUT, stage.client.status("alice"))
-        .await
-        .expect("an answer")
-        .expect("a status");
+    let status = timeout(LOGOUT, stage.client.status("alice")).await;
+    status.expect("an answer").expect("a status");
     watchdog.is_fed(1).await;
 
     // Others keep their time.
     let began = Instant::now();
-    let report = stage
-        .client
-        .force_logout("bob")
-        .await
-        .expect("force-logout");
-    assert_eq!(report.entry.unlink, Unlink::Confirmed);
+    let report = stage.client.force_logout("bob").await;
+    assert_eq!(
+        report.expect("force-logout").entry.unlink,
+        Unlink::Confirmed
+    );
     assert!(began.elapsed() < LOGOUT, "{:?}", began.elapsed());
     stage.pair("dave", "15550001004").await;
     stage.client.disconnect("carol").await.expect("disconnect");
@@ -72,6 +98,14 @@ async fn a_disk_that_hangs_for_one_user_holds_up_nobody_else() {
     assert!(told.is_err(), "nothing can be removed yet: {told:?}");
     answers_at_once(&stage).await;
     watchdog.is_fed(2).await;
+    let second = stage
+        .sim
+        .wait_after(position, login(&device), Duration::ZERO)
+        .await;
+    assert!(
+        second.is_err(),
+        "a second link while the first one writes: {second:?}"
+    );
 
     // It answers again: the logout that was asked for is carried out.
     fs::remove_file(&hang).expect("remove");

@@ -16,6 +16,7 @@ mod clock;
 #[allow(dead_code, reason = "shared with the rehearsals")]
 mod daemon;
 mod disk;
+mod kernel;
 mod load;
 mod mounts;
 mod preloaded;

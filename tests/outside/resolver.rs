@@ -39,7 +39,7 @@ impl MuteNameServer {
                 return None;
             }
         };
-        let asked = Some(Duration::from_secs(60));
+        let asked = Some(Duration::from_mins(1));
         socket.set_read_timeout(asked).expect("a time-out");
         let resolver = home.join("resolv.conf");
         let text = format!("nameserver {address}\noptions timeout:30 attempts:5\n");

@@ -144,11 +144,11 @@ impl Pairings {
 async fn a_nearly_full_disk_is_not_taken_for_corruption() {
     const PEOPLE: usize = 25;
     let dir = tempfile::tempdir().expect("a directory");
-    let state = dir.path().join("state");
+    let mounted = dir.path().join("state");
     let Some(command) = mounts::daemon(
         "a nearly full disk",
         "mkdir -p -m 0700 \"$1\"; mount -t tmpfs -o size=48m,mode=0700 none \"$1\"",
-        &[&state],
+        &[&mounted],
     ) else {
         return;
     };
@@ -200,7 +200,7 @@ async fn a_nearly_full_disk_is_not_taken_for_corruption() {
 async fn a_full_disk_with_small_blocks_does_not_kill_the_daemon() {
     const ROUNDS: u64 = 25;
     let dir = tempfile::tempdir().expect("a directory");
-    let (image, state) = (dir.path().join("disk.img"), dir.path().join("state"));
+    let (image, mounted) = (dir.path().join("disk.img"), dir.path().join("state"));
     let Some(command) = mounts::daemon(
         "a full disk with small blocks",
         "truncate -s 24M \"$1\"
@@ -208,7 +208,7 @@ async fn a_full_disk_with_small_blocks_does_not_kill_the_daemon() {
          mkdir -p -m 0700 \"$2\"
          mount -t ext4 -o loop \"$1\" \"$2\"
          chmod 0700 \"$2\"",
-        &[&image, &state],
+        &[&image, &mounted],
     ) else {
         return;
     };
