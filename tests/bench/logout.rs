@@ -6,6 +6,8 @@
 //! cargo bench --features simulator --bench logout                  # among 10, 100, 1000 and 4000
 //! cargo bench --features simulator --bench logout -- 10 100 1000   # among these
 //! ```
+//!
+//! The disk is the one that holds `TMPDIR`.
 
 #![allow(
     clippy::panic,
@@ -81,16 +83,18 @@ impl Crowd {
         }
     }
 
-    /// How long one logout takes among so many sessions, again and again.
-    async fn one_among(&mut self, size: usize) -> Times {
-        let mut times = Vec::new();
-        for _ in 0..SAMPLES {
+    /// How long one logout takes among so many sessions, again and again, and the bare cost between
+    /// them: the disk is not always as fast.
+    async fn one_among(&mut self, size: usize, bare: &Bare) -> (Times, Times) {
+        let (mut times, mut bare_times) = (Vec::new(), Vec::new());
+        for n in 0..SAMPLES {
             self.grow_to(size).await;
             tokio::time::sleep(SETTLE).await;
             let one = self.paired.pop().expect("there are some");
             times.extend(unlink(&mut self.stage, &[one]).await);
+            bare_times.push(bare.logout(n));
         }
-        Times::new(times)
+        (Times::new(times), Times::new(bare_times))
     }
 }
 
@@ -110,11 +114,10 @@ async fn run(sizes: &[usize]) {
     );
     let mut medians = Vec::new();
     for size in sizes {
-        let times = crowd.one_among(*size).await;
-        let bare = Times::new((0..SAMPLES).map(|n| bare.logout(n)));
-        let ratio = times.percent(50) / bare.percent(50);
+        let (times, bare_times) = crowd.one_among(*size, &bare).await;
+        let ratio = times.percent(50) / bare_times.percent(50);
         line(&format!("one of {size}"), &times, None, Some(ratio));
-        line("bare", &bare, None, None);
+        line("bare", &bare_times, None, None);
         medians.push(times.percent(50));
     }
     if let (Some(first), Some(last), Some(few), Some(many)) =
