@@ -27,6 +27,12 @@ impl Held {
         }
     }
 
+    /// Its resident memory, in KiB.
+    #[allow(dead_code, reason = "only one of the benchmarks waits for it")]
+    pub(crate) fn rss_kib(&self) -> u64 {
+        self.rss_kib
+    }
+
     /// How much more this is than before, for each of so many sessions.
     #[allow(dead_code, reason = "only one of the benchmarks divides")]
     pub(crate) fn each(&self, before: &Self, sessions: u32) -> String {

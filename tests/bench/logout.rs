@@ -1,10 +1,13 @@
-//! How long a logout takes: from the server's stanza to `logged_out`, one at a time and all at once,
-//! beside the bare cost of the same writes, syncs, renames and unlinks on the same disk.
+//! How long a logout takes, from the server's stanza to `logged_out`: of one session among ever more, and
+//! of very many at once, each beside the bare cost of the same writes, syncs, renames and removals on
+//! the same disk in the same run.
 //!
 //! ```text
-//! cargo bench --features simulator --bench logout            # 100 one by one, 1000 at once
-//! cargo bench --features simulator --bench logout -- 200     # 200 at once
+//! cargo bench --features simulator --bench logout                  # among 10, 100, 1000 and 4000
+//! cargo bench --features simulator --bench logout -- 10 100 1000   # among these
 //! ```
+//!
+//! The disk is the one that holds `TMPDIR`.
 
 #![allow(
     clippy::panic,
@@ -16,16 +19,16 @@
 #[path = "../rehearsal/daemon.rs"]
 #[allow(dead_code, reason = "shared with the rehearsals")]
 mod daemon;
+mod limit;
 #[path = "../rehearsal/stage.rs"]
 #[allow(dead_code, reason = "shared with the rehearsals")]
 mod stage;
 mod times;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use stage::Stage;
@@ -33,74 +36,123 @@ use times::{Times, ms};
 use tokio::time::timeout;
 use wasessiond::client::WatchItem;
 
-const ONE_BY_ONE: usize = 100;
-/// As many as the daemon gives the disk at once.
-const THREADS: usize = 8;
+/// Among how many sessions one is unlinked, unless others are asked for.
+const SIZES: [usize; 4] = [10, 100, 1000, 4000];
+/// How often, for each of them.
+const SAMPLES: usize = 40;
+/// How many are unlinked at once, if there are so many.
+const STORM: usize = 950;
 /// People who are paired at once while the stage is set.
 const GROUP: usize = 50;
+/// After a pairing the library still has to do for a moment, and so has the disk.
+const SETTLE: Duration = Duration::from_millis(100);
 
 fn main() {
-    let crowd = std::env::args()
+    limit::raise();
+    let mut sizes: Vec<usize> = std::env::args()
         .skip(1)
-        .find_map(|word| word.parse().ok())
-        .unwrap_or(1000);
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    if sizes.is_empty() {
+        sizes = SIZES.to_vec();
+    }
+    sizes.sort_unstable();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(run(crowd));
+    runtime.block_on(run(&sizes));
 }
 
-async fn run(crowd: usize) {
-    let mut stage = Stage::set().await;
-    let people: Vec<(String, String)> = (0..ONE_BY_ONE + crowd)
-        .map(|n| (format!("u{n}"), format!("1555{n:07}")))
-        .collect();
-    let mut devices = Vec::new();
-    for group in people.chunks(GROUP) {
-        devices.extend(stage.pair_all(group).await);
-    }
-    let files = sizes(&stage.session_dir("u0"));
-    let pairs: Vec<(String, String)> = people
-        .into_iter()
-        .map(|(user, _)| user)
-        .zip(devices)
-        .collect();
-    let (singles, all) = pairs.split_at(ONE_BY_ONE);
+/// A crowd of paired sessions, each a user with a device.
+struct Crowd {
+    stage: Stage,
+    paired: Vec<(String, String)>,
+    next: usize,
+}
 
-    let mut times = Vec::new();
-    for single in singles {
-        times.extend(unlink(&mut stage, std::slice::from_ref(single)).await);
+impl Crowd {
+    /// Lets it grow until there are so many.
+    async fn grow_to(&mut self, size: usize) {
+        while self.paired.len() < size {
+            let more = GROUP.min(size - self.paired.len());
+            let people: Vec<(String, String)> = (self.next..self.next + more)
+                .map(|n| (format!("u{n}"), format!("1555{n:07}")))
+                .collect();
+            self.next += more;
+            let devices = self.stage.pair_all(&people).await;
+            let users = people.into_iter().map(|(user, _)| user);
+            self.paired.extend(users.zip(devices));
+        }
     }
-    let singly = Times::new(times);
+
+    /// How long one logout takes among so many sessions, again and again, and the bare cost between
+    /// them: the disk is not always as fast.
+    async fn one_among(&mut self, size: usize, bare: &Bare) -> (Times, Times) {
+        let (mut times, mut bare_times) = (Vec::new(), Vec::new());
+        for n in 0..SAMPLES {
+            self.grow_to(size).await;
+            tokio::time::sleep(SETTLE).await;
+            let one = self.paired.pop().expect("there are some");
+            times.extend(unlink(&mut self.stage, &[one]).await);
+            bare_times.push(bare.logout(n));
+        }
+        (Times::new(times), Times::new(bare_times))
+    }
+}
+
+async fn run(sizes: &[usize]) {
+    let mut crowd = Crowd {
+        stage: Stage::with("[sessions]\nmax = 100000\n").await,
+        paired: Vec::new(),
+        next: 0,
+    };
+    crowd.grow_to(1).await;
+    let user = crowd.paired[0].0.clone();
+    let files = file_sizes(&crowd.stage.session_dir(&user));
+    let bare = Bare::new(crowd.stage.dir.path().join("bare"), files);
+    println!(
+        "{:>20} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        "", "median ms", "p99 ms", "longest", "all in", "of bare"
+    );
+    let mut medians = Vec::new();
+    for size in sizes {
+        let (times, bare_times) = crowd.one_among(*size, &bare).await;
+        let ratio = times.percent(50) / bare_times.percent(50);
+        line(&format!("one of {size}"), &times, None, Some(ratio));
+        line("bare", &bare_times, None, None);
+        medians.push(times.percent(50));
+    }
+    if let (Some(first), Some(last), Some(few), Some(many)) =
+        (medians.first(), medians.last(), sizes.first(), sizes.last())
+    {
+        println!(
+            "one logout takes {:.2} times as long among {many} as among {few}",
+            last / first
+        );
+    }
+
+    let many = STORM.min(crowd.paired.len());
+    let rest = crowd.paired.len() - many;
+    let storm = crowd.paired.split_off(rest);
     let began = Instant::now();
-    let at_once = Times::new(unlink(&mut stage, all).await);
+    let times = Times::new(unlink(&mut crowd.stage, &storm).await);
     let took = began.elapsed();
-    assert_eq!(stage.on_disk(), BTreeMap::new(), "something is left");
-
-    let bare = Bare::new(stage.dir.path().join("bare"), files);
-    let bare_singly = Times::new((0..ONE_BY_ONE).map(|n| bare.logout(n)));
-    let (bare_at_once, bare_took) = bare.crowd(crowd);
-
-    println!(
-        "{:>12} {:>10} {:>10} {:>10} {:>10}",
-        "", "median ms", "p99 ms", "longest", "all in"
-    );
-    line("one by one", &singly, None);
-    line("bare", &bare_singly, None);
-    line(&format!("{crowd} at once"), &at_once, Some(took));
-    line("bare", &bare_at_once, Some(bare_took));
-    println!(
-        "the daemon takes {:.1} times the bare cost one by one, {:.1} times for all of {crowd} at once",
-        singly.percent(50) / bare_singly.percent(50),
-        took.as_secs_f64() / bare_took.as_secs_f64()
-    );
+    let (bare_times, bare_took) = bare.one_after_the_other(many);
+    let ratio = took.as_secs_f64() / bare_took.as_secs_f64();
+    line(&format!("{many} at once"), &times, Some(took), Some(ratio));
+    line("bare, one by one", &bare_times, Some(bare_took), None);
+    for (user, _) in &storm {
+        let left = crowd.stage.of_user_on_disk(user);
+        assert_eq!(left, [""; 0], "something is left");
+    }
 }
 
-fn line(name: &str, times: &Times, all: Option<Duration>) {
+fn line(name: &str, times: &Times, all: Option<Duration>, ratio: Option<f64>) {
     println!(
-        "{name:>12} {:>10.1} {:>10.1} {:>10.1} {:>10}",
+        "{name:>20} {:>10.1} {:>10.1} {:>10.1} {:>10} {:>10}",
         times.percent(50),
         times.percent(99),
         times.percent(100),
-        all.map_or_else(String::new, |all| format!("{:.0}", ms(all)))
+        all.map_or_else(String::new, |all| format!("{:.0}", ms(all))),
+        ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"))
     );
 }
 
@@ -130,7 +182,7 @@ async fn unlink(stage: &mut Stage, pairs: &[(String, String)]) -> Vec<Duration> 
 }
 
 /// What a session's directory holds.
-fn sizes(dir: &Path) -> Vec<u64> {
+fn file_sizes(dir: &Path) -> Vec<u64> {
     let entries = fs::read_dir(dir).expect("read");
     let size = |entry: std::io::Result<fs::DirEntry>| {
         entry.expect("entry").metadata().expect("metadata").len()
@@ -142,7 +194,7 @@ fn sizes(dir: &Path) -> Vec<u64> {
 struct Bare {
     root: PathBuf,
     files: Vec<u64>,
-    history: Mutex<File>,
+    history: File,
 }
 
 impl Bare {
@@ -158,7 +210,7 @@ impl Bare {
         Self {
             root,
             files,
-            history: Mutex::new(history),
+            history,
         }
     }
 
@@ -198,12 +250,11 @@ impl Bare {
         fs::rename(&dir, &moved).expect("rename");
         sync(&self.root.join("sessions"));
         sync(&self.root.join("trash"));
-        let mut history = self.history.lock().expect("no panic");
+        let mut history = &self.history;
         history
             .write_all(&line)
             .and_then(|()| history.sync_data())
             .expect("append");
-        drop(history);
         for entry in fs::read_dir(&moved).expect("read") {
             fs::remove_file(entry.expect("entry").path()).expect("remove");
         }
@@ -211,28 +262,21 @@ impl Bare {
         sync(&self.root.join("trash"));
     }
 
-    /// So many at once, by as many threads as the daemon has for it. Each time is from the beginning
-    /// of all.
-    fn crowd(&self, crowd: usize) -> (Times, Duration) {
-        let numbers: Vec<usize> = (0..crowd).map(|n| ONE_BY_ONE + n).collect();
-        for n in &numbers {
-            self.set(*n);
+    /// So many, one after the other.
+    fn one_after_the_other(&self, many: usize) -> (Times, Duration) {
+        for n in 0..many {
+            self.set(n);
         }
         let began = Instant::now();
-        let times = Mutex::new(Vec::new());
-        let collected = &times;
-        std::thread::scope(|scope| {
-            for part in numbers.chunks(crowd.div_ceil(THREADS)) {
-                scope.spawn(move || {
-                    for n in part {
-                        self.remove(*n);
-                        collected.lock().expect("no panic").push(began.elapsed());
-                    }
-                });
-            }
-        });
+        let times: Vec<_> = (0..many)
+            .map(|n| {
+                let began = Instant::now();
+                self.remove(n);
+                began.elapsed()
+            })
+            .collect();
         let took = began.elapsed();
-        (Times::new(times.into_inner().expect("no panic")), took)
+        (Times::new(times), took)
     }
 }
 

@@ -37,7 +37,15 @@ impl Daemon {
     }
 
     /// [`Daemon::launch`], for one that may not get so far: the error is how it ended, and its log.
-    pub(crate) fn attempt(home: &Path, mut command: Command) -> Result<Self, String> {
+    pub(crate) fn attempt(home: &Path, command: Command) -> Result<Self, String> {
+        Self::notifying(home, command).map(|(daemon, _)| daemon)
+    }
+
+    /// [`Daemon::attempt`], with the socket where its later notifications arrive.
+    pub(crate) fn notifying(
+        home: &Path,
+        mut command: Command,
+    ) -> Result<(Self, UnixDatagram), String> {
         let notify = home.join("notify.sock");
         let _ = std::fs::remove_file(&notify);
         let datagrams = UnixDatagram::bind(&notify).expect("bind the notify socket");
@@ -71,7 +79,7 @@ impl Daemon {
             if let Ok(length) = datagrams.recv(&mut buffer) {
                 let text = String::from_utf8_lossy(&buffer[..length]);
                 if text.lines().any(|line| line == "READY=1") {
-                    return Ok(daemon);
+                    return Ok((daemon, datagrams));
                 }
                 continue;
             }

@@ -323,7 +323,7 @@ impl Stage {
     }
 }
 
-async fn join(daemon: &Daemon) -> (Client, Watch) {
+pub(crate) async fn join(daemon: &Daemon) -> (Client, Watch) {
     let client = Client::connect(&daemon.socket, Options::default())
         .await
         .expect("join the daemon");

@@ -2,6 +2,7 @@
 //! orders.
 
 mod app_state;
+mod delay;
 mod groups;
 mod key_share;
 mod keys;
@@ -17,9 +18,10 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use wacore_binary::Node;
 
-use crate::fault::{Fault, Stage, Who};
+use crate::fault::{Fault, Who};
 use crate::handshake::{Established, HandshakeError, Hello, Pattern};
 use crate::observation::Observation;
 use crate::order::{Order, Then, Work};
@@ -27,6 +29,7 @@ use crate::shared::Shared;
 use crate::upgrade;
 use crate::wire::{Goodbye, LINGER, SHORT_LINGER, Wire, WireError};
 
+use self::delay::{Deferred, DeferredWork};
 use self::login::Session;
 use self::pairing::Pairing;
 
@@ -46,6 +49,7 @@ pub(crate) struct Connection {
     who: Who,
     mode: Mode,
     phase: Phase,
+    deferred: Vec<Deferred>,
     next_request: u32,
 }
 
@@ -87,6 +91,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
         who: Who::default(),
         mode: Mode::Normal,
         phase: Phase::Unknown,
+        deferred: Vec::new(),
         next_request: 1,
     };
     let goodbye = stop.run_until_cancelled(connection.run()).await;
@@ -99,10 +104,11 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
         wire,
         orders,
         phase,
+        deferred,
         ..
     } = connection;
     // Whoever waits for this connection to do something learns now that it will not.
-    drop((orders, phase));
+    drop((orders, phase, deferred));
     match goodbye {
         Some(goodbye) => drop(stop.run_until_cancelled(wire.end(goodbye, LINGER)).await),
         None => wire.end(Goodbye::Close, SHORT_LINGER).await,
@@ -215,7 +221,9 @@ impl Connection {
             | Fault::CloseOnIk => Some(fault.clone()),
             _ => None,
         });
-        self.dawdle(Stage::Handshake).await;
+        if let Step::Break(goodbye) = self.pause_handshake().await {
+            return Ok(Some(Step::Break(goodbye)));
+        }
         if self.is_told(&Fault::Pieces) {
             self.wire.cut_in_pieces();
         }
@@ -234,33 +242,45 @@ impl Connection {
         })
     }
 
-    /// Reads stanzas and obeys orders, until the end.
+    /// Reads stanzas, obeys orders and does what was put off, until the end.
     async fn go_on(&mut self) -> Step {
         loop {
+            let due = self.next_due();
+            // What the client did comes before what is due for it: one that is gone gets nothing.
             tokio::select! {
-                order = self.orders.recv() => {
-                    let Some(order) = order else {
-                        return Step::Break(Goodbye::Close);
-                    };
-                    let step = self.obey(order.work).await;
-                    // Nobody may be waiting for it.
-                    let _ = order.done.send(());
-                    step?;
-                }
-                read = self.wire.next(), if self.mode != Mode::Frozen => {
+                biased;
+                order = self.orders.recv() => self.take(order).await?,
+                read = listen(&mut self.wire, self.mode) => {
                     let read = self.read(read)?;
                     if let (Some(stanza), Mode::Normal) = (read, self.mode) {
                         self.answer(&stanza).await?;
                     }
                 }
+                due = until(due) => self.do_deferred(due).await?,
             }
         }
+    }
+
+    /// Obeys an order, and says so. None: there will be no more of them.
+    async fn take(&mut self, order: Option<Order>) -> Step {
+        let Some(order) = order else {
+            return Step::Break(Goodbye::Close);
+        };
+        let step = self.obey(order.work).await;
+        // Nobody may be waiting for it.
+        let _ = order.done.send(());
+        step
     }
 
     async fn answer(&mut self, stanza: &Node) -> Step {
         tracing::debug!("#{} says <{}>", self.id, stanza.tag);
         match &self.phase {
-            Phase::Unknown => Step::Continue(()),
+            Phase::Unknown => {
+                if let Some(due) = self.login_due() {
+                    self.defer(due, DeferredWork::Early(stanza.clone()));
+                }
+                Step::Continue(())
+            }
             Phase::Pairing(_) => self.answer_unpaired(stanza).await,
             Phase::LoggedIn(_) => self.answer_device(stanza).await,
         }
@@ -321,10 +341,6 @@ impl Connection {
             .is_some()
     }
 
-    async fn dawdle(&self, stage: Stage) {
-        self.shared.dawdle(&self.who, stage).await;
-    }
-
     fn set_stage(&self, stage: &'static str) {
         if let Some(link) = self.shared.world().links.get_mut(&self.id) {
             link.stage = stage;
@@ -336,6 +352,26 @@ impl Connection {
         let id = self.next_request;
         self.next_request += 1;
         format!("{}-{id}", self.id)
+    }
+}
+
+/// The next stanza. A frozen connection reads none, and only notices that its client has gone.
+async fn listen(wire: &mut Wire, mode: Mode) -> Result<Option<Option<Node>>, WireError> {
+    if mode == Mode::Frozen {
+        wire.closed(true).await;
+        return Ok(None);
+    }
+    wire.next().await
+}
+
+/// Waits until then; for ever without a time.
+async fn until(due: Option<Instant>) -> Instant {
+    match due {
+        Some(due) => {
+            sleep_until(due).await;
+            due
+        }
+        None => std::future::pending().await,
     }
 }
 

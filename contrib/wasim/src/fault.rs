@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::ending::Failure;
 
-/// A point in the life of a connection at which the server can dawdle.
+/// A point in the life of a connection at which the server can take its time. Everything else that
+/// the connection is asked meanwhile goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -67,7 +68,7 @@ pub enum Fault {
     NoRestart,
     /// Refuse a pair code with this error code, such as 429.
     RefusePairCode(u16),
-    /// Refuse the login.
+    /// Refuse the login, or the registration of a client that wants to be linked.
     FailLogin(Failure),
     /// Never answer the login.
     NoSuccess,

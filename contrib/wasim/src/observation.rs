@@ -78,6 +78,12 @@ pub enum Observation {
     GroupsRequested { connection: u64, jid: String },
     /// A device pinged.
     Ping { connection: u64, jid: String },
+    /// A device's request of this namespace was left without an answer, as a fault says.
+    RequestIgnored {
+        connection: u64,
+        jid: String,
+        namespace: String,
+    },
     /// A device asked to be unlinked.
     UnlinkRequested { connection: u64, jid: String },
     /// A device is not linked any more.
@@ -113,6 +119,7 @@ impl Observation {
             | Self::Online { connection, .. }
             | Self::GroupsRequested { connection, .. }
             | Self::Ping { connection, .. }
+            | Self::RequestIgnored { connection, .. }
             | Self::UnlinkRequested { connection, .. }
             | Self::Disconnected { connection, .. } => Some(*connection),
         }
@@ -131,6 +138,7 @@ impl Observation {
             | Self::Online { jid, .. }
             | Self::GroupsRequested { jid, .. }
             | Self::Ping { jid, .. }
+            | Self::RequestIgnored { jid, .. }
             | Self::UnlinkRequested { jid, .. }
             | Self::Unlinked { jid } => Some(jid),
             Self::Disconnected { jid, .. } => jid.as_deref(),

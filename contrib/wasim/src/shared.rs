@@ -63,18 +63,15 @@ impl Shared {
         self.world().faults.take(who, wanted)
     }
 
-    /// Waits if a fault says so.
-    pub(crate) async fn dawdle(&self, who: &Who, at: Stage) {
-        let delay = self.fault(who, |fault| match fault {
+    /// How long a fault puts off what is done at this stage, if one does.
+    pub(crate) fn delay(&self, who: &Who, at: Stage) -> Option<Duration> {
+        self.fault(who, |fault| match fault {
             Fault::Delay {
                 stage,
                 milliseconds,
             } if *stage == at => Some(Duration::from_millis(*milliseconds)),
             _ => None,
-        });
-        if let Some(delay) = delay {
-            tokio::time::sleep(delay).await;
-        }
+        })
     }
 
     /// Gives a connection some work, and waits until it is done.
@@ -176,6 +173,9 @@ fn describe(observation: &Observation) -> String {
         Observation::Online { .. } => "is online".to_owned(),
         Observation::GroupsRequested { .. } => "asked for its groups".to_owned(),
         Observation::Ping { .. } => "pinged".to_owned(),
+        Observation::RequestIgnored { namespace, .. } => {
+            format!("is given no answer to {namespace}")
+        }
         Observation::UnlinkRequested { .. } => "asks to be unlinked".to_owned(),
         Observation::Unlinked { .. } => "is not linked any more".to_owned(),
         Observation::Disconnected { .. } => "is gone".to_owned(),

@@ -13,7 +13,7 @@ use crate::fault::{Fault, Stage, Who};
 use crate::frame::MAX_FRAME;
 use crate::observation::Observation;
 use crate::shared::Shared;
-use crate::wire::{LINGER, drain};
+use crate::wire::{LINGER, closed, drain};
 
 /// How long a client may take to send its request.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -55,7 +55,13 @@ pub(crate) async fn accept(
         while matches!(stream.read(&mut buffer).await, Ok(read) if read > 0) {}
         return None;
     }
-    shared.dawdle(&anyone, Stage::Upgrade).await;
+    if let Some(delay) = shared.delay(&anyone, Stage::Upgrade) {
+        tokio::select! {
+            biased;
+            () = closed(&stream) => return None,
+            () = tokio::time::sleep(delay) => {}
+        }
+    }
     let status = shared.fault(&anyone, |fault| match fault {
         Fault::HttpStatus(status) => Some(*status),
         _ => None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 use tokio_websockets::{Message, WebSocketStream};
 use wacore_binary::{Node, OwnedNodeRef};
@@ -18,6 +18,9 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a closed socket is still read from, so that closing it does not reset it.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
+
+/// How often a connection from which nothing is read is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A piece of a frame that is sent in pieces, in bytes.
 const PIECE: usize = 5;
@@ -97,18 +100,34 @@ impl Wire {
             if let Some(frame) = self.frames.next()? {
                 return Ok(Some(frame));
             }
-            // Clients that leave Nagle's algorithm on wait for an acknowledgement between two
-            // stanzas; delayed as usual, it costs them 40 ms each time.
-            let _ = self.socket.get_ref().set_quickack(true);
-            let Some(message) = self.socket.next().await else {
-                return Ok(None);
-            };
-            let message = message?;
-            if message.is_binary() {
-                self.frames.push(message.as_payload());
-            } else if message.is_close() {
+            if !self.fill().await? {
                 return Ok(None);
             }
+        }
+    }
+
+    /// Reads one message of the WebSocket. False: the client has closed.
+    async fn fill(&mut self) -> Result<bool, WireError> {
+        // Clients that leave Nagle's algorithm on wait for an acknowledgement between two stanzas;
+        // delayed as usual, it costs them 40 ms each time.
+        let _ = self.socket.get_ref().set_quickack(true);
+        let Some(message) = self.socket.next().await else {
+            return Ok(false);
+        };
+        let message = message?;
+        if message.is_binary() {
+            self.frames.push(message.as_payload());
+        }
+        Ok(!message.is_close())
+    }
+
+    /// Waits until the client is gone. What it says meanwhile is kept for `next`, or, `unread`, left in
+    /// the socket.
+    pub(crate) async fn closed(&mut self, unread: bool) {
+        if unread {
+            closed(self.socket.get_ref()).await;
+        } else {
+            while matches!(self.fill().await, Ok(true)) {}
         }
     }
 
@@ -180,6 +199,18 @@ impl Wire {
                 drain(self.socket.into_inner(), linger).await;
             }
             Goodbye::Fin => drain(self.socket.into_inner(), linger).await,
+        }
+    }
+}
+
+/// Waits until the peer has ended its half of the connection, whatever lies unread before that.
+pub(crate) async fn closed(stream: &TcpStream) {
+    loop {
+        // What waits to be read makes the socket ready at once, time after time; the end of it sets a
+        // flag beside it, and nobody is woken for the flag alone.
+        match stream.ready(Interest::READABLE).await {
+            Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(LOOK_AGAIN).await,
+            _ => return,
         }
     }
 }

@@ -5,6 +5,7 @@ use buffa::Message as _;
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::ClientPayload;
 
+use super::delay::DeferredWork;
 use super::key_share::Shares;
 use super::pairing::stream_error;
 use super::registration::Registration;
@@ -28,6 +29,15 @@ pub(crate) struct Session {
     pub active: bool,
     /// What the phone has sent it on this connection.
     pub(super) shares: Shares,
+}
+
+/// What a device says at its login.
+pub(super) struct Login {
+    /// The key that it has proved to own.
+    client: Key,
+    phone: String,
+    device: u16,
+    passive: bool,
 }
 
 /// Whom a payload claims to come from.
@@ -61,13 +71,27 @@ impl Connection {
         }
         let device = u16::try_from(payload.device.unwrap_or_default()).unwrap_or(u16::MAX);
         let phone = payload.username.unwrap_or_default().to_string();
-        self.log_in(client, phone, device, payload.passive.unwrap_or_default())
-            .await
+        let login = Login {
+            client,
+            phone,
+            device,
+            passive: payload.passive.unwrap_or_default(),
+        };
+        self.set_stage("login");
+        if let Some(due) = self.due(Stage::Login) {
+            self.defer(due, DeferredWork::Login(login));
+            return Step::Continue(());
+        }
+        self.log_in(login).await
     }
 
-    async fn log_in(&mut self, client: Key, phone: String, device: u16, passive: bool) -> Step {
-        self.set_stage("login");
-        self.dawdle(Stage::Login).await;
+    pub(super) async fn log_in(&mut self, login: Login) -> Step {
+        let Login {
+            client,
+            phone,
+            device,
+            passive,
+        } = login;
         let jid = self.who.device.clone().unwrap_or_default();
         if let Some(failure) = self.login_failure(&client, &phone, device, &jid) {
             return self.refuse(&failure, jid).await;
@@ -119,10 +143,7 @@ impl Connection {
 
     /// Why this login is refused, if it is.
     fn login_failure(&self, client: &Key, phone: &str, device: u16, jid: &str) -> Option<Failure> {
-        let fault = self.fault(|fault| match fault {
-            Fault::FailLogin(failure) => Some(failure.clone()),
-            _ => None,
-        });
+        let fault = self.told_failure();
         let mut world = self.shared.world();
         if let Some(failure) = world.failures.remove(jid).or(fault) {
             return Some(failure);
@@ -131,6 +152,14 @@ impl Connection {
             .device(phone, device)
             .is_some_and(|known| known.noise_key == *client);
         (!known).then(|| Failure::reason(401))
+    }
+
+    /// How a fault refuses every login and registration, if one does.
+    pub(super) fn told_failure(&self) -> Option<Failure> {
+        self.fault(|fault| match fault {
+            Fault::FailLogin(failure) => Some(failure.clone()),
+            _ => None,
+        })
     }
 
     /// Takes the device's place, and throws out whoever had it.
@@ -157,7 +186,7 @@ impl Connection {
         Some(account)
     }
 
-    async fn refuse(&mut self, failure: &Failure, jid: String) -> Step {
+    pub(super) async fn refuse(&mut self, failure: &Failure, jid: String) -> Step {
         self.shared.see(Observation::LoginRefused {
             connection: self.id,
             jid,

@@ -8,6 +8,7 @@ use waproto::whatsapp::{
     ADVDeviceIdentity, ADVEncryptionType, ADVSignedDeviceIdentity, ADVSignedDeviceIdentityHMAC,
 };
 
+use super::delay::DeferredWork;
 use super::registration::Registration;
 use super::{Connection, Phase, Step, pair_code};
 use crate::Error;
@@ -38,6 +39,14 @@ pub(crate) struct Pairing {
     pub(super) code: pair_code::Code,
 }
 
+/// The end of a pairing.
+pub(super) struct Restart {
+    /// Whether the client is not told to come back.
+    withheld: bool,
+    jid: String,
+    outcome: Outcome,
+}
+
 struct Waiting {
     request: String,
     phone: String,
@@ -53,6 +62,9 @@ struct Waiting {
 impl Connection {
     /// A client that is not linked yet: gives it references to show.
     pub(super) async fn register(&mut self, registration: Registration) -> Step {
+        if let Some(failure) = self.told_failure() {
+            return self.refuse(&failure, String::new()).await;
+        }
         {
             let mut world = self.shared.world();
             world.keep_secret(&registration.noise_key);
@@ -73,7 +85,10 @@ impl Connection {
             waiting: None,
             code: pair_code::Code::default(),
         }));
-        self.dawdle(Stage::Refs).await;
+        if let Some(due) = self.due(Stage::Refs) {
+            self.defer(due, DeferredWork::Refs);
+            return Step::Continue(());
+        }
         self.send_refs().await
     }
 
@@ -221,8 +236,12 @@ impl Connection {
             children.push(device.build());
         }
         let success = NodeBuilder::new("pair-success").children(children).build();
-        self.dawdle(Stage::PairSuccess).await;
-        self.send(&request_node(&request, success)).await
+        let success = request_node(&request, success);
+        if let Some(due) = self.due(Stage::PairSuccess) {
+            self.defer(due, DeferredWork::PairSuccess(success));
+            return Step::Continue(());
+        }
+        self.send(&success).await
     }
 
     /// The client answers a request of the server's.
@@ -312,14 +331,26 @@ impl Connection {
             connection: self.id,
             jid: jid.clone(),
         });
-        let withheld = self.is_told(&Fault::NoRestart);
-        self.dawdle(Stage::Restart).await;
-        if withheld {
-            let _ = waiting.outcome.send(Ok(jid));
+        let restart = Restart {
+            withheld: self.is_told(&Fault::NoRestart),
+            jid,
+            outcome: waiting.outcome,
+        };
+        if let Some(due) = self.due(Stage::Restart) {
+            self.defer(due, DeferredWork::Restart(restart));
+            return Step::Continue(());
+        }
+        self.restart(restart).await
+    }
+
+    /// Tells the client to come back as the device that it is now.
+    pub(super) async fn restart(&mut self, restart: Restart) -> Step {
+        if restart.withheld {
+            let _ = restart.outcome.send(Ok(restart.jid));
             return Step::Continue(());
         }
         let sent = self.send(&stream_error(&StreamError::code(515))).await;
-        let _ = waiting.outcome.send(Ok(jid));
+        let _ = restart.outcome.send(Ok(restart.jid));
         sent?;
         Step::Break(Goodbye::Close)
     }

@@ -3,6 +3,7 @@
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 
+use super::delay::DeferredWork;
 use super::login::Session;
 use super::pairing::stream_error;
 use super::{Connection, Mode, Phase, Step};
@@ -65,9 +66,23 @@ impl Connection {
             ours.then_some(())
         });
         if unanswered.is_some() {
+            self.shared.see(Observation::RequestIgnored {
+                connection: self.id,
+                jid: session.jid.clone(),
+                namespace,
+            });
             return Step::Continue(());
         }
-        self.dawdle(Stage::Query).await;
+        if let Some(due) = self.due(Stage::Query) {
+            self.defer(due, DeferredWork::Query(stanza.clone(), session.clone()));
+            return Step::Continue(());
+        }
+        self.answer_request(stanza, session).await
+    }
+
+    pub(super) async fn answer_request(&mut self, stanza: &Node, session: &Session) -> Step {
+        let kind = attr(stanza, "type").unwrap_or_default();
+        let namespace = attr(stanza, "xmlns").unwrap_or_default();
         match namespace.as_str() {
             "w:p" | "urn:xmpp:ping" => {
                 let (connection, jid) = (self.id, session.jid.clone());
@@ -117,7 +132,15 @@ impl Connection {
             session.active = true;
         }
         self.share_keys(session).await?;
-        self.dawdle(Stage::Offline).await;
+        if let Some(due) = self.due(Stage::Offline) {
+            self.defer(due, DeferredWork::Offline(session.clone()));
+            return Step::Continue(());
+        }
+        self.announce_offline(session.clone()).await
+    }
+
+    /// Nothing more is delivered of what came while the device was away: it is online.
+    pub(super) async fn announce_offline(&mut self, session: Session) -> Step {
         if self.is_told(&Fault::NoOffline) {
             return Step::Continue(());
         }
@@ -129,7 +152,7 @@ impl Connection {
         self.send(&notice).await?;
         self.shared.see(Observation::Online {
             connection: self.id,
-            jid: session.jid.clone(),
+            jid: session.jid,
         });
         if self.is_told(&Fault::Garble) {
             self.wire.garble();

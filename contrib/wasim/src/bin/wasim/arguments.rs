@@ -195,9 +195,9 @@ pub struct FailureArguments {
     /// The reason, such as 401 or 403
     #[arg(long)]
     reason: Option<u16>,
-    /// Which data centre refuses
-    #[arg(long)]
-    location: Option<String>,
+    /// Which data centre refuses; empty: it does not say
+    #[arg(long, default_value = "odn")]
+    location: String,
     /// The kind of a temporary ban
     #[arg(long)]
     code: Option<u32>,
@@ -225,7 +225,7 @@ impl From<FailureArguments> for Failure {
     fn from(arguments: FailureArguments) -> Self {
         Self {
             reason: arguments.reason,
-            location: arguments.location,
+            location: Some(arguments.location).filter(|location| !location.is_empty()),
             code: arguments.code,
             expire: arguments.expire,
             message: arguments.message,
@@ -273,6 +273,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_refused_login_names_a_data_centre_unless_told_otherwise() {
+        let location = |more: &[&str]| {
+            let words = ["wasim", "fail-next", "15550001001", "--reason", "403"];
+            let words = words.iter().chain(more);
+            let Verb::FailNext { failure, .. } = Arguments::try_parse_from(words).unwrap().verb
+            else {
+                panic!("another verb");
+            };
+            Failure::from(failure).location
+        };
+        assert_eq!(location(&[]).as_deref(), Some("odn"));
+        assert_eq!(location(&["--location", "rva"]).as_deref(), Some("rva"));
+        assert_eq!(location(&["--location", ""]), None);
     }
 
     #[test]

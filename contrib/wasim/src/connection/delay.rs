@@ -1,0 +1,101 @@
+//! What the server puts off because a fault demands a delay.
+//!
+//! A delay holds up nothing but what it is about: the connection goes on reading, answering and obeying
+//! orders, and when the client goes away, what was put off for it is dropped.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use wacore_binary::Node;
+
+use super::login::{Login, Session};
+use super::pairing::Restart;
+use super::{Connection, Mode, Step};
+use crate::fault::Stage;
+use crate::wire::Goodbye;
+
+/// Something to do later.
+pub(super) struct Deferred {
+    due: Instant,
+    work: DeferredWork,
+}
+
+pub(super) enum DeferredWork {
+    Login(Login),
+    /// Give out the QR references.
+    Refs,
+    /// Send this `<pair-success>`.
+    PairSuccess(Node),
+    Restart(Restart),
+    /// Announce the end of offline delivery.
+    Offline(Session),
+    /// Answer this request of a device.
+    Query(Node, Session),
+    /// Answer a stanza that came before the login was concluded.
+    Early(Node),
+}
+
+impl Connection {
+    /// When something at this stage is due, if a fault demands a delay there.
+    pub(super) fn due(&self, stage: Stage) -> Option<Instant> {
+        self.delay(stage).map(|delay| Instant::now() + delay)
+    }
+
+    pub(super) fn defer(&mut self, due: Instant, work: DeferredWork) {
+        self.deferred.push(Deferred { due, work });
+    }
+
+    /// When the next of what was put off is due. A connection that hangs or is frozen does none of it.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let next = self.deferred.iter().map(|deferred| deferred.due).min();
+        next.filter(|_| self.mode == Mode::Normal)
+    }
+
+    /// Does the first of what is due at this time.
+    pub(super) async fn do_deferred(&mut self, due: Instant) -> Step {
+        let first = self.deferred.iter().position(|next| next.due == due);
+        let Some(first) = first else {
+            return Step::Continue(());
+        };
+        match self.deferred.remove(first).work {
+            DeferredWork::Login(login) => self.log_in(login).await,
+            DeferredWork::Refs => self.send_refs().await,
+            DeferredWork::PairSuccess(success) => self.send(&success).await,
+            DeferredWork::Restart(restart) => self.restart(restart).await,
+            DeferredWork::Offline(session) => self.announce_offline(session).await,
+            DeferredWork::Query(stanza, session) => self.answer_request(&stanza, &session).await,
+            DeferredWork::Early(stanza) => self.answer(&stanza).await,
+        }
+    }
+
+    /// When the login that was put off is due, if one was.
+    pub(super) fn login_due(&self) -> Option<Instant> {
+        let login = |deferred: &&Deferred| matches!(deferred.work, DeferredWork::Login(_));
+        self.deferred.iter().find(login).map(|login| login.due)
+    }
+
+    /// Waits before the server hello, if a fault says so. Nothing can be answered before it, but orders
+    /// are obeyed, and a client that goes away ends the wait.
+    pub(super) async fn pause_handshake(&mut self) -> Step {
+        let Some(delay) = self.delay(Stage::Handshake) else {
+            return Step::Continue(());
+        };
+        let mut pause = pin!(sleep(delay));
+        let mut over = false;
+        while !over || self.mode != Mode::Normal {
+            let frozen = self.mode == Mode::Frozen;
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => self.take(order).await?,
+                () = self.wire.closed(frozen) => return Step::Break(Goodbye::Gone),
+                () = &mut pause, if !over => over = true,
+            }
+        }
+        Step::Continue(())
+    }
+
+    fn delay(&self, stage: Stage) -> Option<Duration> {
+        self.shared.delay(&self.who, stage)
+    }
+}

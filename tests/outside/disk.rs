@@ -1,0 +1,119 @@
+//! A disk that does not answer for one user's directory.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+use wasessiond::protocol::{FailureCode, Phase, Unlink};
+use wasim::Observation;
+
+use crate::daemon::PROGRAM;
+use crate::preloaded::{are_made, compile};
+use crate::resolver::{LOGOUT, answers_at_once};
+use crate::stage::{PATIENCE, PHONE, Stage};
+use crate::watchdog::Watchdog;
+
+/// The longest deadline of a command that waits for the disk, and a moment for a busy machine.
+const DISCONNECT: Duration = Duration::from_secs(20);
+
+/// Only whose directory it is waits for it: each command is answered by its deadline all the same, and
+/// no second link is opened on credentials that the first may still be writing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_for_one_user_holds_up_nobody_else() {
+    let mut stage = Stage::set().await;
+    let home = fs::canonicalize(stage.dir.path()).expect("a path");
+    let Some(object) = compile(include_str!("disk.c"), &home) else {
+        return;
+    };
+    let device = stage.pair("alice", PHONE).await;
+    let other = stage.pair("bob", "15550001002").await;
+    stage.pair("carol", "15550001003").await;
+    stage.stop();
+    let (hang, calls) = (home.join("hang"), home.join("calls"));
+    let mut command = Command::new(PROGRAM);
+    command
+        .env("LD_PRELOAD", object)
+        .env("WASESSIOND_TEST_HANG", &hang)
+        .env("WASESSIOND_TEST_CALLS", &calls)
+        .env("WASESSIOND_TEST_BELOW", home.join("state/sessions/alice"));
+    let mut watchdog = Watchdog::start(&mut stage, command).await;
+    for user in ["alice", "bob", "carol"] {
+        stage.until(user, Phase::Online).await;
+    }
+    fs::write(&hang, "").expect("write");
+
+    // What WhatsApp sends her is to be written; then both lose their links.
+    let renamed = wasim::Command::SetPushName {
+        phone: PHONE.to_owned(),
+        name: "Another name".to_owned(),
+    };
+    stage.sim.execute(renamed).await.expect("rename");
+    tokio::task::block_in_place(|| are_made(&calls, 1));
+    let position = stage.sim.position();
+    for device in [&device, &other] {
+        stage.sim.drop_connection(device).await.expect("drop");
+    }
+    let login = |of: &str| {
+        let of = of.to_owned();
+        move |seen: &Observation| matches!(seen, Observation::Login { jid, .. } if *jid == of)
+    };
+    let again = stage
+        .sim
+        .wait_after(position, login(&other), PATIENCE)
+        .await;
+    again.expect("bob comes back");
+
+    // Each of alice's commands is answered by its deadline, if only to say that it could not be done.
+    let began = Instant::now();
+    let told = timeout(DISCONNECT, stage.client.disconnect("alice")).await;
+    let told = told.unwrap_or_else(|_| panic!("no answer after {:?}", began.elapsed()));
+    let code = Stage::code(told);
+    assert!(
+        matches!(
+            code,
+            FailureCode::DeadlineExceeded | FailureCode::StoreFailed
+        ),
+        "{code:?}"
+    );
+    answers_at_once(&stage).await;
+    let status = timeout(LOGOUT, stage.client.status("alice")).await;
+    status.expect("an answer").expect("a status");
+    watchdog.is_fed(1).await;
+
+    // Others keep their time.
+    let began = Instant::now();
+    let report = stage.client.force_logout("bob").await;
+    assert_eq!(
+        report.expect("force-logout").entry.unlink,
+        Unlink::Confirmed
+    );
+    assert!(began.elapsed() < LOGOUT, "{:?}", began.elapsed());
+    stage.pair("dave", "15550001004").await;
+    stage.client.disconnect("carol").await.expect("disconnect");
+
+    let began = Instant::now();
+    let told = timeout(LOGOUT, stage.client.force_logout("alice")).await;
+    let told = told.unwrap_or_else(|_| panic!("no answer after {:?}", began.elapsed()));
+    assert!(told.is_err(), "nothing can be removed yet: {told:?}");
+    answers_at_once(&stage).await;
+    watchdog.is_fed(2).await;
+    let second = stage
+        .sim
+        .wait_after(position, login(&device), Duration::ZERO)
+        .await;
+    assert!(
+        second.is_err(),
+        "a second link while the first one writes: {second:?}"
+    );
+
+    // It answers again: the logout that was asked for is carried out.
+    fs::remove_file(&hang).expect("remove");
+    match stage.client.force_logout("alice").await {
+        Ok(_) => {}
+        // It ended by itself before this was asked.
+        told => assert_eq!(Stage::code(told), FailureCode::NotFound),
+    }
+    assert_eq!(stage.of_user_on_disk("alice"), [""; 0]);
+    stage.pair("alice", PHONE).await;
+}

@@ -1,0 +1,33 @@
+//! What is outside the daemon hangs, fills up or jumps: a name server, the user database, a disk, the
+//! clock, WhatsApp. It delays what waits for it, and nothing else.
+//!
+//! The real daemon against the simulator. What an outside is made of needs a C compiler, and root for
+//! some of it; where that cannot be had, each test says so and passes.
+
+#![allow(
+    clippy::panic,
+    clippy::match_wild_err_arm,
+    reason = "a test that fails, fails"
+)]
+
+mod accounts;
+mod clock;
+#[path = "../rehearsal/daemon.rs"]
+#[allow(dead_code, reason = "shared with the rehearsals")]
+mod daemon;
+mod disk;
+mod kernel;
+mod load;
+mod mounts;
+mod preloaded;
+mod resolver;
+mod room;
+#[path = "../skipped/mod.rs"]
+mod skipped;
+#[path = "../rehearsal/stage.rs"]
+#[allow(dead_code, reason = "shared with the rehearsals")]
+mod stage;
+mod supervisor;
+mod usage;
+mod watchdog;
+mod whatsapp;
