@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use wasessiond::blocking::Rooms;
 use wasessiond::protocol::{Answer, Command, Failure, FailureCode};
 use wasessiond::store::Store;
 use wasessiond::supervisor::{Caller, Settings, Supervisor};
@@ -33,11 +34,12 @@ async fn connect(supervisor: &Supervisor, who: Caller, user: &str) -> Result<Ans
 #[tokio::test]
 async fn are_as_fast_as_a_person_needs_and_no_faster() {
     let dir = tempfile::tempdir().expect("a directory");
-    let gateway = Gateway::new(&GatewaySettings {
+    let to_nobody = GatewaySettings {
         endpoint: Some("ws://127.0.0.1:9/ws/chat".to_owned()),
         version: Some((2, 3000, 1)),
         ..GatewaySettings::default()
-    });
+    };
+    let gateway = Gateway::new(&to_nobody, &Rooms::new());
     let gateway = gateway.expect("a gateway");
     let store = Store::open(dir.path()).expect("a store");
     let supervisor = Supervisor::start(store, gateway, Settings::default()).await;
