@@ -23,7 +23,7 @@ async fn a_disconnect_that_cannot_be_written_is_no_success() {
     let mut stage = Stage::set().await;
     stage.pair("alice", PHONE).await;
     stage.stop();
-    let no_room = failing("record_write:before=2*return(ENOSPC)");
+    let no_room = failing("record_write:before=1*return(ENOSPC)");
     stage.start_by(no_room).await;
     stage.until("alice", Phase::Online).await;
     let refused = stage.client.disconnect("alice").await;

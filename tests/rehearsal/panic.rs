@@ -1,7 +1,7 @@
 //! A panic in one session's task is that session's failure, and nobody else's. The supervisor runs in
 //! this process, and each test has users of its own: it tells those to fail.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,62 +177,89 @@ async fn stays_in_its_session() {
     supervisor.stop(Duration::from_secs(10)).await;
 }
 
-/// The files of the state directory that this process has open.
-fn open_files(dir: &Path) -> usize {
+/// How often this process has this file open.
+fn opened(path: &Path) -> usize {
     let files = std::fs::read_dir("/proc/self/fd").expect("read /proc");
     let files = files
         .flatten()
         .filter_map(|fd| std::fs::read_link(fd.path()).ok());
-    files.filter(|file| file.starts_with(dir)).count()
+    files.filter(|file| file == path).count()
 }
 
-/// An opening of a database cannot be broken off. Half of one would be taken for a broken file.
+/// The session of a user that is being opened, which somebody who holds its file keeps from coming to an
+/// end; and its directory.
+async fn opening_that_hangs(
+    supervisor: &Supervisor,
+    dir: &Path,
+    user: &str,
+) -> (SqliteConnection, PathBuf) {
+    let disconnect = Command::Disconnect {
+        user: user.to_owned(),
+    };
+    let disconnected = supervisor.execute(ROOT, disconnect).await;
+    disconnected.expect("disconnect");
+    let session = dir.canonicalize().expect("path").join("sessions");
+    let session = session.join(user);
+    let url = session.join("auth.db");
+    let mut other = SqliteConnection::establish(url.to_str().expect("UTF-8")).expect("open");
+    let locked = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
+    locked.expect("lock it");
+    let before = opened(&url);
+    let connect = Command::Connect {
+        user: user.to_owned(),
+        phone: None,
+    };
+    supervisor.execute(ROOT, connect).await.expect("connect");
+    let opening = timeout(PATIENCE, async {
+        while opened(&url) == before {
+            tokio::task::yield_now().await;
+        }
+    });
+    opening.await.expect("it is being opened");
+    (other, session)
+}
+
+/// An opening of a database cannot be broken off. A task that waits for it answers all the same, by its
+/// deadline, and the logout goes on.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opening_is_waited_out_by_the_task_after_one_that_was_ended_by_force() {
+async fn an_opening_that_hangs_keeps_no_logout_from_its_answer() {
     let (sim, dir, supervisor) = stage_with(Settings {
         logout_deadline: Duration::from_millis(50),
         ..Settings::default()
     })
     .await;
     let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
-    pair(&supervisor, &sim, &mut watcher, "carol", "15550001003").await;
-    let carol = || "carol".to_owned();
-    let disconnect = Command::Disconnect { user: carol() };
-    supervisor
-        .execute(ROOT, disconnect)
-        .await
-        .expect("disconnect");
-
-    // Somebody holds the file, so that it cannot be opened at once.
-    let session = dir
-        .path()
-        .canonicalize()
-        .expect("path")
-        .join("sessions/carol");
-    let url = session.join("auth.db");
-    let mut other = SqliteConnection::establish(url.to_str().expect("UTF-8")).expect("open");
-    let locked = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
-    locked.expect("lock it");
-    let before = open_files(&session);
-    let connect = Command::Connect {
-        user: carol(),
-        phone: None,
+    pair(&supervisor, &sim, &mut watcher, "erin", "15550001005").await;
+    let (other, session) = opening_that_hangs(&supervisor, dir.path(), "erin").await;
+    let force = Command::ForceLogout {
+        user: "erin".to_owned(),
     };
-    supervisor.execute(ROOT, connect).await.expect("connect");
-    let opening = timeout(PATIENCE, async {
-        while open_files(&session) == before {
-            tokio::task::yield_now().await;
-        }
-    });
-    opening.await.expect("it is being opened");
+    let failure = supervisor.execute(ROOT, force).await.expect_err("not yet");
+    assert_eq!(failure.code, FailureCode::PurgeFailed, "{failure}");
+    assert!(session.exists());
+    drop(other);
+    event(&mut watcher, |e| e.kind.ended().is_some()).await;
+    assert!(!session.exists());
+    supervisor.stop(Duration::from_secs(10)).await;
+}
 
-    // The logout waits for it, and its task is ended by force for that.
+/// Half of an opening would be taken for a broken file, or meet the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_is_waited_out_by_the_task_after_one_that_failed() {
+    let (sim, dir, supervisor) = stage().await;
+    let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
+    pair(&supervisor, &sim, &mut watcher, "carol", "15550001003").await;
+    let (other, session) = opening_that_hangs(&supervisor, dir.path(), "carol").await;
+
+    // The task fails with the command in its hands; the next one has to wait.
+    fail_at_next_command("carol");
     let supervisor = Arc::new(supervisor);
-    let force = Command::ForceLogout { user: carol() };
+    let force = Command::ForceLogout {
+        user: "carol".to_owned(),
+    };
     let theirs = Arc::clone(&supervisor);
     let forced = tokio::spawn(async move { theirs.execute(ROOT, force).await });
     let began_again = |e: &Event| is(e, "carol", Phase::BackingOff);
-    // It is ended by force a second after its deadline.
     let early = timeout(Duration::from_secs(2), event(&mut watcher, began_again)).await;
     assert!(early.is_err(), "the next task did not wait: {early:?}");
     drop(other);

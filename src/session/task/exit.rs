@@ -3,6 +3,7 @@
 use super::super::command::SessionCommand;
 use super::super::machine::Exit;
 use super::{Ended, Outcome, Task};
+use crate::protocol::Cause;
 
 impl Task {
     pub(super) fn leave(mut self, exit: Exit) -> Outcome {
@@ -25,7 +26,12 @@ impl Task {
             match command {
                 // Twice at once: both asked for the same, and it is done.
                 SessionCommand::ForceLogout { reply, .. } => waiters.push(reply),
-                SessionCommand::Disconnect { reply, .. } => stopped.push(reply),
+                // It had nothing to keep. One that came into another logout concerns what is there now.
+                SessionCommand::Disconnect { reply, .. }
+                    if entry.cause == Cause::PairingAbandoned =>
+                {
+                    stopped.push(reply);
+                }
                 other => later.push(other),
             }
         }

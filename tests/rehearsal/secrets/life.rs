@@ -334,7 +334,14 @@ impl Life {
 
     /// The keys that only the daemon has.
     fn note_keys(&mut self, stage: &Stage, user: &str) {
-        let file = stage.session_dir(user).join("auth.db");
+        // The daemon has its file for itself alone, so what is read is a copy.
+        let (session, copy) = (stage.session_dir(user), tempfile::tempdir());
+        let copy = copy.expect("a directory");
+        for name in ["auth.db", "auth.db-wal"] {
+            let copied = std::fs::copy(session.join(name), copy.path().join(name));
+            copied.expect("a copy");
+        }
+        let file = copy.path().join("auth.db");
         let mut database =
             SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("open");
         let keys: Vec<Keys> = diesel::sql_query(KEYS).load(&mut database).expect("keys");

@@ -225,15 +225,16 @@ pub(super) fn column(place: Place) -> Verbs<&'static str> {
             disconnect: "status disconnected",
             force_logout: "gone (force_logout, unlink confirmed) -> no session",
         },
-        // WhatsApp does not answer the unlink. What needs the session waits until it is gone; a connect then
-        // pairs afresh, and whoever asks for the same logout gets the same answer.
+        // WhatsApp does not answer the unlink. What only asks is answered at once. What wants something of the
+        // session waits until it is gone; a connect then pairs afresh, and whoever asks for the same logout
+        // gets the same answer.
         Place::LoggingOut => Verbs {
             status: "status logging_out",
             list: "listed logging_out",
             watch: "watching logging_out",
             history: "0 ended",
-            groups: "failure not_found -> no session",
-            targets_show: "failure not_found -> no session",
+            groups: "failure not_online -> no session",
+            targets_show: "targets Choir -> no session",
             targets_set: "failure not_found -> no session",
             targets_add: "failure not_found -> no session",
             targets_remove: "failure not_found -> no session",
