@@ -46,7 +46,8 @@ pub struct Machine {
     pub(super) since: Timestamp,
     entered: Monotonic,
     pub(super) connecting: Option<Connecting>,
-    stage_entered: Monotonic,
+    /// Since when the stage of phase `connecting` is timed. A link that is not dialing yet is not.
+    stage_timed_since: Option<Monotonic>,
     pub(super) pairing: Option<Pairing>,
     pub(super) qr: Option<Qr>,
     pub(super) pair_code: Option<PairCode>,
@@ -69,13 +70,19 @@ pub struct Machine {
     failures: u32,
     /// Handshakes that failed in a row.
     failed_handshakes: u32,
-    /// Whether the link of phase `connecting` has begun to dial, so that its stages are timed.
-    dialing: bool,
-    /// Whether the daemon stops.
-    stopping: bool,
-    ended: bool,
+    course: Course,
     /// What the step under way has to be done.
     effects: Vec<Effect>,
+}
+
+/// How the task goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Running,
+    /// The daemon stops: what is under way is finished, and nothing is begun.
+    Stopping,
+    /// It was told to end.
+    Ended,
 }
 
 /// The number of something that was asked, and is to be answered under it.
@@ -281,7 +288,7 @@ impl Machine {
             since: at.now,
             entered: at.monotonic,
             connecting: None,
-            stage_entered: at.monotonic,
+            stage_timed_since: None,
             pairing: None,
             qr: None,
             pair_code: None,
@@ -299,9 +306,7 @@ impl Machine {
             attempts: 0,
             failures: 0,
             failed_handshakes: 0,
-            dialing: false,
-            stopping: false,
-            ended: false,
+            course: Course::Running,
             effects: Vec::new(),
         };
         machine.begin(origin, at, settings);
@@ -311,7 +316,7 @@ impl Machine {
 
     /// Takes an input; returns what to do about it.
     pub fn step(&mut self, input: Input, at: Moment, settings: &Settings) -> Vec<Effect> {
-        if !self.ended {
+        if self.course != Course::Ended {
             self.take(input, at, settings);
             self.settle();
         }
@@ -381,7 +386,7 @@ impl Machine {
         self.since = at.now;
         self.entered = at.monotonic;
         self.connecting = None;
-        self.dialing = false;
+        self.stage_timed_since = None;
         self.qr = None;
         self.pair_code = None;
         self.retry_at = None;
@@ -419,7 +424,7 @@ impl Machine {
     }
 
     fn end(&mut self, exit: Exit) {
-        self.ended = true;
+        self.course = Course::Ended;
         self.effects.push(Effect::End(exit));
     }
 

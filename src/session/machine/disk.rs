@@ -85,7 +85,7 @@ impl Machine {
 
     /// When to write again what could not be written.
     pub(super) fn save_again_at(&self) -> Option<Monotonic> {
-        let keeps_out = self.unread || self.logout.is_some() || self.stopping;
+        let keeps_out = self.unread || self.logout.is_some() || self.is_stopping();
         if self.saving.writing.is_some() || keeps_out {
             return None;
         }

@@ -26,7 +26,7 @@ const LONGEST_TURN: Duration = Duration::from_secs(5);
 const RESTORE_SPREAD: Duration = Duration::from_millis(500);
 /// How long a link may take to be opened when it is its turn: what is left of the last one to end, the
 /// credentials to be opened, WhatsApp's version to be fetched.
-const OPEN_WITHIN: Duration = Duration::from_secs(60);
+const OPEN_WITHIN: Duration = Duration::from_mins(1);
 
 /// What came of an effect.
 pub(super) enum Done {

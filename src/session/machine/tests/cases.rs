@@ -30,11 +30,11 @@ fn saves(effects: &[Effect]) -> bool {
     effects.iter().any(|e| matches!(e, Effect::Save(_)))
 }
 
-/// How a request was answered, if it was: the failure, or none.
-fn answered(effects: &[Effect], request: Request) -> Option<Option<FailureCode>> {
+/// How a request was answered, if it was.
+fn answered(effects: &[Effect], request: Request) -> Option<Result<(), FailureCode>> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Answer(to, Answer::Refused(failure)) if *to == request => Some(Some(failure.code)),
-        Effect::Answer(to, _) if *to == request => Some(None),
+        Effect::Answer(to, Answer::Refused(failure)) if *to == request => Some(Err(failure.code)),
+        Effect::Answer(to, _) if *to == request => Some(Ok(())),
         _ => None,
     })
 }
@@ -144,7 +144,7 @@ fn connect_looks_at_what_was_put_right() {
         let effects = staged.step(Input::Looked(found));
         assert!(opens(&effects), "{scene:?}");
         for request in [ASKED, Request(8)] {
-            assert_eq!(answered(&effects, request), Some(None), "{scene:?}");
+            assert_eq!(answered(&effects, request), Some(Ok(())), "{scene:?}");
         }
     }
 }
@@ -175,7 +175,7 @@ fn who_waits_for_a_code_is_told_that_there_is_none() {
     let effects = staged.step(Input::Link(refused(true)));
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::RateLimited))
+        Some(Err(FailureCode::RateLimited))
     );
     assert_eq!(staged.machine.phase(), Phase::LoggingOut);
 }
@@ -186,7 +186,7 @@ fn a_removal_that_failed_is_not_swallowed_by_a_change_of_targets() {
     let effects = staged.step(Row::TargetsCleared.input());
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::PurgeFailed))
+        Some(Err(FailureCode::PurgeFailed))
     );
     assert_eq!(effects.len(), 1);
     assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
@@ -238,7 +238,7 @@ fn a_code_is_shown_for_the_number_it_was_made_for() {
     assert!(effects.contains(&Effect::AskPairCode(phone(2))));
     assert_eq!(staged.machine.status().pair_code, None);
     let effects = staged.step(Input::Link(pair_code()));
-    assert_eq!(answered(&effects, ASKED), Some(None));
+    assert_eq!(answered(&effects, ASKED), Some(Ok(())));
     let shown = staged.machine.status().pair_code.map(|code| code.phone);
     assert_eq!(shown, Some(phone(2).to_string()));
 }
@@ -296,7 +296,7 @@ fn an_unlink_that_was_not_tried_is_tried_with_the_next_try() {
     assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::PurgeFailed))
+        Some(Err(FailureCode::PurgeFailed))
     );
     let effects = staged.step(Row::Connect.input());
     assert_eq!(staged.machine.phase(), Phase::LoggingOut);
@@ -332,7 +332,7 @@ fn a_logout_has_one_deadline_and_each_part_a_share_of_what_is_left() {
     let effects = staged.step_now(Input::Due);
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::PurgeFailed))
+        Some(Err(FailureCode::PurgeFailed))
     );
     let error = staged.machine.status().error.expect("what is left");
     assert!(error.contains("still being removed"), "{error}");
@@ -405,7 +405,7 @@ fn a_disconnect_is_answered_when_it_is_closed_and_written() {
     assert_eq!(answered(&effects, ASKED), None);
     assert_eq!(answered(&staged.step(Row::Saved.input()), ASKED), None);
     let effects = staged.step(Row::Closed.input());
-    assert_eq!(answered(&effects, ASKED), Some(None));
+    assert_eq!(answered(&effects, ASKED), Some(Ok(())));
 }
 
 #[test]
@@ -416,7 +416,7 @@ fn a_disconnect_that_could_not_be_written_says_so_and_is_written_again() {
     let effects = staged.step(Row::NotSaved.input());
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::StoreFailed))
+        Some(Err(FailureCode::StoreFailed))
     );
     // Asked again, it is tried again.
     let effects = staged.step(Row::Disconnect.input());
@@ -433,12 +433,12 @@ fn a_disconnect_that_could_not_be_written_says_so_and_is_written_again() {
 fn changes_of_targets_come_one_after_the_other_each_on_the_disk_first() {
     let mut staged = Scene::Online.stage();
     let before = staged.machine.record().targets.clone();
-    let set = |n| Input::Targets(Request(n), Change::Remove(targets(n as u8)));
+    let set = |n| Input::Targets(Request(n), Change::Remove(targets(2)));
     assert!(saves(&staged.step(set(1))));
     staged.step(set(2));
     assert_eq!(staged.machine.record().targets, before);
     let effects = staged.step(Row::Saved.input());
-    assert_eq!(answered(&effects, Request(1)), Some(None));
+    assert_eq!(answered(&effects, Request(1)), Some(Ok(())));
     assert!(staged.machine.record().targets.is_empty());
     assert!(
         effects
@@ -446,7 +446,7 @@ fn changes_of_targets_come_one_after_the_other_each_on_the_disk_first() {
             .any(|e| matches!(e, Effect::Publish(EventKind::Targets, _)))
     );
     // The second one changes nothing, and needs no write.
-    assert_eq!(answered(&effects, Request(2)), Some(None));
+    assert_eq!(answered(&effects, Request(2)), Some(Ok(())));
 }
 
 #[test]
@@ -468,7 +468,7 @@ fn a_refused_write_of_targets_changes_nothing() {
     let effects = staged.step(Row::NotSaved.input());
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::StoreFailed))
+        Some(Err(FailureCode::StoreFailed))
     );
     assert_eq!(staged.machine.record().targets, before);
 }
