@@ -12,7 +12,7 @@
 //! ```
 //!
 //! What is `async` here makes its calls to the disk in the store's own rooms. The rest blocks; callers
-//! on the async side make those calls there too ([`Store::work`], [`Store::disk`]).
+//! on the async side make those calls there too (`Store::work`, `Store::disk`).
 //!
 //! A [`Store`] is the proof that the lock is held: whatever changes the disk needs one.
 
