@@ -69,7 +69,7 @@ pub struct Machine {
     failures: u32,
     /// Handshakes that failed in a row.
     failed_handshakes: u32,
-    /// Whether the link of phase `connecting` has begun to dial, so that its stages are timed.
+    /// Whether the link of phase `connecting` is open, so that its stages are timed.
     dialing: bool,
     /// Whether the daemon stops.
     stopping: bool,
@@ -334,7 +334,7 @@ impl Machine {
             // A link that is being closed has nothing to say any more.
             Input::Link(event) if self.has_link() => self.link(event, at, settings),
             Input::Link(_) => {}
-            Input::Opened => self.opened(),
+            Input::Opened => self.opened(at),
             Input::Unusable(why) => self.not_opened(at, |machine, at| machine.unusable(why, at)),
             Input::Unavailable(why) => {
                 self.not_opened(at, |machine, at| machine.unavailable(why, at, settings));

@@ -110,9 +110,12 @@ impl Machine {
         }
     }
 
-    pub(super) fn opened(&mut self) {
+    pub(super) fn opened(&mut self, at: Moment) {
         if self.link == LinkState::Opening {
             self.link = LinkState::Open;
+            // From here on it must get on, whether or not it ever says that it dials.
+            self.stage_entered = at.monotonic;
+            self.dialing = true;
         }
     }
 
@@ -235,7 +238,12 @@ impl Machine {
             }
         }
         for (request, phone) in asked {
-            self.answer_connect(request, phone.is_some());
+            if self.logout.is_some() {
+                // What was found is half a pairing, which goes. It begins anew then.
+                self.waiting.removal.push(request);
+            } else {
+                self.answer_connect(request, phone.is_some());
+            }
         }
     }
 

@@ -4,7 +4,11 @@ use std::collections::VecDeque;
 
 use super::super::targets::{self, Change};
 use super::{Answer, Effect, Machine, Moment, Request};
-use crate::protocol::{EventKind, Failure, Group, GroupJid, Phase};
+use crate::protocol::{EventKind, Failure, FailureCode, Group, GroupJid, Phase};
+
+/// So many changes may wait: WhatsApp or a disk may take its time, and each of them is as long as a client
+/// likes.
+pub(super) const MOST_EDITS: usize = 16;
 
 /// The changes that were asked for, the first of them under way.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -56,6 +60,14 @@ impl Machine {
         if self.phase == Phase::LoggingOut {
             // It concerns the user, and is answered by what is there after the logout.
             return self.waiting.removal.push(request);
+        }
+        if self.edits.queue.len() >= MOST_EDITS {
+            let message = format!(
+                "{MOST_EDITS} changes of the target groups of {} wait already: WhatsApp or a disk does not answer. Nothing was changed, try again later",
+                self.user
+            );
+            let failure = Failure::new(FailureCode::QuotaExceeded, message);
+            return self.refuse([request], &failure);
         }
         self.edits.queue.push_back(Edit {
             request,
