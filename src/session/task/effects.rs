@@ -18,7 +18,7 @@ use crate::deadline::Deadline;
 use crate::message_id;
 use crate::protocol::{Group, HistoryEntry};
 use crate::store::{CredentialsError, Intent, Record, Removal};
-use crate::whatsapp::{AskError, Expected, Link, LinkEvents, Scope};
+use crate::whatsapp::{AskError, Expected, Link, LinkEvent, LinkEvents, Scope};
 
 /// How long a restored session holds its turn at the most: a server that hangs must not hold up the
 /// others.
@@ -85,7 +85,25 @@ impl Task {
                 Input::Removed(removed)
             }
         };
+        let is_opened = input == Input::Opened;
         self.take(input);
+        if is_opened {
+            self.catch_up_with_a_pairing();
+        }
+    }
+
+    /// The link before may have ended in the middle of a pairing that the phone had accepted: what was
+    /// opened tells, for nobody else does before the login. A pairing that is taken for an unfinished one
+    /// would expire, and an account's credentials with it.
+    fn catch_up_with_a_pairing(&mut self) {
+        if self.machine.paired {
+            return;
+        }
+        let account = self.link.as_ref().and_then(|link| link.handle().account());
+        // One that named nobody is none.
+        if let Some(account) = account.filter(|account| account.phone != "+") {
+            self.take(Input::Link(LinkEvent::Paired(account)));
+        }
     }
 
     fn run(&self, effect: impl Future<Output = Done> + Send + 'static) {
