@@ -46,7 +46,7 @@ pub struct Machine {
     pub(super) since: Timestamp,
     entered: Monotonic,
     pub(super) connecting: Option<Connecting>,
-    /// Since when the stage of phase `connecting` is timed. A link that is not dialing yet is not.
+    /// Since when the stage of phase `connecting` is timed. A link that is not open yet is not.
     stage_timed_since: Option<Monotonic>,
     pub(super) pairing: Option<Pairing>,
     pub(super) qr: Option<Qr>,
@@ -94,6 +94,8 @@ pub struct Request(pub(super) u64);
 struct Waiting {
     /// `connect` by phone number: for a pair code.
     code: Vec<Request>,
+    /// `connect`: until the record is written.
+    written: Vec<Request>,
     /// `disconnect`: until the link is closed and the record written.
     close: Vec<Request>,
     /// For the end of the logout: who wants it, and who wants something of the session after it.
@@ -339,7 +341,7 @@ impl Machine {
             // A link that is being closed has nothing to say any more.
             Input::Link(event) if self.has_link() => self.link(event, at, settings),
             Input::Link(_) => {}
-            Input::Opened => self.opened(),
+            Input::Opened => self.opened(at),
             Input::Unusable(why) => self.not_opened(at, |machine, at| machine.unusable(why, at)),
             Input::Unavailable(why) => {
                 self.not_opened(at, |machine, at| machine.unavailable(why, at, settings));
@@ -356,6 +358,7 @@ impl Machine {
     /// After each step: whoever waited for what has come is answered.
     fn settle(&mut self) {
         self.answer_for_code();
+        self.answer_when_written();
         self.answer_for_close();
         self.stop_when_done();
     }

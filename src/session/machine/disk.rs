@@ -77,7 +77,7 @@ impl Machine {
             }
             Err(why) => self.saving.failed = Some((why, at.monotonic + AGAIN)),
         }
-        self.edit_saved(at);
+        self.edit_saved(change, at);
         if self.saving.wanted > change {
             self.write();
         }

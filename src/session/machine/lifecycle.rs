@@ -109,9 +109,11 @@ impl Machine {
         }
     }
 
-    pub(super) fn opened(&mut self) {
+    pub(super) fn opened(&mut self, at: Moment) {
         if self.link == LinkState::Opening {
             self.link = LinkState::Open;
+            // From here on it must get on, whether or not it ever says that it dials.
+            self.stage_timed_since = Some(at.monotonic);
         }
     }
 
@@ -234,7 +236,12 @@ impl Machine {
             }
         }
         for (request, phone) in asked {
-            self.answer_connect(request, phone.is_some());
+            if self.logout.is_some() {
+                // What was found is half a pairing, which goes. It begins anew then.
+                self.waiting.removal.push(request);
+            } else {
+                self.answer_connect(request, phone.is_some());
+            }
         }
     }
 

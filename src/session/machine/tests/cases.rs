@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::target_edits::MOST_EDITS;
 use super::super::{Answer, Effect, Exit, Input, Origin, Request};
 use super::input::{ASKED, Row, account, ended, pair_code, phone, qr, refused, stored, targets};
 use super::scene::{Scene, Staged};
@@ -495,4 +496,48 @@ fn a_stop_waits_for_the_step_of_a_logout_and_removes_nothing_that_is_not_decided
     ));
     let mut staged = Scene::RemovalFailed.stage();
     assert_eq!(staged.step(Input::Stop), [Effect::End(Exit::Stopped)]);
+}
+
+#[test]
+fn a_link_that_never_dials_is_given_up() {
+    let (mut staged, effects) = Staged::new(stored(), Origin::Stored { paired: true });
+    assert!(opens(&effects));
+    assert_eq!(staged.wait(), None, "its turn may take a while");
+    staged.step(Row::Opened.input());
+    staged.pass_until_due();
+    let effects = staged.step_now(Input::Due);
+    let closes = |effect: &Effect| matches!(effect, Effect::CloseLink { .. });
+    assert!(effects.iter().any(closes));
+    assert_eq!(staged.machine.phase(), Phase::BackingOff);
+}
+
+#[test]
+fn a_connect_that_finds_half_a_pairing_begins_anew_after_it() {
+    for by in [None, Some(phone(7))] {
+        let mut staged = Scene::Unread.stage();
+        staged.step(Input::Connect(ASKED, by));
+        let found = Standing::Session {
+            record: Box::new(Record::new(1000)),
+            paired: false,
+        };
+        let effects = staged.step(Input::Looked(found));
+        assert_eq!(staged.machine.phase(), Phase::LoggingOut);
+        assert_eq!(answered(&effects, ASKED), None);
+        staged.step(Row::Closed.input());
+        let effects = staged.step(Row::Removed.input());
+        assert_eq!(answered(&effects, ASKED), None, "whoever comes next does");
+    }
+}
+
+#[test]
+fn so_many_changes_of_the_target_groups_wait_and_no_more() {
+    let mut staged = Scene::Online.stage();
+    let change = |n| Input::Targets(Request(n), Change::Add(targets(3)));
+    for n in (100..).take(MOST_EDITS) {
+        let effects = staged.step(change(n));
+        assert_eq!(answered(&effects, Request(n)), None);
+    }
+    let effects = staged.step(change(1000));
+    let refused = answered(&effects, Request(1000));
+    assert_eq!(refused, Some(Err(FailureCode::QuotaExceeded)));
 }
