@@ -180,7 +180,7 @@ pub enum Input {
     /// [`Effect::Look`].
     Looked(Standing),
     /// [`Effect::AskGroups`].
-    GroupsTold(Request, Result<Vec<Group>, AskError>),
+    GroupsAnswered(Request, Result<Vec<Group>, AskError>),
     /// [`Effect::Unlink`].
     Unlinked(Unlinked),
     /// [`Effect::Remove`]: the line of the history, or what is left and why.
@@ -342,7 +342,7 @@ impl Machine {
             Input::Closed(closed) => self.closed(closed, at, settings),
             Input::Saved(saved) => self.saved(saved, at),
             Input::Looked(standing) => self.looked(standing, at, settings),
-            Input::GroupsTold(request, groups) => self.groups_told(request, groups),
+            Input::GroupsAnswered(request, groups) => self.groups_answered(request, groups),
             Input::Unlinked(unlinked) => self.unlinked(unlinked, at, settings),
             Input::Removed(removed) => self.removed(removed, at),
         }

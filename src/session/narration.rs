@@ -5,7 +5,7 @@ use crate::protocol::{EventKind, Status};
 
 /// Tells a change in one line, within the session's span, which names the user. QR codes rotate and
 /// stages pass: those are for watchers.
-pub(super) fn tell(kind: &EventKind, status: &Status) {
+pub(super) fn log(kind: &EventKind, status: &Status) {
     let error = status.error.as_deref().unwrap_or_default();
     let account = status.account.as_ref().map_or("", |a| a.jid.as_str());
     let wasession_cause = status.reason.map(tracing::field::display);

@@ -126,7 +126,7 @@ pub async fn run(mut context: SessionContext, record: Record, origin: Origin) ->
         exit: None,
     };
     task.perform(effects);
-    task.live().await
+    task.run_loop().await
 }
 
 /// The time and the jitter of a step.
@@ -163,18 +163,18 @@ enum Wake {
     Command(SessionCommand),
     Done(Done),
     Link(LinkEvent),
-    TurnOver,
+    TurnEnds,
     Due,
     Configured,
 }
 
 impl Task {
-    async fn live(mut self) -> Outcome {
+    async fn run_loop(mut self) -> Outcome {
         loop {
             if let Some(exit) = self.exit.take() {
                 return self.leave(exit);
             }
-            match self.wake().await {
+            match self.next_wake().await {
                 Wake::Stop => {
                     self.stopping = true;
                     self.take(Input::Stop);
@@ -182,7 +182,7 @@ impl Task {
                 Wake::Command(command) => self.command(command),
                 Wake::Done(done) => self.done(done),
                 Wake::Link(event) => self.take(Input::Link(event)),
-                Wake::TurnOver => self.turn = None,
+                Wake::TurnEnds => self.turn = None,
                 Wake::Due => self.take(Input::Due),
                 Wake::Configured => {}
             }
@@ -192,22 +192,22 @@ impl Task {
         }
     }
 
-    async fn wake(&mut self) -> Wake {
+    async fn next_wake(&mut self) -> Wake {
         let due = {
             let settings = self.context.settings.borrow_and_update();
             self.machine.deadline(&settings)
         };
         tokio::select! {
             () = self.context.stop.cancelled(), if !self.stopping => Wake::Stop,
-            command = command(&mut self.context.early, &mut self.context.commands) => match command {
+            command = next_command(&mut self.context.early, &mut self.context.commands) => match command {
                 Some(command) => Wake::Command(command),
                 // The supervisor is gone, and so is everybody who could ask.
                 None if self.stopping => std::future::pending().await,
                 None => Wake::Stop,
             },
             Some(done) = self.under_way.next() => Wake::Done(done),
-            Some(event) = next(&mut self.events) => Wake::Link(event),
-            () = turn_over(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnOver,
+            Some(event) = next_event(&mut self.events) => Wake::Link(event),
+            () = turn_ends(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnEnds,
             () = self.context.clock.until(due) => Wake::Due,
             Ok(()) = self.context.settings.changed() => Wake::Configured,
         }
@@ -267,7 +267,7 @@ impl Task {
                 } => self.unlink(paired, full_handshake, within),
                 Effect::Remove(intent) => self.remove(intent),
                 Effect::Publish(kind, status) => {
-                    narration::tell(&kind, &status);
+                    narration::log(&kind, &status);
                     (self.context.report)(kind, *status);
                 }
                 Effect::Answer(request, answer) => {
@@ -307,7 +307,7 @@ fn reply(command: SessionCommand, answer: Answer) {
     }
 }
 
-async fn next(events: &mut Option<LinkEvents>) -> Option<LinkEvent> {
+async fn next_event(events: &mut Option<LinkEvents>) -> Option<LinkEvent> {
     match events {
         Some(events) => match events.recv().await {
             Some(event) => Some(event),
@@ -317,7 +317,7 @@ async fn next(events: &mut Option<LinkEvents>) -> Option<LinkEvent> {
     }
 }
 
-async fn command(
+async fn next_command(
     early: &mut Option<SessionCommand>,
     commands: &mut mpsc::Receiver<SessionCommand>,
 ) -> Option<SessionCommand> {
@@ -327,7 +327,7 @@ async fn command(
     }
 }
 
-async fn turn_over(until: Option<Instant>) {
+async fn turn_ends(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,

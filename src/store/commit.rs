@@ -49,7 +49,7 @@ impl<T: Send + 'static, S: Send + 'static> GroupCommit<T, S> {
         lock(&self.waiting).push(Waiting { item, reply });
         let mut state = tokio::select! {
             biased;
-            done = &mut result => return told(done),
+            done = &mut result => return outcome_of(done),
             state = Arc::clone(&self.turn).lock_owned() => state,
         };
         // Nobody commits now. Whoever did so just before may have taken this item along.
@@ -70,14 +70,14 @@ impl<T: Send + 'static, S: Send + 'static> GroupCommit<T, S> {
         // Dropping a call that has begun does not break it off.
         tokio::select! {
             biased;
-            done = &mut result => return told(done),
+            done = &mut result => return outcome_of(done),
             () = call => {}
         }
-        told(result.await)
+        outcome_of(result.await)
     }
 }
 
-fn told(result: std::result::Result<Result, oneshot::error::RecvError>) -> Result {
+fn outcome_of(result: std::result::Result<Result, oneshot::error::RecvError>) -> Result {
     result.unwrap_or(Err(StoreError::Interrupted))
 }
 

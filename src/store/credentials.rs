@@ -141,7 +141,7 @@ impl Credentials {
     /// # Errors
     /// [`CredentialsError`]; the file is left as it is.
     pub fn check(&self, patience: Duration) -> Result<(), CredentialsError> {
-        let mut connection = self.look(patience)?;
+        let mut connection = self.open_checked(patience)?;
         if let Some(newest) = newest_migration(&mut connection).map_err(|e| self.obstacle(&e))?
             && newest.as_str() > NEWEST_SCHEMA
         {
@@ -173,7 +173,7 @@ impl Credentials {
     #[must_use]
     pub fn diagnose(&self, why: String) -> CredentialsError {
         match self.contents() {
-            Ok(Contents::Database) => match self.look(Duration::ZERO) {
+            Ok(Contents::Database) => match self.open_checked(Duration::ZERO) {
                 Err(unusable @ CredentialsError::Unusable { .. }) => unusable,
                 Ok(_) | Err(_) => self.unavailable(why),
             },
@@ -183,7 +183,7 @@ impl Credentials {
     }
 
     /// A connection that has looked at every page.
-    fn look(&self, patience: Duration) -> Result<SqliteConnection, CredentialsError> {
+    fn open_checked(&self, patience: Duration) -> Result<SqliteConnection, CredentialsError> {
         let path = self.path.to_str();
         let url = path.ok_or_else(|| self.unavailable("the path is not UTF-8"))?;
         let established = SqliteConnection::establish(url);
@@ -376,7 +376,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().canonicalize().expect("path");
         let credentials = database(&path);
-        let mut connection = credentials.look(PATIENCE).expect("a look");
+        let mut connection = credentials.open_checked(PATIENCE).expect("it opens");
         run(
             &mut connection,
             "INSERT INTO device (key) VALUES (zeroblob(9))",

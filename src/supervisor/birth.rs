@@ -12,12 +12,12 @@ use crate::session::{Ended, Origin, Outcome, SessionContext, Standing, look, run
 use crate::store::{Record, StoreError};
 
 /// How long what the task before had begun may take to be over before that is worth a warning.
-const REMAINS: Duration = Duration::from_secs(5);
+const WARN_AFTER: Duration = Duration::from_secs(5);
 
 /// Why a session's task is started.
 pub(super) enum Birth {
     /// Somebody said `connect`, and no task runs.
-    Wanted {
+    Connect {
         owner: u32,
         phone: Option<PhoneNumber>,
     },
@@ -28,7 +28,7 @@ pub(super) enum Birth {
         error: String,
         wait: Duration,
         /// It failed before it had told a status.
-        unheard: bool,
+        unpublished: bool,
     },
 }
 
@@ -44,10 +44,10 @@ pub(super) enum TaskExit {
 }
 
 /// Looks at the disk, and runs the session.
-pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit {
+pub(super) async fn run_session(mut context: SessionContext, birth: Birth) -> TaskExit {
     if let Birth::Failed {
         wait: pause,
-        unheard: true,
+        unpublished: true,
         ..
     } = &birth
     {
@@ -55,7 +55,7 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
     }
     let mut entry = None;
     if matches!(birth, Birth::Failed { .. }) {
-        nothing_remains(&context).await;
+        wait_for_earlier_work(&context).await;
         entry = finish_purge(&context).await;
     }
     let standing = look(&context.store, &context.user, &context.work).await;
@@ -63,11 +63,11 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
         tidy(&context).await;
     }
     let (record, origin) = match (standing, birth) {
-        (Standing::Nothing, Birth::Wanted { owner, phone }) => {
+        (Standing::Nothing, Birth::Connect { owner, phone }) => {
             return begin_new(context, owner, phone).await;
         }
         (Standing::Nothing, _) => return TaskExit::NothingOnDisk(context, entry.map(Box::new)),
-        (Standing::Unavailable { why, .. }, Birth::Wanted { .. }) => {
+        (Standing::Unavailable { why, .. }, Birth::Connect { .. }) => {
             let message = format!(
                 "the session of {} cannot be read now: {why}. Try again",
                 context.user
@@ -92,7 +92,7 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
             };
             (*record, origin)
         }
-        (Standing::Session { record, paired }, Birth::Wanted { .. } | Birth::Restored) => {
+        (Standing::Session { record, paired }, Birth::Connect { .. } | Birth::Restored) => {
             (*record, Origin::Stored { paired })
         }
     };
@@ -137,8 +137,8 @@ async fn begin_new(context: SessionContext, owner: u32, phone: Option<PhoneNumbe
 /// The task before was ended in the middle of something. What cannot be broken off (an opening of the
 /// credentials, a rename) is still under way then, and must not be met halfway. A disk that hangs holds
 /// up its own user: commands are answered at their deadlines.
-async fn nothing_remains(context: &SessionContext) {
-    if timeout(REMAINS, context.work.gone()).await.is_err() {
+async fn wait_for_earlier_work(context: &SessionContext) {
+    if timeout(WARN_AFTER, context.work.gone()).await.is_err() {
         tracing::warn!("what its task had begun is not over yet, a disk may be hanging");
         context.work.gone().await;
     }

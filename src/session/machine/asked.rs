@@ -216,7 +216,11 @@ impl Machine {
     }
 
     /// The answer to [`Effect::AskGroups`], for whoever asked or for a change of the target groups.
-    pub(super) fn groups_told(&mut self, request: Request, groups: Result<Vec<Group>, AskError>) {
+    pub(super) fn groups_answered(
+        &mut self,
+        request: Request,
+        groups: Result<Vec<Group>, AskError>,
+    ) {
         let groups = groups.map_err(|e| ask_failure(&self.user, &e));
         let waiting = &mut self.waiting.groups;
         if let Some(place) = waiting.iter().position(|waits| *waits == request) {

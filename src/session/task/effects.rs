@@ -74,7 +74,7 @@ impl Task {
             Done::Closed(closed) => Input::Closed(closed),
             Done::Saved(saved) => Input::Saved(saved),
             Done::Looked(standing) => Input::Looked(standing),
-            Done::Groups(request, groups) => Input::GroupsTold(request, groups),
+            Done::Groups(request, groups) => Input::GroupsAnswered(request, groups),
             Done::Unlinked(unlinked, link) => {
                 self.link = link;
                 Input::Unlinked(unlinked)

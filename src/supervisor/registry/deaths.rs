@@ -178,8 +178,8 @@ impl Registry {
             .min(LONGEST_AFTER_FAILURE);
         let now = self.shared.clock.now();
         let retry_at = now.checked_add(wait).unwrap_or(now);
-        let unheard = !has_published.load(Ordering::Relaxed);
-        if unheard {
+        let unpublished = !has_published.load(Ordering::Relaxed);
+        if unpublished {
             let known = self.shared.board.get(&user);
             let known = known.as_deref();
             let status = stand_in_status(&user, about.owner, known, &error, now, retry_at);
@@ -188,7 +188,7 @@ impl Registry {
         let birth = Birth::Failed {
             error,
             wait,
-            unheard,
+            unpublished,
         };
         let next = self.begin(user, about, birth, None);
         let _ = route.end.set(TaskEnd::Failed(next));

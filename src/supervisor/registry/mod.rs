@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, SetOnce, mpsc};
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
-use super::birth::{Birth, TaskExit, live};
+use super::birth::{Birth, TaskExit, run_session};
 use super::caller::Caller;
 use super::history::last_of;
 use super::restore::Restored;
@@ -172,7 +172,7 @@ impl Registry {
         self.quotas.begun(owner);
         let last_line = last_of(&self.shared.history.read(), user, None).map(|(id, _)| id);
         let about = self.about(owner, last_line);
-        let birth = Birth::Wanted {
+        let birth = Birth::Connect {
             owner,
             phone: phone_of(&command),
         };
@@ -237,7 +237,9 @@ impl Registry {
             work: about.work.clone(),
             span: span.clone(),
         };
-        let task = self.tasks.spawn(live(context, birth).instrument(span));
+        let task = self
+            .tasks
+            .spawn(run_session(context, birth).instrument(span));
         self.users.insert(task.id(), user.clone());
         let route = Arc::new(Route {
             owner: about.owner,
