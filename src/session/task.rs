@@ -1,4 +1,4 @@
-//! The task that runs one session: it gives the machine every input, and performs the effects beside its
+//! The task that runs one session. It gives the machine every input, and performs the effects beside its
 //! loop, so that it always answers.
 
 mod effects;
@@ -27,7 +27,7 @@ use crate::store::{History, Record, Removal, Store};
 use crate::whatsapp::{Gateway, Link, LinkEvent, LinkEvents};
 use effects::{Done, Opening};
 
-/// Tells what happened to a session, and its status after it.
+/// Publishes what happened to a session, and the status after it.
 pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
 
 impl std::fmt::Debug for SessionContext {
@@ -52,17 +52,17 @@ pub struct SessionContext {
     pub settings: watch::Receiver<Settings>,
     /// The clocks.
     pub clock: Clock,
-    /// Where to tell what happens.
+    /// Publishes what happens.
     pub report: Report,
     /// Where commands come from.
     pub commands: mpsc::Receiver<SessionCommand>,
-    /// One that came before the task began.
+    /// A command that came before the task began.
     pub early: Option<SessionCommand>,
     /// Fires when the daemon stops.
     pub stop: CancellationToken,
-    /// After a start: whose turn it is to connect.
+    /// After a start of the daemon: the turns to connect, of which only some sessions have one at a time.
     pub turn: Option<Arc<Semaphore>>,
-    /// What the user's tasks begin that cannot be broken off.
+    /// The user's work that cannot be cancelled.
     pub work: UncancellableWork,
     /// The span that everything of this session logs in.
     pub span: tracing::Span,
@@ -82,14 +82,14 @@ impl SessionContext {
 pub struct Outcome {
     /// How.
     pub ended: Ended,
-    /// Commands that came too late to be done; they concern the user, not the session that is gone.
+    /// Commands that came too late. They concern the user, not the session that is gone.
     pub left: Vec<SessionCommand>,
 }
 
 /// How a session's task ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// Nothing of the session is left. Whoever asked for it is told, once it has been published.
+    /// Nothing of the session is left. The supervisor publishes that, and then sends the replies.
     LoggedOut {
         /// Its line in the history.
         entry: Box<HistoryEntry>,
@@ -145,11 +145,11 @@ struct Task {
     events: Option<LinkEvents>,
     /// The link that is being opened.
     opening: Option<Opening>,
-    /// Its turn to connect, and until when it keeps it.
+    /// The session's turn to connect, and how long the session may keep it.
     turn: Option<(OwnedSemaphorePermit, Instant)>,
-    /// A removal that failed, as far as it got.
+    /// A removal that failed, with the steps that are done.
     removal: Option<Removal>,
-    /// What was asked and is not answered yet.
+    /// The commands that are not answered yet.
     asked: BTreeMap<Request, SessionCommand>,
     last_request: u64,
     /// The effects that take time.
@@ -201,7 +201,7 @@ impl Task {
             () = self.context.stop.cancelled(), if !self.stopping => Wake::Stop,
             command = next_command(&mut self.context.early, &mut self.context.commands) => match command {
                 Some(command) => Wake::Command(command),
-                // The supervisor is gone, and so is everybody who could ask.
+                // The supervisor is gone, and nobody can send a command.
                 None if self.stopping => std::future::pending().await,
                 None => Wake::Stop,
             },
@@ -213,7 +213,7 @@ impl Task {
         }
     }
 
-    /// Gives the machine an input, and performs what it asks for.
+    /// Gives the machine an input, and performs the effects.
     fn take(&mut self, input: Input) {
         let at = moment(&self.context.clock);
         let settings = self.context.settings.borrow().clone();
@@ -227,7 +227,7 @@ impl Task {
         let request = Request(self.last_request);
         let input = match &command {
             SessionCommand::Connect { phone, .. } => {
-                // Whoever asks does not wait for a turn.
+                // A session that somebody asks for does not wait for its turn.
                 self.skip_the_queue();
                 Input::Connect(request, phone.clone())
             }
@@ -281,7 +281,7 @@ impl Task {
     }
 }
 
-/// Gives an answer to whoever asked.
+/// Sends the answer to a command.
 fn reply(command: SessionCommand, answer: Answer) {
     match (command, answer) {
         (command, Answer::Refused(failure)) => command.refuse(failure),
@@ -301,7 +301,7 @@ fn reply(command: SessionCommand, answer: Answer) {
             tracing::error!("a fault: {command:?} was to be answered with {answer:?}");
             command.refuse(Failure::new(
                 FailureCode::Internal,
-                "the daemon answered something else than was asked; this is a fault of the daemon",
+                "the answer does not belong to the command; this is a fault of the daemon",
             ));
         }
     }
