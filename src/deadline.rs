@@ -1,41 +1,41 @@
-//! The time that something may take: given once, by whoever asks, and handed down to every part of it.
+//! Deadlines. The caller sets one, and every part of the work gets a share of what is left.
 
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-/// When something must be over. It is on the monotonic clock: setting the machine's clock moves no
-/// deadline.
+/// The moment at which something must be over. It is on the monotonic clock, so setting the machine's
+/// clock moves no deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// So long from now.
+    /// A deadline this long from now.
     #[must_use]
     pub fn within(time: Duration) -> Self {
         Self(Instant::now() + time)
     }
 
-    /// What is left of it; zero when it is over.
+    /// The time that is left; zero when the deadline is over.
     #[must_use]
     pub fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it is over.
+    /// Whether the deadline is over.
     #[must_use]
     pub fn is_over(self) -> bool {
         self.left().is_zero()
     }
 
-    /// The deadline of a part that may take at most so long, and never longer than the whole.
+    /// The deadline of a part that may take at most this long, and never longer than the whole.
     #[must_use]
     pub fn at_most(self, time: Duration) -> Self {
         self.min(Self::within(time))
     }
 
-    /// Waits for some work, but not beyond the deadline: then `None`, and the work is dropped.
+    /// Waits for some work. At the deadline the work is dropped, and the result is `None`.
     pub async fn limit<T>(self, work: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.0, work).await.ok()
     }

@@ -4,27 +4,40 @@
 //!
 //! # The house
 //!
-//! A module may use what stands below it, nothing above.
+//! A module may use what stands below it on its line, nothing above.
 //!
 //! ```text
-//!   daemon               ctl        the two programs, without their few lines of main
-//!      service             |        what every long-running program needs; knows no sessions
-//!   supervisor           client     all sessions | a connection to the daemon
-//!   session                |        one session: the task, the pure state machine, the logout
-//!   whatsapp   store       |        the only place that knows WhatsApp | that touches the disk
-//!       blocking           |        where calls that may hang run
-//!       protocol  ---------+        what travels over the socket; types and bytes, no I/O
+//!   bin/wasessiond         bin/wactl    the two programs; each calls the main of its module
+//!         |                    |
+//!      daemon                 ctl       listener, connections, access, start and stop | the commands
+//!      |    \                  |
+//!      |   service             |        what every long-running program needs; knows no sessions
+//!   supervisor                 |        all sessions: registry, routes, views
+//!      |                       |
+//!   session                  client     one session: task, state machine, logout | a connection to the daemon
+//!      |                       |
+//!   whatsapp                   |        the only place that knows whatsapp-rust
+//!      |                       |
+//!    store                     |        the only place that touches the disk
+//!      |                       |
+//!   blocking                   |        threads for calls that may hang
+//!      |                       |
+//!   protocol ------------------+        what travels over the socket: types and bytes, no I/O
 //! ```
 //!
-//! Beside it stand `message_id`, the names under which the journal knows what happens, `deadline`, the
-//! time that something may take, and `failpoint`, the places where a rehearsal makes the daemon fail.
+//! `whatsapp` uses of `store` only the credentials' file. `daemon` uses [`client`] to ask whether another
+//! daemon answers on its socket.
+//!
+//! Three modules stand beside the house, and all of the daemon may use them: `message_id` has the ids
+//! that the journal's catalog explains, `deadline` says when something must be over, and `failpoint`
+//! names the places where a rehearsal makes the daemon hang, fail or die.
 //!
 //! # Features
 //!
 //! `protocol` and [`client`] are always there and need only a handful of crates. `daemon` and `ctl`
-//! (both default) bring the two programs; `simulator` builds a daemon that talks to `contrib/wasim`
-//! over loopback, and to nothing else. `service` is what a program needs that runs for long; `daemon`
-//! brings it along, and it knows neither WhatsApp nor the disk of the sessions.
+//! (both default) bring the two programs. `service` is for any program that runs for a long time;
+//! `daemon` switches it on. `simulator` builds a daemon that talks to `contrib/wasim` over loopback, and
+//! to nothing else.
 
 // In the simulator an `expect` names its invariant; in the daemon there is none to name.
 #![cfg_attr(not(test), warn(clippy::expect_used))]

@@ -55,7 +55,7 @@ pub const SESSION_ENDED: &str = "9650c2c958224002b17117bbafb81109";
 /// The removal of a session could not finish.
 pub const PURGE_FAILED: &str = "6ecb94fa98074dc19ac183dc070c2155";
 
-/// The credentials or the record of a session cannot be read.
+/// The credentials or the record of a session cannot be used.
 pub const STORE_CORRUPT: &str = "1c21634d38844e98b09b853aff4a5ad0";
 
 /// A session could not be written to the disk.

@@ -1,12 +1,11 @@
-//! Where calls that may hang run.
+//! Threads for calls that may hang.
 //!
-//! A disk, a name server, a directory service, a web page: each may take as long as it wants to
-//! answer. Each kind of call has threads of its own, a bounded number ([`Room`]), so that one kind
-//! that hangs takes no thread from another. The threads of tokio's own pool are left to the WhatsApp
-//! library's database.
+//! A disk, a name server, a directory service, a web page: each may take any time to answer. Each kind
+//! of call has a bounded number of threads of its own, a [`Room`]. So a kind of call that hangs takes no
+//! thread from another kind. The threads of tokio's own pool are left to the WhatsApp library's database.
 //!
-//! A call that has begun cannot be broken off. What belongs to one user and must be over before
-//! anything else is done with that user's files is counted by [`UncancellableWork`].
+//! A call that has begun cannot be cancelled. [`UncancellableWork`] counts the calls that belong to one
+//! user, so that nothing else is done with the user's files before they have ended.
 
 mod room;
 mod work;
@@ -14,8 +13,7 @@ mod work;
 pub use room::Room;
 pub use work::UncancellableWork;
 
-/// The rooms of a daemon, beside that of the state directory, which the store has. Clones are the same
-/// rooms.
+/// The rooms of a daemon. The store has those of the state directory itself. Clones share the rooms.
 #[derive(Debug, Clone)]
 pub struct Rooms {
     /// Names of hosts.
@@ -31,12 +29,12 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// All of them, each with its number of threads. One thread is there from the start, the others come
-    /// with the calls; they stay.
+    /// All rooms, each with its number of threads. A room begins with one thread; the others are started
+    /// when calls need them, and stay.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            // A name server that never answers holds one for up to half a minute.
+            // A name server that never answers holds a thread for up to half a minute.
             resolver: Room::new("resolver", 8),
             accounts: Room::new("accounts", 4),
             // One fetch serves all sessions; a second one is for a proxy that differs.

@@ -12,10 +12,10 @@ use tokio::task::{JoinError, JoinHandle};
 /// Longer than a process runs.
 const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// Threads for one kind of blocking call. Clones are the same ones.
+/// Threads for one kind of blocking call. Clones share the threads.
 ///
-/// At most so many calls are under way; the others wait, in order. It is a tokio runtime of which
-/// only the pool for blocking calls is used.
+/// At most as many calls are under way as the room has threads; the others wait, in order. A room is a
+/// tokio runtime of which only the pool for blocking calls is used.
 #[derive(Clone)]
 pub struct Room {
     inner: Arc<Inner>,
@@ -23,7 +23,7 @@ pub struct Room {
 
 struct Inner {
     name: &'static str,
-    /// Without it, a room that could not be made, its calls run on the caller's own runtime.
+    /// `None` where the runtime could not be made: then the calls run on the caller's own runtime.
     runtime: Option<Runtime>,
 }
 
@@ -42,8 +42,8 @@ impl Drop for Inner {
     }
 }
 
-/// A call under way, or waiting for a thread. Dropped, one that has not begun is not made; one that
-/// has begun goes on, and its result is dropped.
+/// A call that is under way, or waits for a thread. When this is dropped, a call that has not begun is
+/// not made; a call that has begun goes on, and its result is dropped.
 struct Call<T>(JoinHandle<T>);
 
 impl<T> Drop for Call<T> {
@@ -67,7 +67,9 @@ impl Room {
             runtime.spawn_blocking(|| ());
         }
         if let Err(error) = &runtime {
-            tracing::warn!("the threads for {name} cannot be kept apart from others: {error}");
+            tracing::warn!(
+                "the room for {name} cannot be made, so its calls share threads with others: {error}"
+            );
         }
         let runtime = runtime.ok();
         Self {
@@ -75,8 +77,8 @@ impl Room {
         }
     }
 
-    /// For tests with a paused clock, which stands still only while calls of its own runtime are under
-    /// way: a room whose calls run on the caller's runtime.
+    /// For tests with a paused clock: a room whose calls run on the caller's runtime. A paused clock waits
+    /// only for the calls of its own runtime.
     #[cfg(test)]
     pub(crate) fn of_the_caller(name: &'static str) -> Self {
         let inner = Inner {
@@ -102,8 +104,8 @@ impl Room {
         }
     }
 
-    /// Runs a future whose blocking calls (those that it makes with tokio's `spawn_blocking`, a library
-    /// above all) are made in this room.
+    /// Runs a future, and makes its blocking calls in this room: those that the future, or a library in it,
+    /// makes with tokio's `spawn_blocking`.
     pub async fn lend<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         std::future::poll_fn(|context| {
@@ -115,7 +117,7 @@ impl Room {
     }
 }
 
-/// A call that has no result: it panicked, or its room was closed under it at the end of the process.
+/// Handles a call without a result: the call panicked, or the room was closed at the end of the process.
 async fn broken_off<T>(error: JoinError) -> T {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),

@@ -1,9 +1,9 @@
-//! The work of one user that cannot be broken off, and who waits for it.
+//! The work of one user that cannot be cancelled.
 //!
-//! A task can be ended by force at any await, and it can panic. A call to the disk that it was waiting
-//! for goes on all the same: half a second later it makes a file, takes a lock, renames a directory.
-//! Whoever comes after must not meet it. So such work is counted here, and seen through even when nobody
-//! waits for it any more.
+//! A task can be ended by force at any await, and a task can panic. A call to the disk that the task
+//! was waiting for goes on: half a second later the call makes a file, takes a lock, renames a directory.
+//! The user's next task must not run at the same time as such a call. So the calls are counted here, and
+//! the next task waits until all of them have ended.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Room;
 
-/// The work of one user that cannot be broken off. Clones are the same; it outlives the session's task.
+/// The work of one user that cannot be cancelled. Clones share it. It outlives the session's task.
 #[derive(Debug, Clone)]
 pub struct UncancellableWork {
     tracker: TaskTracker,
@@ -25,11 +25,11 @@ pub struct UncancellableWork {
 }
 
 impl UncancellableWork {
-    /// None yet. Its calls to the disk are made in this room.
+    /// Begins with no work. Its calls to the disk are made in this room.
     #[must_use]
     pub fn new(disk: Room) -> Self {
         let tracker = TaskTracker::new();
-        // It can be waited for at any time; what is begun later counts all the same.
+        // A closed tracker can be waited for, and still takes new work.
         tracker.close();
         Self {
             tracker,
@@ -38,27 +38,28 @@ impl UncancellableWork {
         }
     }
 
-    /// Waits for some work, which goes on when this future is dropped. A panic of the work is a panic
-    /// here.
+    /// Runs some work and waits for it. The work goes on when this future is dropped. A panic of the work
+    /// is a panic here.
     pub async fn see_through<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> T {
         let (done, result) = oneshot::channel();
         let task = self.tracker.spawn(async move {
-            // What nobody takes any more (an open database) is dropped here, before it counts as over.
+            // A result that nobody takes any more, such as an open database, is dropped inside this task,
+            // which is counted.
             let _ = done.send(work.await);
         });
         match (result.await, task.await) {
             (Ok(result), _) => result,
             (Err(_), Err(e)) if e.is_panic() => std::panic::resume_unwind(e.into_panic()),
-            // Only the end of the runtime cancels it, which ends whoever waits too.
+            // Only the end of the runtime cancels the task, and that ends the waiting caller, too.
             (Err(_), _) => std::future::pending().await,
         }
     }
 
-    /// Makes a call to the disk, after those that were asked for before it, and waits for it. It is made
-    /// even when this future is dropped.
+    /// Makes a call to the disk after the user's earlier ones, and waits for it. The call is made even when
+    /// this future is dropped.
     pub async fn on_disk<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
         let (disk, turn) = (self.disk.clone(), Arc::clone(&self.turn));
         self.see_through(async move {
@@ -68,7 +69,7 @@ impl UncancellableWork {
         .await
     }
 
-    /// Leaves some work to itself. Does nothing where the runtime has ended.
+    /// Begins some work without waiting for it. Does nothing where the runtime has ended.
     pub fn leave(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Ok(runtime) = Handle::try_current() {
             self.tracker.spawn_on(work, &runtime);
@@ -80,19 +81,19 @@ impl UncancellableWork {
         self.tracker.token()
     }
 
-    /// How much there is of it.
+    /// How many pieces of work are not over.
     #[must_use]
     pub fn len(&self) -> usize {
         self.tracker.len()
     }
 
-    /// Whether nothing of it is left.
+    /// Whether all work is over.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tracker.is_empty()
     }
 
-    /// Waits until nothing of it is left.
+    /// Waits until all work is over.
     pub async fn gone(&self) {
         self.tracker.wait().await;
     }
@@ -100,7 +101,7 @@ impl UncancellableWork {
 
 #[cfg(test)]
 impl Default for UncancellableWork {
-    /// With a room of its own.
+    /// Work with a room of its own.
     fn default() -> Self {
         Self::new(Room::new("disk", 2))
     }

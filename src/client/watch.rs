@@ -28,7 +28,7 @@ pub enum WatchItem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The number of the daemon's run.
+    /// The number of the daemon's run, for what this client may see.
     pub epoch: u64,
     /// Whether events before it are lost to this watch. Ends of sessions are in the history.
     pub gap: bool,

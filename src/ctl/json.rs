@@ -109,7 +109,7 @@ pub(crate) struct Lagged<'a> {
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct State<'a> {
-    /// The number of the daemon's run: event numbers belong to it.
+    /// The number of the daemon's run, for what the caller may see: event numbers belong to it.
     epoch: u64,
     /// The number of the last event that it includes.
     seq: u64,

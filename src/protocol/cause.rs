@@ -55,7 +55,7 @@ pub enum Cause {
     Silent,
     /// Connecting made no progress in time.
     Stuck,
-    /// The disk refused for now: full, read-only, no permission.
+    /// The disk refused for now: no room, read-only, no permission, no descriptors.
     StoreFailed,
     /// The daemon's own session task failed.
     TaskFailed,

@@ -135,7 +135,7 @@ impl Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Since {
-    /// The run of the daemon the number belongs to; `None`: the present one.
+    /// The `epoch` that the number belongs to; `None`: that of the present run.
     pub epoch: Option<u64>,
     /// The number of the last event seen.
     pub seq: u64,

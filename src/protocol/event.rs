@@ -12,8 +12,8 @@ use super::{Cause, HistoryEntry, Status, UnknownName, UserId};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Event {
-    /// The event's number. Numbers grow by one an event in a run of the daemon; a watcher that sees
-    /// only some users sees gaps.
+    /// The event's number in the series of its `epoch`. The series of an admin counts all events, that of
+    /// anyone else only the events of their own sessions. A watch of some users sees gaps.
     pub seq: u64,
     /// When it happened.
     #[cfg_attr(test, schemars(with = "super::golden::Time"))]
@@ -49,7 +49,7 @@ pub enum EventKind {
     Held,
     /// It needs a person.
     Parked,
-    /// It was closed on request.
+    /// It was closed on request, or for being idle.
     Disconnected,
     /// Its credentials are being removed.
     LoggingOut,
@@ -59,7 +59,7 @@ pub enum EventKind {
     PairingExpired(Box<HistoryEntry>),
     /// Its removal could not finish.
     PurgeFailed,
-    /// What is on the disk cannot be read.
+    /// What is on the disk cannot be used: its bytes are wrong.
     StoreCorrupt,
     /// Its target groups changed.
     Targets,

@@ -49,19 +49,21 @@ open_names! {
         NotFound = "not_found",
         /// The caller may not do this.
         NotAllowed = "not_allowed",
-        /// A limit of the configuration is reached: sessions, connections, requests.
+        /// A limit of the configuration is reached: sessions or connections.
         QuotaExceeded = "quota_exceeded",
-        /// WhatsApp asks to slow down.
+        /// Too much in a short time: WhatsApp asks to slow down, or the caller begins sessions faster than
+        /// it may. [`Failure::retry_after`] says when to ask again.
         RateLimited = "rate_limited",
         /// It needs a session that is online, and this one is not.
         NotOnline = "not_online",
         /// It did not finish within its deadline, or before the connection ended. What was begun goes on.
         DeadlineExceeded = "deadline_exceeded",
-        /// The data could not be removed: the message says what is left and why.
+        /// The data could not be removed, or not in time: the message says what is left and why. The daemon
+        /// goes on removing it.
         PurgeFailed = "purge_failed",
-        /// What is on the disk cannot be read.
+        /// What is on the disk cannot be used: its bytes are wrong.
         StoreCorrupt = "store_corrupt",
-        /// The disk refused: full, read-only, not permitted.
+        /// The disk refused for now: no room, read-only, no permission, no descriptors. The data is as it was.
         StoreFailed = "store_failed",
         /// WhatsApp refused the question.
         Refused = "refused",

@@ -14,7 +14,7 @@ pub struct Info {
     /// When it started.
     #[cfg_attr(test, schemars(with = "super::golden::Time"))]
     pub started_at: Timestamp,
-    /// The number of this run: event numbers belong to it.
+    /// The number of this run, for what the caller may see: event numbers belong to it.
     pub epoch: u64,
     /// Where the sessions are kept.
     pub state_directory: String,

@@ -45,7 +45,8 @@ pub enum Message {
     /// and [`Message::Present`] and [`Message::InSync`] follow. An end of a session among what is lost
     /// is in the history.
     Lagged {
-        /// How many events were lost, those about sessions that are not watched included.
+        /// How many events were lost, of all that the client may see: those about sessions that it does not
+        /// watch are counted, too.
         missed: u64,
     },
     /// The connection will be closed, and why. Sent where something can still be sent.
@@ -133,7 +134,7 @@ pub struct HistoryPage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Watching {
-    /// The number of the daemon's run.
+    /// The number of the daemon's run, for what the client may see.
     pub epoch: u64,
     /// The number of the last event the state includes; [`Message::InSync`] says the same one.
     pub seq: u64,

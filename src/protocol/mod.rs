@@ -48,10 +48,10 @@
 //! nothing of the first comes after the second [`Watching`].
 //!
 //! A client that replaces its copy with each one, as [`View::follow`] does, has the daemon's state
-//! whenever it is in sync. Numbers belong to one run of the daemon and to what the client may see, its
-//! `epoch`: those of a client that sees only its own sessions count only events of these. A watch with
-//! `since` tells by `gap` that something was forgotten in between. Ends of sessions are in the history
-//! then.
+//! whenever it is in sync. Event numbers belong to an `epoch`: to one run of the daemon, and to what the
+//! client may see. The numbers of a client that sees only its own sessions count only events of these. In
+//! the answer to a watch with `since`, `gap` says that events in between were forgotten. Ends of sessions
+//! are in the history then.
 //!
 //! Only a watch tells an order. The status in the answer to `connect`, `disconnect` or `status` is as it
 //! was at some moment between the request and its reply, and has no number: an event that is read
@@ -71,10 +71,12 @@
 //! | target groups of a user | [`MAX_TARGETS`], 1000 |
 //! | users that a watch names | [`MAX_WATCHED`], 1000 |
 //! | requests of a connection under way | 32; then the daemon reads no more until one is answered |
-//! | requests of a uid under way, on all its connections | 128; more wait for their turn, but for `force_logout` and those of admins |
+//! | requests of a uid under way, on all its connections | 128; more wait for a slot, but not `force_logout`, nor those of admins |
+//! | bytes of frames that arrive or wait | 2 MiB of a connection, 8 MiB of a uid, 32 MiB of all uids (of all admins 16 MiB); then the daemon reads no more until there is room. Frames of at most 1 KiB never wait |
+//! | memory of requests that are carried out | 16 MiB of a uid, 64 MiB of all uids (of all admins 32 MiB); more requests wait |
 //! | from the connection to the preface | 5 s |
 //! | from the first byte of a frame to its last | 10 s; between frames a client may be silent for ever |
-//! | a client that does not read what it is told | 30 s, then it is disconnected |
+//! | a client that does not read what is sent to it | 30 s, then it is disconnected |
 //! | events that a watch may fall behind | 4096, or fewer that fill 8 MiB; then it has lagged |
 //! | events that can be replayed | the last 4096, or fewer that fill 8 MiB |
 //! | sessions that a uid begins that is no admin | 8 at once, then one in 5 s; beyond it [`FailureCode::RateLimited`] with `retry_after` |

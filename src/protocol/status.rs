@@ -20,7 +20,8 @@ open_names! {
         AwaitingCode = "awaiting_code",
         /// Logged in.
         Online = "online",
-        /// Lost or refused for now; tries again at [`Status::retry_at`].
+        /// Lost or refused for now, or its files cannot be opened now (reason `store_failed`). It tries again
+        /// by itself at [`Status::retry_at`].
         BackingOff = "backing_off",
         /// WhatsApp said not before [`Status::held_until`]; then it tries again.
         Held = "held",
@@ -33,7 +34,8 @@ open_names! {
         /// The removal could not finish: [`Status::error`] says what is left and why; it is tried again
         /// at [`Status::retry_at`], and by `force-logout` at once.
         PurgeFailed = "purge_failed",
-        /// What is on the disk cannot be read. Nothing is overwritten; `force-logout` is the way out.
+        /// What is on the disk cannot be used: its bytes are wrong. Nothing is overwritten; `force-logout` is
+        /// the way out. What cannot be opened for now is in phase `backing_off`.
         StoreCorrupt = "store_corrupt",
     }
 }

@@ -1,10 +1,10 @@
-//! How long to wait before the next try. Pure: the dice are thrown by the caller.
+//! How long to wait before the next try. Pure: the caller brings the random number.
 
 use std::time::Duration;
 
 use crate::whatsapp::Pace;
 
-/// A link that was online this long was a good one: the next failure begins anew.
+/// After a link that was online this long, the count of failures begins anew.
 pub(super) const STABLE_AFTER: Duration = Duration::from_mins(1);
 
 const FIRST: Duration = Duration::from_secs(1);

@@ -12,8 +12,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
-/// A sleep until a time of day is cut into pieces of at most this, so that a step of the wall clock is
-/// noticed.
+/// The longest piece of a sleep until a time of day. After each piece the wall clock is read again, so
+/// that somebody's setting of the clock is noticed.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
 
 /// A moment on the monotonic clock: how long after the clock began.

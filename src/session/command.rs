@@ -1,4 +1,4 @@
-//! What a session's task is asked, and how it answers.
+//! The commands to a session's task, and their replies.
 
 use tokio::sync::oneshot;
 
@@ -8,9 +8,9 @@ use crate::protocol::{Failure, Group, GroupJid, LogoutReport, PhoneNumber, Statu
 /// The reply to a logout: what became of it.
 pub type LogoutReply = oneshot::Sender<Result<LogoutReport, Failure>>;
 
-/// What a session's task is asked. Each carries the way back for its reply, which comes after the
-/// effects, and, where WhatsApp or the disk is asked, the deadline of the reply. A reply that nobody
-/// waits for any more is dropped; its effects stand.
+/// A command to a session's task. It carries the channel for its reply, and, where WhatsApp or the disk
+/// is asked, the deadline of the reply. The reply comes after the effects. When nobody waits for the reply
+/// any more, it is dropped; the effects stand.
 #[derive(Debug)]
 pub enum SessionCommand {
     /// Bring it up.

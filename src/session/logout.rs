@@ -1,4 +1,4 @@
-//! The logout's effects: the unlink at WhatsApp, the removal; and what is told of it.
+//! The logout's effects (the unlink at WhatsApp, the removal), and its replies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::protocol::{Cause, Failure, HistoryEntry, LogoutReport, Stage, Unlink}
 use crate::store::{Credentials, History, Intent, Removal};
 use crate::whatsapp::{Expected, Gateway, Link, LinkEvent, LinkEvents, Scope, Stored, look_into};
 
-/// How long somebody else's lock on the credentials may hold up a logout. The link that was there is
-/// closed, and a reply is due.
+/// How long a logout waits for another process's lock on the credentials. The session's own link is
+/// closed already, and a reply is due.
 const LOCKED: Duration = Duration::from_secs(1);
 
 /// What an unlink needs.
@@ -32,15 +32,15 @@ pub(super) struct Unlinking {
 }
 
 impl Unlinking {
-    /// Asks WhatsApp to remove the device: over the link that is up, or over one that is opened for
-    /// it, as far as there is time. The link, whichever it was, is left to be closed.
+    /// Asks WhatsApp to remove the device, as far as there is time: over the link that is up, or over a new
+    /// one. Returns the link that was used; the caller closes it.
     pub(super) async fn unlink(self, mut link: Option<Link>) -> (Unlinked, Option<Link>) {
         if let Some(up) = link.as_ref().filter(|link| link.handle().is_logged_in()) {
             let unlink = up.handle().unlink(self.deadline).await;
             return (unlink.into(), link);
         }
         if let Some(link) = link.take() {
-            // What has not ended of it is waited for with everything else of the user's.
+            // Tasks of the old link that have not ended are waited for with all other work of the user.
             let _ = link.close(false, self.deadline).await;
         }
         let unlinked = match self.deadline.limit(self.work.gone()).await {
@@ -75,7 +75,7 @@ impl Unlinking {
         let Some(Ok((opened, events))) = self.deadline.limit(opening).await else {
             return Unlink::Unreachable.into();
         };
-        // Kept where the caller closes it, whatever happens here.
+        // The caller closes the link, whatever happens here.
         let opened = link.insert(opened);
         let unlinked = self.when_logged_in(opened, events);
         let unlinked = self.deadline.limit(unlinked).await;
@@ -85,9 +85,9 @@ impl Unlinking {
     async fn when_logged_in(&self, link: &Link, mut events: LinkEvents) -> Unlinked {
         while let Some(event) = events.recv().await {
             match event {
-                // The login is accepted; that the link is ready for more need not be waited for.
+                // The login is accepted. An unlink need not wait until the link is ready for more.
                 LinkEvent::Stage(Stage::Sync) => {
-                    // Whatever else it reports is for nobody.
+                    // Nobody needs the link's other events.
                     drop(events);
                     return link.handle().unlink(self.deadline).await.into();
                 }
@@ -99,8 +99,9 @@ impl Unlinking {
     }
 }
 
-/// Where nothing is paired there is something to unlink only if the phone has accepted the device just
-/// now: it lists the device, which is to be unlinked then, and what that takes is written first.
+/// Unlinks the device of a session without an account, if the phone has accepted the device just now: the
+/// phone lists the device then. The new credentials are written first, because an unlink over a new link
+/// needs them.
 pub(super) async fn unlink_if_paired_just_now(
     unlinking: Unlinking,
     link: Option<Link>,
@@ -129,7 +130,7 @@ fn nothing_to_unlink() -> Unlinked {
     }
 }
 
-/// Removes everything, and writes the history. Seen through whoever waits.
+/// Removes everything, and writes the history. Goes on when nobody waits any more.
 pub(super) async fn remove(
     mut removal: Removal,
     intent: Box<Intent>,
@@ -139,8 +140,8 @@ pub(super) async fn remove(
     (removal, removed.map(Box::new).map_err(|e| e.to_string()))
 }
 
-/// Answers everybody who waited for a logout: those who asked for it, and those who asked for a
-/// disconnect that found nothing to keep.
+/// Sends the replies of a logout: to each `force-logout`, and to each `disconnect` that found nothing to
+/// keep.
 pub fn answer(
     entry: &HistoryEntry,
     waiters: Vec<LogoutReply>,

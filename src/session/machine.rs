@@ -1,7 +1,7 @@
 //! The pure state machine of a session: what each input does in each phase.
 //!
-//! Everything that happens to a session is an [`Input`]: what people ask, what its link reports, what
-//! came of an [`Effect`], the passing of time, the daemon's stop. Nothing else changes a [`Machine`]. It
+//! Everything that happens to a session is an [`Input`]: a command, a report of its link, the result of
+//! an [`Effect`], the passing of time, the daemon's stop. Nothing else changes a [`Machine`]. The machine
 //! knows no clock and does no I/O, so what it does can be read, and tested, as a table.
 
 mod answers;
@@ -35,12 +35,12 @@ pub(super) use target_edits::TargetEdits;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Machine {
     pub(super) user: UserId,
-    /// What is on the disk about it, or will be with the next [`Effect::Save`].
+    /// The record: what is on the disk, or will be with the next [`Effect::Save`].
     pub(super) record: Record,
-    /// Whether the credentials are an account's. Where nobody can tell, they are taken for one's.
+    /// Whether the credentials are an account's. Where nobody can tell, the machine takes them for one's.
     pub(super) paired: bool,
-    /// Whether its files cannot be read or used: the record may not be theirs, and is not written over
-    /// them.
+    /// Whether the session's files cannot be read or used. The record in memory may then not be the one on
+    /// the disk, so it is not written.
     unread: bool,
     pub(super) phase: Phase,
     pub(super) since: Timestamp,
@@ -51,7 +51,7 @@ pub struct Machine {
     pub(super) pairing: Option<Pairing>,
     pub(super) qr: Option<Qr>,
     pub(super) pair_code: Option<PairCode>,
-    /// When the QR code or the pair code that is shown must have been followed by something.
+    /// By when the next event must have come after the QR code or the pair code that is shown.
     code_ends: Monotonic,
     pub(super) retry_at: Option<Timestamp>,
     retry_due: Option<Monotonic>,
@@ -89,7 +89,7 @@ enum Course {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request(pub(super) u64);
 
-/// Who waits for what.
+/// The requests that wait, by what they wait for.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Waiting {
     /// `connect` by phone number: for a pair code.
@@ -98,18 +98,18 @@ struct Waiting {
     written: Vec<Request>,
     /// `disconnect`: until the link is closed and the record written.
     close: Vec<Request>,
-    /// For the end of the logout: who wants it, and who wants something of the session after it.
+    /// `force-logout`, and commands that are carried out after the logout: for its end.
     removal: Vec<Request>,
     /// `groups`: for WhatsApp's answer.
     groups: Vec<Request>,
-    /// `connect`: until the disk was looked at.
+    /// `connect`: for the look at the disk.
     look: Vec<(Request, Option<PhoneNumber>)>,
 }
 
-/// Where the session's link is between none and open.
+/// Whether the session has a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LinkState {
-    /// There is none, and nothing of the last one is left, or will be when the next one is opened.
+    /// There is none. What is left of the last link ends before the next one is opened.
     Closed,
     Opening,
     Open,
@@ -129,15 +129,15 @@ pub enum Origin {
         /// Whether its credentials are an account's.
         paired: bool,
     },
-    /// It was on the disk and cannot be used, and why.
+    /// It is on the disk, its bytes are wrong, and this is why.
     Unusable(String),
-    /// It was on the disk and cannot be read now, and why.
+    /// It is on the disk, cannot be opened now, and this is why.
     Unavailable(String),
     /// Its task failed, and it begins again.
     Failed {
         /// Whether its credentials are an account's.
         paired: bool,
-        /// What is known of it.
+        /// How the task failed, in words.
         error: String,
         /// How long until the next try.
         wait: std::time::Duration,
@@ -176,27 +176,27 @@ pub enum Input {
     /// Something is due.
     Due,
 
-    /// [`Effect::OpenLink`]: it is open.
+    /// Of [`Effect::OpenLink`]: the link is open.
     Opened,
-    /// [`Effect::OpenLink`]: its credentials cannot be used.
+    /// Of [`Effect::OpenLink`]: the bytes of the credentials are wrong, and this is why.
     Unusable(String),
-    /// [`Effect::OpenLink`]: it could not be opened for now.
+    /// Of [`Effect::OpenLink`]: the credentials cannot be opened now, and this is why.
     Unavailable(String),
-    /// [`Effect::CloseLink`]: nothing of it runs any more, or what does.
+    /// Of [`Effect::CloseLink`]: nothing of the link runs any more; or what still runs, in words.
     Closed(Result<(), String>),
-    /// [`Effect::Save`].
+    /// The result of [`Effect::Save`].
     Saved(Result<(), String>),
-    /// [`Effect::Look`].
+    /// The result of [`Effect::Look`].
     Looked(Standing),
-    /// [`Effect::AskGroups`].
-    GroupsTold(Request, Result<Vec<Group>, AskError>),
-    /// [`Effect::Unlink`].
+    /// The result of [`Effect::AskGroups`].
+    GroupsAnswered(Request, Result<Vec<Group>, AskError>),
+    /// The result of [`Effect::Unlink`].
     Unlinked(Unlinked),
-    /// [`Effect::Remove`]: the line of the history, or what is left and why.
+    /// Of [`Effect::Remove`]: the line of the history, or what is left and why.
     Removed(Result<Box<HistoryEntry>, String>),
 }
 
-/// When an input comes: the time and the jitter of a step.
+/// The time and the jitter of a step.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     /// The time of day.
@@ -210,11 +210,11 @@ pub struct Moment {
 /// What the task must do. Effects that take time run beside its loop, and their results are inputs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Open a link, when nothing of the last one is left.
+    /// Open a link. The task waits first until nothing of the last link is left.
     OpenLink(Expected),
-    /// Close it, or give its opening up, and wait until nothing of it runs.
+    /// Close the link, or give up opening it, and wait until nothing of it runs.
     CloseLink {
-        /// Whether to write what is in memory and to say goodbye. Otherwise it is cut.
+        /// Whether to write what is in memory and to tell WhatsApp. Otherwise the link is cut.
         goodbye: bool,
         /// How long that may take.
         within: std::time::Duration,
@@ -225,7 +225,7 @@ pub enum Effect {
     AskGroups(Request),
     /// Write this record.
     Save(Box<Record>),
-    /// Look what is on the disk.
+    /// Look at the disk.
     Look,
     /// Ask WhatsApp to remove the device.
     Unlink {
@@ -239,15 +239,15 @@ pub enum Effect {
     },
     /// Remove everything, and write the history.
     Remove(Box<Intent>),
-    /// Tell what happened, and the status after it.
+    /// Publish what happened, and the status after it.
     Publish(EventKind, Box<Status>),
-    /// Answer what was asked.
+    /// Answer a request.
     Answer(Request, Answer),
     /// End the task.
     End(Exit),
 }
 
-/// An answer to what was asked.
+/// An answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The session as it is now.
@@ -349,13 +349,13 @@ impl Machine {
             Input::Closed(closed) => self.closed(closed, at, settings),
             Input::Saved(saved) => self.saved(saved, at),
             Input::Looked(standing) => self.looked(standing, at, settings),
-            Input::GroupsTold(request, groups) => self.groups_told(request, groups),
+            Input::GroupsAnswered(request, groups) => self.groups_answered(request, groups),
             Input::Unlinked(unlinked) => self.unlinked(unlinked, at, settings),
             Input::Removed(removed) => self.removed(removed, at),
         }
     }
 
-    /// After each step: whoever waited for what has come is answered.
+    /// Answers after each step the requests that need not wait any more.
     fn settle(&mut self) {
         self.answer_for_code();
         self.answer_when_written();
@@ -368,7 +368,7 @@ impl Machine {
         self.logout.as_ref()
     }
 
-    /// Whether its files could not be read yet.
+    /// Whether the session's files could not be read yet.
     const fn is_unread(&self) -> bool {
         self.unread
     }
@@ -382,8 +382,8 @@ impl Machine {
             )
     }
 
-    /// Enters a phase: what belonged to the one before is gone. The caller adds what belongs to this
-    /// one, and publishes it.
+    /// Enters a phase, and clears what belonged to the phase before. The caller adds what belongs to the
+    /// new phase, and publishes it.
     fn enter(&mut self, phase: Phase, at: Moment) {
         self.phase = phase;
         self.since = at.now;
@@ -395,7 +395,7 @@ impl Machine {
         self.retry_at = None;
         self.retry_due = None;
         self.reason = None;
-        // While it tries again, the last error is what a person wants to see.
+        // While the session tries again, a person wants to see the last error.
         if !matches!(
             phase,
             Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode

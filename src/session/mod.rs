@@ -1,11 +1,11 @@
 //! One session: the task that runs it, the pure state machine that decides, the logout.
 //!
-//! The machine ([`Machine`]) is a function of a state and an input; it knows no clock and does no
-//! I/O. The task ([`run`]) feeds it commands, link events, what is due and what came of effects, and
-//! performs the effects it asks for beside its own loop: it always answers. So at any moment one thing
-//! happens to a session, and what follows from it can be read, and tested, as a table.
+//! The machine ([`Machine`]) is a function of a state and an input. It knows no clock and does no
+//! I/O. The task ([`run`]) gives the machine its inputs: commands, link events, timers, and the results
+//! of effects. It performs the machine's effects beside its own loop, so it always answers. Inputs come
+//! one after the other, so what a session does can be read, and tested, as a table.
 //!
-//! How the task ended is its return value ([`Outcome`]); nobody has to remember to set a flag.
+//! The task's return value ([`Outcome`]) says how it ended; nobody has to remember to set a flag.
 
 mod advice;
 mod backoff;

@@ -1,11 +1,11 @@
-//! What of a session's life is told in the log.
+//! The log of what happens to a session.
 
 use crate::message_id;
 use crate::protocol::{EventKind, Status};
 
-/// Tells a change in one line, within the session's span, which names the user. QR codes rotate and
-/// stages pass: those are for watchers.
-pub(super) fn tell(kind: &EventKind, status: &Status) {
+/// Logs a change in one line, within the session's span, which names the user. Later QR codes and stages
+/// of connecting are only for watchers, and are not logged.
+pub(super) fn log(kind: &EventKind, status: &Status) {
     let error = status.error.as_deref().unwrap_or_default();
     let account = status.account.as_ref().map_or("", |a| a.jid.as_str());
     let wasession_cause = status.reason.map(tracing::field::display);

@@ -41,7 +41,7 @@ impl Machine {
         self.phase
     }
 
-    /// What is, or must be, on the disk.
+    /// The record: what is on the disk, or will be with the next write.
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.record

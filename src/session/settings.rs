@@ -1,8 +1,8 @@
-//! What of the configuration concerns sessions. It can change while they run.
+//! The part of the configuration that concerns sessions. It can change while they run.
 
 use std::time::Duration;
 
-/// What of the configuration concerns sessions.
+/// The part of the configuration that concerns sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// What another connection with the same credentials means.

@@ -1,11 +1,11 @@
-//! What stands on the disk for a user, before anything is made of it.
+//! The first look at the disk: what is there for a user.
 
 use crate::blocking::UncancellableWork;
 use crate::protocol::UserId;
 use crate::store::{CredentialsError, Found, Record, Store};
 use crate::whatsapp::{BUSY, Stored, look_into};
 
-/// What stands on the disk for a user.
+/// What is on the disk for a user.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Standing {
     /// Nothing.
@@ -17,15 +17,15 @@ pub enum Standing {
         /// Whether its credentials are an account's.
         paired: bool,
     },
-    /// Something whose bytes cannot be used. It may hold credentials: nothing is made over it.
+    /// Something whose bytes are wrong. It may hold credentials, so nothing is written over it.
     Unusable {
         /// Its record, where that can be read.
         record: Option<Box<Record>>,
         /// Why not.
         why: String,
     },
-    /// Something that cannot be read now: no permission, no descriptors, a disk that fails. It says
-    /// nothing about what is there.
+    /// Something that cannot be opened now: no permission, no descriptors, a disk that fails. That says
+    /// nothing about its bytes.
     Unavailable {
         /// Its record, where that can be read.
         record: Option<Box<Record>>,
@@ -48,7 +48,8 @@ pub async fn look(store: &Store, user: &UserId, work: &UncancellableWork) -> Sta
             };
         }
     };
-    // A record with an account was written after its credentials; without one, only they can tell.
+    // A record with an account was written after the credentials. Where the record has no account, only the
+    // credentials can tell whether the session is paired.
     if record.account.is_some() {
         return Standing::Session {
             record,

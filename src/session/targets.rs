@@ -7,11 +7,11 @@ use crate::protocol::{Failure, FailureCode, Group, GroupJid, MAX_TARGETS, Target
 /// A change whose JIDs are JIDs of groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// None: they are only shown.
+    /// No change: the target groups are only shown.
     Nothing,
-    /// To these. Needs the account's groups: what is added must be one of them.
+    /// To exactly these. A group that is added must be one of the account's, so WhatsApp is asked.
     Set(Vec<GroupJid>),
-    /// With these added, which needs the account's groups too.
+    /// With these added. Each must be one of the account's groups, so WhatsApp is asked.
     Add(Vec<GroupJid>),
     /// Without these.
     Remove(Vec<GroupJid>),

@@ -1,4 +1,4 @@
-//! The task that runs one session: it gives the machine every input, and performs the effects beside its
+//! The task that runs one session. It gives the machine every input, and performs the effects beside its
 //! loop, so that it always answers.
 
 mod effects;
@@ -29,7 +29,7 @@ use crate::store::{History, Record, Removal, Store};
 use crate::whatsapp::{Ending, Gateway, Link, LinkEvent, LinkEvents, Pace, Verdict};
 use effects::{Done, Opening};
 
-/// Tells what happened to a session, and its status after it.
+/// Publishes what happened to a session, and the status after it.
 pub type Report = Arc<dyn Fn(EventKind, Status) + Send + Sync>;
 
 impl std::fmt::Debug for SessionContext {
@@ -54,17 +54,17 @@ pub struct SessionContext {
     pub settings: watch::Receiver<Settings>,
     /// The clocks.
     pub clock: Clock,
-    /// Where to tell what happens.
+    /// Publishes what happens.
     pub report: Report,
     /// Where commands come from.
     pub commands: mpsc::Receiver<SessionCommand>,
-    /// One that came before the task began.
+    /// A command that came before the task began.
     pub early: Option<SessionCommand>,
     /// Fires when the daemon stops.
     pub stop: CancellationToken,
-    /// After a start: whose turn it is to connect.
+    /// After a start of the daemon: the turns to connect, of which only some sessions have one at a time.
     pub turn: Option<Arc<Semaphore>>,
-    /// What the user's tasks begin that cannot be broken off.
+    /// The user's work that cannot be cancelled.
     pub work: UncancellableWork,
     /// The span that everything of this session logs in.
     pub span: tracing::Span,
@@ -84,14 +84,14 @@ impl SessionContext {
 pub struct Outcome {
     /// How.
     pub ended: Ended,
-    /// Commands that came too late to be done; they concern the user, not the session that is gone.
+    /// Commands that came too late. They concern the user, not the session that is gone.
     pub left: Vec<SessionCommand>,
 }
 
 /// How a session's task ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// Nothing of the session is left. Whoever asked for it is told, once it has been published.
+    /// Nothing of the session is left. The supervisor publishes that, and then sends the replies.
     LoggedOut {
         /// Its line in the history.
         entry: Box<HistoryEntry>,
@@ -129,7 +129,7 @@ pub async fn run(mut context: SessionContext, record: Record, origin: Origin) ->
         exit: None,
     };
     task.perform(effects);
-    task.live().await
+    task.run_loop().await
 }
 
 /// The time and the jitter of a step.
@@ -148,11 +148,11 @@ struct Task {
     events: Option<LinkEvents>,
     /// The link that is being opened.
     opening: Option<Opening>,
-    /// Its turn to connect, and until when it keeps it.
+    /// The session's turn to connect, and how long the session may keep it.
     turn: Option<(OwnedSemaphorePermit, Instant)>,
-    /// A removal that failed, as far as it got.
+    /// A removal that failed, with the steps that are done.
     removal: Option<Removal>,
-    /// What was asked and is not answered yet.
+    /// The commands that are not answered yet.
     asked: BTreeMap<Request, SessionCommand>,
     last_request: u64,
     /// The effects that take time.
@@ -168,18 +168,18 @@ enum Wake {
     Command(SessionCommand),
     Done(Done),
     Link(LinkEvent),
-    TurnOver,
+    TurnEnds,
     Due,
     Configured,
 }
 
 impl Task {
-    async fn live(mut self) -> Outcome {
+    async fn run_loop(mut self) -> Outcome {
         loop {
             if let Some(exit) = self.exit.take() {
                 return self.leave(exit);
             }
-            match self.wake().await {
+            match self.next_wake().await {
                 Wake::Stop => {
                     self.stopping = true;
                     self.take(Input::Stop);
@@ -187,7 +187,7 @@ impl Task {
                 Wake::Command(command) => self.command(command),
                 Wake::Done(done) => self.done(done),
                 Wake::Link(event) => self.take(Input::Link(event)),
-                Wake::TurnOver => self.turn = None,
+                Wake::TurnEnds => self.turn = None,
                 Wake::Due => self.take(Input::Due),
                 Wake::Configured => {}
             }
@@ -197,7 +197,7 @@ impl Task {
         }
     }
 
-    async fn wake(&mut self) -> Wake {
+    async fn next_wake(&mut self) -> Wake {
         let due = {
             let settings = self.context.settings.borrow_and_update();
             self.machine.deadline(&settings)
@@ -215,14 +215,14 @@ impl Task {
                 }
             }
             Some(done) = self.under_way.next() => Wake::Done(done),
-            Some(event) = next(&mut self.events) => Wake::Link(event),
-            () = turn_over(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnOver,
+            Some(event) = next_event(&mut self.events) => Wake::Link(event),
+            () = turn_ends(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnEnds,
             () = self.context.clock.until(due) => Wake::Due,
             Ok(()) = self.context.settings.changed() => Wake::Configured,
         }
     }
 
-    /// Gives the machine an input, and performs what it asks for.
+    /// Gives the machine an input, and performs the effects.
     fn take(&mut self, input: Input) {
         let at = moment(&self.context.clock);
         let settings = self.context.settings.borrow().clone();
@@ -236,7 +236,7 @@ impl Task {
         let request = Request(self.last_request);
         let input = match &command {
             SessionCommand::Connect { phone, .. } => {
-                // Whoever asks does not wait for a turn.
+                // A session that somebody asks for does not wait for its turn.
                 self.skip_the_queue();
                 Input::Connect(request, phone.clone())
             }
@@ -276,7 +276,7 @@ impl Task {
                 } => self.unlink(paired, full_handshake, within),
                 Effect::Remove(intent) => self.remove(intent),
                 Effect::Publish(kind, status) => {
-                    narration::tell(&kind, &status);
+                    narration::log(&kind, &status);
                     (self.context.report)(kind, *status);
                 }
                 Effect::Answer(request, answer) => {
@@ -290,7 +290,7 @@ impl Task {
     }
 }
 
-/// Gives an answer to whoever asked.
+/// Sends the answer to a command.
 fn reply(command: SessionCommand, answer: Answer) {
     match (command, answer) {
         (command, Answer::Refused(failure)) => command.refuse(failure),
@@ -311,13 +311,13 @@ fn reply(command: SessionCommand, answer: Answer) {
             tracing::error!("a fault: a command was to be answered with something else");
             command.refuse(Failure::new(
                 FailureCode::Internal,
-                "the daemon answered something else than was asked; this is a fault of the daemon",
+                "the answer does not belong to the command; this is a fault of the daemon",
             ));
         }
     }
 }
 
-async fn next(events: &mut Option<LinkEvents>) -> Option<LinkEvent> {
+async fn next_event(events: &mut Option<LinkEvents>) -> Option<LinkEvent> {
     match events {
         Some(told) => {
             let event = told.recv().await;
@@ -352,7 +352,7 @@ async fn command(
     }
 }
 
-async fn turn_over(until: Option<Instant>) {
+async fn turn_ends(until: Option<Instant>) {
     match until {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! Group commit: those who come together share one write and one sync.
+//! Group commit: changes that come together share one write and one sync.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,10 +9,10 @@ use crate::blocking::Room;
 
 type Result = std::result::Result<(), StoreError>;
 
-/// Makes changes durable for all who ask while another commit is under way: the first of them does it
-/// for the others.
+/// Makes changes durable together. Items that come while a commit is under way wait for the next one, and
+/// the first of them makes it for all.
 ///
-/// `S` is the state that only the one who commits may touch.
+/// `S` is the state that only the present commit may touch.
 #[derive(Debug)]
 pub(super) struct GroupCommit<T, S> {
     room: Room,
@@ -27,7 +27,7 @@ struct Waiting<T> {
 }
 
 impl<T: Send + 'static, S: Send + 'static> GroupCommit<T, S> {
-    /// Its commits are made in this room, one at a time.
+    /// A group whose commits are made in this room, one at a time.
     pub(super) fn new(room: Room, state: S) -> Self {
         Self {
             room,
@@ -36,9 +36,9 @@ impl<T: Send + 'static, S: Send + 'static> GroupCommit<T, S> {
         }
     }
 
-    /// Commits an item together with those of others; returns when it is durable. `commit` is made with
-    /// all that wait when it begins. `afterwards` is made when they have their result, and before the
-    /// next commit.
+    /// Commits an item together with those of others, and returns when it is durable. `commit` gets all
+    /// items that wait when it begins. `afterwards` runs when they have their results, and before the next
+    /// commit.
     pub(super) async fn commit(
         &self,
         item: T,
@@ -49,10 +49,10 @@ impl<T: Send + 'static, S: Send + 'static> GroupCommit<T, S> {
         lock(&self.waiting).push(Waiting { item, reply });
         let mut state = tokio::select! {
             biased;
-            done = &mut result => return told(done),
+            done = &mut result => return outcome_of(done),
             state = Arc::clone(&self.turn).lock_owned() => state,
         };
-        // Nobody commits now. Whoever did so just before may have taken this item along.
+        // No commit is under way now. The one before may have taken this item along.
         if let Ok(done) = result.try_recv() {
             return done;
         }
@@ -67,17 +67,17 @@ impl<T: Send + 'static, S: Send + 'static> GroupCommit<T, S> {
             }
             afterwards(&mut state);
         });
-        // Dropping a call that has begun does not break it off.
+        // Dropping a call that has begun does not cancel it.
         tokio::select! {
             biased;
-            done = &mut result => return told(done),
+            done = &mut result => return outcome_of(done),
             () = call => {}
         }
-        told(result.await)
+        outcome_of(result.await)
     }
 }
 
-fn told(result: std::result::Result<Result, oneshot::error::RecvError>) -> Result {
+fn outcome_of(result: std::result::Result<Result, oneshot::error::RecvError>) -> Result {
     result.unwrap_or(Err(StoreError::Interrupted))
 }
 

@@ -1,9 +1,12 @@
-//! The credentials file as a file: whether it is there, whole, of a known version, and can be written.
+//! The credentials file: whether it is there, whole, of a known version, and writable.
 //!
 //! **Unusable is not absent, and not "cannot be opened now".** SQLite would take an empty file for a new
-//! database, and a new identity would be put into it; so the file is looked at first. And whatever
-//! fails, the file is [unusable](CredentialsError::Unusable) only where its bytes say so: a full disk, a
-//! missing permission, a lock are [obstacles](CredentialsError::Unavailable), however they are worded.
+//! database, and the library would put a new identity into it; so the file is looked at first. The file is
+//! [unusable](CredentialsError::Unusable) only where its bytes are wrong. A full disk, a missing permission
+//! or a lock is an [obstacle](CredentialsError::Unavailable), whatever SQLite's message says.
+//!
+//! The connection of an open session holds an exclusive lock on the file. Another program can read the
+//! file after a `disconnect`, or in a copy.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,8 +16,8 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 
-/// The newest migration of the file. SQLite would let this version write into a file that a newer one
-/// has changed since, and nobody else looks.
+/// The newest migration that this version knows. Without this check it would write into a file that a
+/// newer version has changed.
 const NEWEST_SCHEMA: &str = "20260703000001";
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -25,7 +28,7 @@ pub struct Credentials {
     path: PathBuf,
 }
 
-/// What the file is by its first bytes.
+/// The kind of the file, by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contents {
     /// There is none.
@@ -59,7 +62,7 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
-    /// Those in this file.
+    /// The credentials in this file.
     pub(crate) const fn new(path: PathBuf) -> Self {
         Self { path }
     }
@@ -70,7 +73,7 @@ impl Credentials {
         &self.path
     }
 
-    /// That they are unusable.
+    /// The error that says that they are unusable.
     #[must_use]
     pub fn unusable(&self, why: impl Into<String>) -> CredentialsError {
         CredentialsError::Unusable {
@@ -79,7 +82,7 @@ impl Credentials {
         }
     }
 
-    /// That they cannot be opened now.
+    /// The error that says that they cannot be opened now.
     #[must_use]
     pub fn unavailable(&self, why: impl Into<String>) -> CredentialsError {
         CredentialsError::Unavailable {
@@ -107,7 +110,7 @@ impl Credentials {
         if !head.is_empty() {
             return Err(self.unusable("it is not an SQLite database"));
         }
-        // A database whose first transaction is still in its log has an empty file, and that is fine.
+        // An empty file is fine where the first transaction of the database is still in the log.
         let log = self.path.with_extension("db-wal");
         match std::fs::metadata(log) {
             Ok(meta) if meta.len() > 0 => Ok(Contents::Database),
@@ -117,7 +120,7 @@ impl Credentials {
     }
 
     fn read_head(&self) -> io::Result<Head> {
-        // A pipe in its place would make the reader wait for ever.
+        // Reading a pipe in the file's place would wait for ever.
         let opened = File::options()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
@@ -135,14 +138,14 @@ impl Credentials {
         Ok(Head::Bytes(head))
     }
 
-    /// Whether a database that is there can be used: SQLite's own look at every page (milliseconds for
-    /// the few hundred KiB of a session), a version that is known, and a lock to write. Somebody else's
-    /// lock is waited for so long. Blocks.
+    /// Checks whether a database that is there can be used: SQLite looks at every page (milliseconds for
+    /// the few hundred KiB of a session), the version must be known, and the file must be writable. Waits
+    /// at most `patience` for another process's lock. Blocks.
     ///
     /// # Errors
     /// [`CredentialsError`]; the file is left as it is.
     pub fn check(&self, patience: Duration) -> Result<(), CredentialsError> {
-        let mut connection = self.look(patience)?;
+        let mut connection = self.open_checked(patience)?;
         if let Some(newest) = newest_migration(&mut connection).map_err(|e| self.obstacle(&e))?
             && newest.as_str() > NEWEST_SCHEMA
         {
@@ -169,12 +172,12 @@ impl Credentials {
         }
     }
 
-    /// What it means that somebody else could not open or read the file: the bytes are looked at again,
-    /// and decide. The words do not: the error of a migration hides the disk that was full. Blocks.
+    /// Says what it means that the library could not open or read the file. The bytes decide, and are looked
+    /// at again. The words of the library's error do not: that of a migration hides a full disk. Blocks.
     #[must_use]
     pub fn diagnose(&self, why: String) -> CredentialsError {
         match self.contents() {
-            Ok(Contents::Database) => match self.look(Duration::ZERO) {
+            Ok(Contents::Database) => match self.open_checked(Duration::ZERO) {
                 Err(unusable @ CredentialsError::Unusable { .. }) => unusable,
                 Ok(_) | Err(_) => self.unavailable(why),
             },
@@ -183,8 +186,8 @@ impl Credentials {
         }
     }
 
-    /// A connection that has looked at every page.
-    fn look(&self, patience: Duration) -> Result<SqliteConnection, CredentialsError> {
+    /// Opens a connection, and lets SQLite look at every page.
+    fn open_checked(&self, patience: Duration) -> Result<SqliteConnection, CredentialsError> {
         let path = self.path.to_str();
         let url = path.ok_or_else(|| self.unavailable("the path is not UTF-8"))?;
         let established = SqliteConnection::establish(url);
@@ -199,7 +202,7 @@ impl Credentials {
         }
     }
 
-    /// What an error of SQLite means, by SQLite's own two words for wrong bytes.
+    /// Says what an error of SQLite means. SQLite has two messages for wrong bytes.
     fn obstacle(&self, error: &dyn std::error::Error) -> CredentialsError {
         let why = error.to_string();
         if why.contains("malformed") || why.contains("not a database") {
@@ -244,10 +247,11 @@ struct Schema {
     newest: Option<String>,
 }
 
-/// What every connection to credentials must be told before anything else.
+/// Sets up a connection to credentials, before anything else is done with it.
 ///
-/// The locking mode keeps SQLite from mapping a file into memory (the index of its log): on a full disk
-/// with small blocks a write to such memory is a SIGBUS, the end of all sessions.
+/// The exclusive locking mode keeps SQLite from mapping the index of its log into memory: on a full disk
+/// with small blocks a write to such memory is a SIGBUS, which would end all sessions. It also keeps every
+/// other program from reading the file while the connection is open.
 ///
 /// # Errors
 /// SQLite's.
@@ -417,7 +421,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().canonicalize().expect("path");
         let credentials = database(&path);
-        let mut connection = credentials.look(PATIENCE).expect("a look");
+        let mut connection = credentials.open_checked(PATIENCE).expect("it opens");
         run(
             &mut connection,
             "INSERT INTO device (key) VALUES (zeroblob(9))",

@@ -1,4 +1,4 @@
-//! Writes that are on the disk when they return.
+//! Durable writes: a function returns when the bytes are on the disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -61,8 +61,8 @@ pub(super) fn replace_with(
     sync_dir(dir, steps.sync_dir)
 }
 
-/// Appends to a file, which is made if it is not there. When that fails the file is cut back, so that no
-/// half line is followed by a whole one.
+/// Appends to a file, and makes it if it is not there. When the write fails, the file is cut back, so that
+/// no whole line follows a half one.
 pub(super) fn append(
     path: &Path,
     bytes: &[u8],
@@ -72,7 +72,8 @@ pub(super) fn append(
     let mut options = OpenOptions::new();
     let mut file = regular::open(options.create(true).append(true).mode(0o600), path)
         .map_err(|e| StoreError::unavailable("open", path, e))?;
-    // The name first: a line whose file could not be made durable would be written again.
+    // The file's name is made durable before the line: if it failed after the line, the line would be written
+    // again.
     if !*is_named {
         sync_dir(parent(path), steps.sync_dir)?;
         *is_named = true;
@@ -92,8 +93,8 @@ pub(super) fn append(
 
 /// Reads the whole lines of a file that is appended to; nothing where there is none.
 ///
-/// A crash in the middle of a write leaves half a line at the end. It was not acknowledged, and is cut
-/// off, which needs no room on the disk.
+/// A crash in the middle of a write leaves half a line at the end. Nobody was told that this line is
+/// written, so it is cut off. That needs no room on the disk.
 pub(super) fn read_lines(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     let mut bytes = match regular::read(path) {
         Ok(bytes) => bytes,
@@ -121,7 +122,7 @@ pub(super) fn sync_dir(dir: &Path, step: Step) -> Result<(), StoreError> {
         .map_err(|e| StoreError::unavailable("sync the directory", dir, e))
 }
 
-/// Opens a directory, and nothing else that may have its name.
+/// Opens a directory. Anything else of this name is an error.
 pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -129,7 +130,7 @@ pub(super) fn open_dir(dir: &Path) -> io::Result<File> {
         .open(dir)
 }
 
-/// The syncs of a directory that many change at a time: those who wait for one share the next.
+/// The syncs of a directory that many removals change at a time: those that wait for a sync share one.
 #[derive(Debug)]
 pub(super) struct SharedSync {
     dir: PathBuf,
@@ -142,8 +143,8 @@ impl SharedSync {
         Self { dir, commits }
     }
 
-    /// Makes what was changed in the directory before this call durable. The sync is taken as this step,
-    /// or as the step of another who waits for the same.
+    /// Makes the changes of the directory before this call durable. The sync counts as this step, or as the
+    /// step of another caller that shares it.
     pub(super) async fn sync(&self, step: Step) -> Result<(), StoreError> {
         let dir = self.dir.clone();
         let sync = move |(): &mut (), _| sync_dir(&dir, step);

@@ -48,9 +48,9 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
-    /// A write that was shared with others did not come to its end: a fault of the daemon.
+    /// A shared write ended without a result: a fault of the daemon.
     #[error(
-        "a write to the disk did not come to its end, which is a fault of this daemon; it is tried again"
+        "a shared write to the disk ended without a result, which is a fault of this daemon; it is tried again"
     )]
     Interrupted,
 }
@@ -71,7 +71,7 @@ impl StoreError {
         }
     }
 
-    /// The same once more, for others who shared what failed.
+    /// A copy of this error, for the others that shared the failed write.
     pub(super) fn again(&self) -> Self {
         match self {
             Self::Locked { path, holder } => Self::Locked {

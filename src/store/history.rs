@@ -1,8 +1,8 @@
 //! `history.jsonl`: one line per ended session.
 //!
-//! It is bounded, and shared fairly between the owners of the sessions: when it is full, the owner with
-//! the most in it loses a line, and pairings that nobody finished go before real ends. So nobody's ends,
-//! and the tokens in them that WhatsApp sends once, are lost to another owner's churn.
+//! The history is bounded, and the owners of the sessions share it fairly: when it is full, the owner with
+//! the most lines loses one, and unfinished pairings go before real ends. So no owner loses an end, or the
+//! token in it that WhatsApp sends only once, because another owner begins and ends many sessions.
 
 mod memory;
 
@@ -35,11 +35,12 @@ const SHORTENING: Replacing = Replacing {
     sync_dir: Step::ShortenSyncDir,
 };
 
-/// So many lines are copied at a time while the file is shortened, and parsed by a thread at the start.
+/// How many lines are copied at a time while the file is shortened, and how many a thread parses at the
+/// start.
 const SLICE: usize = 4096;
 
-/// The ended sessions, in memory and on the disk. Reading does not wait for a write, which lasts as long
-/// as the disk wants.
+/// The ended sessions, in memory and on the disk. A reader does not wait for a write, which may take any
+/// time.
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,
@@ -53,7 +54,7 @@ pub struct History {
 struct OnDisk {
     /// What the lines in the file weigh.
     weight: u64,
-    /// When shortening it failed: it is not tried before the file weighs that much.
+    /// After a failed try to shorten the file: the weight of the file at which the next try is made.
     not_before: u64,
     /// Whether the file's own name is durable.
     is_named: bool,
@@ -62,7 +63,8 @@ struct OnDisk {
 /// A line of the file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
-    /// The removal it belongs to: one that a crash interrupted is not written twice.
+    /// The removal that the line belongs to. It keeps the line of an interrupted removal from being written
+    /// twice.
     id: String,
     entry: HistoryEntry,
     /// What it counts for.
@@ -140,7 +142,7 @@ impl History {
             .await
     }
 
-    /// What is in it now. Whoever holds this holds up the next entry: it is for moments.
+    /// The entries of this moment. Hold the result only for a moment: the next entry waits for it.
     #[must_use]
     pub fn read(&self) -> Entries<'_> {
         Entries(read(&self.memory))
@@ -157,7 +159,7 @@ fn read(memory: &RwLock<Memory>) -> RwLockReadGuard<'_, Memory> {
     memory.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Understands lines, many of them on more than one processor.
+/// Parses lines, on several processors where they are many.
 fn parse(lines: &[&[u8]]) -> Vec<Kept> {
     let all =
         |lines: &[&[u8]]| -> Vec<Kept> { lines.iter().map(|text| Line::parse(text)).collect() };
@@ -171,7 +173,7 @@ fn parse(lines: &[&[u8]]) -> Vec<Kept> {
             .map(|part| (part, scope.spawn(move || all(part))))
             .collect();
         let parsed = working.into_iter().map(|(part, thread)| {
-            // What a thread failed at fails here again, where it is told.
+            // Lines whose thread failed are parsed again here, so that the failure is seen.
             thread.join().unwrap_or_else(|_| all(part))
         });
         parsed.flatten().collect()
@@ -205,8 +207,8 @@ fn write(
     Ok(())
 }
 
-/// Rewrites the file when it has twice the lines that are kept. That is made when the lines just written
-/// are acknowledged, and it holds up no look-up.
+/// Rewrites the file when it has twice the lines that are kept. The lines just written are acknowledged
+/// first, and no look-up waits for the rewriting.
 fn keep_short(path: &Path, memory: &RwLock<Memory>, on_disk: &mut OnDisk) {
     let limit = read(memory).limit();
     if on_disk.weight < (limit * 2).max(on_disk.not_before) {
@@ -259,7 +261,7 @@ impl Entries<'_> {
         self.0.contains(id)
     }
 
-    /// The newest entry of a user, of those whose owner is let through, with the id of its removal.
+    /// The newest entry of a user among those whose owner `may_see` accepts, with the id of its removal.
     #[must_use]
     pub fn last_of(
         &self,
@@ -276,14 +278,14 @@ impl Entries<'_> {
     }
 
     /// The entries older than the one of this removal, newest first, each with the id of its removal;
-    /// `None`: all. What was forgotten long ago has nothing older than it.
+    /// `None`: all. For a removal that was forgotten long ago there are none.
     pub fn before(&self, id: Option<&str>) -> impl Iterator<Item = (&str, &HistoryEntry)> {
         self.0
             .before(id)
             .map(|line| (line.id.as_str(), &line.entry))
     }
 
-    /// [`Entries::before`], of one user or of one owner only. It costs nothing for the lines of others.
+    /// [`Entries::before`], of one user or of one owner only. The lines of others cost nothing.
     pub fn select(
         &self,
         before: Option<&str>,

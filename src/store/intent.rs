@@ -1,11 +1,11 @@
-//! Why a session is removed: what the history needs to know, written down before anything is removed.
+//! The intent of a removal: why the session is removed, and what else its line in the history needs.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Account, Cause, HistoryEntry, Redacted, Removed, Unlink, UserId};
 
-/// Why a session is removed: what the history needs to know, durable before the rename.
+/// Why a session is removed, and what else its line in the history needs. It is durable before the rename.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
     /// When it was decided.

@@ -1,8 +1,11 @@
 //! `intents.jsonl`: the intents of the removals under way.
 //!
 //! A line is durable before its session is renamed, and it is needed until the session is erased: after
-//! a crash it tells what belongs into the history. Removals that begin together share one write and one
+//! a crash the line of the history is made from it. Removals that begin together share one write and one
 //! sync. The file is emptied when no removal is under way.
+//!
+//! Earlier versions wrote the intent into `logout.json` in the session's own directory. Such a file is
+//! still understood.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
@@ -20,8 +23,8 @@ use super::{StoreError, durable, regular};
 use crate::blocking::Room;
 use crate::protocol::Removed;
 
-/// From so many bytes on, the file is written anew when most of it is of removals that are over. That
-/// matters when there is always one under way.
+/// From this size on, the file is written anew when most of its lines belong to removals that are over.
+/// Otherwise it would grow for ever where some removal is always under way.
 const LONG: usize = 1024 * 1024;
 
 const STEPS: Appending = Appending {
@@ -81,7 +84,7 @@ impl UnderWay {
 }
 
 impl Intents {
-    /// Reads the file. Of what is in it only that of these removals is still needed.
+    /// Reads the file. Only the lines of these removals are still needed.
     pub(super) fn open(
         path: PathBuf,
         interrupted: &HashSet<String>,
@@ -96,7 +99,7 @@ impl Intents {
             let Ok(text) = str::from_utf8(line) else {
                 continue;
             };
-            // One that is not understood is of a removal that cannot be finished by it.
+            // A line that cannot be parsed does not help its removal.
             let Ok(known) = serde_json::from_str::<Line<Intent>>(text) else {
                 continue;
             };
@@ -138,7 +141,7 @@ impl Intents {
         self.commit(Some(text)).await
     }
 
-    /// What was written down for a removal.
+    /// The intent that was written down for a removal.
     pub(super) fn get(&self, id: &str) -> Option<Written<Intent>> {
         let line = lock(&self.under_way).lines.get(id).cloned()?;
         let known: Line<Intent> = serde_json::from_str(&line).ok()?;
@@ -148,7 +151,7 @@ impl Intents {
         })
     }
 
-    /// The intent of a removal is needed no more: the session is erased, or will not be removed.
+    /// Drops the intent of a removal: the session is erased, or will not be removed.
     pub(super) fn forget(&self, id: &str) {
         lock(&self.under_way).remove(id);
     }
@@ -156,7 +159,7 @@ impl Intents {
     /// Empties the file where nothing in it is needed.
     pub(super) async fn tidy(&self) {
         if lock(&self.under_way).lines.is_empty() {
-            // What is left is emptied with the next.
+            // After a failure the next removal empties the file.
             let _ = self.commit(None).await;
         }
     }
@@ -187,7 +190,7 @@ fn write(
     let is_long = on_disk.bytes + text.len() > LONG && on_disk.bytes > 2 * needed;
     if is_long {
         match rewrite(path, on_disk, under_way) {
-            // The new lines were in it: they are needed since before they were to be written.
+            // The file has the new lines already: they were needed before they were to be written.
             Ok(()) => return Ok(()),
             Err(e) => tracing::warn!("the intents could not be shortened: {e}"),
         }
@@ -213,7 +216,8 @@ fn rewrite(
     Ok(())
 }
 
-/// Needs no sync: what comes back after a crash belongs to no session in the trash.
+/// Empties the file. That needs no sync: a line that comes back after a crash belongs to no session in the
+/// trash.
 fn empty(path: &Path, on_disk: &mut OnDisk) {
     if on_disk.bytes == 0 {
         return;

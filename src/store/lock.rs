@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use super::{StoreError, durable, regular};
 
-/// An advisory lock on a directory, held until it is dropped, or the process is gone however it went.
+/// An advisory lock on a directory. It is held until it is dropped, or until the process ends, however it
+/// ends.
 ///
-/// The lock is on the directory itself: it holds by whatever path somebody comes, and no file that
-/// somebody removes takes it away. The file `lock` in it names the holder's pid for whoever is refused;
-/// it is locked besides, for versions that lock only that.
+/// The lock is on the directory itself: it holds whatever path leads there, and removing a file in it does
+/// not release it. The file `lock` in the directory has the holder's pid, for the message to a second
+/// daemon. The file is locked, too, for older versions that lock only the file.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
@@ -43,7 +44,7 @@ impl Lock {
         })
     }
 
-    /// Makes sure that what has the directory's name is still the directory that is locked.
+    /// Makes sure that the directory's name still leads to the directory that is locked.
     pub(super) fn still_holds(&self) -> Result<(), StoreError> {
         let look = |about: std::io::Result<fs::Metadata>| {
             about

@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! <state directory>/     0700, locked: one daemon
-//!   lock                 the pid of the daemon, for whoever is refused
-//!   sessions/<user>/     session.toml, auth.db (-wal, -shm)
+//!   lock                 the pid of the daemon, for the message to a second one
+//!   sessions/<user>/     session.toml; auth.db (-wal), locked while the session is open
 //!   trash/<user>.<cause>.<id>/  renamed here by a removal, then erased
 //!   intents.jsonl        why, of the removals under way; empty when there are none
 //!   history.jsonl        one line per ended session
@@ -14,7 +14,10 @@
 //! What is `async` here makes its calls to the disk in the store's own rooms. The rest blocks; callers
 //! on the async side make those calls there too (`Store::work`, `Store::disk`).
 //!
-//! A [`Store`] is the proof that the lock is held: whatever changes the disk needs one.
+//! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
+//! blocks; async callers run it in a room, too ([`Store::work`], [`Store::disk`]).
+//!
+//! A [`Store`] proves that the lock is held: every change of the disk needs one.
 
 mod commit;
 mod credentials;
@@ -55,11 +58,11 @@ use durable::SharedSync;
 use intents::Intents;
 use lock::Lock;
 
-/// Calls to the disk at a time: it gets no faster from more.
+/// How many calls to the disk are made at a time. More would not make it faster.
 const DISK_THREADS: usize = 8;
 
-/// One for each thing that is written or synced for many at once: the intents, the history, the
-/// directory of sessions, the trash. None of them waits behind what is done to a session's own files.
+/// One thread for each thing that is written or synced for many sessions at once: the intents, the history,
+/// the directory of sessions, the trash. None of them waits behind calls to a session's own files.
 const COMMIT_THREADS: usize = 4;
 
 /// The state directory, held exclusively for as long as a clone of this lives.
@@ -76,13 +79,13 @@ struct Inner {
     intents: Intents,
     sessions_sync: SharedSync,
     trash_sync: SharedSync,
-    /// Whether it was said already that the directory was replaced.
+    /// Whether the log says already that the directory was replaced.
     is_loss_told: AtomicBool,
-    // Held for its lifetime: closing it lets another daemon in.
+    // Held for as long as the store lives: dropping it lets another daemon in.
     lock: Lock,
 }
 
-/// What stands in a user's directory.
+/// What is in a user's directory.
 #[derive(Debug)]
 pub(crate) enum Found {
     /// Nothing.
@@ -106,7 +109,7 @@ impl Store {
         private::make(&sessions)?;
         private::make(&trash)?;
         durable::sync_dir(root, Step::RootSync)?;
-        // As the kernel names it: a path of the configuration may go through links.
+        // A path of the configuration may go through links; the real path does not.
         let real =
             fs::canonicalize(root).map_err(|e| StoreError::unavailable("look at", root, e))?;
         for why in private::replaceable(&real) {
@@ -138,20 +141,20 @@ impl Store {
         &self.inner.root
     }
 
-    /// The work of one user that cannot be broken off, none of it begun: calls to the disk above all.
+    /// The uncancellable work of one user, with none begun: above all calls to the disk.
     #[must_use]
     pub(crate) fn work(&self) -> UncancellableWork {
         UncancellableWork::new(self.inner.disk.clone())
     }
 
-    /// Where calls to the disk are made that belong to no user.
+    /// The room for calls to the disk that belong to no user.
     #[must_use]
     pub(crate) fn disk(&self) -> &Room {
         &self.inner.disk
     }
 
-    /// Whether the disk answers, and the state directory is still the one that is locked: for a
-    /// watchdog. It hangs where the disk does.
+    /// For the watchdog: whether the disk answers, and the state directory is still the one that is locked.
+    /// This call hangs where the disk does.
     #[must_use]
     pub(crate) fn answers(&self) -> bool {
         failpoint::hang("store");
@@ -178,7 +181,7 @@ impl Store {
         self.session_dir(user).join("auth.db")
     }
 
-    /// The same, as what is asked about them.
+    /// The user's credentials, to ask about them.
     #[must_use]
     pub fn credentials(&self, user: &UserId) -> Credentials {
         Credentials::new(self.auth_db(user))
@@ -209,8 +212,8 @@ impl Store {
             .and_then(|()| record.save(&dir))
             .and_then(|()| durable::sync_dir(&self.sessions(), Step::CreateSync));
         if made.is_err() && is_ours {
-            // A directory without a record would be taken for a broken session at the next start. What
-            // somebody else has put into it stays.
+            // The next start would take a directory without a record for a broken session. Files that
+            // somebody else has put into the directory stay.
             let _ = fs::remove_file(dir.join(record::FILE));
             durable::remove_temporaries(&dir);
             let _ = fs::remove_dir(&dir);
@@ -254,9 +257,9 @@ impl Store {
         }
     }
 
-    /// Clears away what an interrupted write or a logout that was not committed left beside a session's
-    /// record, and a directory that never got its record. What is not understood stays as it is: a newer
-    /// version may have made it.
+    /// Clears away what an interrupted write, or a logout that was not committed, left beside a session's
+    /// record, and a directory that never got its record. Nothing is removed beside a record that cannot be
+    /// used: a newer version may have made it.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when it cannot be read.
@@ -276,8 +279,8 @@ impl Store {
         Ok(())
     }
 
-    /// Every user that has a directory, in order. What is not named like a user is left alone, and
-    /// reported in the second list.
+    /// Every user that has a directory, in order. Entries whose names are no user ids are left alone; they
+    /// are in the second list.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the directory of sessions cannot be read.

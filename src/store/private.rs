@@ -1,4 +1,4 @@
-//! Directories that are this daemon's alone.
+//! Private directories: only this daemon's user may use them.
 
 use std::fs;
 use std::io;
@@ -47,8 +47,8 @@ pub(super) fn make_new(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(dir)
 }
 
-/// Which directories above this one let somebody else put another in its place, and why. The path must
-/// go through no links.
+/// The directories above this one that let somebody else put another directory in its place, and why. The
+/// path must not go through links.
 pub(super) fn replaceable(real: &Path) -> Vec<String> {
     let uid = nix::unistd::geteuid().as_raw();
     let above = real.ancestors().skip(1);

@@ -1,4 +1,4 @@
-//! `session.toml`: what the daemon itself knows about a session.
+//! `session.toml`: the record of a session.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const STEPS: Replacing = Replacing {
     sync_dir: Step::RecordSyncDir,
 };
 
-/// What the daemon itself knows about a session; the credentials are in `auth.db`.
+/// The record of a session: what the daemon itself knows about it. The credentials are in `auth.db`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -31,7 +31,7 @@ pub struct Record {
     pub owner: u32,
     /// When it was created.
     pub created_at: Timestamp,
-    /// What its user wants.
+    /// What the session is to be.
     pub desired: Desired,
     /// When it was last used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,13 +48,13 @@ pub struct Record {
     pub hold: Option<Hold>,
 }
 
-/// What the user of a session wants.
+/// What a session is to be, over restarts of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Desired {
-    /// To be online.
+    /// Online.
     Up,
-    /// To stay closed until `connect`.
+    /// Closed, until somebody says `connect`.
     Down,
 }
 
@@ -114,7 +114,7 @@ impl Record {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        // The version first: a newer file is newer, not wrong.
+        // The version is read first: a file of a newer version is not a wrong one.
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,

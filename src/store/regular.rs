@@ -1,12 +1,11 @@
-//! Opening files that must be files.
+//! Opens files that must be regular files.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Opens a regular file. Anything else under its name is an error: a pipe would make whoever opens it
-/// wait for ever, and everybody who waits for them.
+/// Opens a regular file. Anything else of this name is an error: opening a pipe could wait for ever.
 pub(super) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.custom_flags(libc::O_NONBLOCK).open(path);
     let file = file.map_err(|error| match error.raw_os_error() {

@@ -11,8 +11,8 @@
 //! [`Removal`] that failed goes on where it stopped.
 //!
 //! Removals that happen together share their syncs: each of them waits for the next sync of a file or a
-//! directory, which is made once for all. What concerns the session's own files is one call to the disk
-//! at a time, so a file that hangs holds up its own removal, and takes one thread.
+//! directory, which is made once for all. Calls to one session's own files are made one at a time, so a
+//! file that hangs holds up only its own removal, and takes one thread.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use super::step::Step;
 use super::{History, Store, StoreError, trash};
 use crate::protocol::{HistoryEntry, Removed, UserId};
 
-/// The removal of one session, as far as it got.
+/// The removal of one session, with the steps that are done.
 #[derive(Debug)]
 pub struct Removal {
     store: Store,
@@ -38,7 +38,7 @@ pub struct Removal {
     end: End,
 }
 
-/// What comes after the rename, as far as it got.
+/// The steps after the rename, with those that are done.
 #[derive(Debug, Default)]
 struct End {
     /// Whether the line is in the history.
@@ -87,8 +87,8 @@ impl Removal {
     /// Removes the session, and returns the line that is in the history then. Nobody may have anything
     /// of the session open.
     ///
-    /// It must be seen through: dropped, it leaves a call to the disk behind that nobody waits for. It
-    /// can be called again after it failed, and goes on where it stopped.
+    /// Do not drop the future: a call to the disk would go on that nobody waits for. After a failure this can
+    /// be called again, and goes on where it stopped.
     ///
     /// # Errors
     /// [`RemovalFailed`]: the session is still whole; or it is gone, but files of it are left.
@@ -127,13 +127,13 @@ impl Removal {
         Ok(())
     }
 
-    /// Writing the intent is best effort: on a full disk the rename works where a write does not, and a
-    /// removal that is asked for must not depend on room. After a crash the name in the trash and the
-    /// record tell the most of it then.
+    /// Writes the intent, where that is possible. On a full disk a rename works where a write does not, and a
+    /// removal must not need room. Without an intent, after a crash, the name in the trash and the record
+    /// say the most of it.
     async fn prepare(&mut self, intent: &Intent) -> Result<(), StoreError> {
         let session = self.store.session_dir(&self.user);
         let look = move || match fs::symlink_metadata(&session) {
-            // Something else in its place goes as it is; what a link points to is not ours.
+            // Something else in the directory's place is removed as it is: the target of a link is not ours.
             Ok(meta) if meta.is_dir() => Ok(Some(trash::measure(&session))),
             Ok(_) => Ok(Some(Removed::default())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -143,7 +143,9 @@ impl Removal {
             self.removed = removed;
             let noted = self.store.intents().note(&self.id, intent, removed).await;
             if let Err(e) = noted {
-                tracing::warn!("the logout goes on without its intent written down: {e}");
+                tracing::warn!(
+                    "the intent of the logout could not be written; the logout goes on without it: {e}"
+                );
             }
         }
         Ok(())
@@ -175,7 +177,7 @@ impl Drop for Removal {
     }
 }
 
-/// What a removal left in the trash: because of a crash, or because it could not be erased.
+/// Files that a removal left in the trash, because of a crash, or because they could not be erased.
 #[derive(Debug)]
 pub(crate) struct Leftover {
     store: Store,
@@ -184,7 +186,7 @@ pub(crate) struct Leftover {
     pub(crate) user: String,
     /// The removal's id.
     pub(crate) id: String,
-    /// The line that belongs into the history; `None` where nothing tells whose it was.
+    /// The line for the history; `None` where nothing says whose session it was.
     pub(crate) entry: Option<HistoryEntry>,
     end: End,
 }

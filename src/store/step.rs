@@ -1,5 +1,6 @@
-//! Each change of the disk is a step with a name, so that a rehearsal can fail it, or kill the daemon
-//! before or after it: see [`crate::failpoint`]. Otherwise a step is just its work.
+//! The steps of the disk. Each change of the disk is a step with a name, so that a rehearsal can let it
+//! fail, or kill the daemon before or after it: see [`crate::failpoint`]. Otherwise a step only does its
+//! work.
 
 use std::io;
 
@@ -67,8 +68,8 @@ pub enum Step {
 }
 
 impl Step {
-    /// Those of a logout that is alone, in their order; some are taken side by side. The four of
-    /// [`Step::ShortenWrite`] come when the history has grown to twice its limit.
+    /// The steps of a logout that is alone, in their order; some are taken side by side. The four steps that
+    /// begin with [`Step::ShortenWrite`] come when the history has grown to twice its limit.
     pub const LOGOUT: &[Self] = &[
         Self::IntentSyncDir,
         Self::IntentWrite,
@@ -89,8 +90,8 @@ impl Step {
         Self::IntentsEmpty,
     ];
 
-    /// Those of a logout when there have been many, and one that was begun long ago is still under way:
-    /// they are taken in the place of [`Step::IntentWrite`].
+    /// The steps that take the place of [`Step::IntentWrite`] when there have been many logouts, and one that
+    /// began long ago is still under way.
     pub const REWRITE: &[Self] = &[
         Self::RewriteWrite,
         Self::RewriteSync,
@@ -98,8 +99,8 @@ impl Step {
         Self::RewriteSyncDir,
     ];
 
-    /// Those of a new session, in their order. The four of [`Step::RecordWrite`] come with each change
-    /// of its record, too.
+    /// The steps of a new session, in their order. The four steps that begin with [`Step::RecordWrite`] come
+    /// with each change of the record, too.
     pub const BIRTH: &[Self] = &[
         Self::CreateDir,
         Self::RecordWrite,

@@ -1,7 +1,8 @@
-//! What removals have renamed: nobody's session any more, and erased as soon as it can be.
+//! The trash: directories that removals have renamed. They are no sessions any more, and are erased as
+//! soon as possible.
 //!
-//! A directory's name is `<user>.<cause>.<id of the removal>`: on a full disk it is all that a crash
-//! leaves to tell why.
+//! A directory's name is `<user>.<cause>.<id of the removal>`. On a full disk nothing else says after a
+//! crash why the session ended.
 
 use std::collections::HashSet;
 use std::fs;
@@ -56,7 +57,7 @@ pub(super) fn ids(trash: &Path) -> Result<HashSet<String>, StoreError> {
     Ok(dirs.iter().map(|dir| Name::from_path(dir).id).collect())
 }
 
-/// The line of an interrupted removal: from its intent, or from as much as there is.
+/// The line of an interrupted removal, made from its intent, or from what else there is.
 pub(super) fn entry(
     dir: &Path,
     name: &Name,
@@ -90,7 +91,7 @@ fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
         cause,
         owner: record.as_ref().map_or(0, |record| record.owner),
         requested_by: None,
-        // Nobody can tell any more; then the person is told to look at the phone.
+        // Nobody knows how the unlink went, so the person is asked to look at the phone.
         unlink: Unlink::Unreachable,
         removed,
         account: record.and_then(|record| record.account),
@@ -99,18 +100,18 @@ fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
     })
 }
 
-/// Erases what takes room, and keeps what tells whose session it was.
+/// Erases what takes room, and keeps the files that say whose session it was.
 pub(super) fn make_room(dir: &Path) -> Result<(), StoreError> {
     empty(dir, &|name| name != intent::FILE && name != record::FILE)
 }
 
-/// Erases a directory in the trash. What tells whose session it was goes last.
+/// Erases a directory in the trash. The files that say whose session it was go last.
 pub(super) fn erase(dir: &Path) -> Result<(), StoreError> {
     make_room(dir)?;
     remove(dir)
 }
 
-/// Removes a file, or a directory with all that is in it. What is not there is removed.
+/// Removes a file, or a directory with all that is in it. A path that does not exist is no error.
 fn remove(path: &Path) -> Result<(), StoreError> {
     let erased = match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => {
@@ -126,8 +127,8 @@ fn remove(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Removes what is in a directory, as far as it is meant. Of what cannot be removed the first is told;
-/// the rest goes all the same.
+/// Removes the entries of a directory that `meant` selects. Goes on after a failure, and returns the first
+/// one.
 fn empty(dir: &Path, meant: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
     match fs::symlink_metadata(dir) {
         Ok(meta) if meta.is_dir() => {
@@ -150,8 +151,8 @@ fn empty(dir: &Path, meant: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
     done
 }
 
-/// Counts the files below a directory and their bytes. An intent is the removal's own, so it does not
-/// count; what cannot be read counts as nothing.
+/// Counts the files below a directory and their bytes. An intent does not count, because the removal has
+/// written it; entries that cannot be read do not count either.
 pub(super) fn measure(dir: &Path) -> Removed {
     let mut removed = Removed::default();
     let mut pending = vec![dir.to_owned()];

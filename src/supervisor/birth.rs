@@ -11,13 +11,13 @@ use crate::protocol::{Failure, FailureCode, HistoryEntry, PhoneNumber};
 use crate::session::{Ended, Origin, Outcome, SessionContext, Standing, look, run};
 use crate::store::{Record, StoreError};
 
-/// How long what the task before had begun may take to be over before that is worth a warning.
-const REMAINS: Duration = Duration::from_secs(5);
+/// After this time a warning says that the work of the earlier task is not over.
+const WARN_AFTER: Duration = Duration::from_secs(5);
 
 /// Why a session's task is started.
 pub(super) enum Birth {
     /// Somebody said `connect`, and no task runs.
-    Wanted {
+    Connect {
         owner: u32,
         phone: Option<PhoneNumber>,
     },
@@ -27,27 +27,27 @@ pub(super) enum Birth {
     Failed {
         error: String,
         wait: Duration,
-        /// It failed before it had told a status.
-        unheard: bool,
+        /// Whether the task failed before it had published a status.
+        unpublished: bool,
     },
 }
 
-/// A task that ended.
+/// How a session's task ended.
 pub(super) enum TaskExit {
-    /// It lived.
+    /// The session ran.
     Ran(Outcome),
-    /// There was nothing on the disk for it, and nobody wanted a new one. With the line of the logout
-    /// that the task before it had begun.
+    /// There was nothing on the disk, and nobody said `connect`. With the line of the logout that the earlier
+    /// task had begun, if there was one.
     NothingOnDisk(SessionContext, Option<Box<HistoryEntry>>),
-    /// It could not begin.
+    /// The session could not begin.
     CouldNotStart(SessionContext, Failure),
 }
 
 /// Looks at the disk, and runs the session.
-pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit {
+pub(super) async fn run_session(mut context: SessionContext, birth: Birth) -> TaskExit {
     if let Birth::Failed {
         wait: pause,
-        unheard: true,
+        unpublished: true,
         ..
     } = &birth
     {
@@ -55,7 +55,7 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
     }
     let mut entry = None;
     if matches!(birth, Birth::Failed { .. }) {
-        nothing_remains(&context).await;
+        wait_for_earlier_work(&context).await;
         entry = finish_purge(&context).await;
     }
     let standing = look(&context.store, &context.user, &context.work).await;
@@ -63,11 +63,11 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
         tidy(&context).await;
     }
     let (record, origin) = match (standing, birth) {
-        (Standing::Nothing, Birth::Wanted { owner, phone }) => {
+        (Standing::Nothing, Birth::Connect { owner, phone }) => {
             return begin_new(context, owner, phone).await;
         }
         (Standing::Nothing, _) => return TaskExit::NothingOnDisk(context, entry.map(Box::new)),
-        (Standing::Unavailable { why, .. }, Birth::Wanted { .. }) => {
+        (Standing::Unavailable { why, .. }, Birth::Connect { .. }) => {
             let message = format!(
                 "the session of {} cannot be read now: {why}. Try again",
                 context.user
@@ -75,7 +75,7 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
             let failure = Failure::new(FailureCode::StoreFailed, message);
             return TaskExit::CouldNotStart(context, failure);
         }
-        // Where it cannot be read whose it is, it is the administrators'.
+        // Where nobody can read whose session it is, it belongs to uid 0: only admins see it.
         (Standing::Unavailable { record, why }, _) => {
             let record = record.map_or_else(|| Record::new(0), |record| *record);
             (record, Origin::Unavailable(why))
@@ -92,28 +92,29 @@ pub(super) async fn live(mut context: SessionContext, birth: Birth) -> TaskExit 
             };
             (*record, origin)
         }
-        (Standing::Session { record, paired }, Birth::Wanted { .. } | Birth::Restored) => {
+        (Standing::Session { record, paired }, Birth::Connect { .. } | Birth::Restored) => {
             (*record, Origin::Stored { paired })
         }
     };
     let outcome = run(context, record, origin).await;
     match outcome.ended {
-        // Whoever waits for an answer learns that the session is gone, and asks anew.
+        // Callers that wait for an answer learn that the session is gone, and ask again.
         Ended::NothingOnDisk(context) => TaskExit::NothingOnDisk(*context, None),
         _ => TaskExit::Ran(outcome),
     }
 }
 
-/// Clears away what a crash left beside the record, or of a session that never got one.
+/// Clears away files that a crash left beside the record, and a directory that never got one.
 async fn tidy(context: &SessionContext) {
     let (store, user) = (context.store.clone(), context.user.clone());
     if let Err(e) = context.work.on_disk(move || store.tidy(&user)).await {
-        tracing::warn!("what an interrupted write left cannot be cleared away: {e}");
+        tracing::warn!("files that an interrupted write left cannot be cleared away: {e}");
     }
 }
 
-/// One that got as far as its first status waits by itself. One that did not would fail as fast as it
-/// can begin, at everybody's cost. Whoever asks for something does not wait.
+/// Waits before a task begins again that failed before its first status. Without the wait it would fail as
+/// fast as it can begin, at everybody's cost. A command ends the wait. A task that had published a status
+/// waits in phase `backing_off`.
 async fn wait(context: &mut SessionContext, pause: Duration) {
     tokio::select! {
         () = sleep(pause) => {}
@@ -134,18 +135,20 @@ async fn begin_new(context: SessionContext, owner: u32, phone: Option<PhoneNumbe
     TaskExit::CouldNotStart(context, Failure::new(FailureCode::StoreFailed, message))
 }
 
-/// The task before was ended in the middle of something. What cannot be broken off (an opening of the
-/// credentials, a rename) is still under way then, and must not be met halfway. A disk that hangs holds
-/// up its own user: commands are answered at their deadlines.
-async fn nothing_remains(context: &SessionContext) {
-    if timeout(REMAINS, context.work.gone()).await.is_err() {
-        tracing::warn!("what its task had begun is not over yet, a disk may be hanging");
+/// Waits until the uncancellable work of the earlier task is over, such as an opening of the credentials or
+/// a rename. The next task must not run at the same time. A disk that hangs holds up its own user only, and
+/// commands are answered at their deadlines.
+async fn wait_for_earlier_work(context: &SessionContext) {
+    if timeout(WARN_AFTER, context.work.gone()).await.is_err() {
+        tracing::warn!(
+            "the work of the session's earlier task is not over yet, a disk may be hanging"
+        );
         context.work.gone().await;
     }
 }
 
-/// The task before may have failed in the middle of a purge: what it had renamed is finished first.
-/// Returns the line of it, if there is something.
+/// Finishes a purge in the middle of which the earlier task failed, if it had renamed the session. Returns
+/// the line for the history, if there is one.
 async fn finish_purge(context: &SessionContext) -> Option<HistoryEntry> {
     let (store, user) = (context.store.clone(), context.user.clone());
     let history = Arc::clone(&context.history);
@@ -159,7 +162,7 @@ async fn finish_purge(context: &SessionContext) -> Option<HistoryEntry> {
     match work.await {
         Ok((entry, unfinished)) => {
             let history = Arc::clone(&context.history);
-            // Its end is told without this.
+            // The end of the session is published without this.
             tokio::spawn(restore::keep_finishing(unfinished, history, |_| ()));
             entry
         }

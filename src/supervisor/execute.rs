@@ -15,7 +15,7 @@ use crate::session::Stopped;
 const SHORTEST: usize = 200;
 
 impl Supervisor {
-    /// Does what a client asks. What was begun goes on when the caller no longer waits.
+    /// Carries out a client's command. What was begun goes on when the caller no longer waits.
     ///
     /// `ping`, `info`, `reload` and `watch` concern the daemon and the connection, not sessions; they
     /// are refused here.
@@ -70,8 +70,8 @@ impl Supervisor {
         }
     }
 
-    /// [`Supervisor::execute`] for what is answered from memory at once: `status`, `list` and
-    /// `history`. Everything else is refused here.
+    /// [`Supervisor::execute`] for commands that are answered at once from memory: `status`, `list` and
+    /// `history`. Every other command is refused here.
     ///
     /// # Errors
     /// A [`Failure`] for the client.
@@ -94,8 +94,8 @@ impl Supervisor {
         }
     }
 
-    /// The first of these users who has a session that the caller may not see. For the log: nobody who
-    /// may not see it may be told.
+    /// The first of these users who has a session that the caller may not see. This is for the log; the
+    /// caller must not learn it.
     #[must_use]
     pub fn hidden(&self, caller: Caller, users: &[String]) -> Option<UserId> {
         let users = users.iter().filter_map(|user| user.parse().ok());

@@ -1,16 +1,15 @@
-//! All sessions: starts them, restores them after a start of the daemon, routes commands to them,
-//! and drops them when their tasks end.
+//! The supervisor of all sessions. It starts them, restores them after a start of the daemon, routes
+//! commands to them, and drops them when their tasks end.
 //!
-//! Three parts, which use one another only in this order:
+//! It has three parts. Each uses only those below it:
 //!
-//! - the registry, a loop of its own: sessions begin there, and it learns there that they ended;
-//! - the routes: which task a command goes to, within which deadline, and what happens to a task
-//!   that does not answer;
-//! - the views: the present state, the last events, who watches. Every session writes there, so a
-//!   session that is busy or hangs delays no answer.
+//! - the registry is a loop of its own. It begins sessions, and learns that they have ended;
+//! - the routes bring a command to its task, within a deadline, and end a task that does not answer;
+//! - the views have the present state, the last events and the watchers. Every session writes to them, so
+//!   a session that is busy or hangs delays no answer.
 //!
-//! A session is here exactly as long as its task runs. That a session ended is learned from its task
-//! ending, however it ended: there is no flag to forget, and no dead entry can stay behind.
+//! A session is here exactly as long as its task runs. The registry learns of the end of a session from the
+//! end of its task, however it ended: there is no flag to forget, and no dead entry can stay behind.
 
 mod birth;
 mod caller;
@@ -48,12 +47,12 @@ use registry::Registry;
 use routes::{Order, Routes};
 use views::Board;
 
-/// Orders that wait for the registry's loop, which never waits for anything itself.
+/// How many orders may wait for the registry's loop, which never waits for anything itself.
 const ORDERS: usize = 1024;
 /// How long the stored sessions may take to publish their first status.
 const FIRST_STATUSES: Duration = Duration::from_secs(10);
 
-/// All sessions. Clones are the same one.
+/// The supervisor. Clones are the same one.
 #[derive(Clone)]
 pub struct Supervisor {
     shared: Arc<Shared>,
@@ -67,24 +66,24 @@ impl std::fmt::Debug for Supervisor {
     }
 }
 
-/// A supervisor that has begun, and what there is to wait for.
+/// A supervisor that has begun, with what its caller waits for.
 #[derive(Debug)]
 pub struct Begun {
-    /// It.
+    /// The supervisor.
     pub supervisor: Supervisor,
     /// The first status of each stored session.
     pub restored: RestoreBarrier,
-    /// The end of its loop, which comes only with a stop, or by a fault.
+    /// The end of the supervisor's loop, which ends only with a stop, or by a fault.
     pub loop_end: LoopEnd,
 }
 
-/// The first statuses of the stored sessions.
+/// A barrier until the stored sessions have published their first statuses.
 #[derive(Debug)]
 pub struct RestoreBarrier(mpsc::Receiver<Infallible>);
 
 impl RestoreBarrier {
-    /// Waits for them: a client that comes with the first instant must not be told that a stored
-    /// session does not exist. A disk that hangs under one of them holds this up only so long.
+    /// Waits for these statuses, so that no client learns that a stored session does not exist. A disk that
+    /// hangs under one of the sessions holds this up only for a limited time.
     pub async fn passed(mut self) {
         let _ = timeout(FIRST_STATUSES, self.0.recv()).await;
     }
@@ -98,9 +97,9 @@ pub struct LoopEnd {
 }
 
 impl LoopEnd {
-    /// Waits until the loop ends without having been stopped, and says how. All sessions' tasks have
-    /// ended with it, and nobody starts them again: the daemon cannot go on. Never comes back where the
-    /// loop was stopped.
+    /// Waits until the loop ends without having been stopped, and says how it ended. The tasks of all
+    /// sessions have then ended with it, and nothing starts them again: the daemon must end. Never returns
+    /// where the loop was stopped.
     pub async fn fault(&mut self) -> String {
         let ended = (&mut self.running).await;
         match ended {
@@ -118,7 +117,7 @@ struct Shared {
     settings: watch::Sender<Settings>,
     routes: Routes,
     orders: mpsc::Sender<Order>,
-    /// Where the watchdog's look at the disk is made.
+    /// The room for the watchdog's probe of the disk.
     probe: Room,
     stop: CancellationToken,
     stopped: CancellationToken,
@@ -127,8 +126,8 @@ struct Shared {
 }
 
 impl Supervisor {
-    /// [`Supervisor::begin`] with the system's clock and rooms of its own, and waits until every
-    /// stored session has published what it is.
+    /// [`Supervisor::begin`] with the system's clock and rooms of its own. Waits until every stored session
+    /// has published its first status.
     ///
     /// # Errors
     /// As [`Supervisor::begin`].
@@ -143,8 +142,8 @@ impl Supervisor {
         Ok(begun.supervisor)
     }
 
-    /// Finishes what a crash interrupted, removes pairings that were never finished, and begins to
-    /// restore the others; returns when every session has its task, and can be stopped.
+    /// Finishes removals that a crash interrupted, removes unfinished pairings, and begins to restore the
+    /// other sessions. Returns when every session has its task, and can be stopped.
     ///
     /// # Errors
     /// [`StoreError`] when the state directory or the history cannot be read.
@@ -192,7 +191,7 @@ impl Supervisor {
         })
     }
 
-    /// Begins a watch of these users; none named: everyone the caller may see, now and later.
+    /// Begins a watch of these users. An empty list means everyone the caller may see, now and later.
     ///
     /// # Errors
     /// A [`Failure`] that names a user id that is none, or says that there are too many.
@@ -222,8 +221,8 @@ impl Supervisor {
         self.shared.board.census()
     }
 
-    /// [`Supervisor::census`] of what the caller may see. What ended is counted for all together, so
-    /// only those who see everything see it.
+    /// [`Supervisor::census`] of the sessions that the caller may see. Ended sessions are counted for all
+    /// users together, so only callers who see everything get these counts.
     #[must_use]
     pub fn census_for(&self, caller: Caller) -> Census {
         self.shared.board.census_for(caller)
@@ -235,8 +234,8 @@ impl Supervisor {
         self.shared.board.changes()
     }
 
-    /// The number of this run, for this caller: event numbers belong to it. Those of a caller who sees
-    /// only their own sessions count only events of these.
+    /// The number of this run, for this caller. Event numbers belong to it: for a caller who sees only their
+    /// own sessions they count only the events of these.
     #[must_use]
     pub fn epoch(&self, caller: Caller) -> u64 {
         self.shared.board.epoch(caller)

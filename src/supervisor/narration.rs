@@ -1,4 +1,4 @@
-//! What the log says of a session from outside its task: how it begins, and how it ends.
+//! The log lines about a session from outside its task: how it begins, and how it ends.
 //!
 //! These lines stand outside the session's span: no limit for repetitive lines ever leaves them out.
 
@@ -6,7 +6,7 @@ use crate::message_id;
 use crate::protocol::{Cause, Failure, HistoryEntry, UserId};
 use crate::store::StoreError;
 
-/// Somebody said `connect`, and nothing was there.
+/// A session begins: somebody said `connect`, and there was none.
 pub(super) fn begun(user: &UserId, owner: u32) {
     tracing::info!(
         message_id = message_id::SESSION_BEGUN,
@@ -16,7 +16,7 @@ pub(super) fn begun(user: &UserId, owner: u32) {
     );
 }
 
-/// It could not begin.
+/// A session could not begin.
 pub(super) fn not_begun(user: &UserId, failure: &Failure) {
     tracing::error!(
         message_id = message_id::STORE_FAILED,
@@ -25,7 +25,7 @@ pub(super) fn not_begun(user: &UserId, failure: &Failure) {
     );
 }
 
-/// Its task does not answer.
+/// A session's task does not answer.
 pub(super) fn hung(user: &UserId) {
     tracing::error!(
         message_id = message_id::TASK_FAILED,
@@ -34,7 +34,7 @@ pub(super) fn hung(user: &UserId) {
     );
 }
 
-/// Its task failed.
+/// A session's task failed.
 pub(super) fn failed(user: &UserId, error: &str) {
     tracing::error!(
         message_id = message_id::TASK_FAILED,
@@ -44,25 +44,25 @@ pub(super) fn failed(user: &UserId, error: &str) {
     );
 }
 
-/// Its directory is gone, and nothing in this daemon removed it.
+/// A session's directory is gone, and this daemon did not remove it.
 pub(super) fn vanished(line: &HistoryEntry) {
     tracing::error!(
         message_id = message_id::TASK_FAILED,
         wasession_user = %line.user,
         wasession_cause = %line.cause,
-        "its directory was removed by somebody else. The session ends; if it was paired, the phone may still list the device, and only the phone can remove it"
+        "somebody else removed its directory. The session ends; if it was paired, the phone may still list the device, and only the phone can remove it"
     );
 }
 
-/// The line of its end could not be written. Logged inside the session's span.
+/// The line of a session's end could not be written. Logged inside the session's span.
 pub(super) fn end_not_written(error: &StoreError) {
     tracing::error!(
         message_id = message_id::STORE_FAILED,
-        "how the session ended could not be written: {error}. It is tried again"
+        "the end of the session could not be written into the history: {error}. The daemon tries again by itself"
     );
 }
 
-/// It ended, and nothing of it is left.
+/// A session ended, and nothing of it is left.
 pub(super) fn ended(entry: &HistoryEntry) {
     let by = entry
         .requested_by

@@ -1,4 +1,4 @@
-//! The start: finishes purges that a crash interrupted, and reads what sessions there are.
+//! The start: finishes purges that a crash interrupted, and finds the stored sessions.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::message_id;
 use crate::protocol::{HistoryEntry, UserId};
 use crate::store::{Found, History, Leftover, Record, Store, StoreError};
 
-/// Between two tries to finish what an interrupted purge left.
+/// The time between two tries to finish an interrupted purge.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// What stands on the disk for one user at the start.
+/// What is on the disk for one user at the start.
 pub(super) struct Restored {
     pub(super) user: UserId,
     pub(super) owner: u32,
@@ -48,8 +48,8 @@ pub(super) async fn read(store: &Store, history_limit: usize) -> Result<Start, S
     })
 }
 
-/// What is in the trash was committed: its line is written if the crash came before, and it is erased.
-/// Returns what is finished, and what could not be.
+/// Finishes removals whose directories are in the trash: writes the line into the history if it is missing,
+/// and erases the directory. Returns what is finished, and what could not be finished.
 pub(super) async fn finish(
     left: Vec<Leftover>,
     history: &Arc<History>,

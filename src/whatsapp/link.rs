@@ -13,8 +13,8 @@ use super::auth;
 use super::event::LinkEvent;
 use super::gateway::Gateway;
 use super::handle::LinkHandle;
-use super::monitor::{LinkMonitor, Teller};
-use super::pump::{Dialer, Heard};
+use super::monitor::{LinkMonitor, Reporter};
+use super::pump::{Dialer, LastHeard};
 use super::restart::Restart;
 use super::scope::{Scope, ScopedRuntime};
 use super::signal::{Handler, Signals};
@@ -91,17 +91,17 @@ impl Link {
         let store = open_store(credentials, expected, scope.work()).await?;
         let (signals, received) = Signals::channel();
         let restart = Restart::default();
-        let heard = Heard::now();
+        let last_heard = LastHeard::now();
 
         let dialer = Dialer {
             target: gateway.target.clone(),
             connector: Arc::clone(&gateway.connector),
             scope: scope.clone(),
             signals: signals.clone(),
-            heard: heard.clone(),
+            last_heard: last_heard.clone(),
             restart: restart.clone(),
         };
-        let handler = Handler::new(signals.clone(), restart.clone(), heard.clone());
+        let handler = Handler::new(signals.clone(), restart.clone(), last_heard.clone());
         let version = gateway.versions.get(&gateway.http).await;
         let built = Bot::builder()
             .with_backend_arc(Arc::clone(&store) as Arc<dyn whatsapp_rust::store::Backend>)
@@ -132,22 +132,22 @@ impl Link {
             restart.is_paired();
         }
         let stanzas = client.acquire_raw_node_forwarding();
-        let (events, told) = mpsc::channel(EVENTS);
+        let (events, reported) = mpsc::channel(EVENTS);
         let (end, ending) = watch::channel(None);
-        let teller = Teller { events, end };
+        let reporter = Reporter { events, end };
         match version {
             Ok(_) => {
                 let monitor = LinkMonitor {
                     client: Arc::clone(&client),
                     store,
                     scope: scope.clone(),
-                    heard,
+                    last_heard,
                     signals,
-                    teller,
+                    reporter,
                 };
                 scope.run(monitor.run(bot.spawn(), received));
             }
-            Err(why) => teller.end(why).await,
+            Err(why) => reporter.end(why).await,
         }
         let link = Self {
             handle: LinkHandle {
@@ -157,7 +157,7 @@ impl Link {
             },
             _stanzas: stanzas,
         };
-        Ok((link, told))
+        Ok((link, reported))
     }
 
     /// The way to ask through it.

@@ -14,7 +14,7 @@ use whatsapp_rust::wacore::store::DeviceCommand;
 use super::auth::{account, make_durable};
 use super::ending::{Ending, from_failure, from_stream_error};
 use super::event::LinkEvent;
-use super::pump::Heard;
+use super::pump::LastHeard;
 use super::scope::Scope;
 use super::signal::{Signal, Signals};
 use crate::deadline::Deadline;
@@ -36,23 +36,23 @@ const READY_AT_THE_LATEST: Duration = Duration::from_secs(15);
 /// How long the credentials of a pairing may take to be written.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(20);
 /// How long the last stanzas may take to be handled once the connection is closed.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const LAST_STANZAS: Duration = Duration::from_millis(100);
 
 /// Tells the session, and whoever waits for the end.
-pub(super) struct Teller {
+pub(super) struct Reporter {
     pub(super) events: mpsc::Sender<LinkEvent>,
     pub(super) end: watch::Sender<Option<Ending>>,
 }
 
-impl Teller {
-    async fn tell(&self, event: LinkEvent) {
+impl Reporter {
+    async fn send(&self, event: LinkEvent) {
         // Nobody listens any more when the link is being closed.
         let _ = self.events.send(event).await;
     }
 
     pub(super) async fn end(&self, ending: Ending) {
         self.end.send_replace(Some(ending.clone()));
-        self.tell(LinkEvent::Ended(ending)).await;
+        self.send(LinkEvent::Ended(ending)).await;
     }
 }
 
@@ -60,9 +60,9 @@ pub(super) struct LinkMonitor {
     pub(super) client: Arc<Client>,
     pub(super) store: Arc<SqliteStore>,
     pub(super) scope: Scope,
-    pub(super) heard: Heard,
+    pub(super) last_heard: LastHeard,
     pub(super) signals: Signals,
-    pub(super) teller: Teller,
+    pub(super) reporter: Reporter,
 }
 
 /// How far the present connection got.
@@ -114,20 +114,20 @@ impl LinkMonitor {
                     "WhatsApp sent more than a session can take in",
                 )),
                 () = &mut library => Some(self.on_loop_exit(&mut received, &mut progress).await),
-                _ = tick.tick() => self.look(&mut progress).await,
+                _ = tick.tick() => self.check(&mut progress).await,
             };
             if let Some(ending) = over {
                 break ending;
             }
         };
-        self.teller.end(ending).await;
+        self.reporter.end(ending).await;
         // The library goes on until the session closes the link: an unlink may be under way.
         library.await;
     }
 
     async fn read(&self, signal: Signal, progress: &mut Progress) -> Option<Ending> {
         match signal {
-            Signal::Dialing => self.teller.tell(LinkEvent::Stage(Stage::Transport)).await,
+            Signal::Dialing => self.reporter.send(LinkEvent::Stage(Stage::Transport)).await,
             Signal::Dialed => self.dialed(progress).await,
             Signal::HandshakeDone => self.handshake_done(progress).await,
             Signal::Failed(ending) => return Some(ending),
@@ -138,13 +138,13 @@ impl LinkMonitor {
                 self.handshake_done(progress).await;
                 progress.refs = u32::try_from(refs).unwrap_or(u32::MAX);
                 progress.shown = 0;
-                self.teller.tell(LinkEvent::ReadyForPairCode).await;
+                self.reporter.send(LinkEvent::ReadyForPairCode).await;
             }
             Signal::Qr { code, valid_for } => {
                 self.handshake_done(progress).await;
                 progress.shown += 1;
-                self.teller
-                    .tell(LinkEvent::Qr {
+                self.reporter
+                    .send(LinkEvent::Qr {
                         code,
                         valid_for,
                         number: progress.shown,
@@ -152,33 +152,35 @@ impl LinkMonitor {
                     })
                     .await;
             }
-            Signal::QrExhausted => self.teller.tell(LinkEvent::QrExhausted).await,
+            Signal::QrExhausted => self.reporter.send(LinkEvent::QrExhausted).await,
             Signal::PairCode { code, valid_for } => {
-                self.teller
-                    .tell(LinkEvent::PairCode { code, valid_for })
+                self.reporter
+                    .send(LinkEvent::PairCode { code, valid_for })
                     .await;
             }
-            Signal::PairCodeRefresh => self.teller.tell(LinkEvent::PairCodeStale).await,
-            Signal::PairCodeRefused(why) => self.teller.tell(LinkEvent::PairCodeRefused(why)).await,
+            Signal::PairCodeRefresh => self.reporter.send(LinkEvent::PairCodeStale).await,
+            Signal::PairCodeRefused(why) => {
+                self.reporter.send(LinkEvent::PairCodeRefused(why)).await
+            }
             Signal::Restart => progress.restarting = true,
             Signal::PairSuccess => return self.paired(progress).await,
             Signal::PairFailed(why) => {
                 progress.restarting = false;
-                self.teller.tell(LinkEvent::PairFailed(why)).await;
+                self.reporter.send(LinkEvent::PairFailed(why)).await;
             }
             // WhatsApp may say it more than once; the login is that of the first time.
             Signal::Success if progress.logged_in_at.is_some() => {}
             Signal::Success => {
                 self.handshake_done(progress).await;
                 progress.logged_in_at = Some(Instant::now());
-                self.teller.tell(LinkEvent::Stage(Stage::Sync)).await;
+                self.reporter.send(LinkEvent::Stage(Stage::Sync)).await;
             }
             Signal::Ready => self.ready(progress).await,
             Signal::Name(name) => {
                 progress.name = Some(name.clone());
-                self.teller.tell(LinkEvent::Name(name)).await;
+                self.reporter.send(LinkEvent::Name(name)).await;
             }
-            Signal::Activity => self.teller.tell(LinkEvent::Activity).await,
+            Signal::Activity => self.reporter.send(LinkEvent::Activity).await,
             Signal::StreamEnd => {
                 return Some(Ending::retry(
                     Cause::StreamEnded,
@@ -197,7 +199,7 @@ impl LinkMonitor {
             name: progress.name.take(),
             ..Progress::default()
         };
-        self.teller.tell(LinkEvent::Stage(Stage::Handshake)).await;
+        self.reporter.send(LinkEvent::Stage(Stage::Handshake)).await;
         let (client, signals) = (Arc::clone(&self.client), self.signals.clone());
         self.scope.run(async move {
             if client.wait_for_socket(HANDSHAKE_WATCH).await.is_ok() {
@@ -210,7 +212,7 @@ impl LinkMonitor {
     /// first. The other one is late and no news: a link that is online does not go back to its login.
     async fn handshake_done(&self, progress: &mut Progress) {
         if progress.handshake_done() {
-            self.teller.tell(LinkEvent::Stage(Stage::Login)).await;
+            self.reporter.send(LinkEvent::Stage(Stage::Login)).await;
         }
     }
 
@@ -229,7 +231,7 @@ impl LinkMonitor {
             }
             (Ok(()), None) => LinkEvent::PairFailed("the pairing named no account".to_owned()),
         };
-        self.teller.tell(event).await;
+        self.reporter.send(event).await;
         None
     }
 
@@ -252,8 +254,8 @@ impl LinkMonitor {
             device.process_command(forget).await;
         }
         let why = "the phone's answer named no account";
-        self.teller
-            .tell(LinkEvent::PairFailed(why.to_owned()))
+        self.reporter
+            .send(LinkEvent::PairFailed(why.to_owned()))
             .await;
         Ending::retry(Cause::StreamError, why)
     }
@@ -263,12 +265,12 @@ impl LinkMonitor {
             && let Some(account) = self.account()
         {
             progress.online = true;
-            self.teller.tell(LinkEvent::Online(account)).await;
+            self.reporter.send(LinkEvent::Online(account)).await;
         }
     }
 
     /// Once a second: what nobody reports.
-    async fn look(&self, progress: &mut Progress) -> Option<Ending> {
+    async fn check(&self, progress: &mut Progress) -> Option<Ending> {
         if let Some(at) = progress.logged_in_at
             && at.elapsed() >= READY_AT_THE_LATEST
         {
@@ -277,7 +279,7 @@ impl LinkMonitor {
         if progress.reached != Reached::Handshake {
             return None;
         }
-        let silent = self.heard.ago();
+        let silent = self.last_heard.ago();
         if silent < ASK_AFTER {
             progress.asked = false;
         } else if !progress.asked {
@@ -297,7 +299,7 @@ impl LinkMonitor {
     }
 
     fn silence(&self) -> Ending {
-        let seconds = self.heard.ago().as_secs();
+        let seconds = self.last_heard.ago().as_secs();
         Ending::retry(
             Cause::Silent,
             format!("nothing was heard from WhatsApp for {seconds} s"),
@@ -311,7 +313,7 @@ impl LinkMonitor {
         received: &mut mpsc::Receiver<Signal>,
         progress: &mut Progress,
     ) -> Ending {
-        let until = Instant::now() + LAST_WORDS;
+        let until = Instant::now() + LAST_STANZAS;
         while let Ok(Some(signal)) = timeout_at(until, received.recv()).await {
             if let Some(ending) = self.read(signal, progress).await {
                 return ending;
@@ -341,7 +343,7 @@ impl LinkMonitor {
         if progress.reached < Reached::Handshake {
             return Ending::retry(Cause::HandshakeFailed, "the encrypted handshake failed");
         }
-        if self.heard.ago() >= QUIET {
+        if self.last_heard.ago() >= QUIET {
             return self.silence();
         }
         Ending::retry(Cause::ConnectionLost, "the connection was lost")

@@ -26,7 +26,7 @@ pub(super) struct Dialer {
     pub(super) connector: Arc<Connector>,
     pub(super) scope: Scope,
     pub(super) signals: Signals,
-    pub(super) heard: Heard,
+    pub(super) last_heard: LastHeard,
     /// A link is one connection; only a pairing gets a second.
     pub(super) restart: Restart,
 }
@@ -34,9 +34,9 @@ pub(super) struct Dialer {
 /// When the other end was last understood: it connected, or a stanza of its was read. Bytes that
 /// nobody can decrypt are no sign of life.
 #[derive(Debug, Clone)]
-pub(super) struct Heard(Arc<std::sync::Mutex<Instant>>);
+pub(super) struct LastHeard(Arc<std::sync::Mutex<Instant>>);
 
-impl Heard {
+impl LastHeard {
     pub(super) fn now() -> Self {
         Self(Arc::new(std::sync::Mutex::new(Instant::now())))
     }
@@ -75,7 +75,7 @@ impl TransportFactory for Dialer {
                 return Err(error);
             }
         };
-        self.heard.note();
+        self.last_heard.note();
         self.signals.send(Signal::Dialed);
 
         let (sink, stream) = socket.split();

@@ -11,7 +11,7 @@ use whatsapp_rust::wacore_binary::Node;
 
 use super::ending::Ending;
 use super::event::PairCodeRefused;
-use super::pump::Heard;
+use super::pump::LastHeard;
 use super::restart::Restart;
 use crate::protocol::Redacted;
 
@@ -93,7 +93,7 @@ impl Signals {
 pub(super) struct Handler {
     signals: Signals,
     restart: Restart,
-    heard: Heard,
+    last_heard: LastHeard,
     /// When activity was last reported.
     active: Mutex<Option<Instant>>,
 }
@@ -107,11 +107,11 @@ impl EventHandler for Handler {
 }
 
 impl Handler {
-    pub(super) fn new(signals: Signals, restart: Restart, heard: Heard) -> Self {
+    pub(super) fn new(signals: Signals, restart: Restart, last_heard: LastHeard) -> Self {
         Self {
             signals,
             restart,
-            heard,
+            last_heard,
             active: Mutex::default(),
         }
     }
@@ -129,7 +129,7 @@ impl Handler {
     fn read(&self, event: &Event) -> Option<Signal> {
         let signal = match event {
             Event::RawNode(node) => {
-                self.heard.note();
+                self.last_heard.note();
                 return self.read_stanza(node);
             }
             Event::PairingQrCode(qr) => Signal::Qr {

@@ -26,8 +26,8 @@ configuration! {
 
     /// `[state]`: what is on the disk.
     state: State, AtRestart {
-        /// Where the sessions are kept, with their credentials. One daemon to a directory. The default is the
-        /// state directory that systemd passes.
+        /// Where the sessions are kept, with their credentials. The directory must belong to the daemon's own
+        /// user, and only one daemon at a time uses it. The default is the state directory that systemd passes.
         directory: Option<PathBuf> = None, kinds::optional(kinds::path()),
             example "\"/var/lib/wasessiond\"";
     }
@@ -78,11 +78,13 @@ configuration! {
 
     /// `[logout]`: how sessions end.
     logout: Logout, AtReload {
-        /// How long `wactl force-logout` waits for WhatsApp to unlink the device. Shorter than the deadline.
+        /// How long `wactl force-logout` waits for WhatsApp to unlink the device: shorter than the deadline, and
+        /// never more than half of it.
         unlink_timeout: Duration = Settings::default().unlink_timeout, kinds::length();
-        /// How long a logout may take in all.
+        /// How long a logout may take in all. When the time is over, `wactl force-logout` says what is left, and
+        /// the removal goes on.
         deadline: Duration = Settings::default().logout_deadline, kinds::length();
-        /// How many ended sessions the history keeps, 1 to 1000000.
+        /// How many ended sessions the history keeps, 1 to 1000000. Their owners share the room fairly.
         history_limit: usize = Settings::default().history_limit, kinds::number(1..=1_000_000);
     }
 

@@ -1,4 +1,4 @@
-//! Why something cannot be done, in words.
+//! Failures, in words: why a request cannot be done.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Machine {
         Failure::new(FailureCode::NotOnline, message)
     }
 
-    /// Why nothing can be changed about a session that is going, or that cannot be read.
+    /// Why the target groups cannot be changed: the session is being removed, or its files cannot be used.
     pub(super) fn cannot_change(&self) -> Option<Failure> {
         match self.phase {
             Phase::PurgeFailed => Some(self.removal_failure()),

@@ -1,4 +1,4 @@
-//! What people ask of a session, in each phase.
+//! Commands, in each phase.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ impl Machine {
         settings: &Settings,
     ) {
         match self.phase {
-            // It begins anew when this one is gone.
+            // A new session begins when this one is gone.
             Phase::LoggingOut => return self.waiting.removal.push(request),
             Phase::PurgeFailed => {
                 self.waiting.removal.push(request);
                 return self.retry_removal(at, settings);
             }
-            // What could not be used may have been put right.
+            // A person may have put a backup back.
             Phase::StoreCorrupt => return self.look_for(request, phone),
             _ if self.unread => return self.look_for(request, phone),
             _ => {}
@@ -117,7 +117,8 @@ impl Machine {
         )
     }
 
-    /// There is a code, or there will be none: scanned first, parked, disconnected.
+    /// Answers those who wait for a pair code, when there is one, or when none will come: the QR code was
+    /// scanned first, or the session is parked or disconnected.
     pub(super) fn answer_for_code(&mut self) {
         if !self.code_may_come() {
             let waiting = std::mem::take(&mut self.waiting.code);
@@ -165,7 +166,7 @@ impl Machine {
         }
     }
 
-    /// Closes it and keeps the credentials; by itself, for this cause.
+    /// Closes the link and keeps the credentials. `cause` says why, where nobody asked for it.
     pub(super) fn disconnect(&mut self, cause: Option<Cause>, at: Moment) {
         self.record.desired = Desired::Down;
         self.close_link();
@@ -175,7 +176,8 @@ impl Machine {
         self.publish(EventKind::Disconnected);
     }
 
-    /// Whoever is told that it is disconnected must find it so after a restart of the daemon.
+    /// Answers `disconnect` when the link is closed and the record is written: the session must stay
+    /// disconnected over a restart of the daemon.
     pub(super) fn answer_for_close(&mut self) {
         let busy = self.link == super::LinkState::Closing || self.saving.is_under_way();
         if busy || self.waiting.close.is_empty() {
@@ -223,8 +225,12 @@ impl Machine {
         }
     }
 
-    /// The answer to [`Effect::AskGroups`], for whoever asked or for a change of the target groups.
-    pub(super) fn groups_told(&mut self, request: Request, groups: Result<Vec<Group>, AskError>) {
+    /// Takes the result of [`Effect::AskGroups`]: for `groups`, or for a change of the target groups.
+    pub(super) fn groups_answered(
+        &mut self,
+        request: Request,
+        groups: Result<Vec<Group>, AskError>,
+    ) {
         let groups = groups.map_err(|e| ask_failure(&self.user, &e));
         let waiting = &mut self.waiting.groups;
         if let Some(place) = waiting.iter().position(|waits| *waits == request) {
@@ -238,13 +244,13 @@ impl Machine {
 
     // ---- a pair code that did not come ----------------------------------------------------------
 
-    /// Answers whoever waits for a pair code that WhatsApp gave none.
+    /// Answers those who wait for a pair code with a failure.
     pub(super) fn refuse_code(&mut self, failure: &Failure) {
         let waiting = std::mem::take(&mut self.waiting.code);
         self.refuse(waiting, failure);
     }
 
-    /// Its files cannot be read now, so nothing can be changed about it.
+    /// The failure of a command that changes a session whose files cannot be read now.
     pub(super) fn cannot_read(&self) -> Failure {
         let message = format!(
             "the session of {} cannot be read now: {}. It is tried again by itself, and at once by `wactl connect {}`. Nothing was changed",

@@ -1,4 +1,5 @@
-//! The record on the disk: written one at a time, the last one wins, and never over what cannot be read.
+//! Writes of the record. They come one after the other, and the last one wins. What cannot be read is
+//! never overwritten.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use super::super::clock::Monotonic;
 use super::{Effect, Machine, Moment};
 use crate::protocol::{Failure, FailureCode};
 
-/// Until a record that could not be written is written again by itself.
+/// How long until a record that could not be written is written again.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// How far the record on the disk is behind.

@@ -64,7 +64,7 @@ impl Machine {
         if self.record.desired == Desired::Down {
             return self.stay_disconnected(at);
         }
-        // What it was told to wait for does not end with its task.
+        // A hold does not end with the task.
         if self.holds(at) {
             return self.resume(at);
         }
@@ -117,7 +117,7 @@ impl Machine {
         }
     }
 
-    /// It could not be opened. Where it was given up meanwhile, nobody wants to know.
+    /// Handles a link that could not be opened. Does nothing where the opening was given up meanwhile.
     pub(super) fn not_opened(&mut self, at: Moment, so: impl FnOnce(&mut Self, Moment)) {
         if self.link == LinkState::Opening {
             self.link = LinkState::Closed;
@@ -125,7 +125,7 @@ impl Machine {
         }
     }
 
-    /// Goes to where the record says it is: held, parked, or connecting.
+    /// Goes to the phase that the record demands: held, parked, or connecting.
     pub(super) fn resume(&mut self, at: Moment) {
         match self.record.hold.clone() {
             Some(hold) if self.holds(at) => self.wait(hold, at),
@@ -147,7 +147,8 @@ impl Machine {
         self.publish(kind);
     }
 
-    /// What it was told to wait for is over, also where the clock is set back before the next start.
+    /// Ends a hold. The record forgets the hold, so it does not come back when somebody sets the clock back
+    /// before the next start.
     fn end_hold(&mut self) {
         if self.record.hold.take().is_some() {
             self.save();
@@ -177,7 +178,7 @@ impl Machine {
 
     // ---- the disk -------------------------------------------------------------------------------
 
-    /// What is on the disk cannot be used: it waits for a person.
+    /// The bytes on the disk are wrong: the session waits for a person.
     pub(super) fn unusable(&mut self, why: String, at: Moment) {
         self.unread = true;
         self.enter(Phase::StoreCorrupt, at);
@@ -185,12 +186,12 @@ impl Machine {
         self.publish(EventKind::StoreCorrupt);
     }
 
-    /// What is on the disk cannot be had now: it is tried again.
+    /// The files cannot be opened now: the session tries again by itself.
     pub(super) fn unavailable(&mut self, why: String, at: Moment, settings: &Settings) {
         self.retry(Cause::StoreFailed, Pace::Usual, why, at, settings);
     }
 
-    /// Looks what is on the disk, if that is not under way.
+    /// Looks at the disk, if no look is under way.
     pub(super) fn look(&mut self) {
         if !self.looking {
             self.looking = true;
@@ -245,7 +246,7 @@ impl Machine {
         }
     }
 
-    /// Its record could be read, although the rest could not: it says whose session it is.
+    /// Takes the owner and the rest of the record, where the record could be read and the credentials not.
     fn owned_as(&mut self, record: Option<Box<Record>>) {
         if let Some(record) = record {
             self.record = *record;
@@ -274,8 +275,8 @@ impl Machine {
         if self.logout.is_some() {
             return self.closed_for_logout(closed, at, settings);
         }
-        // Whoever was waiting to connect does so now. An old link that has not ended is waited for by
-        // the next one.
+        // A session that waited to connect does so now. The next link waits for an old one that has not
+        // ended.
         if self.phase == Phase::Connecting {
             self.open_link();
         }
@@ -283,8 +284,8 @@ impl Machine {
 
     // ---- the stop -------------------------------------------------------------------------------
 
-    /// The daemon stops: the link is closed, and nothing is logged out. A logout goes on as far as it
-    /// gets.
+    /// Stops with the daemon: the link is closed, and nothing is logged out. A logout goes on as far as
+    /// there is time.
     pub(super) fn stop(&mut self) {
         self.course = Course::Stopping;
         if self.logout.is_none() {
@@ -307,9 +308,8 @@ impl Machine {
         }
     }
 
-    /// The phone number that the pairing under way is for.
+    /// Begins the time of the pairing anew, for this phone number, or for the one that it had.
     pub(super) fn pair_anew(&mut self, phone: Option<PhoneNumber>, at: Moment) {
-        // Somebody is there again: a pairing that waited has its time anew.
         if let Some(pairing) = &mut self.pairing {
             *pairing = Pairing::new(at.monotonic, phone.or(pairing.phone.take()));
         }

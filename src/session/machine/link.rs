@@ -1,4 +1,4 @@
-//! What a session's link reports, and what follows from it.
+//! The events of a session's link.
 
 use std::time::Duration;
 
@@ -205,7 +205,8 @@ impl Machine {
         self.said(text, appeal_token);
     }
 
-    /// Parks or holds: no try before a person or the time says so, over restarts too.
+    /// Parks or holds the session, also over restarts: it does not try again before a person says
+    /// `connect`, or before the time.
     fn hold_on(&mut self, cause: Cause, until: Option<Timestamp>, error: String, at: Moment) {
         let hold = Hold {
             cause,

@@ -22,9 +22,9 @@ pub(in crate::session) struct Logout {
     step: Step,
     /// Whether the effect of the step is under way.
     busy: bool,
-    /// When whoever waits is told that it did not finish.
+    /// When those who wait get the answer that the logout did not finish.
     ends: Monotonic,
-    /// How long it may take, for the words.
+    /// How long the logout may take, for the words of that answer.
     within: Duration,
     failures: u32,
 }
@@ -37,7 +37,7 @@ enum Step {
 }
 
 impl Step {
-    /// What has not finished, in words.
+    /// The step that has not finished, in words.
     const fn unfinished(self) -> &'static str {
         match self {
             Self::Unlink => "WhatsApp has not answered the unlink",
@@ -53,11 +53,11 @@ impl Logout {
     }
 }
 
-/// How unlinking went, and what WhatsApp said when the login for it was refused: the token to appeal
-/// with comes once.
+/// How unlinking went, and what WhatsApp said when it refused the login for it. WhatsApp sends the token of
+/// an appeal only once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unlinked {
-    /// How it went. `None`: there was nothing to unlink, as was known before.
+    /// How it went. `None`: there was nothing to unlink.
     pub unlink: Option<Unlink>,
     /// The account of a pairing that the phone had accepted just before.
     pub account: Option<Account>,
@@ -97,7 +97,7 @@ impl Machine {
         at: Moment,
         settings: &Settings,
     ) {
-        // Whether it was paired cannot always be told from here; where it may be, WhatsApp is asked.
+        // Where the session may be paired, WhatsApp is asked.
         let unlink = if self.paired {
             Unlink::Unreachable
         } else {
@@ -166,7 +166,8 @@ impl Machine {
         self.publish(EventKind::LoggingOut);
     }
 
-    /// What WhatsApp said as it ended the session belongs into the history. Part of the decision.
+    /// Keeps what WhatsApp said when it ended the session: that belongs into the history. It is a part of
+    /// the decision.
     pub(super) fn said(&mut self, text: Option<String>, appeal_token: Option<Redacted>) {
         if let Some(logout) = &mut self.logout {
             logout.intent.text = text;
@@ -174,8 +175,8 @@ impl Machine {
         }
     }
 
-    /// Begins the present step. The unlink has half of the time that is left at the most, closing half of
-    /// the rest, so that there is time for the removal.
+    /// Begins the present step. The unlink may take half of the time that is left, and closing half of the
+    /// rest, so that there is time for the removal.
     pub(super) fn advance(&mut self, at: Moment, settings: &Settings) {
         let (paired, full_handshake) = (self.paired, self.failed_handshakes > 0);
         let Some(logout) = &mut self.logout else {
@@ -201,7 +202,7 @@ impl Machine {
         self.effects.push(effect);
     }
 
-    /// The logout, where the effect of this step is under way: nothing else has a result that counts.
+    /// The logout, if the effect of this step is under way. No other result counts.
     fn at_step(&mut self, step: Step) -> Option<&mut Logout> {
         let logout = self.logout.as_mut();
         logout.filter(|logout| logout.busy && logout.step == step)
@@ -227,7 +228,7 @@ impl Machine {
         at: Moment,
         settings: &Settings,
     ) {
-        // A close from before the decision is followed by this logout's own.
+        // Where a close began before the decision, the logout closes again, and only that result counts.
         let Some(logout) = self.at_step(Step::Close) else {
             return;
         };
@@ -267,7 +268,8 @@ impl Machine {
         self.logout.as_ref().map(|logout| logout.ends)
     }
 
-    /// The step that is under way goes on, and the logout with it; whoever waits is told.
+    /// Answers those who wait with what is left, when the deadline of the logout is over. The step under
+    /// way goes on, and the logout with it.
     pub(super) fn logout_took_too_long(&mut self, at: Moment, _: &Settings) {
         if let Some(logout) = &self.logout {
             let what = format!(
@@ -298,7 +300,7 @@ impl Machine {
         self.refuse(waiting, &failure);
     }
 
-    /// Tries a removal again that failed. A step that is still under way is waited for.
+    /// Tries a failed removal again, or goes on waiting for the step that is still under way.
     pub(super) fn retry_removal(&mut self, at: Moment, settings: &Settings) {
         self.enter_logging_out(at);
         let Some(logout) = &mut self.logout else {

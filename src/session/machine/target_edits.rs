@@ -1,4 +1,5 @@
-//! Changes of the target groups: one after the other, each on the disk before it is in force.
+//! Changes of the target groups. They come one after the other, and each is on the disk before it is in
+//! force.
 
 use std::collections::VecDeque;
 
@@ -63,7 +64,7 @@ impl Machine {
             return self.answer(request, Answer::Targets(targets));
         }
         if self.phase == Phase::LoggingOut {
-            // It concerns the user, and is answered by what is there after the logout.
+            // A change concerns the user, so the supervisor carries it out after the logout.
             return self.waiting.removal.push(request);
         }
         if self.edits.queue.len() >= MOST_EDITS {
@@ -111,7 +112,7 @@ impl Machine {
         let Some(edit) = self.edits.queue.front().filter(asking) else {
             return;
         };
-        // What may be changed may have changed while WhatsApp was asked.
+        // The session may have changed while WhatsApp was asked.
         let newcomers = edit.change.newcomers(&self.record.targets);
         let allowed = match self.cannot_change() {
             Some(failure) => Err(failure),
@@ -124,8 +125,8 @@ impl Machine {
         self.next_edit();
     }
 
-    /// The targets change on the disk first: what was answered survives a crash, and a refused write
-    /// changes nothing.
+    /// Writes the change to the disk first. So a change that was answered survives a crash, and a failed
+    /// write changes nothing.
     fn write_edit(&mut self) {
         let Some(edit) = self.edits.queue.front() else {
             return;
@@ -162,7 +163,7 @@ impl Machine {
         self.next_edit();
     }
 
-    /// The logout begins: what waits concerns the user, and is answered after it.
+    /// Leaves the changes that wait to the time after the logout: they concern the user.
     pub(super) fn leave_edits(&mut self) {
         let left = self.edits.queue.drain(..).map(|edit| edit.request);
         self.waiting.removal.extend(left);

@@ -1,4 +1,4 @@
-//! What is due, and when.
+//! Timers: what is due, and when.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::{Course, LinkState, Machine, Moment};
 use crate::protocol::{Cause, Phase, Stage, Unlink};
 use crate::whatsapp::Pace;
 
-/// How long a stage of connecting may take. The library has time-outs of 20 s for the first two, and
-/// gives up on a silent server after 40 to 50 s; these are for where it does not, and they name the
-/// stage.
+/// How long a stage of connecting may take. The library has time-outs of 20 s for the first two stages,
+/// and gives up on a silent server after 40 to 50 s. These limits are for the cases in which it does not,
+/// and they name the stage.
 const fn stage_limit(stage: Stage) -> Duration {
     Duration::from_secs(match stage {
         Stage::Transport | Stage::Handshake | Stage::Login | Stage::Unknown(_) => 25,
@@ -64,8 +64,8 @@ impl Machine {
         }
     }
 
-    /// Whatever a pairing waits for, it has an end. What cannot be read is kept for a person, and what
-    /// is being removed has its own times.
+    /// The end of a pairing, whatever it waits for. A session that cannot be read is kept for a person, and
+    /// one that is being removed has its own times.
     fn pairing_ends_at(&self) -> Option<Monotonic> {
         let pairing = self.pairing.as_ref()?;
         match self.phase {

@@ -20,16 +20,16 @@ use crate::protocol::{Group, HistoryEntry};
 use crate::store::{CredentialsError, Intent, Record, Removal};
 use crate::whatsapp::{AskError, Expected, Link, LinkEvent, LinkEvents, Scope};
 
-/// How long a restored session holds its turn at the most: a server that hangs must not hold up the
-/// others.
+/// The longest time for which a restored session keeps its turn: a server that hangs must not hold up the
+/// other sessions.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
-/// The most a restored session waits before it asks for its turn.
+/// The longest time that a restored session waits before it asks for its turn.
 const RESTORE_SPREAD: Duration = Duration::from_millis(500);
 /// How long a link may take to be opened when it is its turn: what is left of the last one to end, the
 /// credentials to be opened, WhatsApp's version to be fetched.
 const OPEN_WITHIN: Duration = Duration::from_mins(1);
 
-/// What came of an effect.
+/// The result of an effect.
 pub(super) enum Done {
     Opened(Box<Opened>),
     Closed(Result<(), String>),
@@ -40,22 +40,22 @@ pub(super) enum Done {
     Removed(Removal, Result<Box<HistoryEntry>, String>),
 }
 
-/// What came of opening a link.
+/// The result of opening a link.
 pub(super) struct Opened {
     number: u64,
     result: Result<(Link, LinkEvents), CredentialsError>,
     turn: Option<OwnedSemaphorePermit>,
 }
 
-/// A link that is being opened. Dropped, it is given up: what it has begun ends.
+/// A link that is being opened. Dropping this gives the link up, and ends what it has begun.
 ///
-/// So a task that is ended by force, or panics, leaves nothing that goes on: its link is cut, and whoever
-/// comes after waits until nothing of either is left.
+/// So nothing goes on when the task is ended by force, or panics: the link is cut, and the user's next task
+/// waits until nothing of it is left.
 pub(super) struct Opening {
     number: u64,
-    /// Fires when nobody wants it any more.
+    /// Fires when nobody needs the link any more.
     unwanted: CancellationToken,
-    /// Fires when it need not wait for its turn.
+    /// Fires when the session need not wait for its turn.
     hurry: CancellationToken,
 }
 
@@ -75,7 +75,7 @@ impl Task {
             Done::Closed(closed) => Input::Closed(closed),
             Done::Saved(saved) => Input::Saved(saved),
             Done::Looked(standing) => Input::Looked(standing),
-            Done::Groups(request, groups) => Input::GroupsTold(request, groups),
+            Done::Groups(request, groups) => Input::GroupsAnswered(request, groups),
             Done::Unlinked(unlinked, link) => {
                 self.link = link;
                 Input::Unlinked(unlinked)
@@ -112,8 +112,8 @@ impl Task {
 
     // ---- the link -------------------------------------------------------------------------------
 
-    /// Opens a link, after a start of the daemon when it is its turn, and never before the last one has
-    /// ended.
+    /// Opens a link, and never before the last one has ended. After a start of the daemon the session waits
+    /// for its turn.
     pub(super) fn open_link(&mut self, expected: Expected) {
         self.last_request += 1;
         let number = self.last_request;
@@ -160,7 +160,7 @@ impl Task {
             result,
             turn,
         } = opened;
-        // One that was given up meanwhile is dropped, which ends it.
+        // A link that was given up meanwhile is dropped, which ends it.
         self.opening.take_if(|opening| opening.number == number)?;
         self.turn = turn.map(|turn| (turn, Instant::now() + LONGEST_TURN));
         Some(match result {
@@ -174,7 +174,7 @@ impl Task {
         })
     }
 
-    /// A session that waits for its turn and is asked for goes at once.
+    /// Lets the session connect at once instead of waiting for its turn.
     pub(super) fn skip_the_queue(&mut self) {
         self.context.turn = None;
         if let Some(opening) = &self.opening {
@@ -182,7 +182,8 @@ impl Task {
         }
     }
 
-    /// Nothing that the link still tells counts any more, and one that is being opened is given up.
+    /// Takes the link away from the task: its events do not count any more. A link that is being opened is
+    /// given up.
     fn forget_link(&mut self) -> Option<Link> {
         self.events = None;
         self.turn = None;

@@ -24,9 +24,10 @@ impl Task {
         let (mut waiters, mut stopped, mut later) = (Vec::new(), Vec::new(), Vec::new());
         for command in left {
             match command {
-                // Twice at once: both asked for the same, and it is done.
+                // Several commands asked for the same logout, and it is done.
                 SessionCommand::ForceLogout { reply, .. } => waiters.push(reply),
-                // It had nothing to keep. One that came into another logout concerns what is there now.
+                // The pairing had nothing to keep. A `disconnect` that came into another logout concerns the
+                // session that is there now.
                 SessionCommand::Disconnect { reply, .. }
                     if entry.cause == Cause::PairingAbandoned =>
                 {

@@ -11,7 +11,7 @@ use crate::protocol::{Cause, HistoryEntry, Unlink, UserId};
 /// A line of so many bytes counts as one, a longer one as several: the limit bounds bytes, too.
 const ONE_LINE: usize = 4096;
 
-/// So many ids of forgotten lines are remembered: a reader that stands at one goes on from there.
+/// How many ids of forgotten lines are remembered, so that a reader whose page ended at one can go on.
 const FORGOTTEN: usize = 1024;
 
 /// The place of a line: newer ones have higher numbers.
@@ -38,15 +38,15 @@ pub(super) struct Memory {
 #[derive(Debug, Clone)]
 pub(super) enum Kept {
     Line(Arc<Line>),
-    /// Of a newer version, or damaged. It is not understood, and not thrown away for that.
+    /// A line of a newer version, or a damaged one. It is kept, although this version cannot parse it.
     Strange(Arc<str>),
 }
 
-/// What one owner has in it.
+/// The lines of one owner.
 #[derive(Debug, Default)]
 struct Share {
     weight: u64,
-    /// Pairings that nobody finished: they go first.
+    /// Unfinished pairings: they go first.
     pairings: BTreeSet<Place>,
     ends: BTreeSet<Place>,
 }
@@ -93,7 +93,7 @@ impl Share {
         firsts.min().copied()
     }
 
-    /// Which of its lines goes, if one other than this has to.
+    /// The line that goes next, of those other than this one.
     fn dispensable(&self, newest: Place) -> Option<Place> {
         let firsts = self.pairings.first().into_iter().chain(self.ends.first());
         firsts.copied().find(|place| *place != newest)
@@ -144,7 +144,7 @@ impl Memory {
     }
 
     fn trim(&mut self) {
-        // The newest always stays: whoever is told of an end finds it.
+        // The newest line always stays: a client that hears of an end finds it in the history.
         while self.weight > self.limit
             && let Some(place) = self.dispensable()
         {
@@ -210,8 +210,8 @@ impl Memory {
         self.by_id.contains_key(id)
     }
 
-    /// Lines older than that of this removal, newest first; `None`: all. What is not known has nothing
-    /// older than it.
+    /// Lines older than that of this removal, newest first; `None`: all. For an unknown removal there are
+    /// none.
     pub(super) fn before<'a>(
         &'a self,
         id: Option<&str>,
@@ -249,7 +249,7 @@ impl Memory {
         }
     }
 
-    /// The newest line of a user whose owner is let through.
+    /// The newest line of a user among those whose owner `may_see` accepts.
     pub(super) fn last_of(&self, user: &UserId, may_see: impl Fn(u32) -> bool) -> Option<&Line> {
         let owners = self.owners_of(user).filter(|owner| may_see(*owner));
         let newest = owners.filter_map(|owner| self.of_user(user, owner, Place::MAX).next());
@@ -294,8 +294,8 @@ impl Memory {
         })
     }
 
-    /// At most so many lines from this place on, the oldest first, and the place after them. It is for
-    /// copying all of it without holding anybody up for long.
+    /// At most `most` lines from this place on, the oldest first, and the place after them. The file is
+    /// copied in such pieces, so that nobody waits for long.
     pub(super) fn slice(&self, from: Place, most: usize) -> (Vec<Kept>, Place) {
         let lines: Vec<_> = self.lines.range(from..).take(most).collect();
         let end = lines.last().map_or(from, |(place, _)| **place + 1);

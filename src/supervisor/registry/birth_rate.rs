@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many sessions may begin at once.
+/// How many sessions of a uid may begin at once.
 const AT_ONCE: u32 = 8;
-/// After that, one in this time.
+/// After that, one session may begin in this time.
 const EVERY: Duration = Duration::from_secs(5);
-/// So many uids are remembered before those are forgotten that have all their births left.
+/// When more uids than this are remembered, those that have all their births left are forgotten.
 const MANY: usize = 256;
 
-/// How fast each uid begins sessions. A session that begins and ends at once costs a place in the
-/// history and the disk some work, and a loop of it costs everybody's.
+/// How fast each uid begins sessions. A session that begins and ends at once costs a line of the history
+/// and writes to the disk. A loop of such sessions would be at everybody's cost.
 #[derive(Debug, Default)]
 pub(super) struct BirthRate {
     /// When a uid has all its births left again.
@@ -24,7 +24,7 @@ impl BirthRate {
     /// Takes one birth from what the uid has left.
     ///
     /// # Errors
-    /// None is left: how long it takes until there is one.
+    /// Where none is left: the time until there is one.
     pub(super) fn take(&mut self, uid: u32) -> Result<(), Duration> {
         let now = Instant::now();
         if self.full_at.len() > MANY {

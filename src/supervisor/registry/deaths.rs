@@ -42,7 +42,7 @@ impl Registry {
                     None if self.shared.board.get(&user).is_some() => {
                         self.vanished(user, entry, context);
                     }
-                    // Nobody has ever seen it.
+                    // The session was never published.
                     None => self.gone(&user, &entry, None),
                 }
             }
@@ -64,17 +64,15 @@ impl Registry {
         else {
             return self.gone(user, entry, None);
         };
-        // First the announcement, then the replies: whoever has a reply finds it in the stream.
+        // The announcement comes before the replies: a client that has a reply finds the event in its watch.
         self.announce(&end);
         answer(&end, waiters, stopped);
-        // Whoever waits for the answer to a command that came too late learns here that the session is
-        // gone, and asks anew.
+        // Callers whose commands came too late learn here that the session is gone, and ask again.
         self.gone(user, entry, Some(*end));
     }
 
-    /// A task that began after one that failed found nothing: the one before had failed in the middle
-    /// of its logout, which was committed. The session ended after all, and whoever asked for that is
-    /// told so.
+    /// Ends a session whose task found nothing on the disk, because an earlier task had failed in the middle
+    /// of a logout that was committed. Those who asked for the logout get their replies.
     fn nothing_on_disk(
         &mut self,
         user: &UserId,
@@ -102,12 +100,12 @@ impl Registry {
     fn gone(&mut self, user: &UserId, entry: &Entry, end: Option<HistoryEntry>) {
         self.quotas.gone(entry.about.owner);
         self.shared.routes.remove(user);
-        // Each task ends once.
+        // The end is set only here, and each task ends once.
         let _ = entry.route.end.set(TaskEnd::Gone(end.map(Arc::new)));
     }
 
-    /// The line of a session of which nothing is on the disk: what was written since it began, or what
-    /// was found of its removal and could not be written yet. `None`: nobody removed it here.
+    /// The line of a session of which nothing is on the disk: a line that was written since the session began,
+    /// or the line of a removal that could not be written yet. `None`: this daemon did not remove it.
     fn end_of(
         &self,
         user: &UserId,
@@ -116,14 +114,14 @@ impl Registry {
     ) -> Option<HistoryEntry> {
         match last_of(&self.shared.history.read(), user, None) {
             Some((id, line)) if Some(&id) != entry.about.last_line.as_ref() => Some(line),
-            // What is found may be left of an earlier session, whose line is written.
+            // What was found may belong to an earlier session, whose line is written already.
             Some((_, line)) => found.filter(|found| found.at > line.at),
             None => found,
         }
     }
 
-    /// Somebody removed the session's directory. That gets a line of its own, and then it is an end like
-    /// any other. Until the line is written, the session is as it was.
+    /// Ends a session whose directory somebody has removed. The end gets a line of its own in the history, and
+    /// is then published like any other. Until the line is written, the session stays as it was.
     fn vanished(&mut self, user: UserId, entry: Entry, mut context: SessionContext) {
         let known = self.shared.board.get(&user);
         let line = vanished_entry(&user, entry.about.owner, known.as_deref());
@@ -156,7 +154,8 @@ impl Registry {
         self.sessions.insert(user, entry);
     }
 
-    /// A task that panicked or was ended by force begins again: what is on the disk decides how.
+    /// Starts another task for a session whose task panicked or was ended by force. What is on the disk
+    /// decides how it begins.
     fn failed(&mut self, user: UserId, entry: Entry, error: JoinError) {
         if self.shared.stop.is_cancelled() {
             return self.gone(&user, &entry, None);
@@ -178,8 +177,8 @@ impl Registry {
             .min(LONGEST_AFTER_FAILURE);
         let now = self.shared.clock.now();
         let retry_at = now.checked_add(wait).unwrap_or(now);
-        let unheard = !has_published.load(Ordering::Relaxed);
-        if unheard {
+        let unpublished = !has_published.load(Ordering::Relaxed);
+        if unpublished {
             let known = self.shared.board.get(&user);
             let known = known.as_deref();
             let status = stand_in_status(&user, about.owner, known, &error, now, retry_at);
@@ -188,7 +187,7 @@ impl Registry {
         let birth = Birth::Failed {
             error,
             wait,
-            unheard,
+            unpublished,
         };
         let next = self.begin(user, about, birth, None);
         let _ = route.end.set(TaskEnd::Failed(next));

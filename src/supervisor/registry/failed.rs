@@ -1,4 +1,4 @@
-//! What is published of a session in the place of its task, which failed.
+//! What the registry publishes for a session whose task has failed.
 
 use jiff::Timestamp;
 use tokio::task::JoinError;
@@ -43,8 +43,8 @@ pub(super) fn stand_in_status(
     }
 }
 
-/// The line in the history of a session whose directory vanished: somebody removed it by hand. Nobody
-/// can log in with its credentials any more, not even to unlink the device.
+/// The line in the history of a session whose directory somebody has removed. The credentials are gone, so
+/// the daemon cannot log in to unlink the device.
 pub(super) fn vanished_entry(user: &UserId, owner: u32, known: Option<&Status>) -> HistoryEntry {
     let account = known.and_then(|known| known.account.clone());
     let was_never_paired = known.is_some_and(|known| known.account.is_none());

@@ -1,7 +1,7 @@
-//! Births and deaths: the supervisor's loop, the only place where sessions begin and where their ends
-//! are learned.
+//! The registry: the supervisor's loop. Only here sessions begin (births), and only here their ends are
+//! noticed (deaths).
 //!
-//! The loop never waits for anything but its orders and the ends of tasks.
+//! The loop waits for nothing but its orders and the ends of tasks.
 
 mod birth_rate;
 mod deaths;
@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, SetOnce, mpsc};
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
-use super::birth::{Birth, TaskExit, live};
+use super::birth::{Birth, TaskExit, run_session};
 use super::caller::Caller;
 use super::history::last_of;
 use super::restore::Restored;
@@ -30,7 +30,7 @@ use crate::session::{Report, SessionCommand, SessionContext};
 use crate::whatsapp::Gateway;
 use quotas::Quotas;
 
-/// The supervisor's loop, and what it knows of the sessions.
+/// The supervisor's loop, with its sessions.
 pub(super) struct Registry {
     shared: Arc<Shared>,
     gateway: Gateway,
@@ -49,10 +49,10 @@ struct Entry {
     about: About,
 }
 
-/// What stays the same for a session when its task fails and another one begins.
+/// The facts about a session that stay when its task fails and another task begins.
 struct About {
     owner: u32,
-    /// What the session's tasks begin that cannot be broken off: each waits for that of the one before.
+    /// The uncancellable work of the session's tasks. Each task waits for the work of the one before.
     work: UncancellableWork,
     /// How often its task failed.
     failures: u32,
@@ -61,7 +61,7 @@ struct About {
     last_line: Option<String>,
 }
 
-/// What a session that is restored is given besides.
+/// What a restored session gets in addition.
 struct Restoring {
     turn: Arc<Semaphore>,
     /// Dropped when the session publishes its first status.
@@ -85,8 +85,8 @@ impl Registry {
         }
     }
 
-    /// Begins to restore, so many at a time. What is returned closes when each of them has published
-    /// its first status, or has ended.
+    /// Begins to restore these sessions; a limited number connects at a time. The returned barrier opens when
+    /// each of them has published its first status, or has ended.
     pub(super) fn restore(
         &mut self,
         found: Vec<Restored>,
@@ -112,7 +112,7 @@ impl Registry {
     }
 
     pub(super) async fn run(mut self) {
-        // However the loop ends, a stop must not wait for it.
+        // A stop must not wait for the loop, however it ends.
         let stopped = self.shared.stopped.clone().drop_guard();
         loop {
             tokio::select! {
@@ -155,7 +155,7 @@ impl Registry {
 
     /// Begins a session with a `connect` as its first command.
     fn connect(&mut self, caller: Caller, user: &UserId, command: SessionCommand) -> Handed {
-        // Somebody else's may have begun meanwhile.
+        // Another caller's session of this name may have begun meanwhile.
         let command = match self.shared.routes.give(caller, user, command) {
             Handed::Nobody(command) => command,
             handed => return handed,
@@ -172,7 +172,7 @@ impl Registry {
         self.quotas.begun(owner);
         let last_line = last_of(&self.shared.history.read(), user, None).map(|(id, _)| id);
         let about = self.about(owner, last_line);
-        let birth = Birth::Wanted {
+        let birth = Birth::Connect {
             owner,
             phone: phone_of(&command),
         };
@@ -181,12 +181,11 @@ impl Registry {
         route.hand(command)
     }
 
-    /// The failure for a name that is a session's which the caller may not see: the same as if there
-    /// were none.
+    /// The failure for the name of a session that the caller may not see: the same as if there were none.
     ///
-    /// `connect` cannot keep that up, for it would have to begin a session. All users share one name
-    /// space, as files in a directory do: that a name is taken can be found out by trying to take it.
-    /// Each try costs what a birth costs, and says nothing else.
+    /// With `connect` the caller can still find out that a name is taken, for a free name would begin a
+    /// session. All users share one name space, as files in a directory do. Each try costs what a birth
+    /// costs, and says nothing else.
     fn taken(&self, user: &UserId, caller: Caller) -> Failure {
         let mut failure = not_found(&self.shared.history, user, caller);
         failure.message = format!(
@@ -215,7 +214,7 @@ impl Registry {
         restoring: Option<Restoring>,
     ) -> Arc<Route> {
         let (commands, received) = mpsc::channel(COMMANDS);
-        // No filter of the log takes the user's name from the lines that remain.
+        // The span has the highest level, so that no filter of the log takes the user's name from the lines.
         let span = tracing::error_span!("session", wasession_user = %user);
         let (turn, ready_guard) = match restoring {
             Some(Restoring { turn, ready_guard }) => (Some(turn), Some(ready_guard)),
@@ -238,7 +237,9 @@ impl Registry {
             work: about.work.clone(),
             span: span.clone(),
         };
-        let task = self.tasks.spawn(live(context, birth).instrument(span));
+        let task = self
+            .tasks
+            .spawn(run_session(context, birth).instrument(span));
         self.users.insert(task.id(), user.clone());
         let route = Arc::new(Route {
             owner,
@@ -256,7 +257,7 @@ impl Registry {
         route
     }
 
-    /// Where a task publishes what happens to its session.
+    /// The function with which a task publishes what happens to its session.
     fn report(
         &self,
         has_published: Arc<AtomicBool>,

@@ -34,8 +34,7 @@ impl Quotas {
         }
     }
 
-    /// Whether the caller may begin a session. Asking costs one of those that they may begin in a
-    /// time.
+    /// Whether the caller may begin a session. Each call counts as a birth for the rate of births.
     ///
     /// # Errors
     /// A [`Failure`] that names the limit, or says when to ask again.
@@ -64,7 +63,7 @@ fn full(limit: usize, whose: &str, key: &str) -> Result<(), Failure> {
 fn too_fast(uid: u32, wait: Duration) -> Failure {
     let seconds = wait.as_secs_f64().ceil().max(1.0);
     let message = format!(
-        "uid {uid} begins sessions faster than it may: they cost all users of this machine. Ask again in {seconds} s; sessions that are there are not concerned"
+        "uid {uid} begins sessions faster than it may: each costs all users of this machine something. Ask again in {seconds} s; sessions that exist are not affected"
     );
     let mut failure = Failure::new(FailureCode::RateLimited, message);
     failure.retry_after = Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));

@@ -1,5 +1,5 @@
-//! Commands to sessions: handed over, awaited within their deadlines, and, where a session does not
-//! answer, carried out over its head.
+//! Sends commands to sessions, and waits for the replies within the deadlines. A `force-logout` ends a
+//! task that does not answer, and the next task carries it out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const DISCONNECT: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(45);
 /// WhatsApp has 20 seconds to answer.
 const GROUPS: Duration = Duration::from_secs(25);
-/// A task answers by its deadline. One that has not after so much more does not answer at all.
+/// How long after the deadline a task counts as not answering at all.
 const OVERDUE: Duration = Duration::from_secs(1);
 /// How long a logout may take after its task was ended by force.
 const AFTER_FORCE: Duration = Duration::from_secs(10);
@@ -42,20 +42,19 @@ struct Asked<'a> {
 enum Verb {
     /// Where there is no session, one begins.
     Connect,
-    /// That the session is gone is the answer.
+    /// The answer is that the session is gone.
     ForceLogout,
-    /// Of a session that must be there.
+    /// A command to a session that must be there.
     Other,
 }
 
-/// What came of a command.
+/// The outcome of a command.
 enum Outcome<T> {
     /// Its answer.
     Answered(Result<T, Failure>),
-    /// The session ended before it came to the command; with its line in the history, where it has
-    /// one.
+    /// The session ended before it carried out the command; with its line in the history, if it has one.
     Gone(Option<Arc<HistoryEntry>>),
-    /// The task failed with it; another one runs the session, if one does.
+    /// The task failed before it answered; with the task that runs the session now, if there is one.
     Failed(Option<Arc<Route>>),
     /// The task did not answer in time.
     Silent(Arc<Route>),
@@ -64,7 +63,8 @@ enum Outcome<T> {
 type Reply<T> = oneshot::Sender<Result<T, Failure>>;
 
 impl Routes {
-    /// `None`: it goes on connecting, or has ended again; what it is doing now is the answer.
+    /// Brings a session up. `None`: the session goes on connecting, or has ended again, and the caller answers
+    /// with the present status.
     pub(in super::super) async fn connect(
         &self,
         caller: Caller,
@@ -126,8 +126,8 @@ impl Routes {
         self.ask_present(caller, &user, deadline, command).await
     }
 
-    /// Always ends with nothing left, or with an error that says what is left and why. A task that
-    /// does not answer is ended by force, and the next one does it.
+    /// Logs a session out. Always ends with nothing left, or with a failure that says what is left and why. A
+    /// task that does not answer is ended by force, and the next task carries out the logout.
     pub(in super::super) async fn force_logout(
         &self,
         caller: Caller,
@@ -179,7 +179,7 @@ impl Routes {
         }
     }
 
-    /// Has a session that must be there do something, and waits for its reply.
+    /// Sends a command to a session that must be there, and waits for the reply.
     async fn ask_present<T>(
         &self,
         caller: Caller,
@@ -199,8 +199,8 @@ impl Routes {
         }
     }
 
-    /// Gives the user's session a command, and waits for what comes of it. A session that ends before
-    /// it comes to the command is asked for anew: what is asked concerns the user.
+    /// Sends a command to the user's session, and waits for the outcome. When the session ends before it
+    /// carries out the command, the command is sent again: it concerns the user, not the session.
     async fn ask<T>(
         &self,
         asked: Asked<'_>,
@@ -219,7 +219,7 @@ impl Routes {
         }
     }
 
-    /// Hands a command to the user's session, or to the registry, where one is to begin.
+    /// Hands a command to the user's session, or to the registry, where a session is to begin.
     async fn hand(&self, asked: Asked<'_>, command: SessionCommand) -> Result<Handed, Failure> {
         let Asked { caller, user, verb } = asked;
         let handed = self.give(caller, user, command);
@@ -241,7 +241,7 @@ impl Routes {
         handed.await.map_err(|_| stopping())
     }
 
-    /// Waits for what comes of a command that was handed over.
+    /// Waits for the outcome of a command that was handed over.
     async fn outcome<T>(
         &self,
         asked: Asked<'_>,
@@ -296,7 +296,7 @@ impl Routes {
 
 fn task_failed(user: &UserId) -> Failure {
     let message = format!(
-        "the task of the session of {user} failed before it answered; it begins again by itself, and `wactl status {user}` tells how it stands"
+        "the task of the session of {user} failed before it answered; it begins again by itself, and `wactl status {user}` says how it is doing"
     );
     Failure::new(FailureCode::Internal, message)
 }
@@ -311,14 +311,14 @@ fn full(user: &UserId) -> Failure {
 fn too_late(user: &UserId) -> Failure {
     overdue(
         user,
-        "what was begun goes on; `wactl status` tells how it stands",
+        "what was begun goes on; `wactl status` says how the session is doing",
     )
 }
 
 fn removal_goes_on(user: &UserId) -> Failure {
     overdue(
         user,
-        "its removal goes on; `wactl status` tells what is left",
+        "its removal goes on; `wactl status` says what is left",
     )
 }
 

@@ -1,7 +1,7 @@
-//! Who gets a command: the tasks of all sessions, by user.
+//! The routes: which task gets a command.
 //!
-//! A command goes from the client's own task straight to the session's. Only where there is no session
-//! and one is to begin, the registry is asked. The registry is the only one that changes the table.
+//! A command goes from the client's task straight to the session's task. The registry is asked only where
+//! there is no session and one is to begin. Only the registry changes the table.
 
 mod ask;
 mod order;

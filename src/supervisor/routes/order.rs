@@ -1,4 +1,4 @@
-//! What the registry's loop is asked.
+//! Orders to the registry's loop.
 
 use tokio::sync::oneshot;
 
@@ -7,7 +7,7 @@ use super::Handed;
 use crate::protocol::UserId;
 use crate::session::SessionCommand;
 
-/// What the registry's loop is asked.
+/// An order to the registry's loop.
 pub(in super::super) enum Order {
     /// Begin a session.
     Begin(Box<Begin>),
@@ -22,6 +22,6 @@ pub(in super::super) struct Begin {
     pub(in super::super) caller: Caller,
     pub(in super::super) user: UserId,
     pub(in super::super) command: SessionCommand,
-    /// What became of the command.
+    /// What happened to the command.
     pub(in super::super) reply: oneshot::Sender<Handed>,
 }

@@ -16,7 +16,7 @@ use crate::protocol::{Failure, FailureCode, HistoryEntry, UserId};
 use crate::session::{SessionCommand, Settings};
 use crate::store::History;
 
-/// Commands that may wait for one session.
+/// How many commands may wait for one session.
 pub(in super::super) const COMMANDS: usize = 64;
 
 /// The tasks of all sessions, by user.
@@ -35,7 +35,7 @@ pub(in super::super) struct Route {
     pub(in super::super) owner: Arc<AtomicU32>,
     pub(in super::super) commands: mpsc::Sender<SessionCommand>,
     pub(in super::super) task: AbortHandle,
-    /// How the task ended. Set when everything that follows from it has been published.
+    /// How the task ended. This is set when everything that follows from the end has been published.
     pub(in super::super) end: SetOnce<TaskEnd>,
 }
 
@@ -48,7 +48,7 @@ pub(in super::super) enum TaskEnd {
     Failed(Arc<Route>),
 }
 
-/// What became of a command.
+/// What happened to a command that was handed over.
 pub(in super::super) enum Handed {
     /// The task has it, or will have it.
     Taken(Arc<Route>),

@@ -1,4 +1,4 @@
-//! What is known of all sessions: the present state, the last events, and who watches.
+//! The board: the present state of all sessions, the last events, and the watchers.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -17,16 +17,17 @@ use super::scope::{Series, WatchScope};
 use super::watchers::{Unread, Watchers};
 use crate::protocol::{EventKind, HistoryEntry, Phase, Since, Status, UserId, Watching};
 
-/// How many past events are kept, and how many bytes of memory they may keep. They are what can be
-/// replayed, and how far a watcher may fall behind before it has lagged.
+/// How many past events are kept, and how many bytes of memory they may take. Only these can be replayed,
+/// and a watcher that falls further behind has lagged.
 const LIMITS: Limits = Limits {
     events: 4096,
     bytes: 8 * 1024 * 1024,
 };
 
-/// What is known of all sessions.
+/// The present state of all sessions, the last events, and the watchers.
 pub(in super::super) struct Board {
-    /// Makes the epochs: random, so that numbers of two runs are not taken for one another.
+    /// A random number from which the epochs are made, so that nobody takes numbers of one run for those of
+    /// another.
     epochs: RandomState,
     inner: Mutex<Inner>,
     changes: watch::Sender<u64>,
@@ -53,7 +54,7 @@ pub(super) struct Begun {
     pub(super) moment: u64,
 }
 
-/// What is to be replayed.
+/// The past events that are to be replayed.
 #[derive(Debug)]
 pub(super) struct Replay {
     /// The number, among all events, from which on to look for it.
@@ -64,13 +65,13 @@ pub(super) struct Replay {
     gap: bool,
 }
 
-/// What a watcher reads next.
+/// The next thing that a watcher reads.
 pub(super) enum Next<T> {
     /// This.
     Item(T),
     /// Nothing more.
     Nothing,
-    /// Events were forgotten before they were read: so many.
+    /// This many events were forgotten before the watcher had read them.
     Lost(u64),
 }
 
@@ -122,8 +123,9 @@ impl Board {
         self.publish_end(&mut inner, entry);
     }
 
-    /// A session ended before this run, and that could be written down only now. Where the user has a
-    /// new session meanwhile, nobody takes this end for that one's: it is in the history.
+    /// Publishes the end of a session that ended before this run, and whose line could be written only now.
+    /// Where the user has a new session meanwhile, it is not published, so that nobody takes it for the end
+    /// of the new one. It is in the history.
     pub(in super::super) fn ended_before(&self, entry: &HistoryEntry) {
         let mut inner = self.lock();
         inner.counters.logged_out(entry.cause, None);
@@ -190,8 +192,8 @@ impl Board {
         users.find(|user| inner.index.get(user).is_some_and(hides))
     }
 
-    /// What the caller may see of the sessions after this user, or from the first, by user: the first
-    /// so many.
+    /// The first sessions after this user, or from the first user on, that the caller may see, by user; at
+    /// most this many.
     pub(in super::super) fn visible(
         &self,
         caller: Caller,
@@ -208,8 +210,8 @@ impl Board {
         inner.counters.census(inner.index.phases().clone())
     }
 
-    /// [`Board::census`] of what the caller may see. What ended is counted for all together, so only
-    /// those who see everything see it.
+    /// [`Board::census`] of the sessions that the caller may see. Ended sessions are counted for all users
+    /// together, so only callers who see everything get these counts.
     pub(in super::super) fn census_for(&self, caller: Caller) -> Census {
         if caller.sees_all {
             return self.census();
@@ -222,7 +224,7 @@ impl Board {
         self.changes.subscribe()
     }
 
-    /// What the numbers of a caller's events belong to: this run, and what the caller may see.
+    /// The epoch of a caller's event numbers: it stands for this run, and for what the caller may see.
     pub(in super::super) fn epoch(&self, caller: Caller) -> u64 {
         // Below 2^53, so that every language's JSON can carry it.
         self.epochs.hash_one(Series::from(caller)) >> 11
@@ -295,7 +297,7 @@ impl Board {
     ) -> Next<Arc<Status>> {
         let inner = self.lock();
         let moment = match inner.watchers.unread(id, scope) {
-            // What happened since is not this watcher's.
+            // No later event is this watcher's.
             None => inner.seq,
             Some(unread) => match inner.lost(scope, unread) {
                 Some(missed) => return Next::Lost(missed),
@@ -381,7 +383,7 @@ impl Inner {
         }
     }
 
-    /// How many events a watcher has lost whose first unread one is forgotten.
+    /// How many events a watcher has lost, if its first unread one is forgotten.
     fn lost(&self, scope: &WatchScope, unread: Unread) -> Option<u64> {
         let lost = self.ring.has_forgotten(unread.seq);
         lost.then(|| self.number(scope.series()) + 1 - unread.number)

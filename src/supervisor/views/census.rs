@@ -46,7 +46,7 @@ impl Census {
     }
 }
 
-/// What is counted as it happens.
+/// Counts of what happened since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     logouts: BTreeMap<Cause, u64>,

@@ -11,8 +11,8 @@ use crate::protocol::{Phase, Status, UserId};
 
 /// The sessions by user and by owner.
 ///
-/// What an event replaced is kept by the event. So the state at an earlier moment can be read as long
-/// as all later events are in the ring, and nobody who reads it keeps anything alive.
+/// An event keeps the status that it replaced. So the state at an earlier moment can be read as long as all
+/// later events are in the ring, and a reader keeps no memory alive.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     sessions: BTreeMap<UserId, Slot>,
@@ -28,7 +28,8 @@ struct Slot {
     changed: u64,
 }
 
-/// What belongs to one uid. It stays for the whole run, so that no number is used twice.
+/// The sessions of one uid, and its last event number. An owner stays for the whole run, so that no number
+/// is used twice.
 #[derive(Debug, Default)]
 struct Owner {
     /// The number of the last event about their sessions.

@@ -1,7 +1,6 @@
-//! What is known of all sessions, for whoever asks: the present state, the last events, who watches,
-//! and how many there are of what.
+//! The views: the present state of all sessions, the last events, the watchers, and counts.
 //!
-//! Every session writes to the [`Board`]; nothing here knows the sessions' tasks. So a session that is
+//! Every session writes to the [`Board`], and nothing here knows the sessions' tasks. So a session that is
 //! busy or hangs delays no answer.
 
 mod board;

@@ -50,15 +50,15 @@ impl StampedEvent {
         theirs.next().map(|owner| owner.number)
     }
 
-    /// What the ring keeps alive with it. The status after it is the board's, until another event
-    /// replaces it; then it is what that one keeps.
+    /// The bytes that the ring keeps alive with this event. The status after the event belongs to the board
+    /// until a later event replaces it; from then on the later event keeps it.
     fn weight(&self) -> usize {
         let before = self.before.as_deref().map_or(0, weight::of_status);
         size_of::<Self>() + self.user.as_str().len() + weight::of_kind(&self.kind) + before
     }
 }
 
-/// The most that a ring keeps.
+/// The limits of a ring.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) events: usize,

@@ -8,8 +8,8 @@ use crate::protocol::{Event, UserId};
 
 /// A series of event numbers.
 ///
-/// Whoever sees everything reads the daemon's own numbers. Anybody else reads numbers that count only
-/// the events of their own sessions: the gaps between them would tell how active all others are.
+/// A caller who sees everything reads the daemon's own numbers. Anybody else reads numbers that count only
+/// the events of their own sessions: gaps between them would show how active the others are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Series {
     /// Of all sessions.
@@ -49,7 +49,8 @@ impl WatchScope {
         event.number_in(self.series())
     }
 
-    /// The event as this watcher sees it. To whoever may not see the session any more, it is gone.
+    /// The event as this watcher sees it. For a watcher that may not see the session any more, the session is
+    /// gone.
     pub(super) fn show(&self, event: &StampedEvent) -> Option<Event> {
         let seq = self.number(event)?;
         let owner = event.owner.map(|owner| owner.uid);

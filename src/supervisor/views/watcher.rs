@@ -10,8 +10,8 @@ use super::board::{Board, Next, Replay};
 use super::scope::WatchScope;
 use crate::protocol::{Message, Since, UserId, Watching};
 
-/// One watch. It reads the board one message at a time, as they are asked for, and keeps nothing but
-/// its place: a reader that is slow costs nothing, and loses events.
+/// One watch. It reads one message at a time from the board, when its client can take one, and keeps only
+/// its place. So a slow client costs nothing, and loses events.
 pub struct Watcher {
     board: Arc<Board>,
     /// The board's number for it.
@@ -92,8 +92,8 @@ impl Watcher {
         }
     }
 
-    /// What the watcher may see may have changed. If it has, the watch begins anew, and this is the
-    /// first message of it.
+    /// Looks whether the watcher may see other sessions now. If so, the watch begins anew, and its first
+    /// message is returned.
     pub fn judge(&mut self, caller: Caller) -> Option<Message> {
         if caller == self.scope.caller {
             return None;

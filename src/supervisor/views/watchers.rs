@@ -1,4 +1,4 @@
-//! Who watches, and what each of them has not read yet.
+//! The watchers, and what each of them has not read yet.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ struct Listening {
     wake: Arc<Notify>,
 }
 
-/// All watchers, by what they may see: an event wakes those that it is for, and costs nothing for all
+/// All watchers, by what they may see. An event wakes the watchers that it is for, and costs nothing for the
 /// others.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {

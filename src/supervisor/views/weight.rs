@@ -1,8 +1,8 @@
-//! How many bytes of memory something keeps, about.
+//! Roughly how many bytes of memory a value takes.
 
 use crate::protocol::{Account, EventKind, HistoryEntry, Redacted, Status};
 
-/// What the allocator needs besides, for each piece of memory.
+/// The bytes that the allocator needs in addition for each piece of memory.
 const PIECE: usize = 16;
 
 pub(super) fn of_status(status: &Status) -> usize {

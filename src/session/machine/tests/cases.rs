@@ -456,7 +456,7 @@ fn a_change_of_targets_that_is_checked_too_late_changes_nothing() {
     let effects = staged.step(Row::TargetsAdded.input());
     assert_eq!(effects, [Effect::AskGroups(ASKED)]);
     staged.step(Row::Wipe.input());
-    let told = Input::GroupsTold(ASKED, Ok(Vec::new()));
+    let told = Input::GroupsAnswered(ASKED, Ok(Vec::new()));
     assert_eq!(staged.step(told), []);
     assert_eq!(staged.machine.phase(), Phase::LoggingOut);
 }

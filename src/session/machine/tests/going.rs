@@ -50,7 +50,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing
@@ -102,7 +102,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | cut
 removed                 | nothing
 removed: failed         | nothing
@@ -154,7 +154,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | end, logged out
 removed: failed         | purge_failed (unlinked): tell purge_failed
@@ -206,7 +206,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing
@@ -258,7 +258,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing

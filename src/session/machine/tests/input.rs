@@ -78,7 +78,7 @@ rows! {
     FoundUnusable "looked: unusable" Input::Looked(Standing::Unusable { record: None, why: "auth.db: not a database".to_owned() });
     FoundUnavailable "looked: not now" Input::Looked(Standing::Unavailable { record: None, why: "the disk is full".to_owned() });
     FoundNothing "looked: nothing" Input::Looked(Standing::Nothing);
-    GroupsTold "groups told" Input::GroupsTold(ASKED, Ok(Vec::new()));
+    GroupsAnswered "groups answered" Input::GroupsAnswered(ASKED, Ok(Vec::new()));
     Unlinked "unlinked" Input::Unlinked(Unlink::Confirmed.into());
     Removed "removed" Input::Removed(Ok(Box::new(bare_entry("alice", Cause::Unlinked))));
     RemovalFailed "removed: failed" Input::Removed(Err("auth.db is left".to_owned()));
@@ -111,7 +111,7 @@ impl Row {
             Input::Looked(Standing::Unusable { .. }) => Self::FoundUnusable,
             Input::Looked(Standing::Unavailable { .. }) => Self::FoundUnavailable,
             Input::Looked(Standing::Nothing) => Self::FoundNothing,
-            Input::GroupsTold(..) => Self::GroupsTold,
+            Input::GroupsAnswered(..) => Self::GroupsAnswered,
             Input::Unlinked(_) => Self::Unlinked,
             Input::Removed(Ok(_)) => Self::Removed,
             Input::Removed(Err(_)) => Self::RemovalFailed,

@@ -50,7 +50,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing
@@ -102,7 +102,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing
@@ -154,7 +154,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing
@@ -206,7 +206,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing
@@ -258,7 +258,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing
@@ -310,7 +310,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing
@@ -362,7 +362,7 @@ looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing
 looked: nothing         | nothing
-groups told             | nothing
+groups answered         | nothing
 unlinked                | nothing
 removed                 | nothing
 removed: failed         | nothing

@@ -118,8 +118,8 @@ impl UnderWay {
             Effect::OpenLink(_) => Input::Unavailable("the disk is full".to_owned()),
             Effect::CloseLink { .. } if well => Input::Closed(Ok(())),
             Effect::CloseLink { .. } => Input::Closed(Err("3 tasks run".to_owned())),
-            Effect::AskGroups(request) if well => Input::GroupsTold(request, Ok(Vec::new())),
-            Effect::AskGroups(request) => Input::GroupsTold(request, Err(AskError::Timeout)),
+            Effect::AskGroups(request) if well => Input::GroupsAnswered(request, Ok(Vec::new())),
+            Effect::AskGroups(request) => Input::GroupsAnswered(request, Err(AskError::Timeout)),
             Effect::Save(record) if well => {
                 *disk = *record;
                 Input::Saved(Ok(()))
