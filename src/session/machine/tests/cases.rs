@@ -142,8 +142,13 @@ fn connect_looks_at_what_was_put_right() {
             record: Box::new(record),
             paired: true,
         };
-        let effects = staged.step(Input::Looked(found));
+        let mut effects = staged.step(Input::Looked(found));
         assert!(opens(&effects), "{scene:?}");
+        assert_eq!(answered(&effects, ASKED), None, "{scene:?}");
+        // That it is desired is written first, after a write that may be under way.
+        for _ in 0..2 {
+            effects.extend(staged.step(Row::Saved.input()));
+        }
         for request in [ASKED, Request(8)] {
             assert_eq!(answered(&effects, request), Some(Ok(())), "{scene:?}");
         }
