@@ -79,7 +79,7 @@ struct Inner {
     sessions_sync: SharedSync,
     trash_sync: SharedSync,
     /// Whether the log says already that the directory was replaced.
-    is_loss_told: AtomicBool,
+    is_loss_logged: AtomicBool,
     // Held for as long as the store lives: dropping it lets another daemon in.
     lock: Lock,
 }
@@ -128,7 +128,7 @@ impl Store {
                 trash_sync: SharedSync::new(trash, commits.clone()),
                 commits,
                 intents,
-                is_loss_told: AtomicBool::new(false),
+                is_loss_logged: AtomicBool::new(false),
                 lock,
             }),
         })
@@ -160,7 +160,7 @@ impl Store {
         match self.inner.lock.still_holds() {
             Ok(()) => true,
             Err(error) => {
-                if !self.inner.is_loss_told.swap(true, Ordering::Relaxed) {
+                if !self.inner.is_loss_logged.swap(true, Ordering::Relaxed) {
                     tracing::error!("the state directory is lost: {error}");
                 }
                 false

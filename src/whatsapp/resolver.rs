@@ -1,4 +1,5 @@
-//! Names of hosts, looked up where a name server that never answers holds up nothing else.
+//! Looks up the names of hosts, in a room of their own: a name server that never answers holds up nothing
+//! else.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -12,16 +13,16 @@ use crate::blocking::Room;
 /// The addresses of a name, or why there are none.
 type Found = Result<Arc<[SocketAddr]>, Arc<str>>;
 
-/// Looks up names of hosts. Clones are the same one.
+/// Looks up names of hosts. Clones share their look-ups.
 #[derive(Clone)]
 pub(super) struct Resolver {
     room: Room,
-    /// Look-ups that somebody waits for: a thousand sessions that want the same name ask once.
+    /// Look-ups that somebody waits for: a thousand sessions that need the same name share one.
     under_way: Arc<Mutex<HashMap<(String, u16), WeakShared<BoxFuture<'static, Found>>>>>,
 }
 
 impl Resolver {
-    /// One whose look-ups are made in this room.
+    /// A resolver whose look-ups are made in this room.
     pub(super) fn new(room: Room) -> Self {
         Self {
             room,
@@ -49,7 +50,7 @@ impl Resolver {
         .await
     }
 
-    /// A look-up that is under way for this name, or a new one. One that nobody waits for any more is
+    /// A look-up that is under way for this name, or a new one. A look-up that nobody waits for any more is
     /// given up.
     fn shared<F>(
         &self,
