@@ -1,7 +1,7 @@
 //! How much of anything there may be, so that whatever is said fits into a frame.
 
 #[cfg(any(feature = "daemon", test))]
-use super::{Account, Group, HistoryEntry, Redacted, Status};
+use super::{Account, HistoryEntry, Redacted, Status};
 
 /// The largest frame either side may send, in bytes, without its length prefix: 1 MiB.
 pub const MAX_FRAME: usize = 1024 * 1024;
@@ -109,8 +109,8 @@ impl HistoryEntry {
     }
 }
 
-#[cfg(any(feature = "daemon", test))]
-impl Group {
+#[cfg(feature = "daemon")]
+impl super::Group {
     /// The same with nothing in it that is longer than the protocol allows.
     #[must_use]
     pub(crate) fn bounded(mut self) -> Self {

@@ -51,13 +51,14 @@ impl Unlinking {
     }
 
     async fn over_a_new_link(&self, link: &mut Option<Link>) -> Unlinked {
-        match look_into(&self.credentials, &self.work, LOCKED).await {
-            Ok(Stored::Paired(_)) => {}
-            Ok(Stored::Nothing | Stored::Unpaired) if !self.was_paired => {
+        let looking = look_into(&self.credentials, &self.work, LOCKED);
+        match self.deadline.limit(looking).await {
+            Some(Ok(Stored::Paired(_))) => {}
+            Some(Ok(Stored::Nothing | Stored::Unpaired)) if !self.was_paired => {
                 return Unlink::NotLinked.into();
             }
-            // The device may be linked, but nobody can tell, and nobody can log in with these credentials.
-            Ok(Stored::Nothing | Stored::Unpaired) | Err(_) => {
+            // Perhaps it is linked; nobody can tell, and nobody can log in with it.
+            Some(Ok(Stored::Nothing | Stored::Unpaired) | Err(_)) | None => {
                 return Unlink::Unreachable.into();
             }
         }

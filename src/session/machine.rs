@@ -46,7 +46,8 @@ pub struct Machine {
     pub(super) since: Timestamp,
     entered: Monotonic,
     pub(super) connecting: Option<Connecting>,
-    stage_entered: Monotonic,
+    /// Since when the stage of phase `connecting` is timed. A link that is not open yet is not.
+    stage_timed_since: Option<Monotonic>,
     pub(super) pairing: Option<Pairing>,
     pub(super) qr: Option<Qr>,
     pub(super) pair_code: Option<PairCode>,
@@ -69,16 +70,22 @@ pub struct Machine {
     failures: u32,
     /// Handshakes that failed in a row.
     failed_handshakes: u32,
-    /// Whether the link of phase `connecting` has begun to dial, so that its stages are timed.
-    dialing: bool,
-    /// Whether the daemon stops.
-    stopping: bool,
-    ended: bool,
-    /// The effects of the step under way.
+    course: Course,
+    /// What the step under way has to be done.
     effects: Vec<Effect>,
 }
 
-/// The number of a request. The answer carries the same number.
+/// How the task goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Running,
+    /// The daemon stops: what is under way is finished, and nothing is begun.
+    Stopping,
+    /// It was told to end.
+    Ended,
+}
+
+/// The number of something that was asked, and is to be answered under it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request(pub(super) u64);
 
@@ -87,6 +94,8 @@ pub struct Request(pub(super) u64);
 struct Waiting {
     /// `connect` by phone number: for a pair code.
     code: Vec<Request>,
+    /// `connect`: until the record is written.
+    written: Vec<Request>,
     /// `disconnect`: until the link is closed and the record written.
     close: Vec<Request>,
     /// `force-logout`, and commands that are carried out after the logout: for its end.
@@ -281,7 +290,7 @@ impl Machine {
             since: at.now,
             entered: at.monotonic,
             connecting: None,
-            stage_entered: at.monotonic,
+            stage_timed_since: None,
             pairing: None,
             qr: None,
             pair_code: None,
@@ -299,9 +308,7 @@ impl Machine {
             attempts: 0,
             failures: 0,
             failed_handshakes: 0,
-            dialing: false,
-            stopping: false,
-            ended: false,
+            course: Course::Running,
             effects: Vec::new(),
         };
         machine.begin(origin, at, settings);
@@ -311,7 +318,7 @@ impl Machine {
 
     /// Takes an input; returns what to do about it.
     pub fn step(&mut self, input: Input, at: Moment, settings: &Settings) -> Vec<Effect> {
-        if !self.ended {
+        if self.course != Course::Ended {
             self.take(input, at, settings);
             self.settle();
         }
@@ -334,7 +341,7 @@ impl Machine {
             // A link that is being closed has nothing to say any more.
             Input::Link(event) if self.has_link() => self.link(event, at, settings),
             Input::Link(_) => {}
-            Input::Opened => self.opened(),
+            Input::Opened => self.opened(at),
             Input::Unusable(why) => self.not_opened(at, |machine, at| machine.unusable(why, at)),
             Input::Unavailable(why) => {
                 self.not_opened(at, |machine, at| machine.unavailable(why, at, settings));
@@ -351,6 +358,7 @@ impl Machine {
     /// Answers after each step the requests that need not wait any more.
     fn settle(&mut self) {
         self.answer_for_code();
+        self.answer_when_written();
         self.answer_for_close();
         self.stop_when_done();
     }
@@ -381,7 +389,7 @@ impl Machine {
         self.since = at.now;
         self.entered = at.monotonic;
         self.connecting = None;
-        self.dialing = false;
+        self.stage_timed_since = None;
         self.qr = None;
         self.pair_code = None;
         self.retry_at = None;
@@ -419,7 +427,7 @@ impl Machine {
     }
 
     fn end(&mut self, exit: Exit) {
-        self.ended = true;
+        self.course = Course::Ended;
         self.effects.push(Effect::End(exit));
     }
 

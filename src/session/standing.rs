@@ -124,7 +124,7 @@ mod tests {
         let store = Store::open(state.path()).expect("a store");
         let alice = alice(&store);
         let record = store.session_dir(&alice).join("session.toml");
-        std::fs::set_permissions(record, Permissions::from_mode(0)).expect("a mode");
+        std::fs::set_permissions(record, Permissions::from_mode(0o000)).expect("a mode");
         let standing = look(&store, &alice, &store.work()).await;
         let unavailable = matches!(standing, Standing::Unavailable { record: None, .. });
         assert!(unavailable, "{standing:?}");

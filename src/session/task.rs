@@ -22,9 +22,11 @@ use super::settings::Settings;
 use super::targets::Change;
 use crate::blocking::UncancellableWork;
 use crate::failpoint;
-use crate::protocol::{EventKind, Failure, FailureCode, HistoryEntry, Phase, Status, UserId};
+use crate::protocol::{
+    Cause, EventKind, Failure, FailureCode, HistoryEntry, Phase, Status, UserId,
+};
 use crate::store::{History, Record, Removal, Store};
-use crate::whatsapp::{Gateway, Link, LinkEvent, LinkEvents};
+use crate::whatsapp::{Ending, Gateway, Link, LinkEvent, LinkEvents, Pace, Verdict};
 use effects::{Done, Opening};
 
 /// Publishes what happened to a session, and the status after it.
@@ -123,6 +125,7 @@ pub async fn run(mut context: SessionContext, record: Record, origin: Origin) ->
         last_request: 0,
         under_way: FuturesUnordered::new(),
         stopping: false,
+        deserted: false,
         exit: None,
     };
     task.perform(effects);
@@ -155,6 +158,8 @@ struct Task {
     /// The effects that take time.
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     stopping: bool,
+    /// Whether nobody is left who could command.
+    deserted: bool,
     exit: Option<Exit>,
 }
 
@@ -199,12 +204,16 @@ impl Task {
         };
         tokio::select! {
             () = self.context.stop.cancelled(), if !self.stopping => Wake::Stop,
-            command = next_command(&mut self.context.early, &mut self.context.commands) => match command {
-                Some(command) => Wake::Command(command),
-                // The supervisor is gone, and nobody can send a command.
-                None if self.stopping => std::future::pending().await,
-                None => Wake::Stop,
-            },
+            command = command(&mut self.context.early, &mut self.context.commands), if !self.deserted => {
+                match command {
+                    Some(command) => Wake::Command(command),
+                    // The supervisor is gone, and so is everybody who could ask.
+                    None => {
+                        self.deserted = true;
+                        Wake::Stop
+                    }
+                }
+            }
             Some(done) = self.under_way.next() => Wake::Done(done),
             Some(event) = next_event(&mut self.events) => Wake::Link(event),
             () = turn_ends(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnEnds,
@@ -297,8 +306,9 @@ fn reply(command: SessionCommand, answer: Answer) {
         (SessionCommand::Targets { reply, .. }, Answer::Targets(targets)) => {
             let _ = reply.send(Ok(targets));
         }
-        (command, answer) => {
-            tracing::error!("a fault: {command:?} was to be answered with {answer:?}");
+        (command, _) => {
+            // Neither is written down: they name phones, groups and correspondents.
+            tracing::error!("a fault: a command was to be answered with something else");
             command.refuse(Failure::new(
                 FailureCode::Internal,
                 "the answer does not belong to the command; this is a fault of the daemon",
@@ -309,15 +319,30 @@ fn reply(command: SessionCommand, answer: Answer) {
 
 async fn next_event(events: &mut Option<LinkEvents>) -> Option<LinkEvent> {
     match events {
-        Some(events) => match events.recv().await {
-            Some(event) => Some(event),
-            None => std::future::pending().await,
-        },
+        Some(told) => {
+            let event = told.recv().await;
+            if event.is_none() {
+                *events = None;
+            }
+            // A link that is over says so. What follows it has failed, and nobody would ever learn how the
+            // link goes on.
+            Some(event.unwrap_or_else(|| LinkEvent::Ended(unfollowed())))
+        }
         None => std::future::pending().await,
     }
 }
 
-async fn next_command(
+/// The end of a link that ended without a word.
+fn unfollowed() -> Ending {
+    Ending {
+        verdict: Verdict::Retry(Cause::TaskFailed, Pace::Usual),
+        error: "what followed the link failed; the daemon's log says where".to_owned(),
+        text: None,
+        appeal_token: None,
+    }
+}
+
+async fn command(
     early: &mut Option<SessionCommand>,
     commands: &mut mpsc::Receiver<SessionCommand>,
 ) -> Option<SessionCommand> {

@@ -112,10 +112,11 @@ impl Credentials {
         }
         // An empty file is fine where the first transaction of the database is still in the log.
         let log = self.path.with_extension("db-wal");
-        if std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0) {
-            return Ok(Contents::Database);
+        match std::fs::metadata(log) {
+            Ok(meta) if meta.len() > 0 => Ok(Contents::Database),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(self.unavailable(e.to_string())),
+            _ => Ok(Contents::Empty),
         }
-        Ok(Contents::Empty)
     }
 
     fn read_head(&self) -> io::Result<Head> {
@@ -194,10 +195,10 @@ impl Credentials {
         set_up(&mut connection, patience).map_err(|e| self.obstacle(&e))?;
         let check = diesel::sql_query("PRAGMA quick_check(1)").get_result::<Check>(&mut connection);
         let check = check.map_err(|e| self.obstacle(&e))?;
-        if check.quick_check == "ok" {
-            Ok(connection)
-        } else {
-            Err(self.unusable(check.quick_check))
+        match check.quick_check.as_str() {
+            "ok" => Ok(connection),
+            why if tells_of_the_disk(why) => Err(self.unavailable(why)),
+            why => Err(self.unusable(why)),
         }
     }
 
@@ -209,6 +210,22 @@ impl Credentials {
         } else {
             self.unavailable(why)
         }
+    }
+}
+
+/// Whether SQLite's look at the pages found one that the disk did not give: it says so in the same way as
+/// it says that a page is wrong.
+fn tells_of_the_disk(found: &str) -> bool {
+    /// SQLite's two codes for wrong bytes; the lowest eight bits of its longer codes are one of these.
+    const WRONG_BYTES: [u32; 2] = [11, 26];
+    let code = found.split("unable to get the page. error code=").nth(1);
+    match code.map(|rest| rest.chars().take_while(char::is_ascii_digit)) {
+        Some(code) => {
+            let code = code.collect::<String>().parse::<u32>();
+            code.is_ok_and(|code| !WRONG_BYTES.contains(&(code & 0xff)))
+        }
+        // Of a page whose number is right.
+        None => found.contains("failed to get page"),
     }
 }
 
@@ -309,6 +326,30 @@ mod tests {
             let unusable = matches!(error, CredentialsError::Unusable { .. });
             assert!(unusable, "{error}");
             assert_eq!(std::fs::read(credentials.path()).expect("read"), bytes);
+        }
+    }
+
+    #[test]
+    fn a_page_that_the_disk_does_not_give_is_no_wrong_page() {
+        for (found, of_the_disk) in [
+            ("Tree 3 page 5: unable to get the page. error code=10", true),
+            (
+                "Tree 3 page 5: unable to get the page. error code=266",
+                true,
+            ),
+            (
+                "Tree 3 page 5: unable to get the page. error code=11",
+                false,
+            ),
+            ("Tree 3 page 5 cell 1: failed to get page 7", true),
+            (
+                "Tree 3 page 5: btreeInitPage() returns error code 11",
+                false,
+            ),
+            ("Tree 3 page 5 cell 1: invalid page number 70000", false),
+            ("row 1 missing from index device_key", false),
+        ] {
+            assert_eq!(tells_of_the_disk(found), of_the_disk, "{found}");
         }
     }
 

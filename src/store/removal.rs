@@ -228,11 +228,11 @@ async fn conclude(
     let left = |source| RemovalFailed::left(dir, source);
     if let Some(line) = line.filter(|_| !end.is_recorded) {
         let roomy = dir.to_owned();
-        let (told, emptied) = tokio::join!(
+        let (recorded, emptied) = tokio::join!(
             history.append(id, line),
             store.disk().run(move || trash::make_room(&roomy)),
         );
-        end.is_recorded = told.is_ok();
+        end.is_recorded = recorded.is_ok();
         emptied.map_err(left)?;
         if !end.is_recorded {
             // On a full disk, erasing makes the room that the line needs. What the line says stays in

@@ -13,12 +13,15 @@ use crate::blocking::Room;
 /// The addresses of a name, or why there are none.
 type Found = Result<Arc<[SocketAddr]>, Arc<str>>;
 
+type LookUp = Shared<BoxFuture<'static, Found>>;
+type WeakLookUp = WeakShared<BoxFuture<'static, Found>>;
+
 /// Looks up names of hosts. Clones share their look-ups.
 #[derive(Clone)]
 pub(super) struct Resolver {
     room: Room,
     /// Look-ups that somebody waits for: a thousand sessions that need the same name share one.
-    under_way: Arc<Mutex<HashMap<(String, u16), WeakShared<BoxFuture<'static, Found>>>>>,
+    under_way: Arc<Mutex<HashMap<(String, u16), WeakLookUp>>>,
 }
 
 impl Resolver {
@@ -52,12 +55,7 @@ impl Resolver {
 
     /// A look-up that is under way for this name, or a new one. A look-up that nobody waits for any more is
     /// given up.
-    fn shared<F>(
-        &self,
-        host: &str,
-        port: u16,
-        begin: impl FnOnce(String) -> F,
-    ) -> Shared<BoxFuture<'static, Found>>
+    fn shared<F>(&self, host: &str, port: u16, begin: impl FnOnce(String) -> F) -> LookUp
     where
         F: Future<Output = Found> + Send + 'static,
     {
@@ -120,7 +118,7 @@ mod tests {
         let _ = resolver.shared("a", 1, begin).await;
         assert_eq!(made.load(Ordering::SeqCst), 3);
         assert!(resolver.shared("c", 1, begin).downgrade().is_some());
-        let _ = resolver.shared("d", 1, begin);
+        drop(resolver.shared("d", 1, begin));
         assert_eq!(resolver.under_way.lock().expect("no panic").len(), 1);
     }
 }

@@ -27,7 +27,9 @@ use serde::de::DeserializeOwned;
 
 use super::codec::Encoding;
 pub(crate) use growth::{open_names, open_variants};
-pub(crate) use schema::{Time, plain, validate};
+pub(crate) use schema::Time;
+#[cfg(feature = "ctl")]
+pub(crate) use schema::{plain, validate};
 
 /// A message as it is kept.
 struct Kept {

@@ -1,5 +1,5 @@
 //! Layered configuration: which files count, what is wrong with them, and where each value comes
-//! from. The keys are the program's: it declares them once, in one table ([`declare`]).
+//! from. The keys are the program's: it declares them once, in one table (`declare`).
 //!
 //! A key that is not known, or a value that is not right, is an error with its file, line and column,
 //! also where another file would override it; all of them are reported at once. Where one file is wrong,

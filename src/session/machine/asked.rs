@@ -97,7 +97,15 @@ impl Machine {
         if by_code && !self.paired && self.code_may_come() {
             self.waiting.code.push(request);
         } else {
-            self.answer_status([request]);
+            self.waiting.written.push(request);
+        }
+    }
+
+    /// Whoever is told that it connects must find it so after a restart of the daemon.
+    pub(super) fn answer_when_written(&mut self) {
+        if !self.saving.is_under_way() {
+            let waiting = std::mem::take(&mut self.waiting.written);
+            self.answer_status(waiting);
         }
     }
 

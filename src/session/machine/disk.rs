@@ -78,7 +78,7 @@ impl Machine {
             }
             Err(why) => self.saving.failed = Some((why, at.monotonic + AGAIN)),
         }
-        self.edit_saved(at);
+        self.edit_saved(change, at);
         if self.saving.wanted > change {
             self.write();
         }
@@ -86,7 +86,7 @@ impl Machine {
 
     /// When to write again what could not be written.
     pub(super) fn save_again_at(&self) -> Option<Monotonic> {
-        let keeps_out = self.unread || self.logout.is_some() || self.stopping;
+        let keeps_out = self.unread || self.logout.is_some() || self.is_stopping();
         if self.saving.writing.is_some() || keeps_out {
             return None;
         }

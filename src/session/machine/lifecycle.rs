@@ -6,7 +6,7 @@ use super::super::clock::after;
 use super::super::pairing::Pairing;
 use super::super::settings::Settings;
 use super::super::standing::Standing;
-use super::{Effect, Exit, LinkState, Machine, Moment, Origin};
+use super::{Course, Effect, Exit, LinkState, Machine, Moment, Origin};
 use crate::protocol::{Cause, Connecting, EventKind, Phase, PhoneNumber, Stage, Unlink};
 use crate::store::{Desired, Hold, Record};
 use crate::whatsapp::{Expected, Pace};
@@ -92,7 +92,6 @@ impl Machine {
 
     /// In phase `connecting`, at this stage.
     pub(super) fn connecting_at(&mut self, stage: Stage, at: Moment) {
-        self.stage_entered = at.monotonic;
         self.connecting = Some(Connecting {
             attempt: self.attempts.max(1),
             stage,
@@ -101,7 +100,7 @@ impl Machine {
     }
 
     fn open_link(&mut self) {
-        if self.link == LinkState::Closed && !self.stopping {
+        if self.link == LinkState::Closed && !self.is_stopping() {
             self.link = LinkState::Opening;
             self.effects.push(Effect::OpenLink(Expected {
                 paired: self.paired,
@@ -110,9 +109,11 @@ impl Machine {
         }
     }
 
-    pub(super) fn opened(&mut self) {
+    pub(super) fn opened(&mut self, at: Moment) {
         if self.link == LinkState::Opening {
             self.link = LinkState::Open;
+            // From here on it must get on, whether or not it ever says that it dials.
+            self.stage_timed_since = Some(at.monotonic);
         }
     }
 
@@ -203,8 +204,8 @@ impl Machine {
         if !std::mem::take(&mut self.looking) {
             return;
         }
-        // A logout or a stop that was decided meanwhile stands.
-        if self.logout.is_some() || self.stopping {
+        // A logout that was decided meanwhile stands, and so does a stop.
+        if self.logout.is_some() || self.is_stopping() {
             return;
         }
         let asked = std::mem::take(&mut self.waiting.look);
@@ -236,7 +237,12 @@ impl Machine {
             }
         }
         for (request, phone) in asked {
-            self.answer_connect(request, phone.is_some());
+            if self.logout.is_some() {
+                // What was found is half a pairing, which goes. It begins anew then.
+                self.waiting.removal.push(request);
+            } else {
+                self.answer_connect(request, phone.is_some());
+            }
         }
     }
 
@@ -281,14 +287,15 @@ impl Machine {
     /// Stops with the daemon: the link is closed, and nothing is logged out. A logout goes on as far as
     /// there is time.
     pub(super) fn stop(&mut self) {
-        if self.stopping {
-            return;
-        }
-        self.stopping = true;
+        self.course = Course::Stopping;
         if self.logout.is_none() {
             self.close_link();
             self.save();
         }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.course != Course::Running
     }
 
     pub(super) fn stop_when_done(&mut self) {
@@ -296,7 +303,7 @@ impl Machine {
             Some(logout) => logout.is_busy(),
             None => self.link != LinkState::Closed || self.saving.is_under_way(),
         };
-        if self.stopping && !busy && !self.ended {
+        if self.course == Course::Stopping && !busy {
             self.end(Exit::Stopped);
         }
     }

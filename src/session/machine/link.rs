@@ -62,8 +62,8 @@ impl Machine {
             // The second connection of a pairing.
             self.enter(Phase::Connecting, at);
         }
-        self.dialing = true;
         self.connecting_at(stage, at);
+        self.stage_timed_since = Some(at.monotonic);
         if before != Some(stage) {
             self.publish(EventKind::Connecting);
         }
@@ -149,8 +149,8 @@ impl Machine {
 
     /// In phase `connecting`, on a link that is up.
     pub(super) fn wait_for_login(&mut self, at: Moment) {
-        self.dialing = true;
         self.connecting_at(Stage::Login, at);
+        self.stage_timed_since = Some(at.monotonic);
     }
 
     fn online(&mut self, account: Account, at: Moment) {

@@ -5,7 +5,11 @@ use std::collections::VecDeque;
 
 use super::super::targets::{self, Change};
 use super::{Answer, Effect, Machine, Moment, Request};
-use crate::protocol::{EventKind, Failure, Group, GroupJid, Phase};
+use crate::protocol::{EventKind, Failure, FailureCode, Group, GroupJid, Phase};
+
+/// So many changes may wait: WhatsApp or a disk may take its time, and each of them is as long as a client
+/// likes.
+pub(super) const MOST_EDITS: usize = 16;
 
 /// The changes that were asked for, the first of them under way.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,6 +54,11 @@ impl TargetEdits {
 
 impl Machine {
     pub(super) fn targets_asked(&mut self, request: Request, change: Change) {
+        let cannot_tell = self.is_unread() && self.phase == Phase::BackingOff;
+        if change == Change::Nothing && cannot_tell {
+            let failure = self.cannot_read();
+            return self.refuse([request], &failure);
+        }
         if change == Change::Nothing {
             let targets = self.record.targets.clone();
             return self.answer(request, Answer::Targets(targets));
@@ -57,6 +66,14 @@ impl Machine {
         if self.phase == Phase::LoggingOut {
             // A change concerns the user, so the supervisor carries it out after the logout.
             return self.waiting.removal.push(request);
+        }
+        if self.edits.queue.len() >= MOST_EDITS {
+            let message = format!(
+                "{MOST_EDITS} changes of the target groups of {} wait already: WhatsApp or a disk does not answer. Nothing was changed, try again later",
+                self.user
+            );
+            let failure = Failure::new(FailureCode::QuotaExceeded, message);
+            return self.refuse([request], &failure);
         }
         self.edits.queue.push_back(Edit {
             request,
@@ -125,8 +142,8 @@ impl Machine {
         }
     }
 
-    /// Finishes the change that was in a write, when the write has ended.
-    pub(super) fn edit_saved(&mut self, at: Moment) {
+    /// A write ended: with it the change that was in it, one way or the other.
+    pub(super) fn edit_saved(&mut self, written: u64, at: Moment) {
         let Some(edit) = self.edits.queue.front() else {
             return;
         };
@@ -138,7 +155,9 @@ impl Machine {
             self.touch(at);
             self.publish(EventKind::Targets);
             self.finish_edit();
-        } else if let Some(failure) = self.save_failure() {
+        } else if written >= *change
+            && let Some(failure) = self.save_failure()
+        {
             self.refuse_edit(&failure);
         }
         self.next_edit();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::clock::{Due, Monotonic, after};
 use super::super::settings::Settings;
-use super::{LinkState, Machine, Moment};
+use super::{Course, LinkState, Machine, Moment};
 use crate::protocol::{Cause, Phase, Stage, Unlink};
 use crate::whatsapp::Pace;
 
@@ -24,7 +24,7 @@ impl Machine {
     /// When something is due without any input.
     #[must_use]
     pub fn deadline(&self, settings: &Settings) -> Due {
-        if self.ended {
+        if self.course == Course::Ended {
             return Due::default();
         }
         let monotonic = [
@@ -39,18 +39,18 @@ impl Machine {
         };
         Due {
             monotonic: monotonic.into_iter().flatten().min(),
-            wall: wall.filter(|_| !self.stopping),
+            wall: wall.filter(|_| !self.is_stopping()),
         }
     }
 
     fn phase_ends_at(&self) -> Option<Monotonic> {
-        if self.stopping && self.logout.is_none() {
+        if self.is_stopping() && self.logout.is_none() {
             return None;
         }
         match self.phase {
             Phase::Connecting => {
-                let stage = self.connecting.filter(|_| self.dialing)?.stage;
-                Some(self.stage_entered + stage_limit(stage))
+                let limit = stage_limit(self.connecting?.stage);
+                Some(self.stage_timed_since? + limit)
             }
             Phase::AwaitingScan | Phase::AwaitingCode => Some(self.code_ends),
             Phase::BackingOff | Phase::PurgeFailed => self.retry_due,
@@ -70,7 +70,7 @@ impl Machine {
         let pairing = self.pairing.as_ref()?;
         match self.phase {
             Phase::StoreCorrupt | Phase::LoggingOut | Phase::PurgeFailed => None,
-            _ if self.stopping => None,
+            _ if self.is_stopping() => None,
             _ => Some(pairing.ends_at()),
         }
     }
@@ -122,11 +122,12 @@ impl Machine {
     }
 
     fn stuck(&mut self, at: Moment, settings: &Settings) {
+        let since = self.stage_timed_since;
         let error = match self.connecting {
             Some(connecting) => format!(
                 "connecting was stuck at the stage {} for {} s",
                 connecting.stage,
-                at.monotonic.since(self.stage_entered).as_secs()
+                since.map_or(0, |since| at.monotonic.since(since).as_secs())
             ),
             None => "no further QR code came".to_owned(),
         };

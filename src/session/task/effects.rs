@@ -1,5 +1,6 @@
 //! The effects that take time. Each runs beside the task's loop, and its result is an input.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +18,16 @@ use crate::deadline::Deadline;
 use crate::message_id;
 use crate::protocol::{Group, HistoryEntry};
 use crate::store::{CredentialsError, Intent, Record, Removal};
-use crate::whatsapp::{AskError, Expected, Link, LinkEvents, Scope};
+use crate::whatsapp::{AskError, Expected, Link, LinkEvent, LinkEvents, Scope};
 
 /// The longest time for which a restored session keeps its turn: a server that hangs must not hold up the
 /// other sessions.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// The longest time that a restored session waits before it asks for its turn.
 const RESTORE_SPREAD: Duration = Duration::from_millis(500);
-/// How long opening a link may take when it is the session's turn: the rest of the last link must end, the
-/// credentials are opened, and WhatsApp's version is fetched.
-const OPEN_WITHIN: Duration = Duration::from_secs(60);
+/// How long a link may take to be opened when it is its turn: what is left of the last one to end, the
+/// credentials to be opened, WhatsApp's version to be fetched.
+const OPEN_WITHIN: Duration = Duration::from_mins(1);
 
 /// The result of an effect.
 pub(super) enum Done {
@@ -84,7 +85,25 @@ impl Task {
                 Input::Removed(removed)
             }
         };
+        let is_opened = input == Input::Opened;
         self.take(input);
+        if is_opened {
+            self.catch_up_with_a_pairing();
+        }
+    }
+
+    /// The link before may have ended in the middle of a pairing that the phone had accepted: what was
+    /// opened tells, for nobody else does before the login. A pairing that is taken for an unfinished one
+    /// would expire, and an account's credentials with it.
+    fn catch_up_with_a_pairing(&mut self) {
+        if self.machine.paired {
+            return;
+        }
+        let account = self.link.as_ref().and_then(|link| link.handle().account());
+        // One that named nobody is none.
+        if let Some(account) = account.filter(|account| account.phone != "+") {
+            self.take(Input::Link(LinkEvent::Paired(account)));
+        }
     }
 
     fn run(&self, effect: impl Future<Output = Done> + Send + 'static) {
@@ -112,12 +131,12 @@ impl Task {
             let file = credentials.clone();
             let opening = async move {
                 let turn = wait_for_turn(turn, hurry).await;
-                let opening = async {
+                let link = async {
                     work.gone().await;
                     let scope = Scope::new(span, work);
                     Link::open(&gateway, &credentials, expected, scope).await
                 };
-                (Deadline::within(OPEN_WITHIN).limit(opening).await, turn)
+                in_turn(turn, Deadline::within(OPEN_WITHIN).limit(link)).await
             };
             let (opened, turn) = unwanted
                 .run_until_cancelled(opening)
@@ -283,5 +302,42 @@ async fn wait_for_turn(
     tokio::select! {
         permit = waits => permit,
         () = hurry.cancelled() => None,
+    }
+}
+
+/// Does some work, and keeps its turn meanwhile, but no longer than a turn may last: what hangs must not hold
+/// up the others.
+async fn in_turn<T>(
+    turn: Option<OwnedSemaphorePermit>,
+    work: impl Future<Output = T>,
+) -> (T, Option<OwnedSemaphorePermit>) {
+    let mut work = pin!(work);
+    let Some(turn) = turn else {
+        return (work.await, None);
+    };
+    tokio::select! {
+        biased;
+        done = &mut work => return (done, Some(turn)),
+        () = sleep(LONGEST_TURN) => drop(turn),
+    }
+    (work.await, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_opening_that_hangs_gives_its_turn_back() {
+        let turns = Arc::new(Semaphore::new(1));
+        let turn = Arc::clone(&turns).acquire_owned().await.expect("a turn");
+        let mut hangs = pin!(in_turn(Some(turn), sleep(LONGEST_TURN * 3)));
+        let early = tokio::time::timeout(LONGEST_TURN / 2, &mut hangs).await;
+        assert!(early.is_err() && turns.available_permits() == 0);
+        let early = tokio::time::timeout(LONGEST_TURN, &mut hangs).await;
+        assert!(early.is_err() && turns.available_permits() == 1);
+        assert!(hangs.await.1.is_none());
+        let turn = Arc::clone(&turns).acquire_owned().await.expect("a turn");
+        assert!(in_turn(Some(turn), async {}).await.1.is_some());
     }
 }

@@ -10,7 +10,7 @@ mod quotas;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, SetOnce, mpsc};
@@ -221,6 +221,7 @@ impl Registry {
             None => (None, None),
         };
         let has_published = Arc::new(AtomicBool::new(false));
+        let owner = Arc::new(AtomicU32::new(about.owner));
         let context = SessionContext {
             user: user.clone(),
             store: self.shared.store.clone(),
@@ -228,7 +229,7 @@ impl Registry {
             history: Arc::clone(&self.shared.history),
             settings: self.shared.settings.subscribe(),
             clock: self.shared.clock.clone(),
-            report: self.report(Arc::clone(&has_published), ready_guard),
+            report: self.report(Arc::clone(&has_published), Arc::clone(&owner), ready_guard),
             commands: received,
             early: None,
             stop: self.shared.stop.clone(),
@@ -241,7 +242,7 @@ impl Registry {
             .spawn(run_session(context, birth).instrument(span));
         self.users.insert(task.id(), user.clone());
         let route = Arc::new(Route {
-            owner: about.owner,
+            owner,
             commands,
             task,
             end: SetOnce::new(),
@@ -260,12 +261,18 @@ impl Registry {
     fn report(
         &self,
         has_published: Arc<AtomicBool>,
+        owner: Arc<AtomicU32>,
         ready_guard: Option<mpsc::Sender<Infallible>>,
     ) -> Report {
         let board = Arc::clone(&self.shared.board);
         let ready_guard = Mutex::new(ready_guard);
         Arc::new(move |kind, status| {
             has_published.store(true, Ordering::Relaxed);
+            // A record that could not be read at the start, and was anybody's, can be read now: its owner
+            // gets the session back. One that cannot be read any more takes it from nobody.
+            if status.owner != 0 {
+                owner.store(status.owner, Ordering::Relaxed);
+            }
             board.changed_to(kind, status);
             let mut ready_guard = ready_guard.lock().unwrap_or_else(PoisonError::into_inner);
             ready_guard.take();

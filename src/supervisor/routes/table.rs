@@ -1,6 +1,7 @@
 //! The tasks of all sessions, by user, and the ways to them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -30,7 +31,8 @@ pub(in super::super) struct Routes {
 
 /// The way to one task of a session.
 pub(in super::super) struct Route {
-    pub(in super::super) owner: u32,
+    /// Whose session it is, as far as the record could be read.
+    pub(in super::super) owner: Arc<AtomicU32>,
     pub(in super::super) commands: mpsc::Sender<SessionCommand>,
     pub(in super::super) task: AbortHandle,
     /// How the task ended. This is set when everything that follows from the end has been published.
@@ -87,7 +89,7 @@ impl Routes {
             return Handed::Refused(stopping());
         }
         let route = self.lock().get(user).cloned();
-        match route.filter(|route| caller.may_see(route.owner)) {
+        match route.filter(|route| caller.may_see(route.owner.load(Ordering::Relaxed))) {
             Some(route) => route.hand(command),
             None => Handed::Nobody(command),
         }

@@ -1,6 +1,7 @@
 //! Commands to tasks that do not do what they should. The tasks are played by the tests.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -42,7 +43,7 @@ fn task(owner: u32) -> (Arc<Route>, mpsc::Receiver<SessionCommand>, JoinHandle<(
     let (commands, asked) = mpsc::channel(COMMANDS);
     let task = tokio::spawn(std::future::pending());
     let route = Route {
-        owner,
+        owner: Arc::new(AtomicU32::new(owner)),
         commands,
         task: task.abort_handle(),
         end: SetOnce::new(),
@@ -155,4 +156,16 @@ async fn that_the_session_ended_meanwhile_is_an_answer_to_a_force_logout_and_to_
     assert_eq!(forced.expect("it is gone").entry, end());
     assert_eq!(groups.expect_err("none").code, FailureCode::NotFound);
     assert!(connected.expect("a session").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_record_could_not_be_read_becomes_its_owners_again() {
+    let (_directory, routes, _orders) = routes();
+    let (route, _asked, _task) = task(0);
+    routes.insert(alice(), Arc::clone(&route));
+    let handed = routes.give(SOMEBODY, &alice(), groups());
+    assert!(matches!(handed, Handed::Nobody(_)));
+    route.owner.store(SOMEBODY.uid, Ordering::Relaxed);
+    let handed = routes.give(SOMEBODY, &alice(), groups());
+    assert!(matches!(handed, Handed::Taken(_)));
 }

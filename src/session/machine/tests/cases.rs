@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::target_edits::MOST_EDITS;
 use super::super::{Answer, Effect, Exit, Input, Origin, Request};
 use super::input::{ASKED, Row, account, ended, pair_code, phone, qr, refused, stored, targets};
 use super::scene::{Scene, Staged};
@@ -30,11 +31,11 @@ fn saves(effects: &[Effect]) -> bool {
     effects.iter().any(|e| matches!(e, Effect::Save(_)))
 }
 
-/// How a request was answered, if it was: the failure, or none.
-fn answered(effects: &[Effect], request: Request) -> Option<Option<FailureCode>> {
+/// How a request was answered, if it was.
+fn answered(effects: &[Effect], request: Request) -> Option<Result<(), FailureCode>> {
     effects.iter().find_map(|effect| match effect {
-        Effect::Answer(to, Answer::Refused(failure)) if *to == request => Some(Some(failure.code)),
-        Effect::Answer(to, _) if *to == request => Some(None),
+        Effect::Answer(to, Answer::Refused(failure)) if *to == request => Some(Err(failure.code)),
+        Effect::Answer(to, _) if *to == request => Some(Ok(())),
         _ => None,
     })
 }
@@ -144,7 +145,7 @@ fn connect_looks_at_what_was_put_right() {
         let effects = staged.step(Input::Looked(found));
         assert!(opens(&effects), "{scene:?}");
         for request in [ASKED, Request(8)] {
-            assert_eq!(answered(&effects, request), Some(None), "{scene:?}");
+            assert_eq!(answered(&effects, request), Some(Ok(())), "{scene:?}");
         }
     }
 }
@@ -175,7 +176,7 @@ fn who_waits_for_a_code_is_told_that_there_is_none() {
     let effects = staged.step(Input::Link(refused(true)));
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::RateLimited))
+        Some(Err(FailureCode::RateLimited))
     );
     assert_eq!(staged.machine.phase(), Phase::LoggingOut);
 }
@@ -186,7 +187,7 @@ fn a_removal_that_failed_is_not_swallowed_by_a_change_of_targets() {
     let effects = staged.step(Row::TargetsCleared.input());
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::PurgeFailed))
+        Some(Err(FailureCode::PurgeFailed))
     );
     assert_eq!(effects.len(), 1);
     assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
@@ -238,7 +239,7 @@ fn a_code_is_shown_for_the_number_it_was_made_for() {
     assert!(effects.contains(&Effect::AskPairCode(phone(2))));
     assert_eq!(staged.machine.status().pair_code, None);
     let effects = staged.step(Input::Link(pair_code()));
-    assert_eq!(answered(&effects, ASKED), Some(None));
+    assert_eq!(answered(&effects, ASKED), Some(Ok(())));
     let shown = staged.machine.status().pair_code.map(|code| code.phone);
     assert_eq!(shown, Some(phone(2).to_string()));
 }
@@ -296,7 +297,7 @@ fn an_unlink_that_was_not_tried_is_tried_with_the_next_try() {
     assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::PurgeFailed))
+        Some(Err(FailureCode::PurgeFailed))
     );
     let effects = staged.step(Row::Connect.input());
     assert_eq!(staged.machine.phase(), Phase::LoggingOut);
@@ -332,7 +333,7 @@ fn a_logout_has_one_deadline_and_each_part_a_share_of_what_is_left() {
     let effects = staged.step_now(Input::Due);
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::PurgeFailed))
+        Some(Err(FailureCode::PurgeFailed))
     );
     let error = staged.machine.status().error.expect("what is left");
     assert!(error.contains("still being removed"), "{error}");
@@ -405,7 +406,7 @@ fn a_disconnect_is_answered_when_it_is_closed_and_written() {
     assert_eq!(answered(&effects, ASKED), None);
     assert_eq!(answered(&staged.step(Row::Saved.input()), ASKED), None);
     let effects = staged.step(Row::Closed.input());
-    assert_eq!(answered(&effects, ASKED), Some(None));
+    assert_eq!(answered(&effects, ASKED), Some(Ok(())));
 }
 
 #[test]
@@ -416,7 +417,7 @@ fn a_disconnect_that_could_not_be_written_says_so_and_is_written_again() {
     let effects = staged.step(Row::NotSaved.input());
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::StoreFailed))
+        Some(Err(FailureCode::StoreFailed))
     );
     // Asked again, it is tried again.
     let effects = staged.step(Row::Disconnect.input());
@@ -433,12 +434,12 @@ fn a_disconnect_that_could_not_be_written_says_so_and_is_written_again() {
 fn changes_of_targets_come_one_after_the_other_each_on_the_disk_first() {
     let mut staged = Scene::Online.stage();
     let before = staged.machine.record().targets.clone();
-    let set = |n| Input::Targets(Request(n), Change::Remove(targets(n as u8)));
+    let set = |n| Input::Targets(Request(n), Change::Remove(targets(2)));
     assert!(saves(&staged.step(set(1))));
     staged.step(set(2));
     assert_eq!(staged.machine.record().targets, before);
     let effects = staged.step(Row::Saved.input());
-    assert_eq!(answered(&effects, Request(1)), Some(None));
+    assert_eq!(answered(&effects, Request(1)), Some(Ok(())));
     assert!(staged.machine.record().targets.is_empty());
     assert!(
         effects
@@ -446,7 +447,7 @@ fn changes_of_targets_come_one_after_the_other_each_on_the_disk_first() {
             .any(|e| matches!(e, Effect::Publish(EventKind::Targets, _)))
     );
     // The second one changes nothing, and needs no write.
-    assert_eq!(answered(&effects, Request(2)), Some(None));
+    assert_eq!(answered(&effects, Request(2)), Some(Ok(())));
 }
 
 #[test]
@@ -468,7 +469,7 @@ fn a_refused_write_of_targets_changes_nothing() {
     let effects = staged.step(Row::NotSaved.input());
     assert_eq!(
         answered(&effects, ASKED),
-        Some(Some(FailureCode::StoreFailed))
+        Some(Err(FailureCode::StoreFailed))
     );
     assert_eq!(staged.machine.record().targets, before);
 }
@@ -495,4 +496,48 @@ fn a_stop_waits_for_the_step_of_a_logout_and_removes_nothing_that_is_not_decided
     ));
     let mut staged = Scene::RemovalFailed.stage();
     assert_eq!(staged.step(Input::Stop), [Effect::End(Exit::Stopped)]);
+}
+
+#[test]
+fn a_link_that_never_dials_is_given_up() {
+    let (mut staged, effects) = Staged::new(stored(), Origin::Stored { paired: true });
+    assert!(opens(&effects));
+    assert_eq!(staged.wait(), None, "its turn may take a while");
+    staged.step(Row::Opened.input());
+    staged.pass_until_due();
+    let effects = staged.step_now(Input::Due);
+    let closes = |effect: &Effect| matches!(effect, Effect::CloseLink { .. });
+    assert!(effects.iter().any(closes));
+    assert_eq!(staged.machine.phase(), Phase::BackingOff);
+}
+
+#[test]
+fn a_connect_that_finds_half_a_pairing_begins_anew_after_it() {
+    for by in [None, Some(phone(7))] {
+        let mut staged = Scene::Unread.stage();
+        staged.step(Input::Connect(ASKED, by));
+        let found = Standing::Session {
+            record: Box::new(Record::new(1000)),
+            paired: false,
+        };
+        let effects = staged.step(Input::Looked(found));
+        assert_eq!(staged.machine.phase(), Phase::LoggingOut);
+        assert_eq!(answered(&effects, ASKED), None);
+        staged.step(Row::Closed.input());
+        let effects = staged.step(Row::Removed.input());
+        assert_eq!(answered(&effects, ASKED), None, "whoever comes next does");
+    }
+}
+
+#[test]
+fn so_many_changes_of_the_target_groups_wait_and_no_more() {
+    let mut staged = Scene::Online.stage();
+    let change = |n| Input::Targets(Request(n), Change::Add(targets(3)));
+    for n in (100..).take(MOST_EDITS) {
+        let effects = staged.step(change(n));
+        assert_eq!(answered(&effects, Request(n)), None);
+    }
+    let effects = staged.step(change(1000));
+    let refused = answered(&effects, Request(1000));
+    assert_eq!(refused, Some(Err(FailureCode::QuotaExceeded)));
 }

@@ -252,8 +252,8 @@ opened: unusable        | nothing
 opened: not now         | nothing
 closed                  | nothing
 closed: not in time     | nothing
-saved                   | noted
-saved: failed           | noted
+saved                   | answer status
+saved: failed           | answer status
 looked: a session       | nothing
 looked: unusable        | nothing
 looked: not now         | nothing

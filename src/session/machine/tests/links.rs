@@ -69,7 +69,7 @@ impl Ledger {
         if machine.intent().is_none() {
             prop_assert_eq!(self.open, linked, "{}", machine.phase);
         }
-        if linked && machine.intent().is_none() && !machine.stopping {
+        if linked && machine.intent().is_none() && !machine.is_stopping() {
             prop_assert!(has_link(machine.phase), "a link in {}", machine.phase);
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{Effect, Input, Machine};
+use super::super::{Course, Effect, Input, Machine};
 use super::walk::{Taken, many, walks};
 use crate::protocol::{Account, Cause, EventKind, Phase};
 use crate::session::Standing;
@@ -62,7 +62,7 @@ impl Model {
     /// Takes a step; says whether another account came.
     fn take(&mut self, step: &Taken<'_>) -> bool {
         let before = step.before;
-        if before.intent().is_some() || before.ended {
+        if before.intent().is_some() || before.course == Course::Ended {
             return false;
         }
         match step.input {
@@ -76,12 +76,12 @@ impl Model {
                 }
             }
             Input::Due if step.after.reason == Some(Cause::Idle) => self.desired = Desired::Down,
-            Input::Looked(Standing::Session { record, .. }) if before.looking => {
-                if !before.stopping {
-                    self.account.clone_from(&record.account);
-                    let asked = !before.waiting.look.is_empty();
-                    self.desired = if asked { Desired::Up } else { record.desired };
-                }
+            Input::Looked(Standing::Session { record, .. })
+                if before.looking && !before.is_stopping() =>
+            {
+                self.account.clone_from(&record.account);
+                let asked = !before.waiting.look.is_empty();
+                self.desired = if asked { Desired::Up } else { record.desired };
             }
             Input::Link(event) if before.has_link() => return self.hear(event),
             _ => {}

@@ -51,6 +51,7 @@ fn waiting(machine: &Machine) -> BTreeSet<Request> {
     let waiting = &machine.waiting;
     let mut all = machine.edits.requests();
     all.extend(&waiting.code);
+    all.extend(&waiting.written);
     all.extend(&waiting.close);
     all.extend(&waiting.removal);
     all.extend(waiting.look.iter().map(|(request, _)| *request));
@@ -77,6 +78,7 @@ proptest! {
             prop_assert!(waiting.look.is_empty() || after.looking);
             let closing = after.link == super::super::LinkState::Closing;
             let writing = after.saving.is_under_way();
+            prop_assert!(waiting.written.is_empty() || writing);
             prop_assert!(waiting.close.is_empty() || closing || writing);
             Ok(())
         })?;

@@ -7,8 +7,8 @@ pub(super) const UNLINKED: &[Column] = &[
     (
         Scene::BackingOff,
         "
-connect                 | connecting: save, tell connecting, open, answer status
-connect by code         | connecting: save, tell connecting, open, answer status
+connect                 | connecting: save, tell connecting, open
+connect by code         | connecting: save, tell connecting, open
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -59,7 +59,7 @@ removed: failed         | nothing
     (
         Scene::BackingOffToPair,
         "
-connect                 | connecting: save, tell connecting, open, answer status
+connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
 disconnect              | logging_out (pairing_abandoned): tell logging_out, cut
 force-logout            | logging_out (force_logout): tell logging_out, cut
@@ -116,7 +116,7 @@ connect by code         | look
 disconnect              | refuse: store_failed
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
-targets, shown          | answer targets
+targets, shown          | refuse: store_failed
 targets, cleared        | refuse: store_failed
 targets, added          | refuse: store_failed
 stop                    | end, stopped
@@ -215,8 +215,8 @@ removed: failed         | nothing
     (
         Scene::Parked,
         "
-connect                 | connecting: save, tell connecting, open, answer status
-connect by code         | connecting: save, tell connecting, open, answer status
+connect                 | connecting: save, tell connecting, open
+connect by code         | connecting: save, tell connecting, open
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -267,7 +267,7 @@ removed: failed         | nothing
     (
         Scene::ParkedToPair,
         "
-connect                 | connecting: save, tell connecting, open, answer status
+connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
 disconnect              | logging_out (pairing_abandoned): tell logging_out, cut
 force-logout            | logging_out (force_logout): tell logging_out, cut
@@ -319,8 +319,8 @@ removed: failed         | nothing
     (
         Scene::Disconnected,
         "
-connect                 | connecting: desired up, save, tell connecting, open, answer status
-connect by code         | connecting: desired up, save, tell connecting, open, answer status
+connect                 | connecting: desired up, save, tell connecting, open
+connect by code         | connecting: desired up, save, tell connecting, open
 disconnect              | answer status
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
