@@ -11,8 +11,8 @@
 //!   history.jsonl        one line per ended session
 //! ```
 //!
-//! What is `async` here makes its calls to the disk in the store's own rooms. The rest blocks; callers
-//! on the async side make those calls there too (`Store::work`, `Store::disk`).
+//! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
+//! blocks; async callers run it in a room, too (`Store::work`, `Store::disk`).
 //!
 //! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
 //! blocks; async callers run it in a room, too ([`Store::work`], [`Store::disk`]).
