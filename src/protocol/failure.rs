@@ -49,7 +49,7 @@ open_names! {
         NotFound = "not_found",
         /// The caller may not do this.
         NotAllowed = "not_allowed",
-        /// A limit of the configuration is reached: sessions or connections.
+        /// A limit is reached: of sessions, of connections, or of commands that wait for one session.
         QuotaExceeded = "quota_exceeded",
         /// Too much in a short time: WhatsApp asks to slow down, or the caller begins sessions faster than
         /// it may. [`Failure::retry_after`] says when to ask again.

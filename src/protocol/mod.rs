@@ -69,6 +69,7 @@
 //! | entries on a page of `history` | [`MAX_HISTORY`], 1000; [`DEFAULT_HISTORY`], 100, where nothing is said |
 //! | the list of an account's groups | [`MAX_GROUPS`]; a longer one is [`FailureCode::TooLarge`] |
 //! | target groups of a user | [`MAX_TARGETS`], 1000 |
+//! | changes of a user's target groups that wait | 16; beyond it [`FailureCode::QuotaExceeded`] |
 //! | users that a watch names | [`MAX_WATCHED`], 1000 |
 //! | requests of a connection under way | 32; then the daemon reads no more until one is answered |
 //! | requests of a uid under way, on all its connections | 128; more wait for a slot, but not `force_logout`, nor those of admins |

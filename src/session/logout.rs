@@ -57,7 +57,7 @@ impl Unlinking {
             Some(Ok(Stored::Nothing | Stored::Unpaired)) if !self.was_paired => {
                 return Unlink::NotLinked.into();
             }
-            // Perhaps it is linked; nobody can tell, and nobody can log in with it.
+            // The device may be linked, but nobody can tell, and nobody can log in with these credentials.
             Some(Ok(Stored::Nothing | Stored::Unpaired) | Err(_)) | None => {
                 return Unlink::Unreachable.into();
             }

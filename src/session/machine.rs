@@ -71,21 +71,21 @@ pub struct Machine {
     /// Handshakes that failed in a row.
     failed_handshakes: u32,
     course: Course,
-    /// What the step under way has to be done.
+    /// The effects of the step under way.
     effects: Vec<Effect>,
 }
 
-/// How the task goes on.
+/// Whether the task goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
     Running,
     /// The daemon stops: what is under way is finished, and nothing is begun.
     Stopping,
-    /// It was told to end.
+    /// The machine has ended the task.
     Ended,
 }
 
-/// The number of something that was asked, and is to be answered under it.
+/// The number of a request. The answer carries the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request(pub(super) u64);
 

@@ -158,7 +158,7 @@ struct Task {
     /// The effects that take time.
     under_way: FuturesUnordered<BoxFuture<'static, Done>>,
     stopping: bool,
-    /// Whether nobody is left who could command.
+    /// Whether nobody is left who could send a command.
     deserted: bool,
     exit: Option<Exit>,
 }
@@ -207,7 +207,7 @@ impl Task {
             command = command(&mut self.context.early, &mut self.context.commands), if !self.deserted => {
                 match command {
                     Some(command) => Wake::Command(command),
-                    // The supervisor is gone, and so is everybody who could ask.
+                    // The supervisor is gone, and nobody can send a command.
                     None => {
                         self.deserted = true;
                         Wake::Stop
@@ -307,7 +307,7 @@ fn reply(command: SessionCommand, answer: Answer) {
             let _ = reply.send(Ok(targets));
         }
         (command, _) => {
-            // Neither is written down: they name phones, groups and correspondents.
+            // Neither the command nor the answer is logged: they name phones, groups and correspondents.
             tracing::error!("a fault: a command was to be answered with something else");
             command.refuse(Failure::new(
                 FailureCode::Internal,
@@ -324,19 +324,19 @@ async fn next_event(events: &mut Option<LinkEvents>) -> Option<LinkEvent> {
             if event.is_none() {
                 *events = None;
             }
-            // A link that is over says so. What follows it has failed, and nobody would ever learn how the
-            // link goes on.
+            // A link that has ended says so. Here its monitor has failed, and without this nobody would learn
+            // how the link goes on.
             Some(event.unwrap_or_else(|| LinkEvent::Ended(unfollowed())))
         }
         None => std::future::pending().await,
     }
 }
 
-/// The end of a link that ended without a word.
+/// The ending of a link whose monitor failed.
 fn unfollowed() -> Ending {
     Ending {
         verdict: Verdict::Retry(Cause::TaskFailed, Pace::Usual),
-        error: "what followed the link failed; the daemon's log says where".to_owned(),
+        error: "the link's monitor failed; the daemon's log says where".to_owned(),
         text: None,
         appeal_token: None,
     }

@@ -213,8 +213,8 @@ impl Credentials {
     }
 }
 
-/// Whether SQLite's look at the pages found one that the disk did not give: it says so in the same way as
-/// it says that a page is wrong.
+/// Whether SQLite's check of the pages found one that the disk did not deliver. SQLite reports that in the
+/// same way as a wrong page.
 fn tells_of_the_disk(found: &str) -> bool {
     /// SQLite's two codes for wrong bytes; the lowest eight bits of its longer codes are one of these.
     const WRONG_BYTES: [u32; 2] = [11, 26];

@@ -11,8 +11,8 @@
 //!   history.jsonl        one line per ended session
 //! ```
 //!
-//! What is `async` here makes its calls to the disk in the store's own rooms. The rest blocks; callers
-//! on the async side make those calls there too (`Store::work`, `Store::disk`).
+//! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
+//! blocks; async callers run it in a room, too (`Store::work`, `Store::disk`).
 //!
 //! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
 //! blocks; async callers run it in a room, too ([`Store::work`], [`Store::disk`]).
@@ -80,7 +80,7 @@ struct Inner {
     sessions_sync: SharedSync,
     trash_sync: SharedSync,
     /// Whether the log says already that the directory was replaced.
-    is_loss_told: AtomicBool,
+    is_loss_logged: AtomicBool,
     // Held for as long as the store lives: dropping it lets another daemon in.
     lock: Lock,
 }
@@ -129,7 +129,7 @@ impl Store {
                 trash_sync: SharedSync::new(trash, commits.clone()),
                 commits,
                 intents,
-                is_loss_told: AtomicBool::new(false),
+                is_loss_logged: AtomicBool::new(false),
                 lock,
             }),
         })
@@ -161,7 +161,7 @@ impl Store {
         match self.inner.lock.still_holds() {
             Ok(()) => true,
             Err(error) => {
-                if !self.inner.is_loss_told.swap(true, Ordering::Relaxed) {
+                if !self.inner.is_loss_logged.swap(true, Ordering::Relaxed) {
                     tracing::error!("the state directory is lost: {error}");
                 }
                 false

@@ -42,7 +42,7 @@ pub struct Removal {
 #[derive(Debug, Default)]
 struct End {
     /// Whether the line is in the history.
-    is_told: bool,
+    is_recorded: bool,
 }
 
 /// A removal that could not go on: what is left, and why.
@@ -226,19 +226,19 @@ async fn conclude(
     history: &History,
 ) -> Result<(), RemovalFailed> {
     let left = |source| RemovalFailed::left(dir, source);
-    if let Some(line) = line.filter(|_| !end.is_told) {
+    if let Some(line) = line.filter(|_| !end.is_recorded) {
         let roomy = dir.to_owned();
-        let (told, emptied) = tokio::join!(
+        let (recorded, emptied) = tokio::join!(
             history.append(id, line),
             store.disk().run(move || trash::make_room(&roomy)),
         );
-        end.is_told = told.is_ok();
+        end.is_recorded = recorded.is_ok();
         emptied.map_err(left)?;
-        if !end.is_told {
+        if !end.is_recorded {
             // On a full disk, erasing makes the room that the line needs. What the line says stays in
             // the trash until it is durable.
             history.append(id, line).await.map_err(left)?;
-            end.is_told = true;
+            end.is_recorded = true;
         }
     }
     let erased = dir.to_owned();

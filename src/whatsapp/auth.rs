@@ -1,4 +1,4 @@
-//! The library's store on a credentials file: opened, looked into, made durable.
+//! The library's store on a credentials file: opens it, looks into it, makes it durable.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub enum Stored {
     Paired(Account),
 }
 
-/// Looks into a credentials file and closes it again. One that somebody has locked is waited for so long.
+/// Looks into a credentials file and closes it again. Waits at most `patience` for another process's lock.
 ///
 /// # Errors
 /// [`CredentialsError`]; the file is left as it is.
@@ -52,8 +52,8 @@ async fn look_at(
     let file = credentials.clone();
     match work.on_disk(move || file.contents()).await? {
         Contents::Missing => return Ok(Stored::Nothing),
-        // A crash came between its making and its first transaction. Whoever knows of an account must
-        // not take that for an answer.
+        // A crash came between the making of the file and its first transaction. A caller that knows of an
+        // account must not take this for "never paired".
         Contents::Empty => return Ok(Stored::Unpaired),
         Contents::Database => {}
     }
@@ -70,7 +70,7 @@ async fn look_at(
     Ok(stored)
 }
 
-/// Opens the credentials of an account: a file that is missing or empty is not made anew.
+/// Opens the credentials of an account. A missing or empty file is an error, and is not made anew.
 pub(super) async fn open_existing(
     credentials: &Credentials,
     work: &UncancellableWork,
@@ -87,17 +87,17 @@ pub(super) async fn open_existing(
     }
 }
 
-/// Opens a credentials file, or makes it. One that somebody has locked is waited for so long. It counts
-/// as work until its connection is closed.
+/// Opens a credentials file, or makes it. Waits at most `patience` for another process's lock. The file
+/// counts as work until its connection is closed.
 pub(super) async fn open(
     credentials: &Credentials,
     work: &UncancellableWork,
     patience: Duration,
 ) -> Result<Arc<SqliteStore>, CredentialsError> {
     let file = credentials.clone();
-    // One plain connection before the pool. The pool takes every failure for a passing one and tries
-    // for half a minute, on one of the few threads that all sessions share: one user's broken file
-    // would be everybody's trouble.
+    // A plain connection is opened before the pool. The pool takes every failure for a passing one and
+    // tries for half a minute, on one of the few threads that all sessions share: one user's broken file
+    // would slow down everybody.
     work.on_disk(move || match file.contents()? {
         Contents::Database => file.check(patience),
         Contents::Missing | Contents::Empty => file.has_room(),
@@ -122,7 +122,7 @@ pub(super) async fn open(
     }
 }
 
-/// What a failure of the library's store means, looked at when the store is closed.
+/// Says what a failure of the library's store means. The file is looked at when the store is closed.
 async fn diagnose<S>(
     credentials: &Credentials,
     work: &UncancellableWork,
@@ -140,10 +140,10 @@ extern "SQL" {
     fn wasessiond_connection() -> diesel::sql_types::Integer;
 }
 
-/// Counts a connection as work for as long as it is open. SQLite drops a connection's functions when it
-/// has closed the connection's files, so a function that owns the count tells to the instant when no
-/// file is open any more. The pool closes its connections some time after it is dropped, and tells
-/// nobody.
+/// Counts a connection as work for as long as it is open. The pool closes its connections some time after
+/// it is dropped, and reports that to nobody. But SQLite drops a connection's functions when it has closed
+/// the connection's files. So a function that owns the count ends it at the moment at which no file is open
+/// any more.
 fn note_the_close(connection: &mut SqliteConnection, work: &UncancellableWork) -> QueryResult<()> {
     let open = AssertUnwindSafe(work.hold());
     wasessiond_connection_utils::register_nondeterministic_impl(connection, move || {

@@ -1,5 +1,5 @@
-//! Reaching WhatsApp: DNS, TCP, a proxy where there is one, TLS, the WebSocket upgrade. Each way it
-//! can fail is told apart: a proxy that answers 401 is not a logout.
+//! Reaching WhatsApp: DNS, TCP, a proxy where there is one, TLS, the WebSocket upgrade. Each failure has a
+//! cause of its own: a proxy that answers 401 is not a logout.
 
 use std::io;
 
@@ -143,7 +143,7 @@ async fn upgrade(uri: &http::Uri, stream: MaybeTlsStream<TcpStream>) -> Result<S
     }
 }
 
-/// HTTP answers instead of a WebSocket. WhatsApp says what it thinks of a session on the stream, never
+/// The ending for an HTTP answer in the place of a WebSocket. WhatsApp ends sessions on the stream, never
 /// here: 401, 403 and 407 come from a proxy in between.
 fn from_status(status: u16, what: &str) -> Ending {
     let cause = match status {

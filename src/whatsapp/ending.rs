@@ -1,7 +1,7 @@
-//! What each ending of a link means. Pure; the table is the product's heart.
+//! What each ending of a link means. Pure.
 //!
-//! **Only what is a [`Verdict::Wipe`] here wipes, and the list of those is closed.** Whatever is not
-//! known keeps the credentials.
+//! **Only a [`Verdict::Wipe`] wipes, and the list of endings that have it is closed.** An ending that is
+//! not known keeps the credentials.
 
 use std::time::Duration;
 
@@ -48,11 +48,11 @@ pub enum Pace {
     Long,
 }
 
-/// A ban without a usable end is a day long, never over now.
+/// How long a ban is whose end cannot be used.
 const BAN_OF_UNKNOWN_LENGTH: Duration = Duration::from_hours(24);
-/// How long a ban is that the server says is over now.
+/// How long a ban is that ends now by the server's words.
 const BAN_OF_NO_LENGTH: Duration = Duration::from_mins(1);
-/// Nor longer than this: a larger number is not a time.
+/// The longest ban: a larger number is not a time.
 const LONGEST_BAN: Duration = Duration::from_hours(87840);
 /// What WhatsApp said is kept up to this many characters.
 const LONGEST_TEXT: usize = 2000;
@@ -67,7 +67,7 @@ impl Ending {
         }
     }
 
-    /// What this ending says about an unlink that was about to be asked for.
+    /// What this ending of a link means for the unlink that the link was opened for.
     #[must_use]
     pub fn as_unlink(&self) -> Unlink {
         match self.verdict {
@@ -82,8 +82,7 @@ impl Ending {
     }
 }
 
-/// Reads a `<stream:error>`. `None`: it ends nothing (a stanza was not acknowledged), it is only
-/// counted.
+/// Reads a `<stream:error>`. `None`: it does not end the link (a stanza was not acknowledged).
 pub(super) fn from_stream_error(node: &Node) -> Option<Ending> {
     let code = attr(node, "code").unwrap_or_default();
     let conflict = node.get_optional_child("conflict");
@@ -142,7 +141,8 @@ fn from_conflict(code: &str, kind: Option<&str>) -> Ending {
     }
 }
 
-/// What may be a logout and may not: connect once more, the login tells whether it was the end.
+/// The ending for an error that may be a logout: the daemon connects again, and the login shows whether it
+/// was one.
 fn confirm(what: &str) -> Ending {
     Ending::new(
         Verdict::Retry(Cause::StreamError, Pace::AtOnce),
@@ -150,7 +150,7 @@ fn confirm(what: &str) -> Ending {
     )
 }
 
-/// Without a code only a child that says that the stream is broken ends it.
+/// Reads a stream error without a code. It ends the link only if a child says that the stream is broken.
 fn from_codeless(node: &Node) -> Option<Ending> {
     node.get_optional_child("xml-not-well-formed").map(|_| {
         Ending::retry(
@@ -163,7 +163,7 @@ fn from_codeless(node: &Node) -> Option<Ending> {
 /// Reads a `<failure>`: WhatsApp's answer to a login that it does not accept.
 pub(super) fn from_failure(node: &Node) -> Ending {
     let reason = attr(node, "reason");
-    // As WhatsApp writes it: what only looks like a number that wipes is none.
+    // The code must be written exactly as WhatsApp writes it: " 401" or "401.0" does not wipe.
     let code = reason.as_deref().and_then(|reason| {
         reason
             .parse::<u16>()
@@ -224,9 +224,9 @@ fn from_ban(node: &Node) -> Ending {
     )
 }
 
-/// What WhatsApp says to the person in a `<failure>`: the parts that are known, in their order, and
-/// whatever else is part of its message. It is shown where a token must not be, so one that stands in it
-/// (in a link, say) is taken out.
+/// What WhatsApp says to the person in a `<failure>`: the known parts in their order, then other parts of
+/// the message. It is shown in places where a token must not be, so a token in it, for instance in a link,
+/// is taken out.
 fn said(node: &Node, token: Option<&str>) -> Option<String> {
     let known = ["logout_message_header", "logout_message_subtext"];
     let unknown = node
@@ -256,7 +256,7 @@ fn number<T: std::str::FromStr>(node: &Node, key: &str) -> Option<T> {
     attr(node, key)?.parse().ok()
 }
 
-/// A word of the server's, cut to what fits into a sentence.
+/// A word from the server, cut to fit into a sentence.
 fn short(word: &str) -> String {
     word.chars().filter(|c| !c.is_control()).take(40).collect()
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::gateway::GatewayError;
 
-/// Takes an endpoint if it is a WebSocket URL with a loopback address: a literal one, because a name,
-/// even `localhost`, could lead anywhere, and elsewhere later.
+/// Accepts an endpoint if it is a WebSocket URL with a loopback address. The address must be a literal one: a
+/// name, even `localhost`, could lead anywhere, and elsewhere later.
 ///
 /// # Errors
 /// [`GatewayError`] says why it is refused.
@@ -14,8 +14,8 @@ pub fn check_endpoint(text: &str) -> Result<http::Uri, GatewayError> {
     let not_a_url = || GatewayError::NotAUrl(text.to_owned());
     let not_loopback = || GatewayError::NotLoopback(text.to_owned());
     let (scheme, rest) = text.split_once("://").ok_or_else(not_a_url)?;
-    // What another parser might read as the end of the authority, or as its beginning, must not
-    // hide a different host.
+    // A character that another parser could take for the end or the beginning of the authority must not
+    // hide another host.
     let hiding = |c: char| c.is_whitespace() || c.is_control() || "\\@#".contains(c);
     if !matches!(scheme, "ws" | "wss") || text.contains(char::is_whitespace) {
         return Err(not_a_url());

@@ -1,14 +1,14 @@
-//! What a link reports.
+//! The events of a link.
 
 use std::time::Duration;
 
 use super::ending::Ending;
 use crate::protocol::{Account, Redacted, Stage};
 
-/// What a link reports, in order. The last one is [`LinkEvent::Ended`].
+/// An event of a link. Events come in order, and the last one is [`LinkEvent::Ended`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkEvent {
-    /// It got to this stage of connecting.
+    /// The link reached this stage of connecting.
     Stage(Stage),
     /// A QR code can be scanned.
     Qr {
@@ -34,26 +34,26 @@ pub enum LinkEvent {
     },
     /// The pair code does not work any more and another one must be asked for.
     PairCodeStale,
-    /// No pair code.
+    /// WhatsApp gave no pair code.
     PairCodeRefused(PairCodeRefused),
     /// The phone accepted the device, and the credentials are durable.
     Paired(Account),
     /// The phone's answer could not be used; the pairing goes on.
     PairFailed(String),
-    /// It is logged in and ready for use.
+    /// The link is logged in and ready for use.
     Online(Account),
     /// The account's name became known.
     Name(String),
     /// Something arrived.
     Activity,
-    /// It is over.
+    /// The link has ended.
     Ended(Ending),
 }
 
 /// WhatsApp gave no pair code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairCodeRefused {
-    /// Because of too many requests.
+    /// Whether the reason is too many requests.
     pub rate_limited: bool,
     /// When to ask again, where WhatsApp said so.
     pub retry_after: Option<Duration>,

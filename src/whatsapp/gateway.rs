@@ -46,7 +46,7 @@ pub enum GatewayError {
         "the endpoint {0:?} is refused: this daemon speaks to WhatsApp only. To rehearse against a simulator, build it with --features simulator"
     )]
     NotASimulator(String),
-    /// A simulator build reached beyond this machine.
+    /// A simulator build must not reach beyond this machine.
     #[error(
         "the endpoint {0:?} is refused: a simulator build does not check WhatsApp's certificate, so it speaks to a loopback address only, like ws://127.0.0.1:8430/ws/chat"
     )]
@@ -83,8 +83,8 @@ impl std::fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// A gateway to WhatsApp, or in a simulator build to the endpoint of the settings. What blocks (names
-    /// of hosts, WhatsApp's web page) is asked in these rooms.
+    /// A gateway to WhatsApp, or in a simulator build to the endpoint of the settings. The calls that block
+    /// (names of hosts, WhatsApp's web page) are made in these rooms.
     ///
     /// # Errors
     /// [`GatewayError`] says which setting cannot be used.

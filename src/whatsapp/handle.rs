@@ -1,4 +1,4 @@
-//! What is asked through a link.
+//! Requests through a link.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::scope::Scope;
 use crate::deadline::Deadline;
 use crate::protocol::{Account, Cause, Group, PhoneNumber, Unlink};
 
-/// A question to WhatsApp that got no answer to use.
+/// Why a request to WhatsApp has no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AskError {
@@ -45,8 +45,8 @@ const GROUPS_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait for the stanza that tells why the link broke during an unlink.
 const LAST_WORD: Duration = Duration::from_millis(300);
 
-/// A way to ask through a link. Clones ask through the same one. Whatever is asked runs in the link's
-/// scope and ends with it, whoever still waits for it.
+/// Sends requests through a link. Clones use the same link. A request runs in the link's scope and ends
+/// with it, also when somebody still waits for the answer.
 #[derive(Clone)]
 pub struct LinkHandle {
     pub(super) client: Arc<Client>,
@@ -72,7 +72,7 @@ impl LinkHandle {
             ..PairCodeOptions::default()
         };
         self.scope.run(async move {
-            // Both outcomes are events of the library too.
+            // The library reports both outcomes as events, too.
             let _ = client.pair_with_code(options).await;
         });
     }
@@ -113,8 +113,8 @@ impl LinkHandle {
         self.client.is_logged_in()
     }
 
-    /// The account, from the moment at which the phone accepted the device: somewhat before that is
-    /// durable and told.
+    /// The account, from the moment at which the phone accepted the device. The event
+    /// [`LinkEvent::Paired`](super::LinkEvent::Paired) comes later, when the account is durable.
     #[must_use]
     pub fn account(&self) -> Option<Account> {
         let device = self.client.persistence_manager().get_device_snapshot();
@@ -122,7 +122,7 @@ impl LinkHandle {
         Some(auth::account(jid, &device.push_name))
     }
 
-    /// Writes what is only in memory, as far as there is time.
+    /// Writes the state that is only in memory, as far as there is time.
     pub async fn flush(&self, deadline: Deadline) {
         let client = Arc::clone(&self.client);
         let flushed = self.scope.ask(async move {
@@ -162,7 +162,7 @@ impl LinkHandle {
         }
     }
 
-    /// The link broke or fell silent during an unlink: what WhatsApp said at the end decides.
+    /// The result of an unlink during which the link broke or fell silent: WhatsApp's last stanza decides.
     async fn last_word(&self) -> Unlink {
         let mut ending = self.ending.clone();
         let said = timeout(LAST_WORD, ending.wait_for(Option::is_some)).await;

@@ -22,25 +22,25 @@ use crate::blocking::UncancellableWork;
 use crate::deadline::Deadline;
 use crate::store::{Credentials, CredentialsError};
 
-/// Prekeys a device keeps at the server. Each is a row and a key in memory; a client that talks to
-/// few new people needs few, and it fills up when they run low.
+/// How many prekeys a device keeps at the server. Each is a row, and a key in memory. A client that talks
+/// to few new people needs few, and the library uploads more when they run low.
 const PREKEYS: usize = 100;
 /// How long a goodbye may take, and the flush after it, before the link is cut.
 const GOODBYE: Duration = Duration::from_secs(3);
-/// Events that may wait for the session, which always takes them. The link waits when there are more.
+/// How many events may wait for the session, which always takes them. When there are more, the link waits.
 const EVENTS: usize = 64;
 
-/// What a link is to be.
+/// What the caller expects of a new link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expected {
     /// The credentials must be an account's.
     pub paired: bool,
-    /// Shake hands as with a server that is not known: the short handshake of a known device has
-    /// failed, and the library would go on with it for as long as the server does not say why.
+    /// Whether to do the full handshake. The short handshake of a known device has failed, and the library
+    /// would repeat it for as long as the server does not say why.
     pub full_handshake: bool,
 }
 
-/// What a link reports, in order, until its end.
+/// The events of a link, in order, until its end.
 pub type LinkEvents = mpsc::Receiver<LinkEvent>;
 
 /// One connection of one session, to be closed by its owner.
@@ -56,15 +56,14 @@ impl std::fmt::Debug for Link {
 }
 
 impl Drop for Link {
-    /// A link that is dropped without [`Link::close`] (a panic) must not go on by itself.
+    /// Ends a link that is dropped without [`Link::close`], for instance by a panic.
     fn drop(&mut self) {
         self.handle.scope.cancel();
     }
 }
 
 impl Link {
-    /// Opens the credentials (or makes new ones) and begins to connect. What comes of it is told by
-    /// the events.
+    /// Opens the credentials, or makes new ones, and begins to connect. The events say how it goes on.
     ///
     /// # Errors
     /// [`CredentialsError`]: the credentials cannot be used, or are not the expected account's; nothing
@@ -75,7 +74,7 @@ impl Link {
         expected: Expected,
         scope: Scope,
     ) -> Result<(Self, LinkEvents), CredentialsError> {
-        // Whoever drops this in the middle gives the link up.
+        // A caller that drops this future in the middle gives the link up.
         let unless_opened = scope.cancel_on_drop();
         let opened = Self::begin(gateway, credentials, expected, &scope).await?;
         unless_opened.disarm();
@@ -160,20 +159,19 @@ impl Link {
         Ok((link, reported))
     }
 
-    /// The way to ask through it.
+    /// The handle for requests through this link.
     #[must_use]
     pub fn handle(&self) -> &LinkHandle {
         &self.handle
     }
 
-    /// Closes the link. With `goodbye`, WhatsApp is told, and what is only in memory is written, as far as
-    /// there is time; without, it is cut: the credentials are to be removed anyway.
+    /// Closes the link. With `goodbye`, the link tells WhatsApp and writes its memory to the disk, as far as
+    /// there is time. Without it, the link is cut, because the credentials are to be removed anyway.
     ///
-    /// When it returns `Ok`, nothing of the link runs any more, no file of it is open, and nothing can
-    /// write.
+    /// After `Ok`, no task of the link runs, no file of it is open, and nothing of it can write.
     ///
     /// # Errors
-    /// [`StillRunning`] when that is not so by the deadline.
+    /// [`StillRunning`] if that is not so at the deadline.
     pub async fn close(self, goodbye: bool, deadline: Deadline) -> Result<(), StillRunning> {
         if goodbye {
             let part = GOODBYE.min(deadline.left() / 3);
@@ -211,8 +209,8 @@ async fn open_store(
     .await
 }
 
-/// What of a closed link has not ended. No other link may be opened on the same credentials, and no file
-/// removed, before it has.
+/// The tasks and calls of a closed link that have not ended. Before they have, no other link may be opened
+/// on the same credentials, and no file may be removed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[must_use = "another link on the same credentials must wait until it has ended"]
 #[error("{tasks} tasks or calls of the link have not ended, a disk may be hanging")]

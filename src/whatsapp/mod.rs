@@ -4,11 +4,11 @@
 //! with exactly one [`Ending`], and is closed. It never reconnects by itself (but for the one
 //! reconnect that is part of a pairing), so every decision to try again is the session's.
 //!
-//! A link is owned by whoever closes it. What is asked through it goes through its [`LinkHandle`], runs
-//! in the link's [`Scope`], and ends with it. When [`Link::close`] says so, no task of the link runs, no
-//! blocking call of it is under way, no file of it is open, and nothing of it can write to the
-//! credentials any more. Otherwise it returns what is [`StillRunning`], which must have ended before
-//! another link is opened on the same credentials.
+//! The session's task owns its link and closes it. Requests go through the link's [`LinkHandle`], run in
+//! the link's [`Scope`], and end with it. After an `Ok` of [`Link::close`], no task of the link runs, no
+//! blocking call of it is under way, no file of it is open, and nothing of it can write to the credentials.
+//! Otherwise `close` returns what is [`StillRunning`], and that must end before another link is opened on
+//! the same credentials.
 
 mod auth;
 mod dial;

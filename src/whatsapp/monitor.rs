@@ -1,4 +1,5 @@
-//! Follows a link: what is reported of it, in order, made into what it means.
+//! The monitor of a link: reads the signals of the library and the transport in order, and makes the link's
+//! events and its ending of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +21,13 @@ use super::signal::{Signal, Signals};
 use crate::deadline::Deadline;
 use crate::protocol::{Account, Cause, Stage};
 
-/// The library asks an idle server for a sign of life every 15 to 30 s and gives up on it after 45 to
-/// 50 s. This is the second look, for when the library itself is stuck.
+/// After this long without a stanza the link is silent. The library itself asks an idle server for a sign
+/// of life every 15 to 30 s, and gives it up after 45 to 50 s. This limit is for when the library is stuck.
 const SILENCE: Duration = Duration::from_secs(75);
-/// After this long the other end is asked for a sign of life from here: the library does not ask while
-/// an answer is missing, which it waits for as long as all of the silence.
+/// After this long without a stanza the monitor asks the server for a sign of life. The library does not ask
+/// while it waits for an answer, and it may wait for one as long as [`SILENCE`].
 const ASK_AFTER: Duration = Duration::from_secs(45);
-/// An end without a word, when nothing had been heard for this long, was silence.
+/// An end without a reason counts as silence when no stanza had come for this long.
 const QUIET: Duration = Duration::from_secs(20);
 /// The encrypted handshake has its own, longer time-out in the session.
 const HANDSHAKE_WATCH: Duration = Duration::from_mins(2);
@@ -38,7 +39,7 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(20);
 /// How long the last stanzas may take to be handled once the connection is closed.
 const LAST_STANZAS: Duration = Duration::from_millis(100);
 
-/// Tells the session, and whoever waits for the end.
+/// Sends the link's events to the session, and its ending to those who wait for it.
 pub(super) struct Reporter {
     pub(super) events: mpsc::Sender<LinkEvent>,
     pub(super) end: watch::Sender<Option<Ending>>,
@@ -46,7 +47,7 @@ pub(super) struct Reporter {
 
 impl Reporter {
     async fn send(&self, event: LinkEvent) {
-        // Nobody listens any more when the link is being closed.
+        // Nobody receives the events of a link that is being closed.
         let _ = self.events.send(event).await;
     }
 
@@ -74,24 +75,24 @@ enum Reached {
     Handshake,
 }
 
-/// How far the story got.
+/// How far the link got.
 #[derive(Default)]
 struct Progress {
     reached: Reached,
-    /// Paired just now: the server closes and the library connects again.
+    /// Whether the device was paired just now: the server closes, and the library connects again.
     restarting: bool,
     closed: Option<String>,
     logged_in_at: Option<Instant>,
     online: bool,
     refs: u32,
     shown: u32,
-    /// Whether the other end, which is silent, was asked for a sign of life.
+    /// Whether the silent server was asked for a sign of life.
     asked: bool,
     name: Option<String>,
 }
 
 impl Progress {
-    /// The handshake is over; says whether that is news.
+    /// Notes that the handshake is over. Returns whether that is new.
     fn handshake_done(&mut self) -> bool {
         let news = self.reached < Reached::Handshake;
         self.reached = Reached::Handshake;
@@ -100,7 +101,7 @@ impl Progress {
 }
 
 impl LinkMonitor {
-    /// Reads signals until the link is over, and tells what they mean.
+    /// Reads signals until the link has ended, and reports what they mean.
     pub(super) async fn run(self, mut library: BotHandle, mut received: mpsc::Receiver<Signal>) {
         let mut progress = Progress::default();
         let mut tick = interval(Duration::from_secs(1));
@@ -208,15 +209,15 @@ impl LinkMonitor {
         });
     }
 
-    /// The handshake is over: by the task that waits for that, or by the first stanza, whichever is heard of
-    /// first. The other one is late and no news: a link that is online does not go back to its login.
+    /// Reports the end of the handshake once. Two signals say it: the task that waits for it, and the first
+    /// stanza. The later one is ignored, so that a link that is online does not go back to its login.
     async fn handshake_done(&self, progress: &mut Progress) {
         if progress.handshake_done() {
             self.reporter.send(LinkEvent::Stage(Stage::Login)).await;
         }
     }
 
-    /// The library reports a pairing before it has written it. Nobody is told before it is durable.
+    /// Reports a pairing when it is durable. The library reports it before it has written it.
     async fn paired(&self, progress: &mut Progress) -> Option<Ending> {
         progress.restarting = true;
         if self.account().is_none() {
@@ -242,8 +243,8 @@ impl LinkMonitor {
         make_durable(&self.store).await
     }
 
-    /// The library takes an answer that names no device for a pairing, and would log in as nobody. What
-    /// it has noted of it is taken back, so that the next link shows a code again.
+    /// Undoes a pairing whose answer names no device. The library takes such an answer for a pairing, and
+    /// would log in without an account. After this the next link shows a code again.
     async fn paired_with_nobody(&self) -> Ending {
         let device = self.client.persistence_manager();
         for forget in [
@@ -269,7 +270,7 @@ impl LinkMonitor {
         }
     }
 
-    /// Once a second: what nobody reports.
+    /// Checks once a second what no signal reports: a late readiness, and silence.
     async fn check(&self, progress: &mut Progress) -> Option<Ending> {
         if let Some(at) = progress.logged_in_at
             && at.elapsed() >= READY_AT_THE_LATEST
@@ -292,7 +293,7 @@ impl LinkMonitor {
     fn ask_for_a_sign_of_life(&self) {
         let client = Arc::clone(&self.client);
         self.scope.run(async move {
-            // That it was answered is heard with everything else.
+            // The answer counts as a stanza like any other.
             let within = SILENCE.saturating_sub(ASK_AFTER);
             let _ = client.execute(KeepaliveSpec::with_timeout(within)).await;
         });
@@ -306,8 +307,8 @@ impl LinkMonitor {
         )
     }
 
-    /// The library's loop ended. What is still on its way is read first: it may hold the reason, which
-    /// a task of its own may be handling yet.
+    /// Finds the reason after the end of the library's loop. The signals that are still on their way are read
+    /// first: a task of the library may still be handling the stanza with the reason.
     async fn on_loop_exit(
         &self,
         received: &mut mpsc::Receiver<Signal>,

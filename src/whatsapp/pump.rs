@@ -17,7 +17,7 @@ use super::restart::{Dial, Restart};
 use super::scope::Scope;
 use super::signal::{Signal, Signals};
 
-/// What the library may lag behind before reading pauses, in messages.
+/// How many messages the library may lag behind before reading pauses.
 const EVENT_QUEUE: usize = 64;
 
 /// Makes the transports of one link.
@@ -27,12 +27,12 @@ pub(super) struct Dialer {
     pub(super) scope: Scope,
     pub(super) signals: Signals,
     pub(super) last_heard: LastHeard,
-    /// A link is one connection; only a pairing gets a second.
+    /// Allows one connection; only a pairing gets a second one.
     pub(super) restart: Restart,
 }
 
-/// When the other end was last understood: it connected, or a stanza of its was read. Bytes that
-/// nobody can decrypt are no sign of life.
+/// When the server last gave a sign of life: it connected, or a stanza of it was read. Bytes that cannot be
+/// decrypted are none.
 #[derive(Debug, Clone)]
 pub(super) struct LastHeard(Arc<std::sync::Mutex<Instant>>);
 
@@ -140,9 +140,9 @@ async fn read(
     }
 }
 
-/// Cuts what arrives into frames: three bytes of length, and so many bytes. A message may hold several,
-/// or a part of one. The library takes one from the message that ends its handshake, and throws away
-/// what follows it there: a stanza, and with it every stanza after that.
+/// Cuts the bytes that arrive into frames: three bytes of length, then that many bytes. A message may hold
+/// several frames, or a part of one. Without this the library would take one frame from the message that
+/// ends its handshake, and throw away the stanza behind it, and with it every later stanza.
 #[derive(Default)]
 struct Frames(BytesMut);
 
@@ -164,7 +164,7 @@ impl Frames {
     }
 }
 
-/// A transport that is closed before it begins: to the library a passing failure, and no error.
+/// A transport that is closed from the start. The library takes it for a passing failure, not for an error.
 fn closed_already() -> (Arc<dyn Transport>, async_channel::Receiver<TransportEvent>) {
     let (_, receiver) = async_channel::bounded(1);
     let pump = Pump {

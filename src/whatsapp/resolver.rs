@@ -1,4 +1,5 @@
-//! Names of hosts, looked up where a name server that never answers holds up nothing else.
+//! Looks up the names of hosts, in a room of their own: a name server that never answers holds up nothing
+//! else.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -15,16 +16,16 @@ type Found = Result<Arc<[SocketAddr]>, Arc<str>>;
 type LookUp = Shared<BoxFuture<'static, Found>>;
 type WeakLookUp = WeakShared<BoxFuture<'static, Found>>;
 
-/// Looks up names of hosts. Clones are the same one.
+/// Looks up names of hosts. Clones share their look-ups.
 #[derive(Clone)]
 pub(super) struct Resolver {
     room: Room,
-    /// Look-ups that somebody waits for: a thousand sessions that want the same name ask once.
+    /// Look-ups that somebody waits for: a thousand sessions that need the same name share one.
     under_way: Arc<Mutex<HashMap<(String, u16), WeakLookUp>>>,
 }
 
 impl Resolver {
-    /// One whose look-ups are made in this room.
+    /// A resolver whose look-ups are made in this room.
     pub(super) fn new(room: Room) -> Self {
         Self {
             room,
@@ -52,7 +53,7 @@ impl Resolver {
         .await
     }
 
-    /// A look-up that is under way for this name, or a new one. One that nobody waits for any more is
+    /// A look-up that is under way for this name, or a new one. A look-up that nobody waits for any more is
     /// given up.
     fn shared<F>(&self, host: &str, port: u16, begin: impl FnOnce(String) -> F) -> LookUp
     where

@@ -1,9 +1,9 @@
 //! The one reconnect that belongs to a pairing.
 //!
-//! After a pairing the server closes the stream (stream error 515), and the library must log in with
-//! what it holds in memory. Both stanzas are handled by tasks of their own, so the end of the stream
-//! may be seen before the pairing is; the second connection therefore waits for it, or the library
-//! would register again instead of logging in.
+//! After a pairing the server closes the stream (stream error 515), and the library must log in with the
+//! credentials in its memory. Each of the two stanzas has a task of its own, so the library may handle the
+//! end of the stream before the pairing. So the second connection waits for the pairing; otherwise the
+//! library would register again instead of logging in.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,18 +16,18 @@ use whatsapp_rust::wacore_binary::Node;
 /// How long a pairing may take to be handled once its stream has ended.
 const SETTLE: Duration = Duration::from_secs(5);
 
-/// The first connection, that of the restart, and one more: the library's flag for a restart may be
-/// set in the instant in which it begins, and then it connects once more, at once.
+/// How many connections a link may have: the first one, that of the restart, and one more. The library's flag
+/// for a restart may be set at the moment at which the restart begins, and then it connects once more.
 const MOST_DIALS: usize = 3;
 
 /// What to do about a connection that the library wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dial {
     Yes,
-    /// The link has had all it may.
+    /// The link has had all its connections.
     No,
-    /// Fail it in passing: the pairing was handled only now, and set the library's flag for a restart
-    /// after this try had begun. The next try begins with the flag cleared.
+    /// Let this try fail. The pairing was handled only now, and has set the library's flag for a restart after
+    /// this try had begun. The next try begins with the flag cleared.
     Again,
 }
 
@@ -82,8 +82,8 @@ impl Restart {
         self.0.settled.cancel();
     }
 
-    /// The restart has been had, if there was one: from here on the library must not reconnect by
-    /// itself, or the loss of this connection would go untold.
+    /// Turns the library's own reconnect off: the restart is over, if there was one. Otherwise the loss of
+    /// this connection would not be reported.
     pub(super) fn logged_in(&self) {
         self.0.logged_in.store(true, Ordering::SeqCst);
         self.0.allowed.store(false, Ordering::SeqCst);

@@ -28,7 +28,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// A scope whose tasks log within `span`; what it cannot break off belongs to `work`.
+    /// A scope whose tasks log within `span`. Its calls that cannot be cancelled are counted in `work`.
     #[must_use]
     pub fn new(span: Span, work: UncancellableWork) -> Self {
         let scope = Self {
@@ -37,8 +37,7 @@ impl Scope {
             span,
             work,
         };
-        // Whoever waits until nothing of the user's is under way waits for this scope, too, however it
-        // comes to its end.
+        // The user's work is not over before this scope has ended, however it ends.
         let (token, tracker) = (scope.token.clone(), scope.tracker.clone());
         scope.work.leave(async move {
             token.cancelled().await;
@@ -48,7 +47,7 @@ impl Scope {
         scope
     }
 
-    /// Where its work that cannot be broken off is counted.
+    /// The user's work, in which the scope's uncancellable calls are counted.
     #[must_use]
     pub fn work(&self) -> &UncancellableWork {
         &self.work
@@ -65,20 +64,20 @@ impl Scope {
             .abort_handle()
     }
 
-    /// Runs a question until it is answered or the scope ends; `None`: it ended.
+    /// Runs a request until it is answered or the scope ends. `None`: the scope ended.
     pub(super) fn ask<T: Send + 'static, Q: Future<Output = T> + Send + 'static>(
         &self,
         question: Q,
     ) -> impl Future<Output = Option<T>> + Send + use<T, Q> {
         let (reply, answer) = oneshot::channel();
         self.run(async move {
-            // Whoever asked may have given up.
+            // The caller may have given up.
             let _ = reply.send(question.await);
         });
         async move { answer.await.ok() }
     }
 
-    /// Ends every task when what is returned is dropped, unless it is disarmed.
+    /// Returns a guard that ends every task when it is dropped, unless it is disarmed.
     pub(super) fn cancel_on_drop(&self) -> DropGuard {
         self.token.clone().drop_guard()
     }

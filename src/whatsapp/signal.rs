@@ -1,4 +1,4 @@
-//! What the library and the transport report, in order, before it is given a meaning.
+//! Signals: what the library and the transport report, in order. The monitor says what they mean.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::pump::LastHeard;
 use super::restart::Restart;
 use crate::protocol::Redacted;
 
-/// Something that was reported.
+/// A report of the library or the transport.
 pub(super) enum Signal {
     Dialing,
     Dialed,
@@ -53,13 +53,13 @@ pub(super) enum Signal {
     Activity,
 }
 
-/// Signals that may wait to be read. A link has a few dozen in its life, but for the activity, which is
-/// thinned out; a server that makes more of them is no server to stay with.
+/// How many signals may wait to be read. A link has a few dozen in all, besides the activity, which is
+/// reported rarely. A server that causes more is misbehaving, and the link ends.
 const QUEUE: usize = 256;
 /// Activity is reported at most this often.
 const ACTIVITY: Duration = Duration::from_secs(10);
 
-/// The way into the channel. It never waits, for the library calls it inline.
+/// The sending end of the channel. Sending never waits, because the library calls it inline.
 #[derive(Clone)]
 pub(super) struct Signals {
     sender: mpsc::Sender<Signal>,
@@ -73,23 +73,23 @@ impl Signals {
         (Self { sender, flooded }, receiver)
     }
 
-    /// Reports something. Where nothing more fits in, the link is [flooded](Signals::flooded): a signal
-    /// is never lost in silence.
+    /// Sends a signal. Where the channel is full, the link is [flooded](Signals::flooded): a signal is never
+    /// lost silently.
     pub(super) fn send(&self, signal: Signal) {
         match self.sender.try_send(signal) {
-            // The receiver is gone when the link is being closed; then nobody wants to know.
+            // The receiver is gone when the link is being closed, and then nobody needs the signal.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => {}
             Err(mpsc::error::TrySendError::Full(_)) => self.flooded.cancel(),
         }
     }
 
-    /// Waits until a signal did not fit in: the link must end.
+    /// Waits until a signal did not fit into the channel: then the link must end.
     pub(super) async fn flooded(&self) {
         self.flooded.cancelled().await;
     }
 }
 
-/// Called by the library inline, in the order in which things happen; it only passes them on.
+/// Passes the library's events on. The library calls it inline, in the order in which things happen.
 pub(super) struct Handler {
     signals: Signals,
     restart: Restart,

@@ -14,7 +14,7 @@ use crate::protocol::Cause;
 /// A version: primary, secondary, tertiary.
 pub(super) type Version = (u32, u32, u32);
 
-/// WhatsApp publishes a version every few days; a day old one is accepted.
+/// How long a fetched version is used. WhatsApp publishes one every few days, and accepts older ones.
 const FRESH_FOR: Duration = Duration::from_hours(24);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -23,15 +23,15 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 pub(super) struct Versions {
     fixed: Option<Version>,
     web: Room,
-    // Held over the fetch, so that a thousand sessions that start at once make one request.
+    // The lock is held during the fetch, so that a thousand sessions that start at once make one request.
     last: Mutex<Last>,
 }
 
-/// What came of the last fetches.
+/// The results of the last fetches.
 #[derive(Debug, Default)]
 struct Last {
     good: Option<(Version, Instant)>,
-    /// One that failed, and when it did.
+    /// The last failed fetch, and when it failed.
     failed: Option<(String, Instant)>,
 }
 

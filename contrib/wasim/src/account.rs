@@ -9,7 +9,8 @@ use crate::Error;
 use crate::command::Group;
 use crate::crypto::{Bytes, Key, Pair, random};
 
-/// Linked devices are numbered from 1; the phone itself is 0. Numbers are used again, late.
+/// The highest number of a linked device. The first one is 1, and the phone itself is 0. A number is used
+/// again as late as possible.
 const LAST_DEVICE: u16 = 99;
 
 /// One account, with the phone that owns it.

@@ -1,8 +1,7 @@
-//! App state as the phone writes it: settings in encrypted records, and the hashes that hold a
-//! collection together.
+//! App state as the phone writes it: settings in encrypted records, and hashes over each collection.
 //!
-//! A collection is a list of patches. The server sees neither names nor values, but which record
-//! each change is about (by a keyed hash) and what hash its value adds to the collection.
+//! A collection is a list of patches. The server sees neither names nor values. It sees which record each
+//! change is about (by a keyed hash), and which hash the value adds to the collection.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +19,7 @@ use waproto::whatsapp::{
 use crate::account::{Account, SyncKey};
 use crate::crypto::{Bytes, Key, hkdf_sha256, hmac_sha256, random};
 
-/// The collection that a client must have before it is of use, with the account's name in it.
+/// The collection that a client needs before it is ready. It has the account's name.
 pub(crate) const CRITICAL_BLOCK: &str = "critical_block";
 
 /// What each purpose derives from the account's key.

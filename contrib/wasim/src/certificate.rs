@@ -1,5 +1,5 @@
-//! The certificate that a server proves its key with: a root signs an intermediate key, which signs
-//! the server's.
+//! The certificate of the server's key: a root signs an intermediate key, and this one signs the server's
+//! key.
 
 use buffa::{Message as _, MessageField};
 use serde::{Deserialize, Serialize};

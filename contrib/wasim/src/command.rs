@@ -1,4 +1,4 @@
-//! What the server can be told to do: the same in-process and over the control socket.
+//! Commands to the server. They are the same in-process and over the control socket.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::ending::{Failure, StreamError, UnlinkAnswer};
 use crate::fault::FaultRule;
 use crate::stanza::Stanza;
 
-/// An order to the server. Most act as the phone, or as WhatsApp.
+/// A command to the server. Most act as the phone, or as WhatsApp.
 ///
 /// `device` is a device's JID (`15550001001:3@s.whatsapp.net`), the number of a phone that has
 /// exactly one device, or `#7` for the connection of that number, logged in or not.
@@ -84,7 +84,8 @@ pub enum Command {
         /// Which.
         device: String,
     },
-    /// Undoes a freeze or a hang. What came meanwhile is then read; during a hang it was lost.
+    /// Undoes a freeze or a hang. Stanzas that came during a freeze are then read; those that came during a
+    /// hang are lost.
     Resume {
         /// Which.
         device: String,
@@ -156,7 +157,7 @@ pub enum Command {
     Info,
 }
 
-/// What came of a [`Command`].
+/// The result of a [`Command`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 #[non_exhaustive]

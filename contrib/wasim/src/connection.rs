@@ -33,7 +33,7 @@ use self::delay::{Deferred, DeferredWork};
 use self::login::Session;
 use self::pairing::Pairing;
 
-/// Orders that wait for a busy connection.
+/// How many orders may wait for a busy connection.
 const INBOX: usize = 64;
 
 /// What comes next: go on, or end in this way.
@@ -71,7 +71,7 @@ enum Phase {
     LoggedIn(Session),
 }
 
-/// Serves a client until it is gone, or told to be, or the server stops.
+/// Serves a client until it is gone, until an order ends the connection, or until the server stops.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
     let stop = shared.stop.clone();
     let Some(Some(socket)) = stop
@@ -107,7 +107,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
         deferred,
         ..
     } = connection;
-    // Whoever waits for this connection to do something learns now that it will not.
+    // Commands that wait for this connection learn now that it has ended.
     drop((orders, phase, deferred));
     match goodbye {
         Some(goodbye) => drop(stop.run_until_cancelled(wire.end(goodbye, LINGER)).await),
@@ -191,7 +191,7 @@ impl Connection {
                 .is_some();
         if let Some(resumption) = resumption.filter(|_| !refused) {
             let (answer, established) = resumption.answer(&certificate)?;
-            if self.is_told(&Fault::OneMessage) {
+            if self.has_fault(&Fault::OneMessage) {
                 self.wire.hold(&answer)?;
             } else {
                 self.wire.send_frame(&answer).await?;
@@ -206,7 +206,7 @@ impl Connection {
         Ok(Step::Continue(Some(pending.finish(&finish)?)))
     }
 
-    /// What the faults say about a client hello.
+    /// Looks for faults that concern a client hello.
     async fn fail_handshake(
         &mut self,
         who: &Who,
@@ -224,7 +224,7 @@ impl Connection {
         if let Step::Break(goodbye) = self.pause_handshake().await {
             return Ok(Some(Step::Break(goodbye)));
         }
-        if self.is_told(&Fault::Pieces) {
+        if self.has_fault(&Fault::Pieces) {
             self.wire.cut_in_pieces();
         }
         Ok(match fault {
@@ -336,7 +336,7 @@ impl Connection {
     }
 
     /// Whether this fault is in force for this client.
-    fn is_told(&self, wanted: &Fault) -> bool {
+    fn has_fault(&self, wanted: &Fault) -> bool {
         self.fault(|fault| (fault == wanted).then_some(()))
             .is_some()
     }

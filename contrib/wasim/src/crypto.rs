@@ -1,4 +1,4 @@
-//! The few primitives the protocol is made of, in the shapes it needs them.
+//! The cryptographic primitives of the protocol.
 
 use aes::Aes256;
 use aes::cipher::{KeyIvInit as _, StreamCipher as _};

@@ -1,4 +1,4 @@
-//! What can go wrong, as a caller of the library or of the control socket sees it.
+//! Errors, for callers of the library and of the control socket.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why the server could not start, or could not do what it was told.
+/// Why the server could not start, or could not carry out a command.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {

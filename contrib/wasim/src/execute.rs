@@ -1,4 +1,4 @@
-//! Carrying out commands.
+//! Carries out commands.
 
 use tokio::sync::oneshot;
 

@@ -1,4 +1,4 @@
-//! What the server can be told to do wrong, to whom, and how often.
+//! Faults: what the server does wrong on request, to whom, and how often.
 
 use std::str::FromStr;
 
@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::ending::Failure;
 
-/// A point in the life of a connection at which the server can take its time. Everything else that
-/// the connection is asked meanwhile goes on.
+/// A point in the course of a connection at which the server can wait. The connection goes on with
+/// everything else meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -30,7 +30,7 @@ pub enum Stage {
     Query,
 }
 
-/// One thing to do wrong.
+/// One fault.
 #[allow(
     clippy::large_enum_variant,
     reason = "there are a handful of them, and callers should not have to box"
@@ -193,7 +193,7 @@ pub(crate) struct Faults {
     rules: Vec<FaultRule>,
 }
 
-/// Who a connection is known to be, for the choice of faults.
+/// The known identity of a connection, for the choice of faults.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Who {
     /// The phone number, once known.

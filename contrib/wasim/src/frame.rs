@@ -16,8 +16,7 @@ pub(crate) enum FrameError {
     TooLong(usize),
 }
 
-/// Puts frames together from the pieces that messages bring. A message may hold several, or part of
-/// one.
+/// Puts frames together from messages. A message may hold several frames, or a part of one.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
     buffer: BytesMut,

@@ -17,7 +17,7 @@ const XX: &str = "Noise_XX_25519_AESGCM_SHA256";
 const IK: &str = "Noise_IK_25519_AESGCM_SHA256";
 const FALLBACK: &str = "Noise_XXfallback_25519_AESGCM_SHA256";
 
-/// Why a handshake came to nothing.
+/// Why a handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum HandshakeError {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! Accepting connections, and refusing them on the same port.
+//! Accepts connections, or refuses them on the same port.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::Error;
 use crate::connection::serve;
 use crate::shared::Shared;
 
-/// Connections that wait to be accepted.
+/// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
 /// How long to wait when there are no descriptors left.

@@ -1,4 +1,4 @@
-//! What the server saw its clients do, kept so that a test can wait for it.
+//! Observations of clients. The server keeps them, so that a test can wait for one.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -29,7 +29,7 @@ pub enum Observation {
     HandshakeIk { connection: u64 },
     /// IK was refused and the client completed XX instead.
     HandshakeFallback { connection: u64 },
-    /// The handshake came to nothing.
+    /// The handshake failed.
     HandshakeFailed { connection: u64, error: String },
     /// A client registered and was given references to show as QR codes.
     Pairing { connection: u64, refs: Vec<String> },
@@ -44,7 +44,7 @@ pub enum Observation {
     },
     /// A client proved its keys: the device is linked.
     Paired { connection: u64, jid: String },
-    /// A pairing came to nothing.
+    /// A pairing failed.
     PairingFailed {
         connection: u64,
         phone: String,
@@ -163,8 +163,8 @@ struct Entries {
 }
 
 impl Entries {
-    /// A device's number may have been another's before: what that one did is not to be taken for
-    /// this one's doing.
+    /// Forgets what was observed of an earlier device with the same number, so that nobody takes it for an
+    /// observation of this one.
     fn forget(&mut self, jid: &str) {
         for entry in &mut self.kept {
             entry.taken |= entry.observation.jid() == Some(jid);

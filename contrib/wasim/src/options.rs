@@ -1,4 +1,4 @@
-//! How a server is started.
+//! Settings of a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a connection's task is told to do from outside.
+//! Orders to a connection's task.
 
 use tokio::sync::oneshot;
 use wacore_binary::Node;
@@ -7,14 +7,14 @@ use crate::Error;
 use crate::crypto::{Key, Pair};
 use crate::wire::Goodbye;
 
-/// Some work, and whom to tell when it is done.
+/// Some work, with a channel that says when it is done.
 pub(crate) struct Order {
     pub work: Work,
     pub done: oneshot::Sender<()>,
 }
 
 pub(crate) enum Work {
-    /// Send these, then go on as said.
+    /// Send these, then go on as `then` says.
     Send {
         nodes: Vec<Node>,
         then: Then,

@@ -116,8 +116,8 @@ impl Server {
     /// once, so that waiting twice for `Online` waits for two of them; and when a device is linked,
     /// what was observed of an earlier one of the same JID does not count any more.
     ///
-    /// A client may reconnect more often than one thinks. To wait for what follows something, and
-    /// not for what is left over from before, use [`wait_after`](Self::wait_after).
+    /// A client may reconnect more often than a test expects. To wait only for observations after a certain
+    /// moment, use [`wait_after`](Self::wait_after).
     ///
     /// # Errors
     ///
@@ -136,8 +136,8 @@ impl Server {
         self.handle.shared.journal.position()
     }
 
-    /// Waits for an observation that fits and was made after [`position`](Self::position) was asked
-    /// for. It does not matter to this, nor to `wait_for`, what the other has returned.
+    /// Waits for an observation that fits and was made after the call of [`position`](Self::position). This
+    /// and `wait_for` do not influence each other.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the tasks of one server hold in common.
+//! The state that the tasks of one server share.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::world::World;
 use crate::{Error, Options};
 
-/// The one thing every task has a reference to.
+/// The shared state. Every task has a reference to it.
 pub(crate) struct Shared {
     pub options: Options,
     pub address: SocketAddr,

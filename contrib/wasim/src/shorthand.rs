@@ -1,4 +1,4 @@
-//! Each command as a method, for tests that use many.
+//! A method for each command, for tests.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One encrypted message from the phone to a device: the start of a Signal session, X3DH and all.
+//! One encrypted message from the phone to a device: the start of a Signal session, with X3DH.
 
 use async_trait::async_trait;
 use wacore_libsignal::protocol::{

@@ -1,4 +1,4 @@
-//! What is kept over restarts, and the file it is kept in.
+//! The state that is kept over restarts, and its file.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -12,7 +12,7 @@ use crate::Error;
 use crate::account::Account;
 use crate::certificate::Certificate;
 
-/// The form of the file that this version writes, and the only one it reads.
+/// The version of the file's format. This program reads no other.
 const VERSION: u32 = 1;
 
 /// The server's key and every account.

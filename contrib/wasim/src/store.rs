@@ -1,4 +1,4 @@
-//! Keeps the state file up to date: one writer, and no write for each of many changes at once.
+//! Keeps the state file up to date. There is one writer, and many changes at once share one write.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

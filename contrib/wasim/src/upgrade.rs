@@ -1,4 +1,4 @@
-//! From a TCP connection to a WebSocket, or not.
+//! The HTTP upgrade from a TCP connection to a WebSocket.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// The path clients ask for; the real server takes anything below it too.
 const PATH: &str = "/ws/chat";
 
-/// Answers a client's request to speak WebSocket. None when it was turned away, and is gone.
+/// Answers a client's request for a WebSocket. None when the client was refused, and is gone.
 pub(crate) async fn accept(
     shared: &Shared,
     mut stream: TcpStream,
@@ -90,7 +90,7 @@ pub(crate) async fn accept(
     }
 }
 
-/// Reads up to the empty line. None for a client that says too much, or goes away.
+/// Reads up to the empty line. None when the request is too long, or the client goes away.
 async fn read_head(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! A client's connection, as stanzas: WebSocket, frames, encryption and the binary form of stanzas.
+//! A client's connection as a stream of stanzas, over WebSocket, frames, encryption and the binary form.
 
 use std::io;
 use std::time::Duration;

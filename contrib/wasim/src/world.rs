@@ -1,4 +1,4 @@
-//! Everything the connections share: accounts, who is connected, and what to do wrong.
+//! The world of one server: accounts, connections, and faults.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -37,7 +37,7 @@ pub(crate) struct Link {
     pub showing: Option<Showing>,
 }
 
-/// What an unpaired client can be paired by.
+/// The ways in which an unpaired client can be paired.
 #[derive(Clone, Debug)]
 pub(crate) struct Showing {
     pub refs: Vec<String>,
@@ -77,7 +77,7 @@ impl World {
         world
     }
 
-    /// Notes a key, in the forms in which it would show up where it does not belong.
+    /// Notes a secret key in the forms in which it could leak.
     pub(crate) fn keep_secret(&mut self, key: &Key) {
         self.secrets.insert(key.base64());
         self.secrets.insert(hex(&key.0));

@@ -101,7 +101,8 @@ impl Machine {
         }
     }
 
-    /// Whoever is told that it connects must find it so after a restart of the daemon.
+    /// Answers `connect` when the record is written: the session must come up again after a restart of the
+    /// daemon.
     pub(super) fn answer_when_written(&mut self) {
         if !self.saving.is_under_way() {
             let waiting = std::mem::take(&mut self.waiting.written);

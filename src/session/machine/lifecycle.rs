@@ -112,7 +112,7 @@ impl Machine {
     pub(super) fn opened(&mut self, at: Moment) {
         if self.link == LinkState::Opening {
             self.link = LinkState::Open;
-            // From here on it must get on, whether or not it ever says that it dials.
+            // From here on the stages are timed, whether or not the link ever reports that it dials.
             self.stage_timed_since = Some(at.monotonic);
         }
     }
@@ -204,7 +204,7 @@ impl Machine {
         if !std::mem::take(&mut self.looking) {
             return;
         }
-        // A logout that was decided meanwhile stands, and so does a stop.
+        // A logout or a stop that was decided meanwhile stands.
         if self.logout.is_some() || self.is_stopping() {
             return;
         }
@@ -238,7 +238,7 @@ impl Machine {
         }
         for (request, phone) in asked {
             if self.logout.is_some() {
-                // What was found is half a pairing, which goes. It begins anew then.
+                // Half a pairing was found. It is removed, and a new one begins then.
                 self.waiting.removal.push(request);
             } else {
                 self.answer_connect(request, phone.is_some());

@@ -7,8 +7,7 @@ use super::super::targets::{self, Change};
 use super::{Answer, Effect, Machine, Moment, Request};
 use crate::protocol::{EventKind, Failure, FailureCode, Group, GroupJid, Phase};
 
-/// So many changes may wait: WhatsApp or a disk may take its time, and each of them is as long as a client
-/// likes.
+/// How many changes may wait. WhatsApp or a disk may be slow, and a client decides how long each change is.
 pub(super) const MOST_EDITS: usize = 16;
 
 /// The changes that were asked for, the first of them under way.
@@ -142,7 +141,7 @@ impl Machine {
         }
     }
 
-    /// A write ended: with it the change that was in it, one way or the other.
+    /// Finishes the change that was in a write, when the write has ended.
     pub(super) fn edit_saved(&mut self, written: u64, at: Moment) {
         let Some(edit) = self.edits.queue.front() else {
             return;

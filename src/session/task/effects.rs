@@ -25,8 +25,8 @@ use crate::whatsapp::{AskError, Expected, Link, LinkEvent, LinkEvents, Scope};
 const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// The longest time that a restored session waits before it asks for its turn.
 const RESTORE_SPREAD: Duration = Duration::from_millis(500);
-/// How long a link may take to be opened when it is its turn: what is left of the last one to end, the
-/// credentials to be opened, WhatsApp's version to be fetched.
+/// How long opening a link may take when it is the session's turn: the rest of the last link must end, the
+/// credentials are opened, and WhatsApp's version is fetched.
 const OPEN_WITHIN: Duration = Duration::from_mins(1);
 
 /// The result of an effect.
@@ -92,15 +92,15 @@ impl Task {
         }
     }
 
-    /// The link before may have ended in the middle of a pairing that the phone had accepted: what was
-    /// opened tells, for nobody else does before the login. A pairing that is taken for an unfinished one
-    /// would expire, and an account's credentials with it.
+    /// Looks whether the link before ended in the middle of a pairing that the phone had accepted. Before the
+    /// login only the opened credentials say so. If such a pairing were taken for an unfinished one, it would
+    /// expire, and the account's credentials with it.
     fn catch_up_with_a_pairing(&mut self) {
         if self.machine.paired {
             return;
         }
         let account = self.link.as_ref().and_then(|link| link.handle().account());
-        // One that named nobody is none.
+        // A pairing that names no account is none.
         if let Some(account) = account.filter(|account| account.phone != "+") {
             self.take(Input::Link(LinkEvent::Paired(account)));
         }
@@ -305,8 +305,8 @@ async fn wait_for_turn(
     }
 }
 
-/// Does some work, and keeps its turn meanwhile, but no longer than a turn may last: what hangs must not hold
-/// up the others.
+/// Does some work, and keeps its turn meanwhile, but no longer than a turn may last: work that hangs must not
+/// hold up the other sessions.
 async fn in_turn<T>(
     turn: Option<OwnedSemaphorePermit>,
     work: impl Future<Output = T>,

@@ -268,8 +268,8 @@ impl Registry {
         let ready_guard = Mutex::new(ready_guard);
         Arc::new(move |kind, status| {
             has_published.store(true, Ordering::Relaxed);
-            // A record that could not be read at the start, and was anybody's, can be read now: its owner
-            // gets the session back. One that cannot be read any more takes it from nobody.
+            // A record that could not be read at the start can be read now, so its owner gets the session
+            // back. A record that cannot be read any more takes the session from nobody.
             if status.owner != 0 {
                 owner.store(status.owner, Ordering::Relaxed);
             }

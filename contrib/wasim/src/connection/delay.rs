@@ -1,7 +1,7 @@
-//! What the server puts off because a fault demands a delay.
+//! Delayed answers, where a fault demands a delay.
 //!
-//! A delay holds up nothing but what it is about: the connection goes on reading, answering and obeying
-//! orders, and when the client goes away, what was put off for it is dropped.
+//! A delay holds up nothing but its own answer. The connection goes on reading, answering and obeying
+//! orders. When the client goes away, its delayed answers are dropped.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -46,13 +46,13 @@ impl Connection {
         self.deferred.push(Deferred { due, work });
     }
 
-    /// When the next of what was put off is due. A connection that hangs or is frozen does none of it.
+    /// When the next delayed answer is due. A connection that hangs or is frozen sends none.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let next = self.deferred.iter().map(|deferred| deferred.due).min();
         next.filter(|_| self.mode == Mode::Normal)
     }
 
-    /// Does the first of what is due at this time.
+    /// Sends the first delayed answer that is due at this time.
     pub(super) async fn do_deferred(&mut self, due: Instant) -> Step {
         let first = self.deferred.iter().position(|next| next.due == due);
         let Some(first) = first else {
@@ -69,14 +69,14 @@ impl Connection {
         }
     }
 
-    /// When the login that was put off is due, if one was.
+    /// When the delayed login is due, if there is one.
     pub(super) fn login_due(&self) -> Option<Instant> {
         let login = |deferred: &&Deferred| matches!(deferred.work, DeferredWork::Login(_));
         self.deferred.iter().find(login).map(|login| login.due)
     }
 
-    /// Waits before the server hello, if a fault says so. Nothing can be answered before it, but orders
-    /// are obeyed, and a client that goes away ends the wait.
+    /// Waits before the server hello, if a fault demands it. Nothing can be answered before the hello, but
+    /// orders are obeyed, and the wait ends when the client goes away.
     pub(super) async fn pause_handshake(&mut self) -> Step {
         let Some(delay) = self.delay(Stage::Handshake) else {
             return Step::Continue(());

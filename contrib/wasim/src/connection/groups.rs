@@ -1,4 +1,4 @@
-//! The groups an account is in.
+//! The groups of an account.
 
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
@@ -43,8 +43,7 @@ impl Connection {
     }
 }
 
-/// A group, with its owner and as many made-up members as its size says, up to what one answer
-/// should hold.
+/// A group, with its owner and as many made-up members as its size says, up to a limit for one answer.
 fn describe(group: &Group, account: &Account) -> Node {
     let owner = account.jid(0);
     let made_up = (1..group.size.min(1024)).map(|number| {

@@ -24,7 +24,7 @@ use crate::stanza::attr;
 /// again.
 const MAX_SHARES: u32 = 4;
 
-/// What has been sent on a connection.
+/// The keys that were sent on a connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shares {
     count: u32,
@@ -33,8 +33,8 @@ pub(super) struct Shares {
 }
 
 impl Connection {
-    /// Sends a device the keys, as soon as it has prekeys and wants to be told. A device that has
-    /// not said that it got them gets them again when it comes back.
+    /// Sends a device the keys as soon as it has prekeys and has asked for delivery. A device that has not
+    /// acknowledged them gets them again when it comes back.
     pub(super) async fn share_keys(&mut self, session: &Session) -> Step {
         let ready = match &self.phase {
             Phase::LoggedIn(session) => session.active && session.shares.last.is_none(),
@@ -51,8 +51,8 @@ impl Connection {
         self.send_keys(session).await
     }
 
-    /// Sends the keys once more: the device could not read them, or asks for something that only
-    /// the phone can give.
+    /// Sends the keys once more, because the device could not read them, or asks for something that only the
+    /// phone can give.
     pub(super) async fn share_keys_again(&mut self, session: &Session) -> Step {
         let Phase::LoggedIn(current) = &self.phase else {
             return Step::Continue(());
@@ -88,7 +88,7 @@ impl Connection {
             current.shares.count += 1;
             current.shares.last = Some(id.clone());
         }
-        if self.is_told(&Fault::NoKeyShare) {
+        if self.has_fault(&Fault::NoKeyShare) {
             return Step::Continue(());
         }
         let prekey = {

@@ -104,7 +104,7 @@ impl Connection {
     }
 }
 
-/// What stands in the place of the keys of a device that there is not.
+/// The answer in the place of the keys of a device that does not exist.
 fn no_keys() -> Vec<Node> {
     let error = NodeBuilder::new("error")
         .attr("code", "406")
@@ -112,7 +112,7 @@ fn no_keys() -> Vec<Node> {
     vec![error.build()]
 }
 
-/// The keys of a phone, or of a device, which loses a prekey by it.
+/// The keys of a phone, or of a device. One prekey of the device is used up.
 fn bundle(account: &mut Account, jid: &Jid) -> Option<Vec<Node>> {
     if jid.device == 0 {
         let signed = PublicPreKey {
@@ -198,7 +198,7 @@ fn prekey(node: &Node) -> Option<PublicPreKey> {
     })
 }
 
-/// What the server holds of a device's keys, for the device to compare.
+/// A device's keys at the server, for the device to compare.
 fn digest(device: &Device) -> Node {
     let mut hash = Sha1::new();
     hash.update(device.identity.0);

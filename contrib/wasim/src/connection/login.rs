@@ -1,5 +1,4 @@
-//! What a client says it is after the handshake: a device that logs in, or one that wants to be
-//! linked.
+//! The payload of a client after the handshake: a device logs in, or a client wants to be linked.
 
 use buffa::Message as _;
 use wacore_binary::builder::NodeBuilder;
@@ -31,7 +30,7 @@ pub(crate) struct Session {
     pub(super) shares: Shares,
 }
 
-/// What a device says at its login.
+/// The payload of a device at its login.
 pub(super) struct Login {
     /// The key that it has proved to own.
     client: Key,
@@ -40,7 +39,7 @@ pub(super) struct Login {
     passive: bool,
 }
 
-/// Whom a payload claims to come from.
+/// The sender that a payload names.
 pub(super) fn who(payload: &[u8]) -> Who {
     let payload = ClientPayload::decode_from_slice(payload).unwrap_or_default();
     let Some(phone) = payload.username.map(|phone| phone.to_string()) else {
@@ -60,7 +59,7 @@ impl Connection {
             return self.refuse(&Failure::reason(400), String::new()).await;
         };
         self.who = who(&payload.encode_to_vec());
-        if self.is_told(&Fault::CloseAfterHandshake) {
+        if self.has_fault(&Fault::CloseAfterHandshake) {
             return Step::Break(Goodbye::Fin);
         }
         if let Some(registration) = payload.device_pairing_data.as_option() {
@@ -96,7 +95,7 @@ impl Connection {
         if let Some(failure) = self.login_failure(&client, &phone, device, &jid) {
             return self.refuse(&failure, jid).await;
         }
-        if self.is_told(&Fault::NoSuccess) {
+        if self.has_fault(&Fault::NoSuccess) {
             self.shared.see(Observation::LoginIgnored {
                 connection: self.id,
                 jid,
@@ -135,7 +134,7 @@ impl Connection {
             jid,
             passive,
         });
-        if self.is_told(&Fault::NoAnswers) {
+        if self.has_fault(&Fault::NoAnswers) {
             self.mode = Mode::Hanging;
         }
         Step::Continue(())
@@ -177,7 +176,7 @@ impl Connection {
                 nodes: vec![stream_error(&StreamError::replaced())],
                 then: Then::End(Goodbye::Close),
             };
-            // When its inbox is full it is being ended already.
+            // A connection whose inbox is full is being ended already.
             let _ = before.orders.try_send(Order {
                 work,
                 done: tokio::sync::oneshot::channel().0,

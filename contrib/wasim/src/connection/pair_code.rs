@@ -1,8 +1,7 @@
 //! Pairing by a code that the client shows and a person types on the phone.
 //!
-//! The client sends a key of its own, encrypted with the code; the phone answers with one of its
-//! own, likewise. Both then share a secret that nobody has who does not know the code, the server
-//! least of all.
+//! The client sends a key of its own, encrypted with the code, and the phone answers in the same way. Both
+//! then share a secret. Nobody without the code has it, not even the server.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;

@@ -23,10 +23,10 @@ use crate::stanza::{attr, child_content, error_of, result_of, server_jid};
 use crate::wire::Goodbye;
 use crate::world::Showing;
 
-/// What the account signs: that this device is one of its own.
+/// The prefix of what the account signs: this device belongs to the account.
 const ACCOUNT_SIGNATURE: &[u8] = &[6, 0];
 
-/// What the device signs: that it belongs to this account.
+/// The prefix of what the device signs: it belongs to this account.
 const DEVICE_SIGNATURE: &[u8] = &[6, 1];
 
 /// A client that wants to be linked.
@@ -204,7 +204,7 @@ impl Connection {
             account_signature,
             outcome,
         });
-        if self.is_told(&Fault::CorruptAccountSignature) {
+        if self.has_fault(&Fault::CorruptAccountSignature) {
             sent_signature[7] ^= 1;
         }
         let signed = ADVSignedDeviceIdentity {
@@ -215,7 +215,7 @@ impl Connection {
         }
         .encode_to_vec();
         let mut hmac = hmac_sha256(adv_secret, &[&signed]);
-        if self.is_told(&Fault::CorruptHmac) {
+        if self.has_fault(&Fault::CorruptHmac) {
             hmac[0] ^= 1;
         }
         let container = ADVSignedDeviceIdentityHMAC {
@@ -229,7 +229,7 @@ impl Connection {
                 .build(),
             NodeBuilder::new("platform").attr("name", "android").build(),
         ];
-        if !self.is_told(&Fault::NoDevice) {
+        if !self.has_fault(&Fault::NoDevice) {
             let device = NodeBuilder::new("device")
                 .attr("jid", account.jid(device))
                 .attr("lid", account.lid(device));
@@ -332,7 +332,7 @@ impl Connection {
             jid: jid.clone(),
         });
         let restart = Restart {
-            withheld: self.is_told(&Fault::NoRestart),
+            withheld: self.has_fault(&Fault::NoRestart),
             jid,
             outcome: waiting.outcome,
         };

@@ -1,4 +1,4 @@
-//! What a logged-in device asks and says, and the least the server answers.
+//! The requests of a logged-in device, and the shortest answers that a client accepts.
 
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
@@ -43,8 +43,8 @@ impl Connection {
         }
     }
 
-    /// Messages go nowhere. But what a device asks its own phone in private is, as a rule, to be
-    /// sent the keys of the app state: so they are sent, unread as the request may be.
+    /// Takes a message, and delivers it to nobody. A private message of a device to its own phone is mostly a
+    /// request for the app-state keys. The server cannot read it, and sends the keys.
     async fn take_message(&mut self, stanza: &Node, session: &Session) -> Step {
         let to = attr(stanza, "to").unwrap_or_default();
         let to_phone = to.split(['@', ':']).next() == Some(session.phone.as_str());
@@ -122,7 +122,7 @@ impl Connection {
         }
     }
 
-    /// `<active/>`: from now on what arrives is delivered; nothing has.
+    /// Takes `<active/>`: the device wants delivery from now on. Nothing waits for it.
     async fn set_delivery(&mut self, stanza: &Node, session: &Session) -> Step {
         self.send(&result_of(stanza).build()).await?;
         if stanza.get_optional_child("active").is_none() {
@@ -139,9 +139,9 @@ impl Connection {
         self.announce_offline(session.clone()).await
     }
 
-    /// Nothing more is delivered of what came while the device was away: it is online.
+    /// Ends the delivery of what came while the device was away: the device is online.
     pub(super) async fn announce_offline(&mut self, session: Session) -> Step {
-        if self.is_told(&Fault::NoOffline) {
+        if self.has_fault(&Fault::NoOffline) {
             return Step::Continue(());
         }
         let offline = NodeBuilder::new("offline").attr("count", "0").build();
@@ -154,7 +154,7 @@ impl Connection {
             connection: self.id,
             jid: session.jid,
         });
-        if self.is_told(&Fault::Garble) {
+        if self.has_fault(&Fault::Garble) {
             self.wire.garble();
         }
         Step::Continue(())

@@ -1,4 +1,4 @@
-//! What a client says of itself when it wants to be linked.
+//! The registration of a client that wants to be linked.
 
 use buffa::Message as _;
 use waproto::whatsapp::DeviceProps;
@@ -18,7 +18,7 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    /// None when something is missing that a device cannot be without.
+    /// None when something is missing that a device needs.
     pub(super) fn read(noise_key: Key, data: &DevicePairingRegistrationData) -> Option<Self> {
         let props = data.device_props.as_deref().unwrap_or_default();
         let name = DeviceProps::decode_from_slice(props)

@@ -1,4 +1,4 @@
-//! What a device asks about people: whether they are here, their hidden number, their devices.
+//! Requests about people: whether they use WhatsApp, their hidden number, their devices.
 
 use buffa::Message as _;
 use wacore_binary::builder::NodeBuilder;
@@ -10,7 +10,7 @@ use crate::account::Account;
 use crate::shared::now;
 use crate::stanza::{content, result_of};
 
-/// What the account signs: which of its devices are valid.
+/// The prefix of what the account signs: the list of its valid devices.
 const DEVICE_LIST_SIGNATURE: &[u8] = &[6, 2];
 
 impl Connection {
@@ -52,7 +52,7 @@ impl Connection {
             .await
     }
 
-    /// Everybody asked for exists. Those whose phones the server does not play have one device.
+    /// Answers that everybody exists. A person whose phone the server does not simulate has one device.
     fn describe_user(&self, user: &Node, protocols: &[String]) -> Option<Node> {
         let contact = user.get_optional_child("contact").and_then(content);
         let by_number = || {

@@ -1,9 +1,9 @@
-//! Where the control socket is when nobody says.
+//! The default place of the control socket.
 
 use std::path::PathBuf;
 
-/// `given`, else in the runtime directory, else in the user's own state directory; never where
-/// others may write.
+/// The path of the control socket: `given`, or else in the runtime directory, or else in the user's own
+/// state directory. Never in a directory where others may write.
 pub(crate) fn control(given: Option<PathBuf>) -> Result<PathBuf, String> {
     let directory = |name| {
         std::env::var_os(name)

@@ -1,4 +1,4 @@
-//! Answers, as people or programs read them.
+//! Prints answers, for people or for programs.
 
 use std::io::{ErrorKind, Write as _};
 

@@ -41,7 +41,7 @@ pub(crate) async fn serve(
     Ok(())
 }
 
-/// Says where everything is.
+/// Prints the addresses of the server and of its control socket.
 async fn introduce(server: &Server, control: &Control, json: bool) -> Result<(), String> {
     let info = server
         .execute(Command::Info)
@@ -57,7 +57,7 @@ async fn introduce(server: &Server, control: &Control, json: bool) -> Result<(),
     } else {
         format!("url      {url}\nroot key {root_key}\ncontrol  {path}")
     };
-    // Whoever started it may not care where it is.
+    // The reader of the output may be gone already.
     let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
 }
