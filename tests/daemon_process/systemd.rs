@@ -184,7 +184,7 @@ fn after_stopping_nothing_else_is_said_not_even_by_a_reload_that_was_under_way()
     let manager = Manager::new(&home);
     // At the start it can be read, and then no more.
     let mut command = manager.command(&home);
-    let running = start(command.env("FAILPOINTS", "configuration=1*off->sleep(2000)"));
+    let running = start(command.env("FAILPOINTS", "configuration=1*off->sleep(1000)"));
     assert_eq!(manager.text(), READY);
     // A client that reads nothing holds the stop up until the reload is through.
     let mut deaf = Client::json(&home.socket());
