@@ -132,17 +132,33 @@ async fn run(sizes: &[usize]) {
     let many = STORM.min(crowd.paired.len());
     let rest = crowd.paired.len() - many;
     let storm = crowd.paired.split_off(rest);
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), processor_ms(&crowd.stage));
     let times = Times::new(unlink(&mut crowd.stage, &storm).await);
     let took = began.elapsed();
+    let processor = processor_ms(&crowd.stage) - before;
     let (bare_times, bare_took) = bare.one_after_the_other(many);
     let ratio = took.as_secs_f64() / bare_took.as_secs_f64();
     line(&format!("{many} at once"), &times, Some(took), Some(ratio));
     line("bare, one by one", &bare_times, Some(bare_took), None);
+    println!(
+        "the daemon used {processor} ms of processor time for the {many}; the simulator and this program ran beside it"
+    );
     for (user, _) in &storm {
         let left = crowd.stage.of_user_on_disk(user);
         assert_eq!(left, [""; 0], "something is left");
     }
+}
+
+/// The processor time that the daemon has used, in milliseconds.
+fn processor_ms(stage: &Stage) -> u64 {
+    let pid = stage.daemon.as_ref().expect("it runs").pid();
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    // The name in parentheses may hold anything. USER_HZ is 100 on every Linux that there is.
+    let (_, rest) = stat.rsplit_once(')').expect("a name");
+    let ticks = rest.split_whitespace().skip(11).take(2);
+    ticks
+        .map(|ticks| ticks.parse::<u64>().expect("a number") * 10)
+        .sum()
 }
 
 fn line(name: &str, times: &Times, all: Option<Duration>, ratio: Option<f64>) {
