@@ -205,14 +205,9 @@ impl Task {
         tokio::select! {
             () = self.context.stop.cancelled(), if !self.stopping => Wake::Stop,
             command = command(&mut self.context.early, &mut self.context.commands), if !self.deserted => {
-                match command {
-                    Some(command) => Wake::Command(command),
-                    // The supervisor is gone, and nobody can send a command.
-                    None => {
-                        self.deserted = true;
-                        Wake::Stop
-                    }
-                }
+                // Without one, the supervisor is gone, and nobody can send a command.
+                self.deserted = command.is_none();
+                command.map_or(Wake::Stop, Wake::Command)
             }
             Some(done) = self.under_way.next() => Wake::Done(done),
             Some(event) = next_event(&mut self.events) => Wake::Link(event),

@@ -131,7 +131,7 @@ impl Link {
             restart.is_paired();
         }
         let stanzas = client.acquire_raw_node_forwarding();
-        let (events, reported) = mpsc::channel(EVENTS);
+        let (events, received_events) = mpsc::channel(EVENTS);
         let (end, ending) = watch::channel(None);
         let reporter = Reporter { events, end };
         match version {
@@ -156,7 +156,7 @@ impl Link {
             },
             _stanzas: stanzas,
         };
-        Ok((link, reported))
+        Ok((link, received_events))
     }
 
     /// The handle for requests through this link.

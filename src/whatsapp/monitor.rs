@@ -161,7 +161,7 @@ impl LinkMonitor {
             }
             Signal::PairCodeRefresh => self.reporter.send(LinkEvent::PairCodeStale).await,
             Signal::PairCodeRefused(why) => {
-                self.reporter.send(LinkEvent::PairCodeRefused(why)).await
+                self.reporter.send(LinkEvent::PairCodeRefused(why)).await;
             }
             Signal::Restart => progress.restarting = true,
             Signal::PairSuccess => return self.paired(progress).await,
