@@ -17,13 +17,6 @@ targets, cleared        | save
 targets, added          | refuse: not_online
 stop                    | close, save
 stage                   | tell connecting
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
 paired                  | save, tell paired
 pair failed             | tell updated
 online                  | online: tell online
@@ -37,23 +30,7 @@ ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
-due, too early          | nothing
 due                     | backing_off (stuck): close, tell backing_off
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -71,15 +48,11 @@ stop                    | close, save
 stage                   | tell connecting
 qr                      | awaiting_scan: tell qr
 qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
 pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
 too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
 paired                  | save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
-name                    | nothing
 activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
 ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
@@ -89,23 +62,7 @@ ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
-due, too early          | nothing
 due                     | backing_off (stuck): close, tell backing_off
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -122,7 +79,6 @@ targets, added          | refuse: not_online
 stop                    | close, save
 stage                   | tell connecting
 qr                      | ask a code for +15550100991
-qr exhausted            | nothing
 ready for a pair code   | ask a code for +15550100991
 pair code               | awaiting_code: tell pair_code
 pair code stale         | ask a code for +15550100991
@@ -131,7 +87,6 @@ too many pair codes     | logging_out (rate_limited): tell logging_out, unlink i
 paired                  | save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
-name                    | nothing
 activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
 ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
@@ -141,23 +96,7 @@ ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
-due, too early          | nothing
 due                     | backing_off (stuck): close, tell backing_off
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -172,44 +111,8 @@ targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
 stop                    | save
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-due, too early          | nothing
-due                     | nothing
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
 closed                  | open
 closed: not in time     | open
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -227,15 +130,11 @@ stop                    | close, save
 stage                   | connecting: tell connecting
 qr                      | tell qr
 qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
 pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
 too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
 paired                  | connecting: save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
-name                    | nothing
 activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
 ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
@@ -245,23 +144,7 @@ ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | connecting: close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
-due, too early          | nothing
 due                     | backing_off (stuck): close, tell backing_off
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -277,8 +160,6 @@ targets, cleared        | answer targets
 targets, added          | refuse: not_online
 stop                    | close, save
 stage                   | connecting: tell connecting
-qr                      | nothing
-qr exhausted            | nothing
 ready for a pair code   | ask a code for +15550100991
 pair code               | tell pair_code
 pair code stale         | ask a code for +15550100991
@@ -287,7 +168,6 @@ too many pair codes     | logging_out (rate_limited): tell logging_out, unlink i
 paired                  | connecting: save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
-name                    | nothing
 activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
 ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
@@ -297,23 +177,7 @@ ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | connecting: close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
-due, too early          | nothing
 due                     | logging_out (pairing_expired): tell logging_out, unlink if just paired
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -329,13 +193,6 @@ targets, cleared        | save
 targets, added          | ask for groups
 stop                    | close, save
 stage                   | connecting: tell connecting
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
 paired                  | connecting: save, tell paired
 pair failed             | tell updated
 online                  | tell online
@@ -349,23 +206,7 @@ ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | connecting: close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
-due, too early          | nothing
 due                     | disconnected (idle): desired down, close, save, tell disconnected
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
 ];

@@ -1,7 +1,8 @@
 //! Every phase and every input: what comes of it.
 //!
-//! A cell says the phase it leads to with its reason, then what the task must do, in order. `nothing`:
-//! the state is what it was; `noted`: nobody is told, but something is remembered.
+//! A cell says the phase it leads to with its reason, then what the task must do, in order. `noted`:
+//! nobody is told, but something is remembered. An input that has no line in a column does nothing there:
+//! the state is what it was.
 
 use std::fmt::Write as _;
 
@@ -14,7 +15,7 @@ use super::unlinked::UNLINKED;
 use crate::protocol::Phase;
 use crate::store::Desired;
 
-/// What a scene's column of the table says, a line for each input.
+/// What a scene's column of the table says, a line for each input that does something.
 pub(super) type Column = (Scene, &'static str);
 
 #[test]
@@ -56,15 +57,17 @@ fn column(scene: Scene) -> String {
         }
         let before = staged.machine.clone();
         let effects = staged.step_now(row.input());
-        let cell = cell(&before, &staged.machine, &effects);
-        let _ = writeln!(lines, "{:<24}| {cell}", row.name());
+        if let Some(cell) = cell(&before, &staged.machine, &effects) {
+            let _ = writeln!(lines, "{:<24}| {cell}", row.name());
+        }
     }
     lines
 }
 
-fn cell(before: &Machine, after: &Machine, effects: &[Effect]) -> String {
+/// What comes of it; `None`: nothing.
+fn cell(before: &Machine, after: &Machine, effects: &[Effect]) -> Option<String> {
     if before == after && effects.is_empty() {
-        return "nothing".to_owned();
+        return None;
     }
     let mut words = Vec::new();
     if before.phase != after.phase {
@@ -84,7 +87,7 @@ fn cell(before: &Machine, after: &Machine, effects: &[Effect]) -> String {
     } else {
         effects.iter().map(word).collect::<Vec<_>>().join(", ")
     });
-    words.join(" ")
+    Some(words.join(" "))
 }
 
 fn word(effect: &Effect) -> String {

@@ -16,44 +16,7 @@ targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
 stop                    | save
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-due, too early          | nothing
 due                     | connecting: tell connecting, open
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -68,44 +31,7 @@ targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
 stop                    | save
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-due, too early          | nothing
 due                     | connecting: tell connecting, open
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -120,44 +46,7 @@ targets, shown          | refuse: store_failed
 targets, cleared        | refuse: store_failed
 targets, added          | refuse: store_failed
 stop                    | end, stopped
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-due, too early          | nothing
 due                     | look
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -172,44 +61,7 @@ targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
 stop                    | save
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-due, too early          | nothing
 due                     | connecting: save, tell connecting, open
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -224,44 +76,6 @@ targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
 stop                    | save
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-due, too early          | nothing
-due                     | nothing
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -276,44 +90,7 @@ targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
 stop                    | save
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-due, too early          | nothing
 due                     | logging_out (pairing_expired): tell logging_out, cut
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
     (
@@ -328,44 +105,6 @@ targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
 stop                    | save
-stage                   | nothing
-qr                      | nothing
-qr exhausted            | nothing
-ready for a pair code   | nothing
-pair code               | nothing
-pair code stale         | nothing
-pair code refused       | nothing
-too many pair codes     | nothing
-paired                  | nothing
-pair failed             | nothing
-online                  | nothing
-name                    | nothing
-activity                | nothing
-ended: wipe             | nothing
-ended: conflict, logout | nothing
-ended: conflict, park   | nothing
-ended: park             | nothing
-ended: hold             | nothing
-ended: retry at once    | nothing
-ended: retry            | nothing
-ended: retry late       | nothing
-due, too early          | nothing
-due                     | nothing
-opened                  | nothing
-opened: unusable        | nothing
-opened: not now         | nothing
-closed                  | nothing
-closed: not in time     | nothing
-saved                   | nothing
-saved: failed           | nothing
-looked: a session       | nothing
-looked: unusable        | nothing
-looked: not now         | nothing
-looked: nothing         | nothing
-groups answered         | nothing
-unlinked                | nothing
-removed                 | nothing
-removed: failed         | nothing
 ",
     ),
 ];
