@@ -14,9 +14,6 @@
 //! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
 //! blocks; async callers run it in a room, too (`Store::work`, `Store::disk`).
 //!
-//! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
-//! blocks; async callers run it in a room, too ([`Store::work`], [`Store::disk`]).
-//!
 //! A [`Store`] proves that the lock is held: every change of the disk needs one.
 
 mod commit;

@@ -157,13 +157,17 @@ async fn finish_purge(context: &SessionContext) -> Option<HistoryEntry> {
         left.retain(|left| left.user == user.as_str());
         let entries = left.iter().filter_map(|left| left.entry.clone());
         let newest = entries.max_by_key(|entry| entry.at);
-        Ok::<_, StoreError>((newest, restore::finish(left, &history).await.1))
+        Ok::<_, StoreError>((newest, restore::finish(left, &history).await))
     });
     match work.await {
         Ok((entry, unfinished)) => {
             let history = Arc::clone(&context.history);
             // The end of the session is published without this.
-            tokio::spawn(restore::keep_finishing(unfinished, history, |_| ()));
+            tokio::spawn(restore::keep_finishing(
+                restore::Unfinished::failed(unfinished),
+                history,
+                |_| (),
+            ));
             entry
         }
         Err(e) => {

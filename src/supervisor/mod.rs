@@ -180,7 +180,7 @@ impl Supervisor {
             stop,
         };
         let (history, board) = (Arc::clone(&shared.history), Arc::clone(&shared.board));
-        let late = restore::keep_finishing(start.unfinished, history, move |entry| {
+        let late = restore::keep_finishing(start.removals, history, move |entry| {
             board.ended_before(entry);
         });
         tokio::spawn(late);

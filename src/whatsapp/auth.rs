@@ -152,6 +152,15 @@ fn note_the_close(connection: &mut SqliteConnection, work: &UncancellableWork) -
     })
 }
 
+/// Whether the credentials that are written are an account's.
+///
+/// # Errors
+/// In words.
+pub(super) async fn is_paired(store: &SqliteStore) -> Result<bool, String> {
+    let device = store.load().await.map_err(|e| chain(&e))?;
+    Ok(device.is_some_and(|device| device.pn.is_some()))
+}
+
 /// Writes the log into the database and syncs both: what was committed survives a loss of power.
 ///
 /// # Errors

@@ -208,8 +208,11 @@ impl Machine {
     ) {
         self.waiting.removal.push(request);
         match self.phase {
-            Phase::LoggingOut => {}
-            Phase::PurgeFailed => self.retry_removal(at, settings),
+            Phase::LoggingOut => self.hurry_logout(within, at),
+            Phase::PurgeFailed => {
+                self.retry_removal(at, settings);
+                self.hurry_logout(within, at);
+            }
             _ => self.force_logout(by, within, at, settings),
         }
     }
@@ -218,8 +221,11 @@ impl Machine {
 
     pub(super) fn groups_asked(&mut self, request: Request) {
         if self.can_ask() {
+            // One question serves all who ask before its answer.
+            if self.waiting.groups.is_empty() {
+                self.effects.push(Effect::AskGroups(request));
+            }
             self.waiting.groups.push(request);
-            self.effects.push(Effect::AskGroups(request));
         } else {
             let failure = self.not_online("its groups cannot be asked for");
             self.refuse([request], &failure);
@@ -233,13 +239,12 @@ impl Machine {
         groups: Result<Vec<Group>, AskError>,
     ) {
         let groups = groups.map_err(|e| ask_failure(&self.user, &e));
-        let waiting = &mut self.waiting.groups;
-        if let Some(place) = waiting.iter().position(|waits| *waits == request) {
-            waiting.remove(place);
-            let answer = groups.map_or_else(Answer::Refused, Answer::Groups);
+        if self.waiting.groups.first() != Some(&request) {
+            return self.check_edit(request, groups);
+        }
+        for request in std::mem::take(&mut self.waiting.groups) {
+            let answer = groups.clone().map_or_else(Answer::Refused, Answer::Groups);
             self.answer(request, answer);
-        } else {
-            self.check_edit(request, groups);
         }
     }
 

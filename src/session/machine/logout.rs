@@ -263,6 +263,16 @@ impl Machine {
         }
     }
 
+    /// Somebody who waits for the logout under way has less time than it has.
+    pub(super) fn hurry_logout(&mut self, within: Duration, at: Moment) {
+        if let Some(logout) = &mut self.logout
+            && at.monotonic + within < logout.ends
+        {
+            logout.ends = at.monotonic + within;
+            logout.within = within;
+        }
+    }
+
     /// When the logout under way must have finished.
     pub(super) fn logout_ends_at(&self) -> Option<Monotonic> {
         self.logout.as_ref().map(|logout| logout.ends)

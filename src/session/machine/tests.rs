@@ -6,6 +6,8 @@ mod going;
 mod input;
 mod linked;
 mod links;
+mod logouts;
+mod looks;
 mod model;
 mod removals;
 mod requests;

@@ -20,6 +20,8 @@ use crate::session::{Ended, Outcome, SessionCommand, SessionContext, answer};
 
 /// How long a session whose task failed waits before it begins again; it doubles.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// A task that ran for this long was a good one: its failure counts as the first.
+const LONG_LIFE: Duration = Duration::from_hours(1);
 const LONGEST_AFTER_FAILURE: Duration = Duration::from_mins(5);
 
 impl Registry {
@@ -169,8 +171,12 @@ impl Registry {
         let Entry {
             route,
             has_published,
+            began,
             mut about,
         } = entry;
+        if began.elapsed() >= LONG_LIFE {
+            about.failures = 0;
+        }
         about.failures = about.failures.saturating_add(1);
         let wait = AFTER_FAILURE
             .saturating_mul(1 << (about.failures - 1).min(16))

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, SetOnce, mpsc};
 use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::birth::{Birth, TaskExit, run_session};
@@ -46,6 +47,8 @@ struct Entry {
     route: Arc<Route>,
     /// Whether the task has published a status.
     has_published: Arc<AtomicBool>,
+    /// When the task began.
+    began: Instant,
     about: About,
 }
 
@@ -251,6 +254,7 @@ impl Registry {
         let entry = Entry {
             route: Arc::clone(&route),
             has_published,
+            began: Instant::now(),
             about,
         };
         self.sessions.insert(user, entry);

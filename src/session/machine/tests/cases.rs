@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use super::super::target_edits::MOST_EDITS;
-use super::super::{Answer, Effect, Exit, Input, Origin, Request};
+use super::super::{Effect, Exit, Input, Origin, Request};
 use super::input::{ASKED, Row, account, ended, pair_code, phone, qr, refused, stored, targets};
+use super::looks::{SECOND, answered, opens, saves};
 use super::scene::{Scene, Staged};
-use crate::protocol::fixtures::bare_entry;
-use crate::protocol::{Cause, EventKind, FailureCode, Phase, Stage, Unlink};
+use crate::protocol::{Cause, EventKind, FailureCode, Phase, Stage};
 use crate::session::{Change, Standing};
 use crate::store::{Desired, Hold, Record};
 use crate::whatsapp::{LinkEvent, Pace, Verdict};
-
-const SECOND: Duration = Duration::from_secs(1);
 
 fn failed(record: Record) -> Staged {
     let origin = Origin::Failed {
@@ -23,29 +21,8 @@ fn failed(record: Record) -> Staged {
     Staged::new(record, origin).0
 }
 
-fn opens(effects: &[Effect]) -> bool {
-    effects.iter().any(|e| matches!(e, Effect::OpenLink(_)))
-}
-
-fn saves(effects: &[Effect]) -> bool {
-    effects.iter().any(|e| matches!(e, Effect::Save(_)))
-}
-
-/// How a request was answered, if it was.
-fn answered(effects: &[Effect], request: Request) -> Option<Result<(), FailureCode>> {
-    effects.iter().find_map(|effect| match effect {
-        Effect::Answer(to, Answer::Refused(failure)) if *to == request => Some(Err(failure.code)),
-        Effect::Answer(to, _) if *to == request => Some(Ok(())),
-        _ => None,
-    })
-}
-
 fn connect() -> Input {
     Input::Connect(ASKED, None)
-}
-
-fn force_logout() -> Input {
-    Row::ForceLogout.input()
 }
 
 #[test]
@@ -69,26 +46,6 @@ fn a_task_that_failed_does_not_end_a_hold() {
         error: None,
     });
     assert_eq!(failed(record).machine.phase(), Phase::Parked);
-}
-
-#[test]
-fn a_disconnect_wipes_nothing_that_could_not_be_read() {
-    let origin = Origin::Unusable("session.toml: no TOML".to_owned());
-    let (mut staged, _) = Staged::new(Record::new(0), origin);
-    for input in [
-        connect(),
-        Input::Link(LinkEvent::QrExhausted),
-        Input::Link(refused(true)),
-        Row::Disconnect.input(),
-    ] {
-        staged.step(input);
-        assert_eq!(staged.machine.phase(), Phase::StoreCorrupt);
-    }
-    let effects = staged.step(force_logout());
-    assert!(matches!(
-        effects.last(),
-        Some(Effect::Unlink { paired: true, .. })
-    ));
 }
 
 #[test]
@@ -187,18 +144,6 @@ fn who_waits_for_a_code_is_told_that_there_is_none() {
 }
 
 #[test]
-fn a_removal_that_failed_is_not_swallowed_by_a_change_of_targets() {
-    let mut staged = Scene::RemovalFailed.stage();
-    let effects = staged.step(Row::TargetsCleared.input());
-    assert_eq!(
-        answered(&effects, ASKED),
-        Some(Err(FailureCode::PurgeFailed))
-    );
-    assert_eq!(effects.len(), 1);
-    assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
-}
-
-#[test]
 fn a_hold_of_no_length_closes_before_it_opens() {
     let mut staged = Scene::Online.stage();
     let ban = ended(Verdict::Hold(Cause::TemporaryBan, Duration::ZERO));
@@ -258,109 +203,6 @@ fn a_pairing_asks_for_three_codes() {
         asked += effects.len();
     }
     assert_eq!(asked, 3);
-}
-
-#[test]
-fn what_whatsapp_said_is_in_the_intent() {
-    let mut staged = Scene::Online.stage();
-    staged.step(ended(Verdict::Wipe(Cause::AccountLocked)));
-    let effects = staged.step(Input::Closed(Ok(())));
-    let [Effect::Remove(intent)] = effects.as_slice() else {
-        panic!("{effects:?}");
-    };
-    assert_eq!(intent.text.as_deref(), Some("said WhatsApp"));
-    assert!(intent.appeal_token.is_some());
-    assert_eq!(intent.account, Some(account(1)));
-    assert_eq!((intent.owner, intent.targets), (1000, 1));
-    assert_eq!(
-        (intent.requested_by, intent.unlink),
-        (None, Unlink::NotLinked)
-    );
-}
-
-#[test]
-fn a_failed_removal_is_tried_again_later_and_later() {
-    let mut staged = Scene::Removing.stage();
-    let mut waits = Vec::new();
-    for _ in 0..10 {
-        staged.step(Row::RemovalFailed.input());
-        waits.push(staged.wait().expect("a time").as_secs());
-        staged.pass_until_due();
-        staged.step_now(Input::Due);
-        assert_eq!(staged.machine.phase(), Phase::LoggingOut);
-        staged.step_now(Input::Closed(Ok(())));
-    }
-    assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
-}
-
-#[test]
-fn an_unlink_that_was_not_tried_is_tried_with_the_next_try() {
-    // The unlink hangs until the logout's time is over, and is still waited for.
-    let mut staged = Scene::Unlinking.stage();
-    staged.pass_until_due();
-    let effects = staged.step_now(Input::Due);
-    assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
-    assert_eq!(
-        answered(&effects, ASKED),
-        Some(Err(FailureCode::PurgeFailed))
-    );
-    let effects = staged.step(Row::Connect.input());
-    assert_eq!(staged.machine.phase(), Phase::LoggingOut);
-    assert_eq!(effects.len(), 1, "nothing is begun twice: {effects:?}");
-    let effects = staged.step(Row::Unlinked.input());
-    assert!(matches!(
-        effects.as_slice(),
-        [Effect::CloseLink { goodbye: false, .. }]
-    ));
-    assert_eq!(
-        staged.machine.intent().map(|intent| intent.unlink),
-        Some(Unlink::Confirmed)
-    );
-}
-
-#[test]
-fn a_logout_has_one_deadline_and_each_part_a_share_of_what_is_left() {
-    let mut staged = Scene::Online.stage();
-    let effects = staged.step(force_logout());
-    let Some(Effect::Unlink { within, .. }) = effects.last() else {
-        panic!("{effects:?}");
-    };
-    assert_eq!(*within, SECOND * 5);
-    staged.pass(3);
-    let effects = staged.step(Row::Unlinked.input());
-    let [Effect::CloseLink { within, .. }] = effects.as_slice() else {
-        panic!("{effects:?}");
-    };
-    assert_eq!(*within, SECOND * 3);
-    staged.step(Input::Closed(Ok(())));
-    assert_eq!(staged.wait(), Some(SECOND * 5));
-    staged.pass_until_due();
-    let effects = staged.step_now(Input::Due);
-    assert_eq!(
-        answered(&effects, ASKED),
-        Some(Err(FailureCode::PurgeFailed))
-    );
-    let error = staged.machine.status().error.expect("what is left");
-    assert!(error.contains("still being removed"), "{error}");
-    // It goes on all the same.
-    let entry = Box::new(bare_entry("alice", Cause::ForceLogout));
-    let effects = staged.step(Input::Removed(Ok(entry.clone())));
-    assert_eq!(effects, [Effect::End(Exit::LoggedOut(entry))]);
-}
-
-#[test]
-fn a_link_that_does_not_end_keeps_its_files() {
-    let mut staged = Scene::LoggingOut.stage();
-    let effects = staged.step(Row::NotClosed.input());
-    assert!(!effects.iter().any(|e| matches!(e, Effect::Remove(_))));
-    assert_eq!(staged.machine.phase(), Phase::PurgeFailed);
-    assert_eq!(
-        staged.machine.status().error.as_deref(),
-        Some("3 tasks run")
-    );
-    staged.pass_until_due();
-    let effects = staged.step_now(Input::Due);
-    assert!(matches!(effects.last(), Some(Effect::CloseLink { .. })));
 }
 
 #[test]
@@ -491,19 +333,6 @@ fn a_stop_closes_and_writes_and_ends_then() {
 }
 
 #[test]
-fn a_stop_waits_for_the_step_of_a_logout_and_removes_nothing_that_is_not_decided() {
-    let mut staged = Scene::Removing.stage();
-    assert_eq!(staged.step(Input::Stop), []);
-    let effects = staged.step(Row::Removed.input());
-    assert!(matches!(
-        effects.as_slice(),
-        [Effect::End(Exit::LoggedOut(_))]
-    ));
-    let mut staged = Scene::RemovalFailed.stage();
-    assert_eq!(staged.step(Input::Stop), [Effect::End(Exit::Stopped)]);
-}
-
-#[test]
 fn a_link_that_never_dials_is_given_up() {
     let (mut staged, effects) = Staged::new(stored(), Origin::Stored { paired: true });
     assert!(opens(&effects));
@@ -545,4 +374,19 @@ fn so_many_changes_of_the_target_groups_wait_and_no_more() {
     let effects = staged.step(change(1000));
     let refused = answered(&effects, Request(1000));
     assert_eq!(refused, Some(Err(FailureCode::QuotaExceeded)));
+}
+
+#[test]
+fn one_question_serves_all_who_ask_for_groups_before_its_answer() {
+    let mut staged = Scene::Online.stage();
+    let [first, second] = [Request(1), Request(2)];
+    let effects = staged.step(Input::Groups(first));
+    assert_eq!(effects, [Effect::AskGroups(first)]);
+    assert_eq!(staged.step(Input::Groups(second)), []);
+    let effects = staged.step(Input::GroupsAnswered(first, Ok(Vec::new())));
+    assert_eq!(answered(&effects, first), Some(Ok(())));
+    assert_eq!(answered(&effects, second), Some(Ok(())));
+    // Whoever asks later asks anew.
+    let effects = staged.step(Input::Groups(second));
+    assert_eq!(effects, [Effect::AskGroups(second)]);
 }
