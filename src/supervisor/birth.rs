@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::restore;
+use crate::deadline::Deadline;
 use crate::message_id;
 use crate::protocol::{Failure, FailureCode, HistoryEntry, PhoneNumber};
 use crate::session::{Ended, Origin, Outcome, SessionContext, Standing, look, run};
@@ -13,6 +14,10 @@ use crate::store::{Record, StoreError};
 
 /// After this time a warning says that the work of the earlier task is not over.
 const WARN_AFTER: Duration = Duration::from_secs(5);
+
+/// How long the first look at a stored session may take. Then it has a status that says so, before the
+/// daemon's start gives up waiting for its first status, and is looked at again.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why a session's task is started.
 pub(super) enum Birth {
@@ -58,7 +63,7 @@ pub(super) async fn run_session(mut context: SessionContext, birth: Birth) -> Ta
         wait_for_earlier_work(&context).await;
         entry = finish_purge(&context).await;
     }
-    let standing = look(&context.store, &context.user, &context.work).await;
+    let standing = first_look(&context, &birth).await;
     if matches!(standing, Standing::Nothing | Standing::Session { .. }) {
         tidy(&context).await;
     }
@@ -102,6 +107,24 @@ pub(super) async fn run_session(mut context: SessionContext, birth: Birth) -> Ta
         Ended::NothingOnDisk(context) => TaskExit::NothingOnDisk(*context, None),
         _ => TaskExit::Ran(outcome),
     }
+}
+
+/// Looks at the disk, for a stored session only for a while.
+async fn first_look(context: &SessionContext, birth: &Birth) -> Standing {
+    let standing = look(&context.store, &context.user, &context.work);
+    if matches!(birth, Birth::Connect { .. }) {
+        // Whoever asks has a deadline of their own.
+        return standing.await;
+    }
+    let in_time = Deadline::within(LOOK_WITHIN).limit(standing).await;
+    in_time.unwrap_or_else(|| Standing::Unavailable {
+        record: None,
+        why: format!(
+            "{} has not answered within {} s",
+            context.store.session_dir(&context.user).display(),
+            LOOK_WITHIN.as_secs()
+        ),
+    })
 }
 
 /// Clears away files that a crash left beside the record, and a directory that never got one.

@@ -1,6 +1,7 @@
 //! A disk that does not answer for one user's directory.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -31,12 +32,7 @@ async fn a_disk_that_hangs_for_one_user_holds_up_nobody_else() {
     stage.pair("carol", "15550001003").await;
     stage.stop();
     let (hang, calls) = (home.join("hang"), home.join("calls"));
-    let mut command = Command::new(PROGRAM);
-    command
-        .env("LD_PRELOAD", object)
-        .env("WASESSIOND_TEST_HANG", &hang)
-        .env("WASESSIOND_TEST_CALLS", &calls)
-        .env("WASESSIOND_TEST_BELOW", home.join("state/sessions/alice"));
+    let command = hanging_for_alice(&home, &object);
     let mut watchdog = Watchdog::start(&mut stage, command).await;
     for user in ["alice", "bob", "carol"] {
         stage.until(user, Phase::Online).await;
@@ -116,4 +112,49 @@ async fn a_disk_that_hangs_for_one_user_holds_up_nobody_else() {
     }
     assert_eq!(stage.of_user_on_disk("alice"), [""; 0]);
     stage.pair("alice", PHONE).await;
+}
+
+/// A daemon started while a user's directory hangs is ready all the same, with every other session; hers
+/// is hers again as soon as the disk answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_waits_for_no_file_that_hangs() {
+    let mut stage = Stage::set().await;
+    let home = fs::canonicalize(stage.dir.path()).expect("a path");
+    let Some(object) = compile(include_str!("disk.c"), &home) else {
+        return;
+    };
+    stage.pair("alice", PHONE).await;
+    stage.pair("bob", "15550001002").await;
+    stage.stop();
+    let (hang, calls) = (home.join("hang"), home.join("calls"));
+    fs::write(&hang, "").expect("write");
+    let mut watchdog = Watchdog::start(&mut stage, hanging_for_alice(&home, &object)).await;
+    tokio::task::block_in_place(|| are_made(&calls, 1));
+    stage.until("bob", Phase::Online).await;
+    watchdog.is_fed(1).await;
+    let report = stage.client.force_logout("bob").await;
+    assert_eq!(
+        report.expect("force-logout").entry.unlink,
+        Unlink::Confirmed
+    );
+
+    // She has a session, which says what is wrong.
+    let status = stage.until("alice", Phase::BackingOff).await;
+    let error = status.error.expect("why");
+    assert!(error.contains("has not answered"), "{error}");
+
+    fs::remove_file(&hang).expect("remove");
+    stage.until("alice", Phase::Online).await;
+    stage.client.force_logout("alice").await.expect("logout");
+}
+
+/// The daemon on a disk that hangs below alice's directory, while the file `hang` exists.
+fn hanging_for_alice(home: &Path, object: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .env("LD_PRELOAD", object)
+        .env("WASESSIOND_TEST_HANG", home.join("hang"))
+        .env("WASESSIOND_TEST_CALLS", home.join("calls"))
+        .env("WASESSIOND_TEST_BELOW", home.join("state/sessions/alice"));
+    command
 }
