@@ -280,7 +280,7 @@ impl Machine {
 
     /// Answers those who wait with what is left, when the deadline of the logout is over. The step under
     /// way goes on, and the logout with it.
-    pub(super) fn logout_took_too_long(&mut self, at: Moment, _: &Settings) {
+    pub(super) fn logout_took_too_long(&mut self, at: Moment) {
         if let Some(logout) = &self.logout {
             let what = format!(
                 "after {} s {}",

@@ -100,7 +100,7 @@ impl Machine {
             Phase::AwaitingCode if passed => self.pairing_expired(at, settings),
             Phase::BackingOff if passed => self.try_again(at),
             Phase::PurgeFailed if passed => self.retry_removal(at, settings),
-            Phase::LoggingOut if passed => self.logout_took_too_long(at, settings),
+            Phase::LoggingOut if passed => self.logout_took_too_long(at),
             Phase::Held if due.wall.is_some_and(|time| time <= at.now) => {
                 self.record.hold = None;
                 self.save();
