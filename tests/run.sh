@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every test. Needs Rust, git and a C compiler; uses cargo-nextest where it is installed. The
+# Runs every test. Needs Rust, git, a C compiler and make; uses cargo-nextest where it is installed. The
 # clients for Python and Node are tested where python3 and node are installed.
 #
 #   sh tests/run.sh            all of them
