@@ -110,7 +110,7 @@ impl Client {
         ask!(self, "status", Command::Status { user }, Answer::Status(status) => *status)
     }
 
-    /// Every session the caller may see, by user, without secrets. The daemon tells them page by page,
+    /// Every session the caller may see, by user, without secrets. The daemon sends them page by page,
     /// each of its own moment: [`Client::watch`] has all of one moment.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ struct Connection {
     _reader: AbortOnDropHandle<()>,
 }
 
-/// The pause between two attempts when the daemon's queue is full: nothing tells when there is room.
+/// The pause between two attempts when the daemon's queue is full: nothing says when there is room.
 const QUEUE_IS_FULL: Duration = Duration::from_millis(10);
 
 /// Connects. When other clients have filled the daemon's queue, it tries again.
@@ -267,7 +267,7 @@ async fn preface<S: AsyncRead>(
         encoding,
         client: short(name),
     };
-    // When writing fails, too, what the daemon said before tells more.
+    // When writing fails, too, what the daemon said before explains more.
     let _ = writer.send(Bytes::from(hello.to_string())).await;
     let frame = match frames.next().await {
         Some(Ok(frame)) => frame,

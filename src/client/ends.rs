@@ -21,8 +21,8 @@ type EndName = (UserId, Timestamp);
 pub(super) struct Ends {
     /// The newest entry of the history when it was last read. It and all older entries are known.
     newest: Option<EndName>,
-    /// Ends that an event told since.
-    told: HashSet<EndName>,
+    /// Ends that an event reported since.
+    reported: HashSet<EndName>,
 }
 
 impl Ends {
@@ -31,18 +31,18 @@ impl Ends {
         let page = page(client, users, 1, None).await?;
         Ok(Self {
             newest: page.entries.first().map(name),
-            told: HashSet::new(),
+            reported: HashSet::new(),
         })
     }
 
-    /// Notes an end that an event tells. False: it is known already.
+    /// Notes an end that an event reports. False: it is known already.
     pub(super) fn note(&mut self, entry: &HistoryEntry) -> bool {
-        self.told.insert(name(entry))
+        self.reported.insert(name(entry))
     }
 
     /// Whether so many are noted that [`missed`](Self::missed) should be called, which forgets them.
     pub(super) fn are_many(&self) -> bool {
-        self.told.len() > MANY
+        self.reported.len() > MANY
     }
 
     /// Reads from the history the ends of these users that are not known, oldest first. They are known then.
@@ -66,7 +66,7 @@ impl Ends {
                     break 'pages;
                 }
                 newest.get_or_insert_with(|| name.clone());
-                if !self.told.contains(&name) && wanted(users, &name.0) {
+                if !self.reported.contains(&name) && wanted(users, &name.0) {
                     missed.push(entry);
                 }
             }
@@ -78,11 +78,11 @@ impl Ends {
         missed.reverse();
         self.newest = newest.or(self.newest.take());
         if self.are_many() {
-            // An event told them, so they are not newer than the newest entry.
-            self.told.clear();
+            // An event reported them, so they are not newer than the newest entry.
+            self.reported.clear();
         }
         // Their events may still be on their way.
-        self.told.extend(missed.iter().map(name));
+        self.reported.extend(missed.iter().map(name));
         Ok(missed)
     }
 }

@@ -90,7 +90,7 @@ impl fmt::Display for Why<'_> {
     }
 }
 
-/// How a connection ended. Unlike the error it can be told to everybody who waits.
+/// How a connection ended. Unlike the error it can be sent to everybody who waits.
 #[derive(Debug, Clone)]
 pub(super) enum End {
     Closed(Option<Failure>),

@@ -33,7 +33,7 @@ pub enum FollowItem {
     Replayed(Box<Event>),
     /// A session that ended while this follower was not connected, or lagged: from the history.
     Missed(Box<HistoryEntry>),
-    /// This reader fell behind and events are lost to it; which sessions ended has been told.
+    /// This reader fell behind and events are lost to it; the ends of sessions are not among them.
     Lagged {
         /// How many.
         missed: u64,
@@ -45,8 +45,8 @@ pub enum FollowItem {
 }
 
 impl FollowItem {
-    /// The session that ended, if this tells of one. Each end is told by one item, whichever way this
-    /// follower learned of it.
+    /// The session that ended, if this is about an end. Each end is reported by one item, whichever way
+    /// this follower learned of it.
     #[must_use]
     pub fn ended(&self) -> Option<&HistoryEntry> {
         match self {
@@ -61,7 +61,7 @@ impl FollowItem {
 /// [`Watch`] that connects again and goes on where it was.
 ///
 /// It finds in the history what happened while it was not connected. So the end of a session is never lost,
-/// and never told twice. It works in a task of its own, which ends when this is dropped.
+/// and never reported twice. It works in a task of its own, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Follow {
     updates: mpsc::Receiver<Update>,
@@ -113,7 +113,7 @@ impl Client {
         U: Into<String>,
     {
         let users: Vec<String> = users.into_iter().map(Into::into).collect();
-        // Before the watch begins: what ends in between is told in any case.
+        // Before the watch begins: what ends in between is reported in any case.
         let ends = Ends::from_now(self, &users).await?;
         let watch = self.watch(users.iter().cloned(), since).await?;
         let now = watch.beginning().clone();
@@ -246,7 +246,7 @@ impl Follower {
         }
     }
 
-    /// Sends the ends that no event told.
+    /// Sends the ends that no event reported.
     async fn send_missed_ends(&mut self, client: &Client) -> Result<(), Stop> {
         if self.history_is_due {
             for entry in self.ends.missed(client, &self.users).await? {

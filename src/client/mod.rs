@@ -4,7 +4,7 @@
 //!
 //! # A session, kept up
 //!
-//! [`Client::follow`] tells the state and then everything that happens, for as long as the program runs:
+//! [`Client::follow`] reports the state and then everything that happens, for as long as the program runs:
 //! it survives restarts of the daemon, and no end of a session is lost by one.
 //!
 //! ```no_run
@@ -65,8 +65,8 @@
 //!   more, one [`WatchItem::Lagged`] takes the place of the old ones. The end of a session is kept while
 //!   there is room, and is in the history in any case.
 //! - When the connection ends, every request and every watch learns why. A client does not connect
-//!   again by itself: make a new one, and [`Watch::resume`] on it. A [`Follow`] does, and tells each end
-//!   of a session exactly once, from an event or from the history.
+//!   again by itself: make a new one, and [`Watch::resume`] on it. A [`Follow`] does, and reports each
+//!   end of a session exactly once, from an event or from the history.
 //! - A daemon of another release is no problem. Where it speaks another revision of bincode,
 //!   [`Client::connect`] speaks JSON. What only a newer daemon knows is kept by its name, in a variant
 //!   `Unknown`: have a branch for it, and show the status's `next_action` and the event's name.

@@ -272,7 +272,7 @@ pub(crate) fn ended(seq: u64, entry: HistoryEntry) -> Event {
     }
 }
 
-/// A state as a watch tells it.
+/// A state as a watch sends it.
 #[derive(Debug, Clone)]
 pub(crate) struct Picture {
     pub(crate) seq: u64,

@@ -113,7 +113,7 @@ async fn an_end_that_no_event_told_is_found_in_the_history_and_told_once() {
     let script = async {
         daemon.event(ended(8, end("alice", 3))).await;
         daemon.close().await;
-        // Another run; alice's end stands between two that nobody told, and carol's is told late.
+        // Another run; alice's end stands between two that nobody reported, and carol's is reported late.
         let back = with_gap(picture(2, vec![status("carol", Phase::LoggingOut)]));
         let mut daemon = host.resume(8, back).await;
         let lines = [
@@ -139,7 +139,7 @@ async fn an_end_that_no_event_told_is_found_in_the_history_and_told_once() {
     ];
     let (_daemon, items) = tokio::join!(script, told(&mut follow, expected.len()));
     assert_eq!(items, expected);
-    // The picture has what was not told twice.
+    // The picture has what was not reported twice.
     assert_eq!((follow.position().seq, follow.view().len()), (4, 0));
 }
 
@@ -154,7 +154,7 @@ async fn a_daemon_that_goes_while_the_history_is_read_costs_no_end() {
         let mut daemon = host.resume(7, back.clone()).await;
         daemon.request().await.expect("a question");
         daemon.close().await;
-        // What it was not told then, it asks for again.
+        // What it did not learn then, it asks for again.
         let mut daemon = host.resume(7, back).await;
         daemon.tell_history(None, vec![end("alice", 1)]).await;
         daemon
