@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::prelude::*;
+use whatsapp_rust::store::persistence_manager::PersistenceManager;
 use whatsapp_rust::store::{DeviceStore, SqliteStore, SqliteStoreConfig};
 use whatsapp_rust::wacore::store::error::StoreError;
 
@@ -152,13 +153,15 @@ fn note_the_close(connection: &mut SqliteConnection, work: &UncancellableWork) -
     })
 }
 
-/// Whether the credentials that are written are an account's.
+/// Writes the device as it is in memory. The library's own flush does not: it marks the device as written
+/// before it writes, so after a flush that was broken off, or beside one that is under way, it does nothing.
 ///
 /// # Errors
 /// In words.
-pub(super) async fn is_paired(store: &SqliteStore) -> Result<bool, String> {
-    let device = store.load().await.map_err(|e| chain(&e))?;
-    Ok(device.is_some_and(|device| device.pn.is_some()))
+pub(super) async fn write_device(memory: &PersistenceManager) -> Result<(), String> {
+    let device = memory.get_device_snapshot().to_serializable();
+    let written = memory.backend().save(&device).await;
+    written.map_err(|e| chain(&e))
 }
 
 /// Writes the log into the database and syncs both: what was committed survives a loss of power.
@@ -206,6 +209,7 @@ mod tests {
     use std::path::Path;
 
     use tempfile::TempDir;
+    use whatsapp_rust::store::{Backend, Device};
 
     use super::*;
 
@@ -288,6 +292,47 @@ mod tests {
             "the library has a new schema: older versions of this daemon must refuse it, so NEWEST_SCHEMA \
              changes with it, and a sample of the state directory is added to tests/samples",
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_flush_that_was_broken_off_did_not_write_is_written() {
+        let (_dir, credentials, work) = place();
+        let store = open(&credentials, &work, BUSY).await.expect("open");
+        let memory = PersistenceManager::new(Arc::clone(&store) as Arc<dyn Backend>).await;
+        let memory = memory.expect("a device");
+        let rename = |device: &mut Device| "Alice".clone_into(&mut device.push_name);
+        memory.modify_device(rename).await;
+        // The database is busy while the library flushes, and the flush is given up.
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (begins, begun) = tokio::sync::oneshot::channel();
+        let shared = store.shared();
+        let busy = tokio::spawn(async move {
+            let hangs = move |_: &mut SqliteConnection| {
+                let _ = begins.send(());
+                let _ = wait.recv();
+                Ok(())
+            };
+            shared.run(hangs).await
+        });
+        begun.await.expect("it is busy");
+        let moment = Duration::from_millis(50);
+        let flushed = tokio::time::timeout(moment, memory.flush()).await;
+        assert!(flushed.is_err(), "it does not wait for the database");
+        drop(go);
+        busy.await.expect("no panic").expect("it goes on");
+
+        memory.flush().await.expect("it says so");
+        let name = async || {
+            let device = store.load().await.expect("load");
+            device.map(|device| device.push_name)
+        };
+        assert_ne!(
+            name().await.as_deref(),
+            Some("Alice"),
+            "the library is mended"
+        );
+        write_device(&memory).await.expect("written");
+        assert_eq!(name().await.as_deref(), Some("Alice"));
     }
 
     #[tokio::test]

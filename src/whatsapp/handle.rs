@@ -122,19 +122,21 @@ impl LinkHandle {
         Some(auth::account(jid, &device.push_name))
     }
 
-    /// Writes the state that is only in memory, as far as there is time.
+    /// Writes the state that is only in memory, as far as there is time: the device, and the keys of its
+    /// conversations. The log says what could not be written.
     pub async fn flush(&self, deadline: Deadline) {
         let client = Arc::clone(&self.client);
-        let flushed = self.scope.ask(async move {
-            let flushed = client.persistence_manager().flush().await;
-            flushed.map_err(|e| e.to_string())
+        let written = self.scope.ask(async move {
+            auth::write_device(&client.persistence_manager()).await?;
+            let keys = client.flush_pending_signal_state().await;
+            keys.map_err(|e| e.to_string())
         });
-        match deadline.limit(flushed).await {
+        match deadline.limit(written).await {
             Some(Some(Ok(()))) => {}
             Some(Some(Err(why))) => {
-                tracing::warn!("the device's state could not be flushed: {why}");
+                tracing::warn!("the device's state could not be written: {why}");
             }
-            Some(None) | None => tracing::warn!("the device's state was not flushed in time"),
+            Some(None) | None => tracing::warn!("the device's state was not written in time"),
         }
     }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use whatsapp_rust::Client;
 use whatsapp_rust::bot::BotHandle;
 use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::wacore::store::DeviceCommand;
 
-use super::auth::{account, is_paired, make_durable};
+use super::auth::{account, make_durable, write_device};
 use super::ending::{Ending, from_failure, from_stream_error};
 use super::event::LinkEvent;
 use super::pump::LastHeard;
@@ -36,8 +36,6 @@ const HANDSHAKE_WATCH: Duration = Duration::from_mins(2);
 const READY_AT_THE_LATEST: Duration = Duration::from_secs(15);
 /// How long the credentials of a pairing may take to be written.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(20);
-/// How often to look whether they are.
-const WRITE_AGAIN: Duration = Duration::from_millis(20);
 /// How long the last stanzas may take to be handled once the connection is closed.
 const LAST_STANZAS: Duration = Duration::from_millis(100);
 
@@ -240,12 +238,7 @@ impl LinkMonitor {
 
     /// Writes what the library has in memory, durably.
     async fn write(&self) -> Result<(), String> {
-        let flushed = self.client.persistence_manager().flush().await;
-        flushed.map_err(|e| e.to_string())?;
-        // The library's own saver may have been at it, and then its flush does not wait for that.
-        while !is_paired(&self.store).await? {
-            sleep(WRITE_AGAIN).await;
-        }
+        write_device(&self.client.persistence_manager()).await?;
         make_durable(&self.store).await
     }
 
