@@ -8,6 +8,7 @@
 //! user, so that nothing else is done with the user's files before they have ended.
 
 mod room;
+mod turns;
 mod work;
 
 pub use room::Room;

@@ -9,13 +9,16 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::turns::Turns;
+
 /// Longer than a process runs.
 const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Threads for one kind of blocking call. Clones share the threads.
 ///
-/// At most as many calls are under way as the room has threads; the others wait, in order. A room is a
-/// tokio runtime of which only the pool for blocking calls is used.
+/// At most as many calls are under way as the room has threads; the others wait, in order. In a room with
+/// [spares](Room::with_spares) a call that hangs does not count, up to a limit. A room is a tokio runtime of
+/// which only the pool for blocking calls is used.
 #[derive(Clone)]
 pub struct Room {
     inner: Arc<Inner>,
@@ -23,6 +26,8 @@ pub struct Room {
 
 struct Inner {
     name: &'static str,
+    /// The threads that calls take in turn; `None`: the runtime's own limit is the only one.
+    turns: Option<Turns>,
     /// `None` where the runtime could not be made: then the calls run on the caller's own runtime.
     runtime: Option<Runtime>,
 }
@@ -56,6 +61,20 @@ impl Room {
     /// A room with so many threads.
     #[must_use]
     pub fn new(name: &'static str, threads: usize) -> Self {
+        Self::with_turns(name, threads, None)
+    }
+
+    /// A room with so many threads, and with so many spare ones: while calls wait, a spare thread takes the
+    /// place of each one whose call has been under way for a second. So it takes `threads + spares` calls that
+    /// hang to hold up the others. A thread that was started stays; while idle it costs the kernel's
+    /// bookkeeping, and of its 2 MiB of stack only the few KiB that were used.
+    #[must_use]
+    pub fn with_spares(name: &'static str, threads: usize, spares: usize) -> Self {
+        let turns = Turns::new(threads, spares);
+        Self::with_turns(name, threads + spares, Some(turns))
+    }
+
+    fn with_turns(name: &'static str, threads: usize, turns: Option<Turns>) -> Self {
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(threads)
             .thread_name(name)
@@ -73,7 +92,11 @@ impl Room {
         }
         let runtime = runtime.ok();
         Self {
-            inner: Arc::new(Inner { name, runtime }),
+            inner: Arc::new(Inner {
+                name,
+                turns,
+                runtime,
+            }),
         }
     }
 
@@ -83,6 +106,7 @@ impl Room {
     pub(crate) fn of_the_caller(name: &'static str) -> Self {
         let inner = Inner {
             name,
+            turns: None,
             runtime: None,
         };
         Self {
@@ -97,7 +121,14 @@ impl Room {
 
     /// Makes a blocking call, and waits for it. A panic of the call is a panic here.
     pub async fn run<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
-        let mut call = Call(self.handle().spawn_blocking(call));
+        let turn = match &self.inner.turns {
+            Some(turns) => Some(turns.take().await),
+            None => None,
+        };
+        let mut call = Call(self.handle().spawn_blocking(move || {
+            let _turn = turn;
+            call()
+        }));
         match (&mut call.0).await {
             Ok(result) => result,
             Err(error) => broken_off(error).await,
@@ -163,6 +194,27 @@ mod tests {
             call.await.expect("it goes on");
         }
         assert_eq!(full.run(|| 3).await, 3);
+    }
+
+    #[tokio::test]
+    async fn calls_that_hang_give_their_threads_to_spares_up_to_the_limit() {
+        let room = Room::with_spares("spares", 2, 2);
+        let mut hanging = vec![hang(&room).await, hang(&room).await];
+        // Nothing hangs for long enough yet, and then it does.
+        assert!(timeout(A_MOMENT, room.run(|| 1)).await.is_err());
+        assert_eq!(room.run(|| 2).await, 2);
+        hanging.push(hang(&room).await);
+        assert_eq!(room.run(|| 3).await, 3);
+        hanging.push(hang(&room).await);
+        let long = Duration::from_millis(2500);
+        assert!(timeout(long, room.run(|| 4)).await.is_err(), "the limit");
+        // Threads that come back are the room's again, and no more than it had.
+        for (go, call) in hanging.drain(..) {
+            drop(go);
+            call.await.expect("it goes on");
+        }
+        let _again = [hang(&room).await, hang(&room).await];
+        assert!(timeout(A_MOMENT, room.run(|| 5)).await.is_err());
     }
 
     #[tokio::test]

@@ -31,6 +31,9 @@ const VERSION: &str = if cfg!(feature = "simulator") {
     env!("CARGO_PKG_VERSION")
 };
 
+/// The most threads for the library's database. A thread costs the few KiB of its stack that were used.
+const DATABASE_THREADS: usize = 64;
+
 /// Threads for the library's database stay for as long as the process runs.
 const KEEP_THREADS: Duration = Duration::from_hours(100 * 365 * 24);
 
@@ -207,9 +210,10 @@ fn serve(options: &Options, environment: &Environment) -> Result<(), Failed> {
     umask(Mode::from_bits_truncate(0o077));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // For the WhatsApp library's database alone, which gets no faster from more threads. The
-        // daemon's own blocking calls have rooms.
-        .max_blocking_threads(8)
+        // For the WhatsApp library's database alone. The daemon's own blocking calls have rooms. More do not
+        // make it faster: they are for the calls of sessions whose files hang. Threads are started when calls
+        // need them, and stay.
+        .max_blocking_threads(DATABASE_THREADS)
         .thread_keep_alive(KEEP_THREADS)
         .build()
         .map_err(system("start the runtime"))?;

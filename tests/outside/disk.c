@@ -1,5 +1,5 @@
-/* A disk that does not answer for what lies below one directory, for as long as a file exists. Each call
-   that waits adds a byte to another file. */
+/* A disk that does not answer for what lies below a directory, or below all whose names begin so, for as
+   long as a file exists. Each call that waits adds a byte to another file. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -21,7 +21,12 @@ static void answer_late(const char *path)
     const char *below = getenv("WASESSIOND_TEST_BELOW");
     const char *calls = getenv("WASESSIOND_TEST_CALLS");
     size_t length = below ? strlen(below) : 0;
-    if (!below || !calls || strncmp(path, below, length) != 0 || (path[length] != '/' && path[length] != 0))
+    if (!below || !calls)
+        return;
+    /* PREFIX* is all of them. */
+    int all = length > 0 && below[length - 1] == '*';
+    length -= all;
+    if (strncmp(path, below, length) != 0 || (!all && path[length] != '/' && path[length] != 0))
         return;
     int file = open(calls, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
     if (file >= 0) {
