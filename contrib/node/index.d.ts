@@ -15,7 +15,7 @@ export type Cause = Open<
   | 'pairing_expired' | 'pairing_abandoned' | 'temporary_ban' | 'client_outdated' | 'refused'
   | 'server_unavailable' | 'rate_limited' | 'stream_ended' | 'stream_error' | 'connection_lost'
   | 'proxy_refused' | 'unreachable' | 'handshake_failed' | 'silent' | 'stuck' | 'store_failed'
-  | 'task_failed' | 'idle'
+  | 'task_failed' | 'idle' | 'copied_credentials'
 >;
 
 export type EventKind = Open<

@@ -19,6 +19,8 @@ pub enum Cause {
     LoggedOut,
     /// Another connection uses the same credentials.
     Replaced,
+    /// Another session of this daemon has the same credentials: this one is a copy.
+    CopiedCredentials,
     /// WhatsApp locked the account.
     AccountLocked,
     /// WhatsApp declared the credentials invalid.
@@ -72,6 +74,7 @@ pub(super) const NAMES: &[(Cause, &str)] = &[
     (Cause::Unlinked, "unlinked"),
     (Cause::LoggedOut, "logged_out"),
     (Cause::Replaced, "replaced"),
+    (Cause::CopiedCredentials, "copied_credentials"),
     (Cause::AccountLocked, "account_locked"),
     (Cause::Invalidated, "invalidated"),
     (Cause::ForceLogout, "force_logout"),

@@ -40,6 +40,9 @@ fn parked(user: &UserId, reason: Option<Cause>) -> String {
         Some(Cause::Replaced) => format!(
             "Another program uses the same credentials: stop it, then `wactl connect {user}` takes over; or `wactl force-logout {user}`."
         ),
+        Some(Cause::CopiedCredentials) => format!(
+            "Two sessions here have the same credentials, and this one is not connected: `wactl force-logout {user}` removes only this copy. To use it instead, remove the other one, then `wactl connect {user}`."
+        ),
         Some(Cause::ClientOutdated) => {
             "Update wasessiond: WhatsApp no longer accepts this version. Every session here is concerned; the credentials are kept.".to_owned()
         }

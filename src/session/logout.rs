@@ -7,10 +7,11 @@ use tokio::sync::oneshot;
 use tracing::Span;
 
 use super::command::{LogoutReply, Stopped};
+use super::devices::Devices;
 use super::machine::Unlinked;
 use crate::blocking::UncancellableWork;
 use crate::deadline::Deadline;
-use crate::protocol::{Cause, Failure, HistoryEntry, LogoutReport, Stage, Unlink};
+use crate::protocol::{Account, Cause, Failure, HistoryEntry, LogoutReport, Stage, Unlink, UserId};
 use crate::store::{Credentials, History, Intent, Removal};
 use crate::whatsapp::{Expected, Gateway, Link, LinkEvent, LinkEvents, Scope, Stored, look_into};
 
@@ -21,6 +22,8 @@ const LOCKED: Duration = Duration::from_secs(1);
 /// What an unlink needs.
 pub(super) struct Unlinking {
     pub(super) gateway: Gateway,
+    pub(super) user: UserId,
+    pub(super) devices: Devices,
     pub(super) credentials: Credentials,
     pub(super) span: Span,
     pub(super) work: UncancellableWork,
@@ -53,6 +56,10 @@ impl Unlinking {
     async fn over_a_new_link(&self, link: &mut Option<Link>) -> Unlinked {
         let looking = look_into(&self.credentials, &self.work, LOCKED);
         match self.deadline.limit(looking).await {
+            // The credentials are a copy. Unlinking would end the session that they were copied from.
+            Some(Ok(Stored::Paired(account))) if self.is_copy(&account) => {
+                return Unlink::NotAsked.into();
+            }
             Some(Ok(Stored::Paired(_))) => {}
             Some(Ok(Stored::Nothing | Stored::Unpaired)) if !self.was_paired => {
                 return Unlink::NotLinked.into();
@@ -80,6 +87,10 @@ impl Unlinking {
         let unlinked = self.when_logged_in(opened, events);
         let unlinked = self.deadline.limit(unlinked).await;
         unlinked.unwrap_or_else(|| Unlink::Unreachable.into())
+    }
+
+    fn is_copy(&self, account: &Account) -> bool {
+        self.devices.is_anothers(&account.jid, &self.user)
     }
 
     async fn when_logged_in(&self, link: &Link, mut events: LinkEvents) -> Unlinked {

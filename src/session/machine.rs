@@ -58,6 +58,8 @@ pub struct Machine {
     pub(super) reason: Option<Cause>,
     pub(super) error: Option<String>,
     link: LinkState,
+    /// The number of the last [`Effect::CloseLink`].
+    last_close: Close,
     saving: Saving,
     edits: TargetEdits,
     /// Whether the disk is being looked at.
@@ -88,6 +90,11 @@ enum Course {
 /// The number of a request. The answer carries the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Request(pub(super) u64);
+
+/// The number of a close. Its result carries the same number, so that the result of an earlier close is not
+/// taken for that of a later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Close(u64);
 
 /// The requests that wait, by what they wait for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -182,8 +189,11 @@ pub enum Input {
     Unusable(String),
     /// Of [`Effect::OpenLink`]: the credentials cannot be opened now, and this is why.
     Unavailable(String),
+    /// Of [`Effect::OpenLink`]: another session uses these credentials, and this one is a copy, as these words
+    /// say. Nothing was opened.
+    Copied(String),
     /// Of [`Effect::CloseLink`]: nothing of the link runs any more; or what still runs, in words.
-    Closed(Result<(), String>),
+    Closed(Close, Result<(), String>),
     /// The result of [`Effect::Save`].
     Saved(Result<(), String>),
     /// The result of [`Effect::Look`].
@@ -214,6 +224,8 @@ pub enum Effect {
     OpenLink(Expected),
     /// Close the link, or give up opening it, and wait until nothing of it runs.
     CloseLink {
+        /// The number of this close.
+        close: Close,
         /// Whether to write what is in memory and to tell WhatsApp. Otherwise the link is cut.
         goodbye: bool,
         /// How long that may take.
@@ -300,6 +312,7 @@ impl Machine {
             reason: None,
             error: None,
             link: LinkState::Closed,
+            last_close: Close(0),
             saving: Saving::default(),
             edits: TargetEdits::default(),
             looking: false,
@@ -346,7 +359,8 @@ impl Machine {
             Input::Unavailable(why) => {
                 self.not_opened(at, |machine, at| machine.unavailable(why, at, settings));
             }
-            Input::Closed(closed) => self.closed(closed, at, settings),
+            Input::Copied(why) => self.not_opened(at, |machine, at| machine.copied(why, at)),
+            Input::Closed(close, closed) => self.closed(close, closed, at, settings),
             Input::Saved(saved) => self.saved(saved, at),
             Input::Looked(standing) => self.looked(standing, at, settings),
             Input::GroupsAnswered(request, groups) => self.groups_answered(request, groups),

@@ -2,7 +2,7 @@
 
 use crate::blocking::UncancellableWork;
 use crate::protocol::UserId;
-use crate::store::{CredentialsError, Found, Record, Store};
+use crate::store::{CredentialsError, Found, Record, Store, StoreError};
 use crate::whatsapp::{BUSY, Stored, look_into};
 
 /// What is on the disk for a user.
@@ -37,7 +37,18 @@ pub enum Standing {
 /// Looks at the disk.
 pub async fn look(store: &Store, user: &UserId, work: &UncancellableWork) -> Standing {
     let (on_disk, whose) = (store.clone(), user.clone());
-    let record = match work.on_disk(move || on_disk.find(&whose)).await {
+    let found = work.on_disk(move || on_disk.find(&whose)).await;
+    look_further(store, user, work, found).await
+}
+
+/// Looks at the rest, where the record was looked for already.
+pub(crate) async fn look_further(
+    store: &Store,
+    user: &UserId,
+    work: &UncancellableWork,
+    found: Result<Found, StoreError>,
+) -> Standing {
+    let record = match found {
         Ok(Found::Nothing) => return Standing::Nothing,
         Ok(Found::Session(record)) => record,
         Ok(Found::Unusable(why)) => return Standing::Unusable { record: None, why },

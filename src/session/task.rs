@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::command::{LogoutReply, SessionCommand, Stopped};
+use super::devices::Devices;
 use super::machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request};
 use super::narration;
 use super::settings::Settings;
@@ -50,6 +51,8 @@ pub struct SessionContext {
     pub gateway: Gateway,
     /// Where ended sessions are written.
     pub history: Arc<History>,
+    /// Which session uses which linked device.
+    pub devices: Devices,
     /// The configuration, as it is now and as it changes.
     pub settings: watch::Receiver<Settings>,
     /// The clocks.
@@ -186,7 +189,13 @@ impl Task {
                 }
                 Wake::Command(command) => self.command(command),
                 Wake::Done(done) => self.done(done),
-                Wake::Link(event) => self.take(Input::Link(event)),
+                Wake::Link(event) => {
+                    if let LinkEvent::Paired(account) | LinkEvent::Online(account) = &event {
+                        // A device that was linked just now is nobody else's.
+                        let _ = self.claim(account);
+                    }
+                    self.take(Input::Link(event));
+                }
                 Wake::TurnEnds => self.turn = None,
                 Wake::Due => self.take(Input::Due),
                 Wake::Configured => {}
@@ -255,7 +264,11 @@ impl Task {
         for effect in effects {
             match effect {
                 Effect::OpenLink(expected) => self.open_link(expected),
-                Effect::CloseLink { goodbye, within } => self.close_link(goodbye, within),
+                Effect::CloseLink {
+                    close,
+                    goodbye,
+                    within,
+                } => self.close_link(close, goodbye, within),
                 Effect::AskPairCode(phone) => {
                     if let Some(link) = &self.link {
                         link.handle().ask_pair_code(&phone);

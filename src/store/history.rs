@@ -67,6 +67,10 @@ struct Line {
     /// twice.
     id: String,
     entry: HistoryEntry,
+    /// The line as it stands in the file, where this version would write it otherwise: a newer version may
+    /// have put more into it, and that is kept when the file is rewritten.
+    #[serde(skip)]
+    original: Option<Box<str>>,
     /// What it counts for.
     #[serde(skip)]
     weight: u64,
@@ -74,18 +78,21 @@ struct Line {
 
 impl Line {
     fn parse(text: &[u8]) -> Kept {
-        match serde_json::from_slice::<Self>(text) {
-            Ok(known) => Kept::Line(Arc::new(Self {
-                entry: known.entry.bounded(),
-                weight: weight(text.len()),
-                ..known
-            })),
-            Err(_) => Kept::Strange(String::from_utf8_lossy(text).into()),
-        }
+        let Ok(mut line) = serde_json::from_slice::<Self>(text) else {
+            return Kept::Strange(String::from_utf8_lossy(text).into());
+        };
+        let is_all = serde_json::to_vec(&line).is_ok_and(|own| own == text);
+        line.original = (!is_all).then(|| String::from_utf8_lossy(text).into());
+        line.entry = line.entry.bounded();
+        line.weight = weight(text.len());
+        Kept::Line(Arc::new(line))
     }
 
     fn text(&self) -> serde_json::Result<String> {
-        let mut text = serde_json::to_string(self)?;
+        let mut text = match &self.original {
+            Some(original) => original.to_string(),
+            None => serde_json::to_string(self)?,
+        };
         text.push('\n');
         Ok(text)
     }
@@ -127,6 +134,7 @@ impl History {
         let mut line = Line {
             id: id.to_owned(),
             entry: entry.clone(),
+            original: None,
             weight: 0,
         };
         let text = line.text().map_err(|e| {

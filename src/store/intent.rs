@@ -1,12 +1,12 @@
 //! The intent of a removal: why the session is removed, and what else its line in the history needs.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::protocol::{Account, Cause, HistoryEntry, Redacted, Removed, Unlink, UserId};
 
-/// Why a session is removed, and what else its line in the history needs. It is durable before the rename.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Why a session is removed, and what else its line in the history needs. That line is durable before the
+/// rename.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intent {
     /// When it was decided.
     pub at: Timestamp,
@@ -50,13 +50,3 @@ impl Intent {
         entry.bounded()
     }
 }
-
-/// An intent as it is written, with what the session's directory held before anything was erased.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Written<I> {
-    pub(super) intent: I,
-    pub(super) removed: Removed,
-}
-
-/// The file in which earlier versions wrote the intent, in the session's own directory.
-pub(super) const FILE: &str = "logout.json";

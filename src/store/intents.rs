@@ -1,11 +1,9 @@
 //! `intents.jsonl`: the intents of the removals under way.
 //!
-//! A line is durable before its session is renamed, and it is needed until the session is erased: after
-//! a crash the line of the history is made from it. Removals that begin together share one write and one
-//! sync. The file is emptied when no removal is under way.
-//!
-//! Earlier versions wrote the intent into `logout.json` in the session's own directory. Such a file is
-//! still understood.
+//! An intent is written as the line that the history will have. It is durable before its session is
+//! renamed, and it is needed until the session is erased: after a crash it is copied into the history.
+//! Removals that begin together share one write and one sync. The file is emptied when no removal is under
+//! way.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
@@ -17,11 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use super::commit::GroupCommit;
 use super::durable::{Appending, Replacing};
-use super::intent::{Intent, Written};
 use super::step::Step;
 use super::{StoreError, durable, regular};
 use crate::blocking::Room;
-use crate::protocol::Removed;
+use crate::protocol::HistoryEntry;
 
 /// From this size on, the file is written anew when most of its lines belong to removals that are over.
 /// Otherwise it would grow for ever where some removal is always under way.
@@ -63,10 +60,9 @@ struct OnDisk {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line<I> {
+struct Line<E> {
     id: String,
-    intent: I,
-    removed: Removed,
+    entry: E,
 }
 
 impl UnderWay {
@@ -100,7 +96,7 @@ impl Intents {
                 continue;
             };
             // A line that cannot be parsed does not help its removal.
-            let Ok(known) = serde_json::from_str::<Line<Intent>>(text) else {
+            let Ok(known) = serde_json::from_str::<Line<HistoryEntry>>(text) else {
                 continue;
             };
             if interrupted.contains(&known.id) {
@@ -121,17 +117,11 @@ impl Intents {
         })
     }
 
-    /// Writes the intent of a removal down, durably.
-    pub(super) async fn note(
-        &self,
-        id: &str,
-        intent: &Intent,
-        removed: Removed,
-    ) -> Result<(), StoreError> {
+    /// Writes the intent of a removal down, durably: its line for the history.
+    pub(super) async fn note(&self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
         let line = Line {
             id: id.to_owned(),
-            intent,
-            removed,
+            entry,
         };
         let mut text = serde_json::to_string(&line).map_err(|e| {
             StoreError::unusable(&self.path, format!("an intent cannot be written: {e}"))
@@ -141,14 +131,11 @@ impl Intents {
         self.commit(Some(text)).await
     }
 
-    /// The intent that was written down for a removal.
-    pub(super) fn get(&self, id: &str) -> Option<Written<Intent>> {
+    /// The line for the history that was written down for a removal.
+    pub(super) fn get(&self, id: &str) -> Option<HistoryEntry> {
         let line = lock(&self.under_way).lines.get(id).cloned()?;
-        let known: Line<Intent> = serde_json::from_str(&line).ok()?;
-        Some(Written {
-            intent: known.intent,
-            removed: known.removed,
-        })
+        let known: Line<HistoryEntry> = serde_json::from_str(&line).ok()?;
+        Some(known.entry)
     }
 
     /// Drops the intent of a removal: the session is erased, or will not be removed.
@@ -240,7 +227,16 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::protocol::Removed;
     use crate::store::removal::fixtures::intent;
+
+    fn line(user: &str) -> HistoryEntry {
+        intent(user).entry(Removed {
+            files: 3,
+            bytes: 5,
+            targets: 0,
+        })
+    }
 
     fn open(path: &Path, interrupted: &[&str]) -> Intents {
         let interrupted = interrupted.iter().map(|&id| id.to_owned()).collect();
@@ -256,29 +252,18 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("intents.jsonl");
         let intents = open(&path, &[]);
-        let removed = Removed {
-            files: 3,
-            bytes: 5,
-            targets: 0,
-        };
         for id in ["a", "b"] {
-            let noted = intents.note(id, &intent("alice"), removed).await;
-            noted.expect("note");
+            intents.note(id, &line("alice")).await.expect("note");
         }
         drop(intents);
         let mut torn = fs::read(&path).expect("read");
-        torn.extend(b"{\"id\":\"c\",\"intent\":{\"at\"");
+        torn.extend(b"{\"id\":\"c\",\"entry\":{\"at\"");
         fs::write(&path, torn).expect("write");
         let intents = open(&path, &["b", "c"]);
         assert!(intents.get("a").is_none() && intents.get("c").is_none());
-        let written = intents.get("b").expect("the intent");
-        assert_eq!(
-            (written.intent, written.removed),
-            (intent("alice"), removed)
-        );
+        assert_eq!(intents.get("b"), Some(line("alice")));
         // What comes after half a line is whole.
-        let noted = intents.note("d", &intent("dora"), removed).await;
-        noted.expect("note");
+        intents.note("d", &line("dora")).await.expect("note");
         assert!(open(&path, &["d"]).get("d").is_some());
     }
 
@@ -288,8 +273,7 @@ mod tests {
         let path = dir.path().join("intents.jsonl");
         let intents = open(&path, &[]);
         for id in ["a", "b"] {
-            let noted = intents.note(id, &intent("alice"), Removed::default()).await;
-            noted.expect("note");
+            intents.note(id, &line("alice")).await.expect("note");
         }
         intents.forget("a");
         intents.tidy().await;
@@ -297,10 +281,7 @@ mod tests {
         intents.forget("b");
         intents.tidy().await;
         assert_eq!(size(&path), 0);
-        let noted = intents
-            .note("c", &intent("alice"), Removed::default())
-            .await;
-        noted.expect("note");
+        intents.note("c", &line("alice")).await.expect("note");
         drop(intents);
         open(&path, &[]);
         assert_eq!(size(&path), 0, "and at the start");
@@ -311,16 +292,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("tempdir");
         let path = dir.path().join("intents.jsonl");
         let intents = open(&path, &[]);
-        let noted = intents
-            .note("kept", &intent("alice"), Removed::default())
-            .await;
-        noted.expect("note");
-        let mut longer = intent("bob");
+        intents.note("kept", &line("alice")).await.expect("note");
+        let mut longer = line("bob");
         longer.text = Some("x".repeat(100_000));
         for n in 0..50 {
             let id = n.to_string();
-            let noted = intents.note(&id, &longer, Removed::default()).await;
-            noted.expect("note");
+            intents.note(&id, &longer).await.expect("note");
             intents.forget(&id);
             assert!(size(&path) < LONG as u64 + 200_000);
         }

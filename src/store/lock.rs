@@ -1,10 +1,11 @@
 //! One daemon a state directory.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::step::Step;
 use super::{StoreError, durable, regular};
 
 /// An advisory lock on a directory. It is held until it is dropped, or until the process ends, however it
@@ -12,12 +13,11 @@ use super::{StoreError, durable, regular};
 ///
 /// The lock is on the directory itself: it holds whatever path leads there, and removing a file in it does
 /// not release it. The file `lock` in the directory has the holder's pid, for the message to a second
-/// daemon. The file is locked, too, for older versions that lock only the file.
+/// daemon. Nothing else needs the file.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
     directory: File,
-    _file: File,
 }
 
 impl Lock {
@@ -27,26 +27,24 @@ impl Lock {
         let directory =
             durable::open_dir(dir).map_err(|e| StoreError::unavailable("open", dir, e))?;
         lock(&directory, dir, &note)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = regular::open(options.mode(0o600), &note)
-            .map_err(|e| StoreError::unavailable("open", &note, e))?;
-        lock(&file, dir, &note)?;
-        let noted = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        noted.map_err(|e| StoreError::unavailable("write", &note, e))?;
+        match write_pid(&note) {
+            Ok(()) => {}
+            // A disk that is full or read-only stops no start: the sessions on it are kept, and wait for it.
+            Err(e) if is_without_room(&e) => tracing::warn!(
+                "the daemon's pid cannot be written into {}: {e}. The lock holds all the same",
+                note.display()
+            ),
+            Err(e) => return Err(StoreError::unavailable("write", &note, e)),
+        }
         Ok(Self {
             path: dir.to_owned(),
             directory,
-            _file: file,
         })
     }
 
     /// Makes sure that the directory's name still leads to the directory that is locked.
     pub(super) fn still_holds(&self) -> Result<(), StoreError> {
-        let look = |about: std::io::Result<fs::Metadata>| {
+        let look = |about: io::Result<fs::Metadata>| {
             about
                 .map(|about| (about.dev(), about.ino()))
                 .map_err(|e| StoreError::unavailable("look at", &self.path, e))
@@ -57,6 +55,25 @@ impl Lock {
         let why = "another directory was put in its place while this daemon runs. Stop the daemon, and put the right one back";
         Err(StoreError::unusable(&self.path, why))
     }
+}
+
+/// Writes this process's pid into the file. What an earlier daemon wrote goes first, so that a second daemon
+/// never names the wrong process.
+fn write_pid(note: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let mut file = regular::open(&mut options, note)?;
+    Step::LockNote.take(|| {
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())
+    })
+}
+
+fn is_without_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 fn lock(file: &File, dir: &Path, note: &Path) -> Result<(), StoreError> {

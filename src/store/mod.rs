@@ -24,6 +24,7 @@ mod history;
 mod intent;
 mod intents;
 mod lock;
+mod moved;
 mod private;
 mod record;
 mod regular;
@@ -54,9 +55,14 @@ use crate::protocol::UserId;
 use durable::SharedSync;
 use intents::Intents;
 use lock::Lock;
+use moved::Moved;
 
 /// How many calls to the disk are made at a time. More would not make it faster.
 const DISK_THREADS: usize = 8;
+
+/// How many calls to the disk may hang, besides those, before other users wait. A user has one call at a
+/// time, so that is the number of users whose files hang.
+const SPARE_DISK_THREADS: usize = 120;
 
 /// One thread for each thing that is written or synced for many sessions at once: the intents, the history,
 /// the directory of sessions, the trash. None of them waits behind calls to a session's own files.
@@ -74,6 +80,7 @@ struct Inner {
     disk: Room,
     commits: Room,
     intents: Intents,
+    moved: Moved,
     sessions_sync: SharedSync,
     trash_sync: SharedSync,
     /// Whether the log says already that the directory was replaced.
@@ -121,11 +128,12 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 root: root.to_owned(),
-                disk: Room::new("disk", DISK_THREADS),
+                disk: Room::with_spares("disk", DISK_THREADS, SPARE_DISK_THREADS),
                 sessions_sync: SharedSync::new(sessions, commits.clone()),
                 trash_sync: SharedSync::new(trash, commits.clone()),
                 commits,
                 intents,
+                moved: Moved::default(),
                 is_loss_logged: AtomicBool::new(false),
                 lock,
             }),
@@ -254,26 +262,15 @@ impl Store {
         }
     }
 
-    /// Clears away what an interrupted write, or a logout that was not committed, left beside a session's
-    /// record, and a directory that never got its record. Nothing is removed beside a record that cannot be
-    /// used: a newer version may have made it.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] when it cannot be read.
-    pub(crate) fn tidy(&self, user: &UserId) -> Result<(), StoreError> {
+    /// Clears away what an interrupted write left beside a session's record, and the directory itself where
+    /// nothing else was found in it. Do not call this where the record cannot be used: a newer version may
+    /// have made what is beside it.
+    pub(crate) fn tidy(&self, user: &UserId, is_session: bool) {
         let dir = self.session_dir(user);
-        match self.find(user)? {
-            Found::Session(_) => {
-                durable::remove_temporaries(&dir);
-                let _ = fs::remove_file(dir.join(intent::FILE));
-            }
-            Found::Nothing => {
-                durable::remove_temporaries(&dir);
-                let _ = fs::remove_dir(&dir);
-            }
-            Found::Unusable(_) => {}
+        durable::remove_temporaries(&dir);
+        if !is_session {
+            let _ = fs::remove_dir(&dir);
         }
-        Ok(())
     }
 
     /// Every user that has a directory, in order. Entries whose names are no user ids are left alone; they
@@ -313,6 +310,22 @@ impl Store {
         Removal::new(self, user)
     }
 
+    /// What removals of this user's sessions left in the trash in this run of the daemon, the oldest first:
+    /// their task failed in the middle. Whoever calls this finishes them, and nobody gets them again.
+    pub(crate) fn unfinished(&self, user: &UserId) -> Vec<Leftover> {
+        let mut left = Vec::new();
+        for dir in self.moved().take(user) {
+            match fs::symlink_metadata(&dir) {
+                // The rename was not made.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    self.intents().forget(&trash::Name::from_path(&dir).id);
+                }
+                _ => left.push(Leftover::new(self, dir)),
+            }
+        }
+        left
+    }
+
     /// What removals left in the trash: because of a crash, or because it could not be erased.
     ///
     /// # Errors
@@ -327,6 +340,10 @@ impl Store {
 
     fn intents(&self) -> &Intents {
         &self.inner.intents
+    }
+
+    fn moved(&self) -> &Moved {
+        &self.inner.moved
     }
 
     fn sessions_sync(&self) -> &SharedSync {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::durable::Replacing;
 use super::step::Step;
 use super::{StoreError, durable, regular};
-use crate::protocol::{Account, Cause, GroupJid};
+use crate::protocol::{Account, Cause, GroupJid, UserId};
 
 /// The format written by this version. A file of a newer one is refused, never overwritten.
 const VERSION: u32 = 1;
@@ -27,6 +27,10 @@ const STEPS: Replacing = Replacing {
 #[serde(deny_unknown_fields)]
 pub struct Record {
     version: u32,
+    /// Whose session it is, from the last time that it was certain. In a directory that was copied or renamed
+    /// it is another name than the directory's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserId>,
     /// The uid that created the session.
     pub owner: u32,
     /// When it was created.
@@ -78,6 +82,7 @@ impl Record {
     pub fn new(owner: u32) -> Self {
         Self {
             version: VERSION,
+            user: None,
             owner,
             created_at: Timestamp::now(),
             desired: Desired::Up,
@@ -126,6 +131,7 @@ impl Record {
                 versioned.version
             ));
         }
+        // What this version does not know it would lose with its next write, so it does not take the file.
         toml::from_str(text).map_err(|e| e.to_string())
     }
 }
@@ -169,6 +175,17 @@ error = "too many messages"
         );
         let text = toml::to_string(&record).expect("write");
         assert_eq!(Record::parse(&text), Ok(record));
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        let known = toml::to_string(&Record::new(0)).expect("write");
+        let newer = known.replace("version = 1", "version = 2");
+        let why = Record::parse(&newer).expect_err("a newer version");
+        assert!(why.contains("start the newer one again"), "{why}");
+        let more = format!("colour = \"blue\"\n{known}");
+        let why = Record::parse(&more).expect_err("a field of another version");
+        assert!(why.contains("unknown field `colour`"), "{why}");
     }
 
     #[test]

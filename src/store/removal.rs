@@ -31,6 +31,8 @@ pub struct Removal {
     id: String,
     /// What the directory held, before the rename.
     removed: Removed,
+    /// Whether the rename was tried. Even where that failed or panicked, it may have been made.
+    is_begun: bool,
     /// Where it is in the trash, once the rename is made.
     moved: Option<PathBuf>,
     /// Whether the rename is durable.
@@ -72,6 +74,7 @@ impl Removal {
             user: user.clone(),
             id: unique_id(),
             removed: Removed::default(),
+            is_begun: false,
             moved: None,
             is_committed: false,
             end: End::default(),
@@ -107,6 +110,7 @@ impl Removal {
             let line = Some(&entry);
             let end = &mut self.end;
             conclude(&self.store, dir, &self.id, line, end, history).await?;
+            self.store.moved().forget(&self.user, dir);
         }
         Ok(entry)
     }
@@ -141,7 +145,8 @@ impl Removal {
         };
         if let Some(removed) = self.store.disk().run(look).await? {
             self.removed = removed;
-            let noted = self.store.intents().note(&self.id, intent, removed).await;
+            let entry = intent.entry(removed);
+            let noted = self.store.intents().note(&self.id, &entry).await;
             if let Err(e) = noted {
                 tracing::warn!(
                     "the intent of the logout could not be written; the logout goes on without it: {e}"
@@ -155,6 +160,8 @@ impl Removal {
         let from = self.store.session_dir(&self.user);
         let to = self.store.trash().join(trash::name(intent, &self.id));
         let target = to.clone();
+        self.is_begun = true;
+        self.store.moved().note(&self.user, &to);
         let rename = move || match fs::symlink_metadata(&from) {
             // Nothing is there any more, so there is nothing to rename.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -170,8 +177,8 @@ impl Removal {
 
 impl Drop for Removal {
     fn drop(&mut self) {
-        // What is in the trash still needs its intent.
-        if self.moved.is_none() {
+        // What is in the trash, or may be, still needs its intent.
+        if !self.is_begun {
             self.store.intents().forget(&self.id);
         }
     }
@@ -194,7 +201,8 @@ pub(crate) struct Leftover {
 impl Leftover {
     pub(super) fn new(store: &Store, dir: PathBuf) -> Self {
         let name = trash::Name::from_path(&dir);
-        let entry = trash::entry(&dir, &name, store.intents().get(&name.id));
+        let written = store.intents().get(&name.id);
+        let entry = written.or_else(|| trash::reconstruct(&dir, &name));
         Self {
             store: store.clone(),
             dir,

@@ -9,6 +9,8 @@ use crate::failpoint;
 /// A change of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// The daemon's pid, in the file `lock`.
+    LockNote,
     /// The sync of the state directory at the start.
     RootSync,
     /// The directory of a new session.
@@ -114,6 +116,7 @@ impl Step {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::LockNote => "lock_note",
             Self::RootSync => "root_sync",
             Self::CreateDir => "create_dir",
             Self::CreateSync => "create_sync",

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::intent::{self, Intent, Written};
+use super::intent::Intent;
 use super::step::Step;
-use super::{Record, StoreError, record, regular};
+use super::{Record, StoreError, record};
 use crate::protocol::{Cause, HistoryEntry, Removed, Unlink, UserId};
 
 /// The name in the trash.
@@ -57,24 +57,8 @@ pub(super) fn ids(trash: &Path) -> Result<HashSet<String>, StoreError> {
     Ok(dirs.iter().map(|dir| Name::from_path(dir).id).collect())
 }
 
-/// The line of an interrupted removal, made from its intent, or from what else there is.
-pub(super) fn entry(
-    dir: &Path,
-    name: &Name,
-    intent: Option<Written<Intent>>,
-) -> Option<HistoryEntry> {
-    let own_file = || {
-        let bytes = regular::read(&dir.join(intent::FILE)).ok()?;
-        serde_json::from_slice::<Written<Intent>>(&bytes).ok()
-    };
-    match intent.or_else(own_file) {
-        Some(written) => Some(written.intent.entry(written.removed)),
-        None => reconstruct(dir, name),
-    }
-}
-
 /// The line of a removal whose intent could not be written: from the name and the record.
-fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
+pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
     let user: UserId = name.user.parse().ok()?;
     let cause = name.cause?;
     let record = Record::read(dir).ok();
@@ -100,12 +84,12 @@ fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
     })
 }
 
-/// Erases what takes room, and keeps the files that say whose session it was.
+/// Erases what takes room, and keeps the record, which says whose session it was.
 pub(super) fn make_room(dir: &Path) -> Result<(), StoreError> {
-    empty(dir, &|name| name != intent::FILE && name != record::FILE)
+    empty(dir, &|name| name != record::FILE)
 }
 
-/// Erases a directory in the trash. The files that say whose session it was go last.
+/// Erases a directory in the trash. The record, which says whose session it was, goes last.
 pub(super) fn erase(dir: &Path) -> Result<(), StoreError> {
     make_room(dir)?;
     remove(dir)
@@ -151,8 +135,7 @@ fn empty(dir: &Path, meant: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
     done
 }
 
-/// Counts the files below a directory and their bytes. An intent does not count, because the removal has
-/// written it; entries that cannot be read do not count either.
+/// Counts the files below a directory and their bytes. Entries that cannot be read do not count.
 pub(super) fn measure(dir: &Path) -> Removed {
     let mut removed = Removed::default();
     let mut pending = vec![dir.to_owned()];
@@ -163,11 +146,11 @@ pub(super) fn measure(dir: &Path) -> Removed {
         for entry in entries.flatten() {
             match entry.metadata() {
                 Ok(meta) if meta.is_dir() => pending.push(entry.path()),
-                Ok(meta) if entry.file_name() != intent::FILE => {
+                Ok(meta) => {
                     removed.files += 1;
                     removed.bytes += meta.len();
                 }
-                _ => {}
+                Err(_) => {}
             }
         }
     }

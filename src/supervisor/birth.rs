@@ -7,10 +7,9 @@ use tokio::time::{sleep, timeout};
 
 use super::restore;
 use crate::deadline::Deadline;
-use crate::message_id;
 use crate::protocol::{Failure, FailureCode, HistoryEntry, PhoneNumber};
-use crate::session::{Ended, Origin, Outcome, SessionContext, Standing, look, run};
-use crate::store::{Record, StoreError};
+use crate::session::{Ended, Origin, Outcome, SessionContext, Standing, look, look_further, run};
+use crate::store::{Found, Record};
 
 /// After this time a warning says that the work of the earlier task is not over.
 const WARN_AFTER: Duration = Duration::from_secs(5);
@@ -27,7 +26,10 @@ pub(super) enum Birth {
         phone: Option<PhoneNumber>,
     },
     /// It was on the disk when the daemon started.
-    Restored,
+    Restored {
+        /// What the start has read of it; `None`: nothing that can be used.
+        found: Option<Found>,
+    },
     /// Its task failed.
     Failed {
         error: String,
@@ -49,7 +51,7 @@ pub(super) enum TaskExit {
 }
 
 /// Looks at the disk, and runs the session.
-pub(super) async fn run_session(mut context: SessionContext, birth: Birth) -> TaskExit {
+pub(super) async fn run_session(mut context: SessionContext, mut birth: Birth) -> TaskExit {
     if let Birth::Failed {
         wait: pause,
         unpublished: true,
@@ -63,9 +65,15 @@ pub(super) async fn run_session(mut context: SessionContext, birth: Birth) -> Ta
         wait_for_earlier_work(&context).await;
         entry = finish_purge(&context).await;
     }
-    let standing = first_look(&context, &birth).await;
+    let standing = first_look(&context, &mut birth).await;
     if matches!(standing, Standing::Nothing | Standing::Session { .. }) {
-        tidy(&context).await;
+        tidy(&context, standing != Standing::Nothing).await;
+    }
+    if let Standing::Session { record, .. } = &standing
+        && let Some(account) = &record.account
+    {
+        // Where another session has the device, this one learns it before it connects.
+        let _ = context.devices.claim(&account.jid, &context.user);
     }
     let (record, origin) = match (standing, birth) {
         (Standing::Nothing, Birth::Connect { owner, phone }) => {
@@ -97,7 +105,7 @@ pub(super) async fn run_session(mut context: SessionContext, birth: Birth) -> Ta
             };
             (*record, origin)
         }
-        (Standing::Session { record, paired }, Birth::Connect { .. } | Birth::Restored) => {
+        (Standing::Session { record, paired }, Birth::Connect { .. } | Birth::Restored { .. }) => {
             (*record, Origin::Stored { paired })
         }
     };
@@ -110,13 +118,21 @@ pub(super) async fn run_session(mut context: SessionContext, birth: Birth) -> Ta
 }
 
 /// Looks at the disk, for a stored session only for a while.
-async fn first_look(context: &SessionContext, birth: &Birth) -> Standing {
-    let standing = look(&context.store, &context.user, &context.work);
-    if matches!(birth, Birth::Connect { .. }) {
+async fn first_look(context: &SessionContext, birth: &mut Birth) -> Standing {
+    let (store, user, work) = (&context.store, &context.user, &context.work);
+    let deadline = Deadline::within(LOOK_WITHIN);
+    let in_time = match birth {
         // Whoever asks has a deadline of their own.
-        return standing.await;
-    }
-    let in_time = Deadline::within(LOOK_WITHIN).limit(standing).await;
+        Birth::Connect { .. } => return look(store, user, work).await,
+        Birth::Restored { found } => match found.take() {
+            Some(found) => {
+                let rest = look_further(store, user, work, Ok(found));
+                deadline.limit(rest).await
+            }
+            None => deadline.limit(look(store, user, work)).await,
+        },
+        Birth::Failed { .. } => deadline.limit(look(store, user, work)).await,
+    };
     in_time.unwrap_or_else(|| Standing::Unavailable {
         record: None,
         why: format!(
@@ -128,11 +144,10 @@ async fn first_look(context: &SessionContext, birth: &Birth) -> Standing {
 }
 
 /// Clears away files that a crash left beside the record, and a directory that never got one.
-async fn tidy(context: &SessionContext) {
+async fn tidy(context: &SessionContext, is_session: bool) {
     let (store, user) = (context.store.clone(), context.user.clone());
-    if let Err(e) = context.work.on_disk(move || store.tidy(&user)).await {
-        tracing::warn!("files that an interrupted write left cannot be cleared away: {e}");
-    }
+    let tidy = move || store.tidy(&user, is_session);
+    context.work.on_disk(tidy).await;
 }
 
 /// Waits before a task begins again that failed before its first status. Without the wait it would fail as
@@ -147,7 +162,8 @@ async fn wait(context: &mut SessionContext, pause: Duration) {
 }
 
 async fn begin_new(context: SessionContext, owner: u32, phone: Option<PhoneNumber>) -> TaskExit {
-    let record = Record::new(owner);
+    let mut record = Record::new(owner);
+    record.user = Some(context.user.clone());
     let (store, user, written) = (context.store.clone(), context.user.clone(), record.clone());
     let created = context.work.on_disk(move || store.create(&user, &written));
     let why = match created.await {
@@ -176,29 +192,17 @@ async fn finish_purge(context: &SessionContext) -> Option<HistoryEntry> {
     let (store, user) = (context.store.clone(), context.user.clone());
     let history = Arc::clone(&context.history);
     let work = context.work.see_through(async move {
-        let mut left = store.disk().clone().run(move || store.leftovers()).await?;
-        left.retain(|left| left.user == user.as_str());
-        let entries = left.iter().filter_map(|left| left.entry.clone());
-        let newest = entries.max_by_key(|entry| entry.at);
-        Ok::<_, StoreError>((newest, restore::finish(left, &history).await))
+        let disk = store.disk().clone();
+        let left = disk.run(move || store.unfinished(&user)).await;
+        let newest = left.last().and_then(|left| left.entry.clone());
+        (newest, restore::finish(left, &history).await)
     });
-    match work.await {
-        Ok((entry, unfinished)) => {
-            let history = Arc::clone(&context.history);
-            // The end of the session is published without this.
-            tokio::spawn(restore::keep_finishing(
-                restore::Unfinished::failed(unfinished),
-                history,
-                |_| (),
-            ));
-            entry
-        }
-        Err(e) => {
-            tracing::error!(
-                message_id = message_id::PURGE_FAILED,
-                "an interrupted logout could not be finished: {e}"
-            );
-            None
-        }
-    }
+    let (entry, unfinished) = work.await;
+    // The end of the session is published without this.
+    tokio::spawn(restore::keep_finishing(
+        restore::Unfinished::failed(unfinished),
+        Arc::clone(&context.history),
+        |_| (),
+    ));
+    entry
 }

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use super::history::last_of;
 use super::narration;
+use crate::blocking::UncancellableWork;
 use crate::deadline::Deadline;
 use crate::message_id;
 use crate::protocol::{HistoryEntry, UserId};
@@ -30,6 +31,10 @@ const RECORDS: usize = 8;
 pub(super) struct Restored {
     pub(super) user: UserId,
     pub(super) owner: u32,
+    /// What was read of it; `None`: nothing that can be used.
+    pub(super) found: Option<Found>,
+    /// The user's uncancellable work. A reading that hangs is a part of it.
+    pub(super) work: UncancellableWork,
     /// The id of the user's last line in the history.
     pub(super) last_line: Option<String>,
 }
@@ -182,15 +187,18 @@ async fn sessions(store: &Store, history: &Arc<History>) -> Result<Vec<Restored>
     }
     let deadline = Deadline::within(START_WITHIN);
     let restored = users.into_iter().map(|user| async move {
-        let (on_disk, whose) = (store.clone(), user.clone());
-        let found = store.disk().run(move || on_disk.find(&whose));
+        let (on_disk, whose, work) = (store.clone(), user.clone(), store.work());
+        let found = work.on_disk(move || on_disk.find(&whose));
         let found = deadline.at_most(RECORD_WITHIN).limit(found).await;
-        let owner = match found {
-            Some(Ok(Found::Session(record))) => record.owner,
+        let found = found.and_then(Result::ok);
+        let owner = match &found {
+            Some(Found::Session(record)) => record.owner,
             _ => Record::new(0).owner,
         };
         Restored {
             owner,
+            found,
+            work,
             last_line: last_of(&history.read(), &user, None).map(|(id, _)| id),
             user,
         }

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
@@ -12,7 +11,7 @@ use wasessiond::client::{Client, ClientError, Options, WatchItem};
 use wasessiond::protocol::{Cause, FailureCode, Phase, Unlink};
 use wasessiond::store::Step;
 
-use crate::daemon::{Daemon, PROGRAM, failing};
+use crate::daemon::failing;
 use crate::skipped::skipped;
 use crate::stage::{PATIENCE, PHONE, Stage};
 
@@ -386,7 +385,7 @@ async fn a_file_that_another_process_holds_open_is_no_obstacle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_is_read_only_is_told_at_the_start_and_costs_nothing() {
+async fn a_disk_that_is_read_only_stops_no_start_and_costs_nothing() {
     let mut stage = Stage::set().await;
     stage.stop();
     let root = stage.state();
@@ -398,13 +397,13 @@ async fn a_disk_that_is_read_only_is_told_at_the_start_and_costs_nothing() {
     let device = stage.pair("alice", PHONE).await;
     stage.stop();
     disk.remount(MsFlags::MS_RDONLY);
-    let Err(told) = Daemon::attempt(stage.dir.path(), Command::new(PROGRAM)) else {
-        panic!("it started on a disk that it cannot write");
-    };
-    assert!(told.contains("exit status: 74"), "{told}");
-    assert!(told.contains("read-only"), "{told}");
-    disk.remount(MsFlags::empty());
     stage.start().await;
+    // What needs the disk is refused, and what is there is kept.
+    let status = stage.until("alice", Phase::BackingOff).await;
+    assert_eq!(status.reason, Some(Cause::StoreFailed), "{status:?}");
+    let refused = stage.client.connect_session("bob", None).await;
+    assert_eq!(Stage::code(refused), FailureCode::StoreFailed);
+    disk.remount(MsFlags::empty());
     let status = stage.until("alice", Phase::Online).await;
     assert_eq!(status.account.expect("an account").jid, device);
     stage.stop();
@@ -423,12 +422,15 @@ async fn a_full_disk_costs_no_credentials_and_stops_no_logout() {
     let alice = stage.pair("alice", PHONE).await;
     let bob = stage.pair("bob", "15550001002").await;
 
-    // Full while they are online, lost and back, over a stop, a start and a kill.
+    // Full while they are online, lost and back, over a stop, a start and a kill. A start needs no room, not
+    // even for the daemon's pid.
     disk.fill();
     stage.sim.drop_connection(&alice).await.expect("drop");
     stage.phase("alice", Phase::BackingOff).await;
     stage.phase("alice", Phase::Online).await;
     stage.stop();
+    fs::remove_file(stage.state().join("lock")).expect("remove the pid");
+    disk.fill();
     stage.start().await;
     stage.kill();
     stage.start().await;

@@ -10,6 +10,7 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
         Cause::Unlinked => "the device was unlinked on the phone",
         Cause::LoggedOut => "WhatsApp logged the session out",
         Cause::Replaced => "another connection uses the same credentials",
+        Cause::CopiedCredentials => "another session of this daemon has the same credentials",
         Cause::AccountLocked => "WhatsApp locked the account",
         Cause::Invalidated => "WhatsApp declared the credentials invalid",
         Cause::ForceLogout => "somebody asked for it with force-logout",

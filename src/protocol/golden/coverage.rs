@@ -98,6 +98,7 @@ variants!(cause_name, CAUSES, Cause, {
     Cause::Unlinked => "unlinked",
     Cause::LoggedOut => "logged_out",
     Cause::Replaced => "replaced",
+    Cause::CopiedCredentials => "copied_credentials",
     Cause::AccountLocked => "account_locked",
     Cause::Invalidated => "invalidated",
     Cause::ForceLogout => "force_logout",

@@ -6,7 +6,7 @@ use super::super::clock::after;
 use super::super::pairing::Pairing;
 use super::super::settings::Settings;
 use super::super::standing::Standing;
-use super::{Course, Effect, Exit, LinkState, Machine, Moment, Origin};
+use super::{Close, Course, Effect, Exit, LinkState, Machine, Moment, Origin};
 use crate::protocol::{Cause, Connecting, EventKind, Phase, PhoneNumber, Stage, Unlink};
 use crate::store::{Desired, Hold, Record};
 use crate::whatsapp::{Expected, Pace};
@@ -191,6 +191,17 @@ impl Machine {
         self.retry(Cause::StoreFailed, Pace::Usual, why, at, settings);
     }
 
+    /// Another session uses these credentials: this one waits for a person. The record does not say so: which
+    /// of two is the copy is decided anew at each start, and nothing is written into a copy.
+    pub(super) fn copied(&mut self, why: String, at: Moment) {
+        let hold = Hold {
+            cause: Cause::CopiedCredentials,
+            until: None,
+            error: Some(why),
+        };
+        self.wait(hold, at);
+    }
+
     /// Looks at the disk, if no look is under way.
     pub(super) fn look(&mut self) {
         if !self.looking {
@@ -262,13 +273,30 @@ impl Machine {
 
     pub(super) fn close(&mut self, goodbye: bool, within: Duration) {
         if matches!(self.link, LinkState::Opening | LinkState::Open) {
-            self.link = LinkState::Closing;
-            self.effects.push(Effect::CloseLink { goodbye, within });
+            let effect = self.begin_close(goodbye, within);
+            self.effects.push(effect);
         }
     }
 
-    pub(super) fn closed(&mut self, closed: Result<(), String>, at: Moment, settings: &Settings) {
-        if self.link != LinkState::Closing {
+    /// Begins a close, also where an earlier one is under way: then only the result of this one counts.
+    pub(super) fn begin_close(&mut self, goodbye: bool, within: Duration) -> Effect {
+        self.link = LinkState::Closing;
+        self.last_close.0 += 1;
+        Effect::CloseLink {
+            close: self.last_close,
+            goodbye,
+            within,
+        }
+    }
+
+    pub(super) fn closed(
+        &mut self,
+        close: Close,
+        closed: Result<(), String>,
+        at: Moment,
+        settings: &Settings,
+    ) {
+        if self.link != LinkState::Closing || close != self.last_close {
             return;
         }
         self.link = LinkState::Closed;

@@ -158,9 +158,13 @@ impl Machine {
         self.paired = true;
         self.pairing = None;
         self.touch(at);
-        if self.record.account.as_ref() != Some(&account) || self.record.hold.is_some() {
+        let named = self.record.user.as_ref();
+        let is_renamed = named.is_some_and(|named| *named != self.user);
+        let is_news = self.record.account.as_ref() != Some(&account);
+        if is_news || is_renamed || self.record.hold.is_some() {
             self.record.account = Some(account);
             self.record.hold = None;
+            self.record.user = Some(self.user.clone());
             self.save();
         }
         self.enter(Phase::Online, at);

@@ -190,13 +190,7 @@ impl Machine {
                 full_handshake,
                 within: half.min(settings.unlink_timeout),
             },
-            Step::Close => {
-                self.link = LinkState::Closing;
-                Effect::CloseLink {
-                    goodbye: false,
-                    within: half,
-                }
-            }
+            Step::Close => self.begin_close(false, half),
             Step::Remove => Effect::Remove(Box::new(logout.intent.clone())),
         };
         self.effects.push(effect);
@@ -228,7 +222,6 @@ impl Machine {
         at: Moment,
         settings: &Settings,
     ) {
-        // Where a close began before the decision, the logout closes again, and only that result counts.
         let Some(logout) = self.at_step(Step::Close) else {
             return;
         };

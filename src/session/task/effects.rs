@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::command::SessionCommand;
 use super::super::logout::{Unlinking, remove, unlink_if_paired_just_now};
-use super::super::machine::{Input, Request, Unlinked};
+use super::super::machine::{Close, Input, Request, Unlinked};
 use super::super::standing::{Standing, look};
 use super::Task;
 use crate::deadline::Deadline;
 use crate::message_id;
-use crate::protocol::{Group, HistoryEntry};
+use crate::protocol::{Account, Group, HistoryEntry};
 use crate::store::{CredentialsError, Intent, Record, Removal};
 use crate::whatsapp::{AskError, Expected, Link, LinkEvent, LinkEvents, Scope};
 
@@ -32,7 +32,8 @@ const OPEN_WITHIN: Duration = Duration::from_mins(1);
 /// The result of an effect.
 pub(super) enum Done {
     Opened(Box<Opened>),
-    Closed(Result<(), String>),
+    Copied(String),
+    Closed(Close, Result<(), String>),
     Saved(Result<(), String>),
     Looked(Standing),
     Groups(Request, Result<Vec<Group>, AskError>),
@@ -72,7 +73,8 @@ impl Task {
                 Some(input) => input,
                 None => return,
             },
-            Done::Closed(closed) => Input::Closed(closed),
+            Done::Copied(why) => Input::Copied(why),
+            Done::Closed(close, closed) => Input::Closed(close, closed),
             Done::Saved(saved) => Input::Saved(saved),
             Done::Looked(standing) => Input::Looked(standing),
             Done::Groups(request, groups) => Input::GroupsAnswered(request, groups),
@@ -100,8 +102,7 @@ impl Task {
             return;
         }
         let account = self.link.as_ref().and_then(|link| link.handle().account());
-        // A pairing that names no account is none.
-        if let Some(account) = account.filter(|account| account.phone != "+") {
+        if let Some(account) = named(account) {
             self.take(Input::Link(LinkEvent::Paired(account)));
         }
     }
@@ -115,6 +116,12 @@ impl Task {
     /// Opens a link, and never before the last one has ended. After a start of the daemon the session waits
     /// for its turn.
     pub(super) fn open_link(&mut self, expected: Expected) {
+        let account = self.machine.record().account.clone();
+        if let Some(account) = account.filter(|_| expected.paired)
+            && let Err(refused) = self.claim(&account)
+        {
+            return self.run(async { Done::Copied(refused) });
+        }
         self.last_request += 1;
         let number = self.last_request;
         let (hurry, unwanted) = (CancellationToken::new(), CancellationToken::new());
@@ -165,12 +172,30 @@ impl Task {
         self.turn = turn.map(|turn| (turn, Instant::now() + LONGEST_TURN));
         Some(match result {
             Ok((link, events)) => {
+                // Only the credentials say which device it is.
+                let device = link.handle().account();
+                let claimed = named(device).map(|account| self.claim(&account));
+                if let Some(Err(copied)) = claimed {
+                    return Some(Input::Copied(copied));
+                }
                 self.link = Some(link);
                 self.events = Some(events);
                 Input::Opened
             }
             Err(e @ CredentialsError::Unavailable { .. }) => Input::Unavailable(e.to_string()),
             Err(e) => Input::Unusable(e.to_string()),
+        })
+    }
+
+    /// Takes the device for this session, or says in words that another session uses it.
+    pub(super) fn claim(&self, account: &Account) -> Result<(), String> {
+        let claimed = self.context.devices.claim(&account.jid, &self.context.user);
+        claimed.map_err(|other| {
+            tracing::warn!("these are the credentials of the session {other}: this one is a copy");
+            format!(
+                "another session here uses the same credentials, those of the linked device {}: this one is a copy",
+                account.jid
+            )
         })
     }
 
@@ -191,7 +216,7 @@ impl Task {
         self.link.take()
     }
 
-    pub(super) fn close_link(&mut self, goodbye: bool, within: Duration) {
+    pub(super) fn close_link(&mut self, close: Close, goodbye: bool, within: Duration) {
         let link = self.forget_link();
         let work = self.context.work.clone();
         let deadline = Deadline::within(within);
@@ -202,15 +227,14 @@ impl Task {
             };
             if let Err(running) = closed {
                 tracing::warn!("the old link did not end in time: {running}");
-                return Done::Closed(Err(running.to_string()));
+                return Done::Closed(close, Err(running.to_string()));
             }
             // An opening that was given up, a write.
-            match deadline.limit(work.gone()).await {
-                Some(()) => Done::Closed(Ok(())),
-                None => Done::Closed(Err(
-                    "its files are still being opened or written, a disk may be hanging".to_owned(),
-                )),
-            }
+            let gone = deadline.limit(work.gone()).await;
+            let closed = gone.ok_or_else(|| {
+                "its files are still being opened or written, a disk may be hanging".to_owned()
+            });
+            Done::Closed(close, closed)
         });
     }
 
@@ -235,6 +259,8 @@ impl Task {
         let link = self.forget_link();
         let unlinking = Unlinking {
             gateway: self.context.gateway.clone(),
+            user: self.context.user.clone(),
+            devices: self.context.devices.clone(),
             credentials: self.context.store.credentials(&self.context.user),
             span: self.context.span.clone(),
             work: self.context.work.clone(),
@@ -288,6 +314,11 @@ impl Task {
             Done::Removed(removal, removed)
         });
     }
+}
+
+/// The account of a pairing. One that names no account is none.
+fn named(account: Option<Account>) -> Option<Account> {
+    account.filter(|account| account.phone != "+")
 }
 
 async fn wait_for_turn(

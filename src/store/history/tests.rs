@@ -44,6 +44,7 @@ async fn settled(history: &History) {
     let line = Line {
         id: String::new(),
         entry: entry("nobody"),
+        original: None,
         weight: 1,
     };
     let item = (Arc::new(line), String::new());
@@ -115,6 +116,30 @@ async fn a_line_of_a_newer_version_is_kept() {
     let text = fs::read_to_string(&path).expect("read");
     assert_eq!(text.lines().next(), Some(newer));
     assert_eq!(text.lines().count(), 4);
+}
+
+#[tokio::test]
+async fn what_a_newer_version_put_into_a_line_stays_when_the_file_is_rewritten() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    put(&open(&path, 10), "1", &entry("a")).await;
+    let known = fs::read_to_string(&path).expect("read");
+    let newer = known.replacen('{', "{\"sequence\":7,", 1).replacen(
+        "\"entry\":{",
+        "\"entry\":{\"colour\":\"blue\",",
+        1,
+    );
+    fs::write(&path, newer.clone() + &known.replacen("\"1\"", "\"2\"", 1)).expect("write");
+    let history = open(&path, 10);
+    assert_eq!(users(&history), ["a", "a"], "what is known of it is read");
+    shorten(&path, &history.memory).expect("shorten");
+    let again = fs::read_to_string(&path).expect("read");
+    assert_eq!(again.lines().next(), newer.lines().next());
+    // Only what differs is kept twice.
+    let history = open(&path, 10);
+    let memory = read(&history.memory);
+    let originals = memory.before(None).map(|line| line.original.is_some());
+    assert_eq!(originals.collect::<Vec<_>>(), [false, true]);
 }
 
 #[tokio::test]
@@ -272,6 +297,7 @@ fn look_ups_do_not_grow_with_it() {
             let line = Line {
                 id: n.to_string(),
                 entry: owned(&format!("u{n}"), u32::try_from(n % 7).expect("small")),
+                original: None,
                 weight: 1,
             };
             memory.push(Kept::Line(Arc::new(line)));

@@ -2,7 +2,7 @@ use std::os::unix::fs::symlink;
 
 use tokio::task::JoinSet;
 
-use super::super::{Record, intent as intents_file};
+use super::super::Record;
 use super::fixtures::intent;
 use super::*;
 use crate::protocol::{Cause, Unlink};
@@ -83,30 +83,60 @@ async fn a_crash_after_the_rename_leaves_the_line_for_the_history() {
 }
 
 #[tokio::test]
-async fn a_crash_of_an_earlier_version_leaves_the_line_for_the_history() {
+async fn what_a_failed_task_left_is_found_without_a_look_at_the_rest_of_the_trash() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    // Of an earlier run; nobody has finished it yet.
+    let earlier = dir.path().join("trash/alice.unlinked.01");
+    fs::create_dir_all(&earlier).expect("mkdir");
+    let (store, alice) = store_with_alice(dir.path());
+    assert_eq!(store.unfinished(&alice).len(), 0);
+    // Two ends whose removals were broken off. The clock was set back between them.
+    let mut intent = intent("alice");
+    let mut ids = Vec::new();
+    for at in [60, 0] {
+        if !store.session_dir(&alice).exists() {
+            store.create(&alice, &Record::new(1000)).expect("create");
+        }
+        intent.at = jiff::Timestamp::from_second(at).expect("a time");
+        let mut removal = store.removal(&alice);
+        removal.commit(&intent).await.expect("commit");
+        ids.push(removal.id.clone());
+    }
+    let bob: UserId = "bob".parse().expect("id");
+    assert_eq!(store.unfinished(&bob).len(), 0);
+    let mut found = store.unfinished(&alice);
+    let found_ids: Vec<_> = found.iter().map(|left| left.id.clone()).collect();
+    assert_eq!(found_ids, ids, "in the order in which they ended");
+    let entry = found[1].entry.as_ref().expect("its line");
+    assert_eq!(entry.at, intent.at);
+    assert_eq!(store.unfinished(&alice).len(), 0, "they are taken");
+    let history = history(&store);
+    for left in &mut found {
+        left.conclude(&history).await.expect("conclude");
+    }
+    assert_eq!(names(&dir.path().join("trash")), ["alice.unlinked.01"]);
+}
+
+#[tokio::test]
+async fn a_rename_that_was_not_made_leaves_nothing_to_finish() {
     let dir = tempfile::tempdir().expect("tempdir");
     let (store, alice) = store_with_alice(dir.path());
-    // As it left it: the intent in the session's own directory.
-    let written = intents_file::Written {
-        intent: intent("alice"),
-        removed: Removed {
-            files: 7,
-            bytes: 8,
-            targets: 0,
-        },
-    };
-    let text = serde_json::to_vec(&written).expect("JSON");
-    fs::write(store.session_dir(&alice).join(intents_file::FILE), text).expect("write");
-    let moved = dir.path().join("trash/alice.force_logout.0123456789abcdef");
-    fs::rename(store.session_dir(&alice), &moved).expect("rename");
-    let mut found = store.leftovers().expect("leftovers");
-    let entry = found[0].entry.clone().expect("entry");
-    assert_eq!((entry.removed.files, entry.removed.bytes), (7, 8));
-    assert!(entry.appeal_token.is_some());
-    let history = history(&store);
-    found[0].conclude(&history).await.expect("conclude");
-    assert!(history.read().contains("0123456789abcdef"));
-    assert_eq!(left(dir.path()), NOTHING);
+    let mut removal = store.removal(&alice);
+    let obstacle = store
+        .trash()
+        .join(trash::name(&intent("alice"), &removal.id));
+    fs::create_dir(&obstacle).expect("mkdir");
+    fs::write(obstacle.join("x"), b"x").expect("write");
+    removal
+        .commit(&intent("alice"))
+        .await
+        .expect_err("something is in the way");
+    fs::remove_dir_all(&obstacle).expect("rmdir");
+    let id = removal.id.clone();
+    drop(removal);
+    assert_eq!(store.unfinished(&alice).len(), 0);
+    assert!(store.intents().get(&id).is_none(), "its intent is dropped");
+    assert!(store.auth_db(&alice).exists());
 }
 
 #[tokio::test]
@@ -254,10 +284,8 @@ async fn pipes_in_the_trash_stall_nobody() {
     let store = Store::open(dir.path()).expect("open");
     let moved = dir.path().join("trash/alice.unlinked.01");
     fs::create_dir(&moved).expect("mkdir");
-    for name in [intents_file::FILE, "session.toml"] {
-        let mode = nix::sys::stat::Mode::S_IRWXU;
-        nix::unistd::mkfifo(&moved.join(name), mode).expect("a pipe");
-    }
+    let mode = nix::sys::stat::Mode::S_IRWXU;
+    nix::unistd::mkfifo(&moved.join("session.toml"), mode).expect("a pipe");
     let mut found = store.leftovers().expect("leftovers");
     let entry = found[0].entry.clone().expect("from its name");
     assert_eq!(entry.cause, Cause::Unlinked);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::task::{Id, JoinError};
 use tokio::time::sleep;
@@ -13,16 +12,13 @@ use super::super::history::last_of;
 use super::super::narration;
 use super::super::refusal::refuse_all;
 use super::super::routes::TaskEnd;
-use super::failed::{panic_message, stand_in_status, vanished_entry};
+use super::failed::{
+    AFTER_FAILURE, LONGEST_AFTER_FAILURE, count_failure, panic_message, stand_in_status,
+    vanished_entry,
+};
 use super::{Entry, Registry};
 use crate::protocol::{EventKind, HistoryEntry, UserId};
 use crate::session::{Ended, Outcome, SessionCommand, SessionContext, answer};
-
-/// How long a session whose task failed waits before it begins again; it doubles.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// A task that ran for this long was a good one: its failure counts as the first.
-const LONG_LIFE: Duration = Duration::from_hours(1);
-const LONGEST_AFTER_FAILURE: Duration = Duration::from_mins(5);
 
 impl Registry {
     pub(super) fn joined(&mut self, joined: Result<(Id, TaskExit), JoinError>) {
@@ -101,24 +97,23 @@ impl Registry {
     /// Nothing of the session is left, not even its route. This comes after everything else.
     fn gone(&mut self, user: &UserId, entry: &Entry, end: Option<HistoryEntry>) {
         self.quotas.gone(entry.about.owner);
+        self.devices.release(user);
         self.shared.routes.remove(user);
         // The end is set only here, and each task ends once.
         let _ = entry.route.end.set(TaskEnd::Gone(end.map(Arc::new)));
     }
 
     /// The line of a session of which nothing is on the disk: a line that was written since the session began,
-    /// or the line of a removal that could not be written yet. `None`: this daemon did not remove it.
+    /// or the line of its removal that could not be written yet. `None`: this daemon did not remove it.
     fn end_of(
         &self,
         user: &UserId,
         entry: &Entry,
-        found: Option<HistoryEntry>,
+        unwritten: Option<HistoryEntry>,
     ) -> Option<HistoryEntry> {
         match last_of(&self.shared.history.read(), user, None) {
             Some((id, line)) if Some(&id) != entry.about.last_line.as_ref() => Some(line),
-            // What was found may belong to an earlier session, whose line is written already.
-            Some((_, line)) => found.filter(|found| found.at > line.at),
-            None => found,
+            _ => unwritten,
         }
     }
 
@@ -174,13 +169,8 @@ impl Registry {
             began,
             mut about,
         } = entry;
-        if began.elapsed() >= LONG_LIFE {
-            about.failures = 0;
-        }
-        about.failures = about.failures.saturating_add(1);
-        let wait = AFTER_FAILURE
-            .saturating_mul(1 << (about.failures - 1).min(16))
-            .min(LONGEST_AFTER_FAILURE);
+        let (failures, wait) = count_failure(about.failures, began.elapsed());
+        about.failures = failures;
         let now = self.shared.clock.now();
         let retry_at = now.checked_add(wait).unwrap_or(now);
         let unpublished = !has_published.load(Ordering::Relaxed);

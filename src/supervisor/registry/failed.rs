@@ -1,9 +1,27 @@
 //! What the registry publishes for a session whose task has failed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use tokio::task::JoinError;
 
 use crate::protocol::{Cause, HistoryEntry, Phase, Removed, Status, Unlink, UserId};
+
+/// A task that ran for this long was a good one: its failure counts as the first.
+const LONG_LIFE: Duration = Duration::from_hours(1);
+/// How long a session whose task failed waits before it begins again; it doubles.
+pub(super) const AFTER_FAILURE: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_AFTER_FAILURE: Duration = Duration::from_mins(5);
+
+/// Counts the failure of a task that ran for so long after so many failures. Returns how many there are now,
+/// and how long the session waits before it begins again.
+pub(super) fn count_failure(failures: u32, ran_for: Duration) -> (u32, Duration) {
+    let before = if ran_for >= LONG_LIFE { 0 } else { failures };
+    let wait = AFTER_FAILURE
+        .saturating_mul(1 << before.min(16))
+        .min(LONGEST_AFTER_FAILURE);
+    (before.saturating_add(1), wait)
+}
 
 /// The status of a session whose task failed before it could publish one itself.
 pub(super) fn stand_in_status(
@@ -73,4 +91,26 @@ pub(super) fn panic_message(error: JoinError) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_in_a_row_wait_longer_and_longer_and_one_after_a_long_life_is_the_first() {
+        let fail = |failures: &mut u32, ran_for: Duration| {
+            let (counted, wait) = count_failure(*failures, ran_for);
+            *failures = counted;
+            wait.as_secs()
+        };
+        let mut failures = 0;
+        let short = LONG_LIFE - Duration::from_secs(1);
+        let waits: Vec<_> = (0..11).map(|_| fail(&mut failures, short)).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(fail(&mut failures, LONG_LIFE), 1);
+        assert_eq!(fail(&mut failures, short), 2);
+        failures = u32::MAX;
+        assert_eq!(fail(&mut failures, Duration::ZERO), 300);
+    }
 }

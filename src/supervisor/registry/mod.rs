@@ -27,7 +27,8 @@ use super::{Shared, narration};
 use crate::blocking::UncancellableWork;
 use crate::failpoint;
 use crate::protocol::{Failure, PhoneNumber, UserId};
-use crate::session::{Report, SessionCommand, SessionContext};
+use crate::session::{Devices, Report, SessionCommand, SessionContext};
+use crate::store::Found;
 use crate::whatsapp::Gateway;
 use quotas::Quotas;
 
@@ -39,6 +40,7 @@ pub(super) struct Registry {
     tasks: JoinSet<TaskExit>,
     users: HashMap<Id, UserId>,
     sessions: HashMap<UserId, Entry>,
+    devices: Devices,
     quotas: Quotas,
 }
 
@@ -64,6 +66,17 @@ struct About {
     last_line: Option<String>,
 }
 
+impl About {
+    fn new(owner: u32, work: UncancellableWork, last_line: Option<String>) -> Self {
+        Self {
+            owner,
+            work,
+            failures: 0,
+            last_line,
+        }
+    }
+}
+
 /// What a restored session gets in addition.
 struct Restoring {
     turn: Arc<Semaphore>,
@@ -84,6 +97,7 @@ impl Registry {
             tasks: JoinSet::new(),
             users: HashMap::new(),
             sessions: HashMap::new(),
+            devices: Devices::default(),
             quotas: Quotas::default(),
         }
     }
@@ -95,23 +109,46 @@ impl Registry {
         found: Vec<Restored>,
         concurrency: usize,
     ) -> mpsc::Receiver<Infallible> {
+        self.claim_devices(&found);
         let turn = Arc::new(Semaphore::new(concurrency));
         let (ready_guard, all_ready) = mpsc::channel(1);
-        for Restored {
-            user,
-            owner,
-            last_line,
-        } in found
-        {
+        for restored in found {
+            let Restored {
+                user,
+                owner,
+                found,
+                work,
+                last_line,
+            } = restored;
             let restoring = Restoring {
                 turn: Arc::clone(&turn),
                 ready_guard: ready_guard.clone(),
             };
-            let about = self.about(owner, last_line);
+            let about = About::new(owner, work, last_line);
             self.quotas.begun(owner);
-            self.begin(user, about, Birth::Restored, Some(restoring));
+            self.begin(user, about, Birth::Restored { found }, Some(restoring));
         }
         all_ready
+    }
+
+    /// Decides which of two sessions with the same credentials is the copy: the one whose record names
+    /// another user. Where the records do not tell, the first in the order of names is the original.
+    fn claim_devices(&self, found: &[Restored]) {
+        let records = found.iter().filter_map(|restored| match &restored.found {
+            Some(Found::Session(record)) => Some((&restored.user, record)),
+            _ => None,
+        });
+        let mut linked: Vec<_> = records
+            .filter_map(|(user, record)| {
+                let is_named = record.user.as_ref().is_none_or(|named| named == user);
+                Some((!is_named, user, &record.account.as_ref()?.jid))
+            })
+            .collect();
+        linked.sort();
+        for (_, user, device) in linked {
+            // A copy learns it before it connects.
+            let _ = self.devices.claim(device, user);
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -174,7 +211,7 @@ impl Registry {
         narration::begun(user, owner);
         self.quotas.begun(owner);
         let last_line = last_of(&self.shared.history.read(), user, None).map(|(id, _)| id);
-        let about = self.about(owner, last_line);
+        let about = About::new(owner, self.shared.store.work(), last_line);
         let birth = Birth::Connect {
             owner,
             phone: phone_of(&command),
@@ -199,15 +236,6 @@ impl Registry {
         failure
     }
 
-    fn about(&self, owner: u32, last_line: Option<String>) -> About {
-        About {
-            owner,
-            work: self.shared.store.work(),
-            failures: 0,
-            last_line,
-        }
-    }
-
     /// Starts a task for a session.
     fn begin(
         &mut self,
@@ -230,6 +258,7 @@ impl Registry {
             store: self.shared.store.clone(),
             gateway: self.gateway.clone(),
             history: Arc::clone(&self.shared.history),
+            devices: self.devices.clone(),
             settings: self.shared.settings.subscribe(),
             clock: self.shared.clock.clone(),
             report: self.report(Arc::clone(&has_published), Arc::clone(&owner), ready_guard),

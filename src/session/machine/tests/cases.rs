@@ -113,6 +113,33 @@ fn connect_looks_at_what_was_put_right() {
 }
 
 #[test]
+fn a_copy_waits_for_a_person_and_writes_nothing() {
+    let (mut staged, effects) = Staged::new(stored(), Origin::Stored { paired: true });
+    assert!(opens(&effects));
+    let effects = staged.step(Row::Copied.input());
+    assert!(!saves(&effects));
+    let status = staged.machine.status();
+    assert_eq!(status.phase, Phase::Parked);
+    assert_eq!(status.reason, Some(Cause::CopiedCredentials));
+    let advice = status.next_action;
+    assert!(advice.contains("only this copy"), "{advice}");
+    assert_eq!(staged.deadline(), crate::session::Due::default());
+    // The other one may be gone when somebody asks.
+    assert!(opens(&staged.step(connect())));
+}
+
+#[test]
+fn a_renamed_session_is_its_new_names_once_it_was_online() {
+    let mut record = stored();
+    record.user = Some("before".parse().expect("an id"));
+    let (mut staged, _) = Staged::new(record, Origin::Stored { paired: true });
+    staged.live(Row::Opened.input());
+    assert!(saves(&staged.live(Row::Online.input())));
+    let named = staged.machine.record().user.as_ref();
+    assert_eq!(named.map(|user| user.as_str()), Some("alice"));
+}
+
+#[test]
 fn a_session_that_somebody_removed_ends_and_says_so() {
     let mut staged = Scene::StoreCorrupt.stage();
     staged.step(connect());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Input, Request};
+use super::super::{Close, Input, Request};
 use crate::protocol::fixtures::bare_entry;
 use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Stage, Unlink};
 use crate::session::{Change, OnConflict, Standing};
@@ -11,6 +11,9 @@ use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
 
 /// The number of whatever is asked.
 pub(super) const ASKED: Request = Request(7);
+
+/// The close of a session that is closed for the first time, as in all scenes.
+const FIRST: Close = Close(1);
 
 /// Makes the enum, the list of all of it, the names and the inputs from one list.
 macro_rules! rows {
@@ -70,8 +73,9 @@ rows! {
     Opened "opened" Input::Opened;
     Unusable "opened: unusable" Input::Unusable("auth.db: not a database".to_owned());
     Unavailable "opened: not now" Input::Unavailable("the disk is full".to_owned());
-    Closed "closed" Input::Closed(Ok(()));
-    NotClosed "closed: not in time" Input::Closed(Err("3 tasks run".to_owned()));
+    Copied "opened: a copy" Input::Copied("a copy".to_owned());
+    Closed "closed" Input::Closed(FIRST, Ok(()));
+    NotClosed "closed: not in time" Input::Closed(FIRST, Err("3 tasks run".to_owned()));
     Saved "saved" Input::Saved(Ok(()));
     NotSaved "saved: failed" Input::Saved(Err("the disk is full".to_owned()));
     Found "looked: a session" Input::Looked(Standing::Session { record: Box::new(stored()), paired: true });
@@ -103,8 +107,9 @@ impl Row {
             Input::Opened => Self::Opened,
             Input::Unusable(_) => Self::Unusable,
             Input::Unavailable(_) => Self::Unavailable,
-            Input::Closed(Ok(())) => Self::Closed,
-            Input::Closed(Err(_)) => Self::NotClosed,
+            Input::Copied(_) => Self::Copied,
+            Input::Closed(_, Ok(())) => Self::Closed,
+            Input::Closed(_, Err(_)) => Self::NotClosed,
             Input::Saved(Ok(())) => Self::Saved,
             Input::Saved(Err(_)) => Self::NotSaved,
             Input::Looked(Standing::Session { .. }) => Self::Found,

@@ -37,8 +37,8 @@ struct Ledger {
 impl Ledger {
     fn hear(&mut self, input: &Input) {
         match input {
-            Input::Unusable(_) | Input::Unavailable(_) => self.open = false,
-            Input::Closed(_) => self.closing = self.closing.saturating_sub(1),
+            Input::Unusable(_) | Input::Unavailable(_) | Input::Copied(_) => self.open = false,
+            Input::Closed(..) => self.closing = self.closing.saturating_sub(1),
             _ => {}
         }
     }
@@ -100,7 +100,7 @@ fn connects(step: &Taken<'_>) -> TestCaseResult {
         .retry_due
         .is_some_and(|due| due <= step.at.monotonic);
     // What was read anew begins anew, and a link that ended is followed by another one.
-    if matches!(step.input, Input::Looked(_) | Input::Closed(_)) {
+    if matches!(step.input, Input::Looked(_) | Input::Closed(..)) {
         return Ok(());
     }
     match step.before.phase {

@@ -45,7 +45,7 @@ fn a_removal_that_failed_is_not_swallowed_by_a_change_of_targets() {
 fn what_whatsapp_said_is_in_the_intent() {
     let mut staged = Scene::Online.stage();
     staged.step(ended(Verdict::Wipe(Cause::AccountLocked)));
-    let effects = staged.step(Input::Closed(Ok(())));
+    let effects = staged.step(staged.closed());
     let [Effect::Remove(intent)] = effects.as_slice() else {
         panic!("{effects:?}");
     };
@@ -69,7 +69,7 @@ fn a_failed_removal_is_tried_again_later_and_later() {
         staged.pass_until_due();
         staged.step_now(Input::Due);
         assert_eq!(staged.machine.phase(), Phase::LoggingOut);
-        staged.step_now(Input::Closed(Ok(())));
+        staged.step_now(staged.closed());
     }
     assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
 }
@@ -113,7 +113,7 @@ fn a_logout_has_one_deadline_and_each_part_a_share_of_what_is_left() {
         panic!("{effects:?}");
     };
     assert_eq!(*within, SECOND * 3);
-    staged.step(Input::Closed(Ok(())));
+    staged.step(staged.closed());
     assert_eq!(staged.wait(), Some(SECOND * 5));
     staged.pass_until_due();
     let effects = staged.step_now(Input::Due);
@@ -142,6 +142,20 @@ fn a_link_that_does_not_end_keeps_its_files() {
     staged.pass_until_due();
     let effects = staged.step_now(Input::Due);
     assert!(matches!(effects.last(), Some(Effect::CloseLink { .. })));
+}
+
+#[test]
+fn the_end_of_an_earlier_close_is_not_taken_for_the_logouts_own() {
+    for early in [Row::Closed, Row::NotClosed] {
+        let mut staged = Scene::Online.stage();
+        staged.step(Row::Park.input());
+        staged.step(Row::ForceLogout.input());
+        staged.step(Row::Unlinked.input());
+        assert_eq!(staged.step(early.input()), []);
+        assert_eq!(staged.machine.phase(), Phase::LoggingOut);
+        let effects = staged.step(staged.closed());
+        assert!(matches!(effects.as_slice(), [Effect::Remove(_)]));
+    }
 }
 
 #[test]

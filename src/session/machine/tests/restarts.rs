@@ -8,7 +8,7 @@ use proptest::test_runner::TestCaseResult;
 use super::super::{Effect, Machine, Moment, Origin};
 use super::scene::user;
 use super::walk::{Taken, many, walks};
-use crate::protocol::Phase;
+use crate::protocol::{Cause, Phase};
 use crate::session::Settings;
 use crate::store::{Desired, Record};
 
@@ -31,7 +31,9 @@ fn stands_still(step: &Taken<'_>) -> TestCaseResult {
         Phase::Held | Phase::Parked | Phase::Disconnected
     );
     let going = machine.intent().is_some() || machine.phase == Phase::StoreCorrupt;
-    if !machine.paired || going || machine.unread {
+    // Which of two is the copy is found out anew.
+    let copied = machine.reason == Some(Cause::CopiedCredentials);
+    if !machine.paired || going || machine.unread || copied {
         return Ok(());
     }
     let down = machine.record.desired == Desired::Down;

@@ -100,11 +100,11 @@ impl Scene {
             Self::Disconnected => stored().then([online, Row::Disconnect.input()]),
             Self::LoggingOut => stored().then([online, Row::Wipe.input()]),
             Self::Unlinking => stored().then([online, Row::ForceLogout.input()]),
-            Self::Removing => stored().then([online, Row::Wipe.input(), Input::Closed(Ok(()))]),
+            Self::Removing => stored().then([online, Row::Wipe.input(), Row::Closed.input()]),
             Self::RemovalFailed => stored().then([
                 online,
                 Row::Wipe.input(),
-                Input::Closed(Ok(())),
+                Row::Closed.input(),
                 Row::RemovalFailed.input(),
             ]),
             Self::StoreCorrupt => Self::backing_off_and_opening().then([Row::Unusable.input()]),
@@ -188,13 +188,18 @@ impl Staged {
         for effect in effects {
             let result = match effect {
                 Effect::OpenLink(_) => Input::Opened,
-                Effect::CloseLink { .. } if !logout => Input::Closed(Ok(())),
+                Effect::CloseLink { close, .. } if !logout => Input::Closed(close, Ok(())),
                 Effect::Save(_) => Input::Saved(Ok(())),
                 _ => continue,
             };
             let effects = self.step_now(result);
             self.see_through(effects);
         }
+    }
+
+    /// That the last close has ended well.
+    pub(super) fn closed(&self) -> Input {
+        Input::Closed(self.machine.last_close, Ok(()))
     }
 
     pub(super) fn pass(&mut self, seconds: u64) {

@@ -115,9 +115,10 @@ impl UnderWay {
             Effect::OpenLink(_) if which.index(5) == 0 => {
                 Input::Unusable("auth.db: not a database".to_owned())
             }
+            Effect::OpenLink(_) if which.index(5) == 1 => Input::Copied("a copy".to_owned()),
             Effect::OpenLink(_) => Input::Unavailable("the disk is full".to_owned()),
-            Effect::CloseLink { .. } if well => Input::Closed(Ok(())),
-            Effect::CloseLink { .. } => Input::Closed(Err("3 tasks run".to_owned())),
+            Effect::CloseLink { close, .. } if well => Input::Closed(close, Ok(())),
+            Effect::CloseLink { close, .. } => Input::Closed(close, Err("3 tasks run".to_owned())),
             Effect::AskGroups(request) if well => Input::GroupsAnswered(request, Ok(Vec::new())),
             Effect::AskGroups(request) => Input::GroupsAnswered(request, Err(AskError::Timeout)),
             Effect::Save(record) if well => {
