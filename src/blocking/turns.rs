@@ -83,7 +83,7 @@ impl Turns {
         while let Some((_, oldest)) = taken.since.first_key_value() {
             let age = oldest.elapsed();
             if age < HANGS_AFTER {
-                return HANGS_AFTER - age;
+                return HANGS_AFTER.saturating_sub(age);
             }
             if taken.spares == 0 {
                 break;

@@ -146,7 +146,7 @@ impl Task {
                 in_turn(turn, Deadline::within(OPEN_WITHIN).limit(link)).await
             };
             let (opened, turn) = unwanted
-                .run_until_cancelled(opening)
+                .run_until_cancelled(Box::pin(opening))
                 .await
                 .unwrap_or_default();
             let result = opened.unwrap_or_else(|| {

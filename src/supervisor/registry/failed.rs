@@ -105,7 +105,7 @@ mod tests {
             wait.as_secs()
         };
         let mut failures = 0;
-        let short = LONG_LIFE - Duration::from_secs(1);
+        let short = LONG_LIFE.saturating_sub(Duration::from_secs(1));
         let waits: Vec<_> = (0..11).map(|_| fail(&mut failures, short)).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(fail(&mut failures, LONG_LIFE), 1);

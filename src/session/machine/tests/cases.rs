@@ -7,7 +7,7 @@ use super::super::{Effect, Exit, Input, Origin, Request};
 use super::input::{ASKED, Row, account, ended, pair_code, phone, qr, refused, stored, targets};
 use super::looks::{SECOND, answered, opens, saves};
 use super::scene::{Scene, Staged};
-use crate::protocol::{Cause, EventKind, FailureCode, Phase, Stage};
+use crate::protocol::{Cause, EventKind, FailureCode, Phase, Stage, UserId};
 use crate::session::{Change, Standing};
 use crate::store::{Desired, Hold, Record};
 use crate::whatsapp::{LinkEvent, Pace, Verdict};
@@ -136,7 +136,7 @@ fn a_renamed_session_is_its_new_names_once_it_was_online() {
     staged.live(Row::Opened.input());
     assert!(saves(&staged.live(Row::Online.input())));
     let named = staged.machine.record().user.as_ref();
-    assert_eq!(named.map(|user| user.as_str()), Some("alice"));
+    assert_eq!(named.map(UserId::as_str), Some("alice"));
 }
 
 #[test]
