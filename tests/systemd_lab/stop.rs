@@ -115,11 +115,11 @@ fn what_may_pass_is_tried_again_and_not_for_ever() {
     // Somebody else has the state directory: status 75.
     let mut holder = lab.command("flock");
     let mut holder = holder
-        .args(["/var/lib/wasessiond/lock", "sleep", "infinity"])
+        .args(["/var/lib/wasessiond", "sleep", "infinity"])
         .spawn()
         .expect("flock");
     lab.until("the lock", || {
-        lab.try_sh("flock -n /var/lib/wasessiond/lock true")
+        lab.try_sh("flock -n /var/lib/wasessiond true")
             .status
             .code()
             == Some(1)
