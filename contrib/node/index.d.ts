@@ -110,6 +110,16 @@ export interface Group {
   size: number;
 }
 
+/** The proxy through which a session reaches WhatsApp. */
+export interface SessionProxy {
+  /** Who chose it: the configuration for all sessions, or somebody for this one. */
+  source: Open<'default' | 'session'>;
+  /** Without user and password; null: WhatsApp is reached without a proxy. */
+  url: string | null;
+  /** Whether a user and a password go with it. */
+  authenticated: boolean;
+}
+
 export interface Info {
   version: string;
   pid: number;
@@ -167,6 +177,9 @@ export type Item =
 export type TargetEdit =
   | 'show' | 'clear' | { set: string[] } | { add: string[] } | { remove: string[] };
 
+/** `set` takes a URL, perhaps with a user and a password. */
+export type ProxyEdit = 'show' | 'none' | 'clear' | { set: string };
+
 export interface ClientOptions {
   /** The socket; else where wactl would look. */
   socket?: string;
@@ -214,6 +227,8 @@ export class Client {
   groups(user: string): Promise<Group[]>;
   /** Shows or changes the target groups, and resolves with them as they are then. */
   targets(user: string, edit?: TargetEdit): Promise<string[]>;
+  /** Shows or changes the proxy of a session, and resolves with it as it is then, without its login. */
+  proxy(user: string, edit?: ProxyEdit): Promise<SessionProxy>;
   /**
    * Follows these users, or, when none is named, everyone the caller may see, now and later; resolves when
    * the whole state is here. It has a connection of its own.

@@ -1,8 +1,8 @@
 //! The commands, each with the type of its answer.
 
 use crate::protocol::{
-    Answer, Command, DEFAULT_HISTORY, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded,
-    Status, TargetEdit,
+    Answer, Command, DEFAULT_HISTORY, Group, GroupJid, HistoryEntry, Info, LogoutReport, ProxyEdit,
+    Reloaded, SessionProxy, Status, TargetEdit,
 };
 
 use super::{Client, ClientError};
@@ -187,5 +187,15 @@ impl Client {
     ) -> Result<Vec<GroupJid>, ClientError> {
         let user = user.to_owned();
         ask!(self, "targets", Command::Targets { user, edit }, Answer::Targets(targets) => targets)
+    }
+
+    /// Shows or changes the proxy through which a session reaches WhatsApp, and returns it as it is then,
+    /// without user and password.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn proxy(&self, user: &str, edit: ProxyEdit) -> Result<SessionProxy, ClientError> {
+        let user = user.to_owned();
+        ask!(self, "proxy", Command::Proxy { user, edit }, Answer::Proxy(proxy) => proxy)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::protocol::{GroupJid, PhoneNumber, Since, TargetEdit, UserId};
+use crate::protocol::{GroupJid, PhoneNumber, ProxyEdit, Since, TargetEdit, UserId};
 
 /// Controls wasessiond, which owns the WhatsApp sessions of this machine's users.
 #[derive(Debug, Parser)]
@@ -62,6 +62,8 @@ pub(super) enum Command {
     Groups(User),
     /// Show or change the target groups of a user
     Targets(Targets),
+    /// Show or change the proxy through which a session reaches WhatsApp
+    Proxy(Proxy),
     /// About the daemon itself
     #[command(subcommand)]
     Daemon(Daemon),
@@ -172,6 +174,43 @@ pub(super) struct Edit {
     clear: bool,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(super) struct Proxy {
+    /// The user's id
+    pub(super) user: UserId,
+    #[command(flatten)]
+    pub(super) edit: ProxyArguments,
+    /// The first line of this file is the password of the user in the URL
+    #[arg(long, value_name = "FILE", requires = "set")]
+    pub(super) password_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Args)]
+#[group(multiple = false)]
+pub(super) struct ProxyArguments {
+    /// This proxy: http://, socks5:// (names are looked up here) or socks5h:// (the proxy looks them up),
+    /// perhaps USER@ or USER:PASSWORD@, a host and a port; "-" reads it from the standard input. Other
+    /// users of this machine can see a command line, and a password in it
+    #[arg(long, value_name = "URL")]
+    pub(super) set: Option<String>,
+    /// No proxy, also where the configuration has one for all sessions
+    #[arg(long)]
+    none: bool,
+    /// What the configuration says for all sessions
+    #[arg(long)]
+    clear: bool,
+    /// Change nothing
+    #[arg(long)]
+    show: bool,
+}
+
+impl std::fmt::Debug for ProxyArguments {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProxyArguments").finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub(super) enum Daemon {
     /// Show the daemon's version, state and counters
@@ -196,6 +235,17 @@ impl From<Edit> for TargetEdit {
             Edit {
                 remove: Some(jids), ..
             } => Self::Remove(strings(jids)),
+            _ => Self::Show,
+        }
+    }
+}
+
+impl From<ProxyArguments> for ProxyEdit {
+    fn from(arguments: ProxyArguments) -> Self {
+        match arguments {
+            ProxyArguments { set: Some(url), .. } => Self::Set(url.into()),
+            ProxyArguments { none: true, .. } => Self::None,
+            ProxyArguments { clear: true, .. } => Self::Clear,
             _ => Self::Show,
         }
     }
@@ -258,6 +308,12 @@ mod tests {
             "targets alice",
             "targets alice --set 1@g.us 2@g.us",
             "targets alice --clear",
+            "proxy alice",
+            "proxy alice --show",
+            "proxy alice --set http://me@proxy:3128 --password-file pw",
+            "proxy alice --set -",
+            "proxy alice --none",
+            "proxy alice --clear",
             "daemon info",
             "daemon ping",
             "daemon reload",
@@ -289,6 +345,10 @@ mod tests {
             "targets alice --set bob",
             "targets alice --clear --add 1@g.us",
             "targets alice --set 1@g.us --add 2@g.us",
+            "proxy",
+            "proxy alice --set",
+            "proxy alice --none --clear",
+            "proxy alice --password-file pw",
             "daemon",
             "daemon stop",
             "completions tcsh",
@@ -335,6 +395,21 @@ mod tests {
                 panic!("not targets: {line}");
             };
             assert_eq!(TargetEdit::from(targets.edit), edit);
+        }
+        let url = "http://me:pw@proxy:1";
+        for (line, edit) in [
+            ("proxy a".to_owned(), ProxyEdit::Show),
+            ("proxy a --show".to_owned(), ProxyEdit::Show),
+            (format!("proxy a --set {url}"), ProxyEdit::Set(url.into())),
+            ("proxy a --none".to_owned(), ProxyEdit::None),
+            ("proxy a --clear".to_owned(), ProxyEdit::Clear),
+        ] {
+            let parsed = parse(&line);
+            assert!(!format!("{parsed:?}").contains("pw"), "{parsed:?}");
+            let Ok(Command::Proxy(proxy)) = parsed else {
+                panic!("no proxy: {line}");
+            };
+            assert_eq!(ProxyEdit::from(proxy.edit), edit);
         }
     }
 }

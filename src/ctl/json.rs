@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::client::Snapshot;
 use crate::protocol::{
-    Cause, Event, EventKind, Group, GroupJid, HistoryEntry, Status, Unlink, UserId,
+    Cause, Event, EventKind, Group, GroupJid, HistoryEntry, SessionProxy, Status, Unlink, UserId,
 };
 
 /// The version of the shapes.
@@ -61,6 +61,14 @@ pub(crate) struct Groups<'a> {
 pub(crate) struct Targets<'a> {
     pub(crate) user: &'a UserId,
     pub(crate) targets: &'a [GroupJid],
+}
+
+/// The object of `proxy`: the proxy after the command, without user and password.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Proxy<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) proxy: &'a SessionProxy,
 }
 
 /// The object of `daemon ping`: what the daemon calls itself, and the socket where it listens.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ProxyEdit;
+
 /// What a client asks the daemon to do. Every command is legal in every state of a session.
 ///
 /// Users, phone numbers and JIDs travel as plain strings here and are checked by the daemon, so that
@@ -92,6 +94,14 @@ pub enum Command {
         /// What to do.
         edit: TargetEdit,
     },
+    /// Show or change the proxy through which a session reaches WhatsApp.
+    /// Answer: [`Answer::Proxy`](super::Answer::Proxy), when the change is durable and in force.
+    Proxy {
+        /// The user.
+        user: String,
+        /// What to do.
+        edit: ProxyEdit,
+    },
 }
 
 impl Command {
@@ -109,6 +119,7 @@ impl Command {
         "history",
         "groups",
         "targets",
+        "proxy",
     ];
 
     /// The name as it stands in JSON.
@@ -127,6 +138,7 @@ impl Command {
             Self::History { .. } => "history",
             Self::Groups { .. } => "groups",
             Self::Targets { .. } => "targets",
+            Self::Proxy { .. } => "proxy",
         }
     }
 }

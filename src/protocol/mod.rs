@@ -161,6 +161,7 @@ mod message;
 mod name;
 mod open;
 pub mod preface;
+mod proxy;
 mod redacted;
 mod status;
 mod user;
@@ -179,6 +180,7 @@ pub use limits::{
 };
 pub use message::{Answer, HistoryPage, Message, Reply, Request, SessionsPage, Watching};
 pub use name::UnknownName;
+pub use proxy::{ProxyEdit, ProxySource, SessionProxy};
 pub use redacted::Redacted;
 pub use status::{Connecting, PairCode, Phase, Qr, Stage, Status};
 pub use user::{InvalidUserId, UserId};

@@ -3,7 +3,10 @@
 use tokio::sync::oneshot;
 
 use crate::deadline::Deadline;
-use crate::protocol::{Failure, Group, GroupJid, LogoutReport, PhoneNumber, Status, TargetEdit};
+use crate::protocol::{
+    Failure, Group, GroupJid, LogoutReport, PhoneNumber, ProxyEdit, SessionProxy, Status,
+    TargetEdit,
+};
 
 /// The reply to a logout: what became of it.
 pub type LogoutReply = oneshot::Sender<Result<LogoutReport, Failure>>;
@@ -52,6 +55,13 @@ pub enum SessionCommand {
         /// The target groups after it.
         reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
     },
+    /// Show or change the proxy.
+    Proxy {
+        /// The change.
+        edit: ProxyEdit,
+        /// The proxy after it.
+        reply: oneshot::Sender<Result<SessionProxy, Failure>>,
+    },
 }
 
 /// What `disconnect` did.
@@ -72,6 +82,7 @@ impl SessionCommand {
             Self::ForceLogout { reply, .. } => drop(reply.send(Err(failure))),
             Self::Groups { reply, .. } => drop(reply.send(Err(failure))),
             Self::Targets { reply, .. } => drop(reply.send(Err(failure))),
+            Self::Proxy { reply, .. } => drop(reply.send(Err(failure))),
         }
     }
 }

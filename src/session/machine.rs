@@ -10,6 +10,7 @@ mod disk;
 mod lifecycle;
 mod link;
 mod logout;
+mod proxy;
 mod target_edits;
 mod time;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 
 use super::clock::Monotonic;
 use super::pairing::Pairing;
+use super::proxy::ProxyChange;
 use super::settings::Settings;
 use super::standing::Standing;
 use super::targets::Change;
@@ -24,7 +26,7 @@ use crate::protocol::{
     Cause, Connecting, EventKind, Failure, Group, GroupJid, HistoryEntry, PairCode, Phase,
     PhoneNumber, Qr, Status, UserId,
 };
-use crate::store::{Intent, Record};
+use crate::store::{Intent, ProxyChoice, Record};
 use crate::whatsapp::{AskError, Expected, LinkEvent};
 pub(super) use disk::Saving;
 pub(super) use logout::Logout;
@@ -67,14 +69,24 @@ pub struct Machine {
     logout: Option<Logout>,
     waiting: Waiting,
     /// Links opened since it was last online.
-    attempts: u32,
+    pub(super) attempts: u32,
     /// Links that failed in a row.
     failures: u32,
+    pub(super) way_back: WayBack,
     /// Handshakes that failed in a row.
     failed_handshakes: u32,
     course: Course,
     /// The effects of the step under way.
     effects: Vec<Effect>,
+}
+
+/// What decides when a session that lost its link comes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WayBack {
+    /// How long the last link was online.
+    pub(super) was_online_for: std::time::Duration,
+    /// Whether the session tried again because another one had come online, since it was last online itself.
+    was_told: bool,
 }
 
 /// Whether the task goes on.
@@ -107,6 +119,8 @@ struct Waiting {
     close: Vec<Request>,
     /// `force-logout`, and commands that are carried out after the logout: for its end.
     removal: Vec<Request>,
+    /// `proxy`: until the record is written.
+    proxy: Vec<Request>,
     /// `groups`: for WhatsApp's answer.
     groups: Vec<Request>,
     /// `connect`: for the look at the disk.
@@ -176,12 +190,16 @@ pub enum Input {
     Groups(Request),
     /// Somebody asks for the target groups to be shown or changed.
     Targets(Request, Change),
+    /// Somebody asks for the proxy to be shown or changed.
+    Proxy(Request, ProxyChange),
     /// The daemon stops.
     Stop,
     /// Its link reported something.
     Link(LinkEvent),
     /// Something is due.
     Due,
+    /// Another session came online after WhatsApp could not be reached.
+    Reachable,
 
     /// Of [`Effect::OpenLink`]: the link is open.
     Opened,
@@ -268,6 +286,8 @@ pub enum Answer {
     Groups(Vec<Group>),
     /// The target groups.
     Targets(Vec<GroupJid>),
+    /// The session's own proxy, if it has one.
+    Proxy(Option<ProxyChoice>),
     /// It could not be done.
     Refused(Failure),
 }
@@ -320,6 +340,7 @@ impl Machine {
             waiting: Waiting::default(),
             attempts: 0,
             failures: 0,
+            way_back: WayBack::default(),
             failed_handshakes: 0,
             course: Course::Running,
             effects: Vec::new(),
@@ -349,8 +370,10 @@ impl Machine {
             } => self.force_logout_asked(request, by, within, at, settings),
             Input::Groups(request) => self.groups_asked(request),
             Input::Targets(request, change) => self.targets_asked(request, change),
+            Input::Proxy(request, change) => self.proxy_asked(request, change, at),
             Input::Stop => self.stop(),
             Input::Due => self.due(at, settings),
+            Input::Reachable => self.reachable(at),
             // A link that is being closed has nothing to say any more.
             Input::Link(event) if self.has_link() => self.link(event, at, settings),
             Input::Link(_) => {}
@@ -374,6 +397,7 @@ impl Machine {
         self.answer_for_code();
         self.answer_when_written();
         self.answer_for_close();
+        self.answer_for_proxy();
         self.stop_when_done();
     }
 

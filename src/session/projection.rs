@@ -1,5 +1,7 @@
 //! A session's state as everybody sees it.
 
+use std::time::Duration;
+
 use super::advice::next_action;
 use super::machine::Machine;
 use crate::protocol::{Phase, Status};
@@ -45,6 +47,19 @@ impl Machine {
     #[must_use]
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// How long the session was online the last time: the longer, the sooner it connects again when many
+    /// have to.
+    #[must_use]
+    pub fn was_online_for(&self) -> Duration {
+        self.way_back.was_online_for
+    }
+
+    /// Whether links have failed since it was last online.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.attempts > 1
     }
 
     /// The logout under way.

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Settings {
     /// What another connection with the same credentials means.
     pub on_conflict: OnConflict,
-    /// How many stored sessions connect at a time after a start.
+    /// How many sessions connect at a time: after a start, and after they have lost their links.
     pub restore_concurrency: usize,
     /// Disconnect (never wipe) a session that nobody used for this long.
     pub idle_after: Option<Duration>,

@@ -10,15 +10,17 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::command::{LogoutReply, SessionCommand, Stopped};
 use super::devices::Devices;
+use super::gate::{Gate, Turn};
 use super::machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request};
 use super::narration;
+use super::proxy::ProxyChange;
 use super::settings::Settings;
 use super::targets::Change;
 use crate::blocking::UncancellableWork;
@@ -65,12 +67,25 @@ pub struct SessionContext {
     pub early: Option<SessionCommand>,
     /// Fires when the daemon stops.
     pub stop: CancellationToken,
-    /// After a start of the daemon: the turns to connect, of which only some sessions have one at a time.
-    pub turn: Option<Arc<Semaphore>>,
+    /// The gate through which the session goes when it connects.
+    pub gate: Gate,
+    /// How soon it connects the first time.
+    pub first_link: FirstLink,
     /// The user's work that cannot be cancelled.
     pub work: UncancellableWork,
     /// The span that everything of this session logs in.
     pub span: tracing::Span,
+}
+
+/// How soon a session connects the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstLink {
+    /// At once: somebody asked for it.
+    AtOnce,
+    /// When it is its turn.
+    InLine,
+    /// When it is its turn, for which it asks after a moment: the daemon has just started.
+    Restored,
 }
 
 impl SessionContext {
@@ -115,6 +130,8 @@ pub async fn run(mut context: SessionContext, record: Record, origin: Origin) ->
     let at = moment(&context.clock);
     let settings = context.settings.borrow_and_update().clone();
     let user = context.user.clone();
+    let urgent = context.first_link == FirstLink::AtOnce;
+    let reachable = context.gate.reachable();
     let (machine, effects) = Machine::new(user, record, origin, at, &settings);
     let mut task = Task {
         context,
@@ -123,6 +140,8 @@ pub async fn run(mut context: SessionContext, record: Record, origin: Origin) ->
         events: None,
         opening: None,
         turn: None,
+        urgent,
+        reachable,
         removal: None,
         asked: BTreeMap::new(),
         last_request: 0,
@@ -152,7 +171,11 @@ struct Task {
     /// The link that is being opened.
     opening: Option<Opening>,
     /// The session's turn to connect, and how long the session may keep it.
-    turn: Option<(OwnedSemaphorePermit, Instant)>,
+    turn: Option<(Turn, Instant)>,
+    /// Whether somebody asked for the session to be connected now, so it does not wait for its turn.
+    urgent: bool,
+    /// Ticks when WhatsApp can be reached again.
+    reachable: watch::Receiver<()>,
     /// A removal that failed, with the steps that are done.
     removal: Option<Removal>,
     /// The commands that are not answered yet.
@@ -172,6 +195,7 @@ enum Wake {
     Done(Done),
     Link(LinkEvent),
     TurnEnds,
+    Reachable,
     Due,
     Configured,
 }
@@ -189,19 +213,15 @@ impl Task {
                 }
                 Wake::Command(command) => self.command(command),
                 Wake::Done(done) => self.done(done),
-                Wake::Link(event) => {
-                    if let LinkEvent::Paired(account) | LinkEvent::Online(account) = &event {
-                        // A device that was linked just now is nobody else's.
-                        let _ = self.claim(account);
-                    }
-                    self.take(Input::Link(event));
-                }
+                Wake::Link(event) => self.link_event(event),
                 Wake::TurnEnds => self.turn = None,
+                Wake::Reachable => self.take(Input::Reachable),
                 Wake::Due => self.take(Input::Due),
                 Wake::Configured => {}
             }
             if self.machine.phase() != Phase::Connecting {
                 self.turn = None;
+                self.urgent = false;
             }
         }
     }
@@ -211,6 +231,11 @@ impl Task {
             let settings = self.context.settings.borrow_and_update();
             self.machine.deadline(&settings)
         };
+        let backs_off = self.machine.phase() == Phase::BackingOff;
+        if !backs_off {
+            // What was told before the session had to wait does not concern it.
+            self.reachable.mark_unchanged();
+        }
         tokio::select! {
             () = self.context.stop.cancelled(), if !self.stopping => Wake::Stop,
             command = command(&mut self.context.early, &mut self.context.commands), if !self.deserted => {
@@ -222,7 +247,24 @@ impl Task {
             Some(event) = next_event(&mut self.events) => Wake::Link(event),
             () = turn_ends(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnEnds,
             () = self.context.clock.until(due) => Wake::Due,
+            Ok(()) = self.reachable.changed(), if backs_off => Wake::Reachable,
             Ok(()) = self.context.settings.changed() => Wake::Configured,
+        }
+    }
+
+    /// Takes an event of the link, and tells the gate what it means for the other sessions.
+    fn link_event(&mut self, event: LinkEvent) {
+        if let LinkEvent::Paired(account) | LinkEvent::Online(account) = &event {
+            // A device that was linked just now is nobody else's.
+            let _ = self.claim(account);
+        }
+        let before = self.machine.phase();
+        let struggled = self.machine.has_failed();
+        self.take(Input::Link(event));
+        match (before, self.machine.phase()) {
+            (Phase::Online, Phase::BackingOff | Phase::Connecting) => self.context.gate.lost(),
+            (Phase::Connecting, Phase::Online) if struggled => self.context.gate.reached(),
+            _ => {}
         }
     }
 
@@ -253,6 +295,15 @@ impl Task {
             SessionCommand::Groups { .. } => Input::Groups(request),
             SessionCommand::Targets { edit, .. } => match Change::parse(edit.clone()) {
                 Ok(change) => Input::Targets(request, change),
+                Err(failure) => return command.refuse(failure),
+            },
+            SessionCommand::Proxy { edit, .. } => match ProxyChange::parse(edit.clone()) {
+                Ok(change) => {
+                    if change != ProxyChange::Nothing {
+                        self.skip_the_queue();
+                    }
+                    Input::Proxy(request, change)
+                }
                 Err(failure) => return command.refuse(failure),
             },
         };
@@ -289,7 +340,7 @@ impl Task {
                 }
                 Effect::Answer(request, answer) => {
                     if let Some(command) = self.asked.remove(&request) {
-                        reply(command, answer);
+                        reply(&self.context.gateway, command, answer);
                     }
                 }
                 Effect::End(exit) => self.exit = Some(exit),
@@ -299,7 +350,7 @@ impl Task {
 }
 
 /// Sends the answer to a command.
-fn reply(command: SessionCommand, answer: Answer) {
+fn reply(gateway: &Gateway, command: SessionCommand, answer: Answer) {
     match (command, answer) {
         (command, Answer::Refused(failure)) => command.refuse(failure),
         (SessionCommand::Connect { reply, .. }, Answer::Status(status)) => {
@@ -313,6 +364,9 @@ fn reply(command: SessionCommand, answer: Answer) {
         }
         (SessionCommand::Targets { reply, .. }, Answer::Targets(targets)) => {
             let _ = reply.send(Ok(targets));
+        }
+        (SessionCommand::Proxy { reply, .. }, Answer::Proxy(choice)) => {
+            let _ = reply.send(Ok(gateway.proxy_of(choice.as_ref())));
         }
         (command, _) => {
             // Neither the command nor the answer is logged: they name phones, groups and correspondents.

@@ -43,7 +43,7 @@ pub use credentials::{Contents, Credentials, CredentialsError};
 pub use error::StoreError;
 pub use history::{Entries, History};
 pub use intent::Intent;
-pub use record::{Desired, Hold, Record};
+pub use record::{Desired, Hold, ProxyChoice, Record};
 pub use removal::{Removal, RemovalFailed};
 pub use step::Step;
 

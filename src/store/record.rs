@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::durable::Replacing;
 use super::step::Step;
 use super::{StoreError, durable, regular};
-use crate::protocol::{Account, Cause, GroupJid, UserId};
+use crate::protocol::{Account, Cause, GroupJid, Redacted, UserId};
 
 /// The format written by this version. A file of a newer one is refused, never overwritten.
 const VERSION: u32 = 1;
@@ -50,6 +50,40 @@ pub struct Record {
     /// Why it must not connect by itself, over restarts too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// The session's own proxy; `None`: the configuration's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyChoice>,
+}
+
+/// The proxy that somebody chose for a session. In the file it is a string: a URL, or `none`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum ProxyChoice {
+    /// No proxy, also where the configuration has one.
+    Direct,
+    /// The proxy with this URL, which may hold a user and a password.
+    Url(Redacted),
+}
+
+const NO_PROXY: &str = "none";
+
+impl From<String> for ProxyChoice {
+    fn from(text: String) -> Self {
+        if text == NO_PROXY {
+            Self::Direct
+        } else {
+            Self::Url(text.into())
+        }
+    }
+}
+
+impl From<ProxyChoice> for String {
+    fn from(choice: ProxyChoice) -> Self {
+        match choice {
+            ProxyChoice::Direct => NO_PROXY.to_owned(),
+            ProxyChoice::Url(url) => url.reveal().to_owned(),
+        }
+    }
 }
 
 /// What a session is to be, over restarts of the daemon.
@@ -90,6 +124,7 @@ impl Record {
             targets: Vec::new(),
             account: None,
             hold: None,
+            proxy: None,
         }
     }
 
@@ -124,7 +159,7 @@ impl Record {
         struct Versioned {
             version: u32,
         }
-        let versioned: Versioned = toml::from_str(text).map_err(|e| e.to_string())?;
+        let versioned: Versioned = toml::from_str(text).map_err(|e| without_text(text, &e))?;
         if versioned.version > VERSION {
             return Err(format!(
                 "it was written by a newer wasessiond (format {}, this one reads up to {VERSION}); start the newer one again",
@@ -132,7 +167,35 @@ impl Record {
             ));
         }
         // What this version does not know it would lose with its next write, so it does not take the file.
-        toml::from_str(text).map_err(|e| e.to_string())
+        toml::from_str(text).map_err(|e| without_text(text, &e))
+    }
+}
+
+/// The keys of the record. Only they are named where something is wrong.
+const KEYS: &[&str] = &[
+    "version",
+    "owner",
+    "created_at",
+    "desired",
+    "last_activity",
+    "targets",
+    "account",
+    "hold",
+    "proxy",
+];
+
+/// What is wrong with a file, without the line in which it is wrong: that may hold a proxy's password.
+fn without_text(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return message.to_owned();
+    };
+    let line = before.matches('\n').count();
+    let key = text.lines().nth(line).and_then(|line| line.split_once('='));
+    let key = key.map(|(key, _)| key.trim());
+    match key.filter(|key| KEYS.contains(key)) {
+        Some(key) => format!("line {}, {key}: {message}", line + 1),
+        None => format!("line {}: {message}", line + 1),
     }
 }
 
@@ -186,6 +249,38 @@ error = "too many messages"
         let more = format!("colour = \"blue\"\n{known}");
         let why = Record::parse(&more).expect_err("a field of another version");
         assert!(why.contains("unknown field `colour`"), "{why}");
+    }
+
+    #[test]
+    fn a_proxy_reads_back() {
+        for (said, choice) in [
+            ("none", ProxyChoice::Direct),
+            (
+                "socks5://me:pw@proxy:1",
+                ProxyChoice::Url("socks5://me:pw@proxy:1".into()),
+            ),
+        ] {
+            let text = format!("proxy = \"{said}\"\n{SAMPLE}");
+            let record = Record::parse(&text).expect("a record");
+            assert_eq!(record.proxy, Some(choice));
+            let text = toml::to_string(&record).expect("write");
+            assert_eq!(Record::parse(&text), Ok(record));
+        }
+    }
+
+    /// Whatever is wrong with the file goes into the status and into the log.
+    #[test]
+    fn what_is_wrong_is_told_without_a_password() {
+        for proxy in [
+            "proxy = \"http://me:secret@proxy",
+            "proxy = http://me:secret@proxy",
+            "proxies = \"http://me:secret@proxy\"",
+            "proxy = [\"http://me:secret@proxy\"]",
+            "proxy = \"http://me:secret@proxy\"\nproxy = \"http://me:secret@proxy\"",
+        ] {
+            let why = Record::parse(&format!("{proxy}\n{SAMPLE}")).expect_err(proxy);
+            assert!(why.starts_with("line ") && !why.contains("secret"), "{why}");
+        }
     }
 
     #[test]

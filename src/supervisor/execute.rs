@@ -66,6 +66,11 @@ impl Supervisor {
                     .await?;
                 Ok(Answer::Targets(targets))
             }
+            Command::Proxy { user, edit } => {
+                let user = user_id(user)?;
+                let proxy = self.shared.routes.proxy(caller, &user, edit).await?;
+                Ok(Answer::Proxy(proxy))
+            }
             command => self.look_up(caller, command),
         }
     }

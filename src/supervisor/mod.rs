@@ -41,6 +41,7 @@ pub use views::{Census, Watcher};
 
 use crate::blocking::{Room, Rooms};
 use crate::protocol::{Failure, FailureCode, MAX_WATCHED, Since, Watching};
+use crate::session::Gate;
 use crate::store::{History, Store, StoreError};
 use crate::whatsapp::Gateway;
 use registry::Registry;
@@ -115,6 +116,8 @@ struct Shared {
     board: Arc<Board>,
     history: Arc<History>,
     settings: watch::Sender<Settings>,
+    /// The gate through which all sessions connect.
+    gate: Gate,
     routes: Routes,
     orders: mpsc::Sender<Order>,
     /// The room for the watchdog's probe of the disk.
@@ -155,7 +158,7 @@ impl Supervisor {
         rooms: &Rooms,
     ) -> Result<Begun, StoreError> {
         let start = restore::read(&store, settings.history_limit).await?;
-        let concurrency = settings.restore_concurrency.max(1);
+        let gate = Gate::new(settings.restore_concurrency);
         let (orders, to_do) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
         let (settings, in_force) = watch::channel(settings);
@@ -165,6 +168,7 @@ impl Supervisor {
             board: Arc::new(Board::new()),
             history: start.history,
             settings,
+            gate,
             routes: Routes::new(orders.clone(), history, in_force, stop.clone()),
             orders,
             probe: rooms.probe.clone(),
@@ -174,7 +178,7 @@ impl Supervisor {
             clock,
         });
         let mut registry = Registry::new(Arc::clone(&shared), gateway, to_do);
-        let restored = RestoreBarrier(registry.restore(start.sessions, concurrency));
+        let restored = RestoreBarrier(registry.restore(start.sessions));
         let loop_end = LoopEnd {
             running: tokio::spawn(registry.run()),
             stop,
@@ -256,6 +260,7 @@ impl Supervisor {
     /// Changes the settings of running sessions and of those to come.
     pub fn configure(&self, settings: Settings) {
         self.shared.history.set_limit(settings.history_limit);
+        self.shared.gate.set_limit(settings.restore_concurrency);
         self.shared.settings.send_if_modified(|present| {
             let differs = *present != settings;
             *present = settings;

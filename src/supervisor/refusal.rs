@@ -12,6 +12,7 @@ fn refuse(command: SessionCommand, failure: &Failure) {
         SessionCommand::ForceLogout { reply, .. } => drop(reply.send(Err(failure))),
         SessionCommand::Groups { reply, .. } => drop(reply.send(Err(failure))),
         SessionCommand::Targets { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::Proxy { reply, .. } => drop(reply.send(Err(failure))),
     }
 }
 

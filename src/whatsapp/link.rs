@@ -104,7 +104,7 @@ impl Link {
         let version = gateway.versions.get(&gateway.http).await;
         let built = Bot::builder()
             .with_backend_arc(Arc::clone(&store) as Arc<dyn whatsapp_rust::store::Backend>)
-            .with_http_client(SharedHttp(Arc::clone(&gateway.http)))
+            .with_http_client(SharedHttp(Arc::clone(&gateway.session_http)))
             .with_runtime(ScopedRuntime(scope.clone()))
             .with_device_props(DevicePropsOverride::new().with_os(gateway.device_name.as_ref()))
             .with_wanted_pre_key_count(PREKEYS)

@@ -19,20 +19,24 @@ mod gateway;
 mod handle;
 mod link;
 mod monitor;
+mod proxy;
 mod pump;
+mod race;
 #[cfg(all(test, not(feature = "simulator")))]
 mod real_build;
 mod resolver;
 mod restart;
 mod scope;
 mod signal;
+mod tunnel;
 mod version;
 
 pub use auth::{BUSY, Stored, look_into};
 pub use ending::{Ending, Pace, Verdict};
 pub use endpoint::check_endpoint;
 pub use event::{LinkEvent, PairCodeRefused};
-pub use gateway::{Gateway, GatewayError, GatewaySettings, check_proxy};
+pub use gateway::{Gateway, GatewayError, GatewaySettings};
 pub use handle::{AskError, LinkHandle};
 pub use link::{Expected, Link, LinkEvents, StillRunning};
+pub use proxy::{Proxy, ProxyError};
 pub use scope::Scope;

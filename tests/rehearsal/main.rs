@@ -28,7 +28,12 @@ mod model;
 mod obstacles;
 mod pairing;
 mod panic;
+mod proxies;
+#[path = "../harness/proxy.rs"]
+mod proxy;
 mod races;
+#[path = "../harness/relay.rs"]
+mod relay;
 mod revisions;
 mod samples;
 #[cfg(feature = "ctl")]
@@ -37,6 +42,7 @@ mod signals;
 #[path = "../skipped/mod.rs"]
 mod skipped;
 mod stage;
+mod storm;
 mod stuck;
 mod targets;
 mod verbs;

@@ -103,6 +103,10 @@ export class Client {
     return take(await this.request({ targets: { user, edit } }), 'targets');
   }
 
+  async proxy(user, edit = 'show') {
+    return take(await this.request({ proxy: { user, edit } }), 'proxy');
+  }
+
   /** Follows these users, or everyone; resolves when the whole state is here. */
   follow({ users = [], since = null } = {}) {
     return Follow.begin(this.#options, users, since);

@@ -55,6 +55,9 @@ test('a session from its QR code to its logout', async (t) => {
 
   const [one, two] = (await client.groups('alice')).map((group) => group.jid);
   assert.deepEqual(await client.targets('alice'), []);
+  const standard = { source: 'default', url: null, authenticated: false };
+  assert.deepEqual(await client.proxy('alice'), standard);
+  assert.deepEqual(await client.proxy('alice', 'clear'), standard);
   assert.deepEqual(await client.targets('alice', { set: [one] }), [one]);
   assert.deepEqual(await client.targets('alice', { add: [two] }), [one, two]);
   assert.deepEqual(await client.targets('alice', { remove: [one] }), [two]);

@@ -2,7 +2,9 @@
 
 use super::{PIPED, alice, asked, jid};
 use crate::client::scripted::after;
-use crate::protocol::{Answer, Command, Count, Group, Info, Reloaded, TargetEdit};
+use crate::protocol::{
+    Answer, Command, Count, Group, Info, ProxyEdit, ProxySource, Reloaded, SessionProxy, TargetEdit,
+};
 
 #[tokio::test(start_paused = true)]
 async fn groups_and_targets() {
@@ -36,6 +38,44 @@ async fn groups_and_targets() {
     let played = asked("targets alice --clear", PIPED, command, answer).await;
     assert_eq!(played.out, "");
     assert_eq!(played.talk, "alice has no target groups.\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_proxy_of_a_session() {
+    let answer = |source, url: Option<&str>, authenticated| {
+        Ok(Answer::Proxy(SessionProxy {
+            source,
+            url: url.map(str::to_owned),
+            authenticated,
+        }))
+    };
+    let command = |edit| Command::Proxy {
+        user: alice(),
+        edit,
+    };
+    for (line, edit, told, shown) in [
+        (
+            "proxy alice",
+            ProxyEdit::Show,
+            answer(ProxySource::Default, None, false),
+            "none, as the configuration says for all sessions\n",
+        ),
+        (
+            "proxy alice --set http://me:pw@proxy:1",
+            ProxyEdit::Set("http://me:pw@proxy:1".into()),
+            answer(ProxySource::Session, Some("http://proxy:1"), true),
+            "http://proxy:1, with a login, chosen for this session\n",
+        ),
+        (
+            "proxy alice --none",
+            ProxyEdit::None,
+            answer(ProxySource::Session, None, false),
+            "none, chosen for this session\n",
+        ),
+    ] {
+        let played = asked(line, PIPED, command(edit), told).await;
+        assert_eq!(played.out, shown);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use crate::client::scripted::{
 };
 use crate::protocol::{
     Answer, Cause, Command, DEFAULT_HISTORY, EventKind, Failure, FailureCode, Group, LogoutReport,
-    Phase, Reloaded, Status, TargetEdit,
+    Phase, ProxyEdit, ProxySource, Reloaded, SessionProxy, Status, TargetEdit,
 };
 
 fn qr_object() -> serde_json::Value {
@@ -124,6 +124,22 @@ async fn lists() {
     assert_eq!(
         played.objects(),
         [json!({"schema": 1, "user": "alice", "targets": ["1@g.us"]})]
+    );
+
+    let command = Command::Proxy {
+        user: alice(),
+        edit: ProxyEdit::Show,
+    };
+    let answer = Ok(Answer::Proxy(SessionProxy {
+        source: ProxySource::Default,
+        url: Some("http://proxy:1".to_owned()),
+        authenticated: false,
+    }));
+    let played = asked("proxy alice", JSON, command, answer).await;
+    let proxy = json!({"source": "default", "url": "http://proxy:1", "authenticated": false});
+    assert_eq!(
+        played.objects(),
+        [json!({"schema": 1, "user": "alice", "proxy": proxy})]
     );
 }
 

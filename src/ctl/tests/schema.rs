@@ -7,7 +7,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::ctl::json::{
-    Beginning, Code, Failed, Groups, Happened, History, Lagged, Pong, SCHEMA, Sessions, Targets,
+    Beginning, Code, Failed, Groups, Happened, History, Lagged, Pong, Proxy, SCHEMA, Sessions,
+    Targets,
 };
 use crate::protocol::golden::{keep, plain, validate};
 use crate::protocol::{Info, LogoutReport, Reloaded, Status};
@@ -26,6 +27,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("qr USER", &["Code"]),
     ("groups USER", &["Groups"]),
     ("targets USER", &["Targets"]),
+    ("proxy USER", &["Proxy"]),
     ("daemon info", &["Info"]),
     ("daemon ping", &["Pong"]),
     ("daemon reload", &["Reloaded"]),
@@ -51,6 +53,7 @@ fn schema() -> Value {
         History<'_>,
         Groups<'_>,
         Targets<'_>,
+        Proxy<'_>,
         Pong<'_>,
         Code<'_>,
         Failed<'_>,

@@ -7,6 +7,7 @@ use super::values::{self, Admin, Version};
 use crate::service::config::declare::configuration;
 use crate::service::config::kinds;
 use crate::supervisor::{OnConflict, Settings};
+use crate::whatsapp::Proxy;
 
 configuration! {
     /// The whole configuration. The fields are the sections of the files, and their keys.
@@ -49,9 +50,16 @@ configuration! {
     whatsapp: WhatsApp, AtRestart {
         /// How this device is called in the phone's list under Linked devices: at most 50 characters.
         device_name: String = "wasessiond".to_owned(), values::device_name();
-        /// An HTTP proxy that tunnels with CONNECT, without a password. Not set by default: none.
-        proxy: Option<String> = None, kinds::optional(values::proxy()),
+        /// The proxy of all sessions that have none of their own (`wactl proxy`), and of the fetch of
+        /// WhatsApp's version: "http://", "socks5://" (names of hosts are looked up here) or "socks5h://" (the
+        /// proxy looks them up), perhaps a user, a host and a port. Not set by default: none. A password may
+        /// stand in the URL only where not everybody may read this file.
+        proxy: Option<Proxy> = None, kinds::optional(values::proxy()),
             example "\"http://proxy.example:3128\"";
+        /// The file whose first line is the password of the proxy's user. Not everybody may read it. Without
+        /// it the credential "wasessiond.proxy-password" counts, if the service manager passes one.
+        proxy_password_file: Option<PathBuf> = None, kinds::optional(kinds::path()),
+            example "\"/etc/wasessiond/proxy-password\"";
         /// A simulator's WebSocket, on a loopback address. Not set by default. Only a build for rehearsals
         /// (`--features simulator`) takes this key, and it needs it.
         endpoint: Option<String> = None, kinds::optional(values::endpoint()),
@@ -67,7 +75,8 @@ configuration! {
         /// What happens when another program connects with the same credentials. "logout": the session ends and
         /// its credentials are removed. "park": they are kept, and the session waits for `wactl connect`.
         on_conflict: OnConflict = Settings::default().on_conflict, values::on_conflict();
-        /// How many sessions are connected at a time after a start, 1 to 1000.
+        /// How many sessions connect at a time, 1 to 1000: after a start, and when many have lost their links.
+        /// Whoever says `wactl connect` does not wait for the others.
         restore_concurrency: usize = Settings::default().restore_concurrency,
             kinds::number(1..=1000);
         /// Disconnect (never remove) a session that nobody used for so long, like "30d"; or "never".

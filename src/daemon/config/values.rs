@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use crate::service::config::kinds::{Kind, quoted, single, string};
 use crate::service::logging::check_filter;
 use crate::supervisor::OnConflict;
-use crate::whatsapp::{check_endpoint, check_proxy};
+use crate::whatsapp::{Proxy, check_endpoint};
 
 /// The version of WhatsApp Web that a simulator is told.
 pub type Version = (u32, u32, u32);
@@ -123,20 +123,18 @@ pub(super) fn device_name() -> impl Kind<String> {
     single(read, |name: &String| quoted(name))
 }
 
-pub(super) fn proxy() -> impl Kind<String> {
+pub(super) fn proxy() -> impl Kind<Proxy> {
     let read = |value: &DeValue<'_>| {
-        let url = string(value)?;
-        match check_proxy(&url) {
-            Ok(()) => Ok(url),
-            // Not repeated here: it may hold a password.
-            Err(_) => Err(
-                "this is not a proxy's URL: write it like \"http://proxy.example.org:3128\". Only \
-                 HTTP proxies without a password are supported"
-                    .to_owned(),
-            ),
-        }
+        // The URL is not repeated: it may hold a password.
+        Proxy::parse(&string(value)?).map_err(|why| why.to_string())
     };
-    single(read, |url: &String| quoted(url))
+    single(read, |proxy: &Proxy| {
+        let shown = proxy.to_string();
+        if proxy.has_user() {
+            return quoted(&shown.replacen("://", "://[hidden]@", 1));
+        }
+        quoted(&shown)
+    })
 }
 
 pub(super) fn filter() -> impl Kind<String> {

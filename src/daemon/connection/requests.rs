@@ -11,7 +11,9 @@ use crate::daemon::allowance::{Allowance, Need, Place};
 use crate::daemon::budget::Charge;
 use crate::daemon::state::Daemon;
 use crate::protocol::codec::Encoding;
-use crate::protocol::{Answer, Command, Failure, FailureCode, Request, TargetEdit, Watching};
+use crate::protocol::{
+    Answer, Command, Failure, FailureCode, ProxyEdit, Request, TargetEdit, Watching,
+};
 use crate::supervisor::Caller;
 
 /// The requests of one connection. Cheap to clone.
@@ -214,6 +216,10 @@ fn size(command: &Command) -> usize {
         Command::Connect {
             phone: Some(phone), ..
         } => text(phone),
+        Command::Proxy {
+            edit: ProxyEdit::Set(url),
+            ..
+        } => EACH + url.reveal().len(),
         _ => 0,
     };
     let users: usize = named(command).iter().map(text).sum();
@@ -243,6 +249,7 @@ fn named(command: &Command) -> &[String] {
         | Command::Status { user }
         | Command::Groups { user }
         | Command::Targets { user, .. }
+        | Command::Proxy { user, .. }
         | Command::History {
             user: Some(user), ..
         } => std::slice::from_ref(user),

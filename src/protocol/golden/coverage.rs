@@ -38,6 +38,7 @@ variants!(command, COMMANDS, Command, {
     Command::History { .. } => "history",
     Command::Groups { .. } => "groups",
     Command::Targets { .. } => "targets",
+    Command::Proxy { .. } => "proxy",
 });
 
 variants!(edit, EDITS, TargetEdit, {
@@ -46,6 +47,13 @@ variants!(edit, EDITS, TargetEdit, {
     TargetEdit::Add(_) => "add",
     TargetEdit::Remove(_) => "remove",
     TargetEdit::Clear => "clear",
+});
+
+variants!(proxy_edit, PROXY_EDITS, ProxyEdit, {
+    ProxyEdit::Show => "show",
+    ProxyEdit::Set(_) => "set",
+    ProxyEdit::None => "none",
+    ProxyEdit::Clear => "clear",
 });
 
 variants!(message, MESSAGES, Message, {
@@ -70,6 +78,7 @@ variants!(answer, ANSWERS, Answer, {
     Answer::Watching(_) => "watching",
     Answer::Groups(_) => "groups",
     Answer::Targets(_) => "targets",
+    Answer::Proxy(_) => "proxy",
     ; Answer::Unknown(_)
 });
 
@@ -219,6 +228,11 @@ impl Met {
             Answer::Sessions(page) => page.sessions.iter().for_each(|s| self.status(s)),
             Answer::History(page) => page.entries.iter().for_each(|e| self.entry(e)),
             Answer::LoggedOut(report) => self.entry(&report.entry),
+            Answer::Proxy(proxy) => {
+                self.add("source", proxy.source);
+                let how = if proxy.url.is_some() { "some" } else { "none" };
+                self.add(how, "proxy.url");
+            }
             _ => {}
         }
     }
@@ -254,6 +268,9 @@ fn nothing_that_travels_is_without_golden_bytes() {
         if let Command::Targets { edit: change, .. } = &asked {
             met.add("edit", edit(change));
         }
+        if let Command::Proxy { edit: change, .. } = &asked {
+            met.add("proxy edit", proxy_edit(change));
+        }
     }
     for (_, told) in values::messages() {
         met.message(&told);
@@ -261,6 +278,8 @@ fn nothing_that_travels_is_without_golden_bytes() {
     met.all("command", COMMANDS);
     assert_eq!(COMMANDS, Command::NAMES);
     met.all("edit", EDITS);
+    met.all("proxy edit", PROXY_EDITS);
+    met.all("source", ProxySource::ALL);
     met.all("message", MESSAGES);
     assert_eq!(MESSAGES, Message::NAMES);
     met.all("answer", ANSWERS);

@@ -92,6 +92,7 @@ mirror! {
     struct Removed { files: u64, bytes: u64, targets: u32 }
     struct Report { entry: Entry, next_action: String }
     struct Watching { epoch: u64, seq: u64, gap: bool }
+    struct SessionProxy { source: Name, url: Option<String>, authenticated: bool }
     struct Group { jid: String, subject: String, size: u32 }
     struct Event { seq: u64, at: Time, user: String, kind: Kind, status: Option<Status> }
 }
@@ -134,6 +135,10 @@ enum Command {
         user: String,
         edit: Edit,
     },
+    Proxy {
+        user: String,
+        edit: ProxyEdit,
+    },
 }
 
 #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
@@ -143,6 +148,15 @@ enum Edit {
     Set(Vec<String>),
     Add(Vec<String>),
     Remove(Vec<String>),
+    Clear,
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+enum ProxyEdit {
+    Show,
+    Set(String),
+    None,
     Clear,
 }
 
@@ -189,6 +203,7 @@ enum Answer {
     Watching(Watching),
     Groups(Vec<Group>),
     Targets(Vec<String>),
+    Proxy(SessionProxy),
 }
 
 #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]

@@ -35,6 +35,13 @@ pub(super) fn requests() -> Vec<(String, Request)> {
         (11, targets(TargetEdit::Add(jids()))),
         (12, targets(TargetEdit::Remove(vec![]))),
         (13, targets(TargetEdit::Clear)),
+        (15, proxy(ProxyEdit::Show)),
+        (
+            16,
+            proxy(ProxyEdit::Set("socks5h://me:pw@proxy.example:1080".into())),
+        ),
+        (17, proxy(ProxyEdit::None)),
+        (18, proxy(ProxyEdit::Clear)),
         // A text of another alphabet, with what JSON escapes, longer than a byte can tell.
         (
             14,
@@ -76,6 +83,13 @@ fn history(user: Option<&str>, limit: Option<u32>, before: Option<&str>) -> Comm
 
 fn targets(edit: TargetEdit) -> Command {
     Command::Targets {
+        user: "alice".to_owned(),
+        edit,
+    }
+}
+
+fn proxy(edit: ProxyEdit) -> Command {
+    Command::Proxy {
         user: "alice".to_owned(),
         edit,
     }
@@ -212,6 +226,7 @@ fn info(full: bool) -> Info {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "it is a list")]
 fn answers() -> Vec<(&'static str, Answer)> {
     let report = |entry| LogoutReport {
         entry,
@@ -305,6 +320,22 @@ fn answers() -> Vec<(&'static str, Answer)> {
         ),
         ("targets", Answer::Targets(vec![jid()])),
         ("targets, none", Answer::Targets(vec![])),
+        (
+            "proxy",
+            Answer::Proxy(SessionProxy {
+                source: ProxySource::Session,
+                url: Some("socks5h://proxy.example:1080".to_owned()),
+                authenticated: true,
+            }),
+        ),
+        (
+            "proxy, none",
+            Answer::Proxy(SessionProxy {
+                source: ProxySource::Default,
+                url: None,
+                authenticated: false,
+            }),
+        ),
     ]
 }
 

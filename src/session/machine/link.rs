@@ -155,6 +155,7 @@ impl Machine {
 
     fn online(&mut self, account: Account, at: Moment) {
         self.attempts = 0;
+        self.way_back.was_told = false;
         self.paired = true;
         self.pairing = None;
         self.touch(at);
@@ -190,8 +191,11 @@ impl Machine {
             appeal_token,
         } = ending;
         let words = text.clone().unwrap_or(error);
-        if self.phase == Phase::Online && at.monotonic.since(self.entered) >= STABLE_AFTER {
-            self.failures = 0;
+        if self.phase == Phase::Online {
+            self.way_back.was_online_for = at.monotonic.since(self.entered);
+            if self.way_back.was_online_for >= STABLE_AFTER {
+                self.failures = 0;
+            }
         }
         match verdict {
             Verdict::Wipe(cause) => self.log_out(cause, None, Unlink::NotLinked, at, settings),

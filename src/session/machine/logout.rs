@@ -154,6 +154,7 @@ impl Machine {
             failures: 0,
         });
         self.leave_edits();
+        self.leave_proxy();
         let looks = std::mem::take(&mut self.waiting.look);
         let looks = looks.into_iter().map(|(request, _)| request);
         self.waiting.removal.extend(looks);

@@ -9,6 +9,7 @@ mod links;
 mod logouts;
 mod looks;
 mod model;
+mod network;
 mod removals;
 mod requests;
 mod restarts;

@@ -113,6 +113,32 @@ impl Machine {
         }
     }
 
+    /// Tries again at once what failed because WhatsApp could not be reached: another session has reached it.
+    /// That may not be true for this one, whose proxy or network may be another, so the session does this
+    /// once, and then waits as before until it has been online.
+    pub(super) fn reachable(&mut self, at: Moment) {
+        let unreached = matches!(
+            self.reason,
+            Some(
+                Cause::Unreachable
+                    | Cause::ConnectionLost
+                    | Cause::HandshakeFailed
+                    | Cause::Silent
+                    | Cause::Stuck
+                    | Cause::ServerUnavailable
+            )
+        );
+        if self.phase == Phase::BackingOff
+            && unreached
+            && self.failures > 1
+            && !self.way_back.was_told
+            && !self.is_stopping()
+        {
+            self.way_back.was_told = true;
+            self.connect(at);
+        }
+    }
+
     fn try_again(&mut self, at: Moment) {
         if self.unread {
             self.look();

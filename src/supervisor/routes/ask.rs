@@ -12,8 +12,8 @@ use super::super::narration;
 use super::{Begin, COMMANDS, Handed, Order, Route, Routes, TaskEnd, not_found, stopping};
 use crate::deadline::Deadline;
 use crate::protocol::{
-    Failure, FailureCode, Group, GroupJid, HistoryEntry, LogoutReport, PhoneNumber, Status,
-    TargetEdit, UserId,
+    Failure, FailureCode, Group, GroupJid, HistoryEntry, LogoutReport, PhoneNumber, ProxyEdit,
+    SessionProxy, Status, TargetEdit, UserId,
 };
 use crate::session::{SessionCommand, Stopped, report};
 
@@ -23,6 +23,8 @@ const DISCONNECT: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(45);
 /// WhatsApp has 20 seconds to answer.
 const GROUPS: Duration = Duration::from_secs(25);
+/// The record is written; a logout may be under way before.
+const PROXY: Duration = Duration::from_secs(15);
 /// How long after the deadline a task counts as not answering at all.
 const OVERDUE: Duration = Duration::from_secs(1);
 /// How long a logout may take after its task was ended by force.
@@ -124,6 +126,20 @@ impl Routes {
             reply,
         };
         self.ask_present(caller, &user, deadline, command).await
+    }
+
+    pub(in super::super) async fn proxy(
+        &self,
+        caller: Caller,
+        user: &UserId,
+        edit: ProxyEdit,
+    ) -> Result<SessionProxy, Failure> {
+        let command = |reply| SessionCommand::Proxy {
+            edit: edit.clone(),
+            reply,
+        };
+        let deadline = Deadline::within(PROXY);
+        self.ask_present(caller, user, deadline, command).await
     }
 
     /// Logs a session out. Always ends with nothing left, or with a failure that says what is left and why. A

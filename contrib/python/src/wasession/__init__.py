@@ -29,6 +29,7 @@ from .types import (
     Qr,
     Reloaded,
     Removed,
+    SessionProxy,
     Since,
     Status,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Removed",
     "Replayed",
     "RequestTimeout",
+    "SessionProxy",
     "Since",
     "State",
     "Status",

@@ -9,7 +9,15 @@ from typing import Any, Coroutine, List, Optional, Protocol, Sequence, Tuple, Ty
 
 from . import types
 from .errors import ProtocolError
-from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Status
+from .types import (
+    Group,
+    HistoryEntry,
+    Info,
+    LogoutReport,
+    Reloaded,
+    SessionProxy,
+    Status,
+)
 
 #: The most ended sessions the daemon tells on one page, and how many where nobody says how many.
 MAX_HISTORY = 1000
@@ -125,6 +133,25 @@ async def groups(to: Asking, user: str) -> List[Group]:
 async def targets(to: Asking, user: str, edit: Any) -> List[str]:
     answer = await to.ask({"targets": {"user": user, "edit": edit}})
     return types.read_list(str, take(answer, "targets"))
+
+
+async def proxy(to: Asking, user: str, edit: Any) -> SessionProxy:
+    answer = await to.ask({"proxy": {"user": user, "edit": edit}})
+    return types.read(SessionProxy, take(answer, "proxy"))
+
+
+def proxy_edit(replace: Optional[str], none: bool, clear: bool) -> Any:
+    """The change of the proxy that these arguments ask for."""
+    edits: List[Any] = []
+    if replace is not None:
+        edits.append({"set": replace})
+    if none:
+        edits.append("none")
+    if clear:
+        edits.append("clear")
+    if len(edits) > 1:
+        raise ValueError("one change at a time: set, none or clear")
+    return edits[0] if edits else "show"
 
 
 def edit(

@@ -16,7 +16,16 @@ from . import _commands, _wire, types
 from ._commands import drive
 from ._follow import QUEUE, Follower, Item, CurrentState, KnownEnd
 from .errors import ConnectionClosed, NoDaemon, ProtocolError, RequestTimeout
-from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Since, Status
+from .types import (
+    Group,
+    HistoryEntry,
+    Info,
+    LogoutReport,
+    Reloaded,
+    SessionProxy,
+    Since,
+    Status,
+)
 
 __all__ = ["Client", "Follow"]
 
@@ -204,6 +213,15 @@ class Client:
         """Shows or changes the target groups, and returns them as they are then."""
         change = _commands.edit(set, add, remove, clear)
         return drive(_commands.targets(self, user, change))
+
+    def proxy(
+        self, user: str, *, set: Optional[str] = None, none: bool = False, clear: bool = False
+    ) -> SessionProxy:
+        """Shows or changes the proxy through which a session reaches WhatsApp, and returns it as it is
+        then, without user and password. ``set`` is a URL; ``none`` goes without a proxy; ``clear`` takes
+        what the configuration says."""
+        change = _commands.proxy_edit(set, none, clear)
+        return drive(_commands.proxy(self, user, change))
 
     def follow(self, users: Sequence[str] = (), since: Optional[Since] = None) -> Follow:
         """Follows these users, or, when none is named, everyone the caller may see, now and later;

@@ -29,6 +29,7 @@ __all__ = [
     "Qr",
     "Reloaded",
     "Removed",
+    "SessionProxy",
     "Since",
     "Status",
 ]
@@ -184,6 +185,18 @@ class Reloaded:
 
     changed: List[str]
     needs_restart: List[str]
+
+
+@dataclass(frozen=True)
+class SessionProxy:
+    """The proxy through which a session reaches WhatsApp."""
+
+    #: Who chose it: ``default`` (the configuration, for all sessions) or ``session``
+    source: str
+    #: Without user and password. ``None``: WhatsApp is reached without a proxy.
+    url: Optional[str]
+    #: Whether a user and a password go with it.
+    authenticated: bool
 
 
 @dataclass(frozen=True)

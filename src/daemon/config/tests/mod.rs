@@ -66,6 +66,7 @@ endpoint = "ws://127.0.0.1:7667/ws/chat"
 version = "2.3000.1020000000"
 device_name = "A desk, Büro 3"
 proxy = "http://proxy.example.org:3128"
+proxy_password_file = "/etc/wasessiond/proxy-password"
 
 [sessions]
 on_conflict = "park"
@@ -120,10 +121,10 @@ fn every_key_is_read() {
     );
     assert_eq!(gateway.version, Some((2, 3000, 1_020_000_000)));
     assert_eq!(gateway.device_name, "A desk, Büro 3");
-    assert_eq!(
-        gateway.proxy.as_deref(),
-        Some("http://proxy.example.org:3128")
-    );
+    let proxy = gateway.proxy.map(|proxy| proxy.to_string());
+    assert_eq!(proxy.as_deref(), Some("http://proxy.example.org:3128"));
+    let password = config.whatsapp.proxy_password_file.as_deref();
+    assert_eq!(password, Some(Path::new("/etc/wasessiond/proxy-password")));
 }
 
 #[test]
@@ -145,19 +146,42 @@ fn no_key_is_forgotten_when_it_is_printed_or_compared() {
 
 #[test]
 fn a_proxy_that_the_daemon_could_not_use_is_refused_without_its_password() {
-    for proxy in [
-        "http://me:pa@ss@proxy.example.org:3128",
-        "http://me:pa@proxy.example.org",
-        "ftp://proxy.example.org",
-        "http://proxy.example.org:99999",
+    for (proxy, why) in [
+        (
+            "http://me:pa@ss@proxy.example.org:3128",
+            "in a user and a password write",
+        ),
+        (
+            "ftp://me:pa@proxy.example.org",
+            "a proxy of this kind cannot be used",
+        ),
+        (
+            "http://me:pa@proxy.example.org:99999",
+            "this is not a proxy's URL",
+        ),
     ] {
         let told = errors(&format!("[whatsapp]\nproxy = \"{proxy}\"\n"));
-        assert!(
-            told.starts_with("c.toml:2:9: `whatsapp.proxy`: this is not a proxy's URL"),
-            "{told}"
-        );
+        let expected = format!("c.toml:2:9: `whatsapp.proxy`: {why}");
+        assert!(told.starts_with(&expected), "{told}");
         assert!(!told.contains("me:") && !told.contains("pa@"), "{told}");
     }
+}
+
+#[test]
+fn a_login_of_a_proxy_is_compared_and_not_printed() {
+    let with = |password: &str| {
+        let file = format!("[whatsapp]\nproxy = \"http://me:{password}@localhost:1\"\n");
+        parse(&file).expect("a good file")
+    };
+    let (one, other) = (with("secret1"), with("secret2"));
+    assert_eq!(one.differences(&other), ["whatsapp.proxy"]);
+    assert!(one.differences(&one).is_empty());
+    let shown = printed(&one);
+    assert!(
+        shown.contains("proxy = \"http://[hidden]@localhost:1\""),
+        "{shown}"
+    );
+    assert!(!shown.contains("secret"), "{shown}");
 }
 
 #[test]
@@ -275,7 +299,7 @@ fn wrong_numbers_and_times_are_told_where_and_what() {
         (
             "[whatsapp]\nproxy = \"me:secret@proxy\"\n",
             "c.toml:2:9: `whatsapp.proxy`: this is not a proxy's URL: write it like \
-             \"http://proxy.example.org:3128\". Only HTTP proxies without a password are supported",
+             \"http://proxy.example.org:3128\" or \"socks5h://user:password@proxy.example.org:1080\"",
         ),
     ] {
         assert_eq!(errors(text), told);

@@ -15,6 +15,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | noted
 targets, added          | noted
+proxy, shown            | answer proxy
+proxy, changed          | noted
 stop                    | noted
 due                     | purge_failed (unlinked): tell purge_failed
 closed                  | remove
@@ -32,6 +34,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | noted
 targets, added          | noted
+proxy, shown            | answer proxy
+proxy, changed          | noted
 stop                    | noted
 due                     | purge_failed (force_logout): tell purge_failed, refuse: purge_failed
 unlinked                | cut
@@ -48,6 +52,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | noted
 targets, added          | noted
+proxy, shown            | answer proxy
+proxy, changed          | noted
 stop                    | noted
 due                     | purge_failed (unlinked): tell purge_failed
 removed                 | end, logged out
@@ -65,6 +71,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | refuse: purge_failed
 targets, added          | refuse: purge_failed
+proxy, shown            | answer proxy
+proxy, changed          | refuse: purge_failed
 stop                    | end, stopped
 due                     | logging_out (unlinked): tell logging_out, cut
 ",
@@ -80,6 +88,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | refuse: store_corrupt
 targets, added          | refuse: store_corrupt
+proxy, shown            | answer proxy
+proxy, changed          | refuse: store_corrupt
 stop                    | noted
 saved                   | answer status
 saved: failed           | answer status

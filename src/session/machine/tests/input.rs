@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::{Close, Input, Request};
 use crate::protocol::fixtures::bare_entry;
 use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Stage, Unlink};
-use crate::session::{Change, OnConflict, Standing};
-use crate::store::Record;
+use crate::session::{Change, OnConflict, ProxyChange, Standing};
+use crate::store::{ProxyChoice, Record};
 use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
 
 /// The number of whatever is asked.
@@ -46,6 +46,8 @@ rows! {
     TargetsShown "targets, shown" Input::Targets(ASKED, Change::Nothing);
     TargetsCleared "targets, cleared" Input::Targets(ASKED, Change::Clear);
     TargetsAdded "targets, added" Input::Targets(ASKED, Change::Add(targets(3)));
+    ProxyShown "proxy, shown" Input::Proxy(ASKED, ProxyChange::Nothing);
+    ProxyChanged "proxy, changed" Input::Proxy(ASKED, ProxyChange::To(Some(ProxyChoice::Direct)));
     Stop "stop" Input::Stop;
     Stage "stage" Input::Link(LinkEvent::Stage(Stage::Sync));
     Qr "qr" Input::Link(qr(2));
@@ -70,6 +72,7 @@ rows! {
     RetryLong "ended: retry late" ended(Verdict::Retry(Cause::RateLimited, Pace::Long));
     DueEarly "due, too early" Input::Due;
     Due "due" Input::Due;
+    Reachable "reachable" Input::Reachable;
     Opened "opened" Input::Opened;
     Unusable "opened: unusable" Input::Unusable("auth.db: not a database".to_owned());
     Unavailable "opened: not now" Input::Unavailable("the disk is full".to_owned());
@@ -100,10 +103,13 @@ impl Row {
             Input::Targets(_, Change::Nothing) => Self::TargetsShown,
             Input::Targets(_, Change::Clear | Change::Remove(_)) => Self::TargetsCleared,
             Input::Targets(_, Change::Add(_) | Change::Set(_)) => Self::TargetsAdded,
+            Input::Proxy(_, ProxyChange::Nothing) => Self::ProxyShown,
+            Input::Proxy(_, ProxyChange::To(_)) => Self::ProxyChanged,
             Input::Stop => Self::Stop,
             Input::Link(event) => Self::from_event(event, on_conflict),
             Input::Due if due => Self::Due,
             Input::Due => Self::DueEarly,
+            Input::Reachable => Self::Reachable,
             Input::Opened => Self::Opened,
             Input::Unusable(_) => Self::Unusable,
             Input::Unavailable(_) => Self::Unavailable,

@@ -15,6 +15,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | save, close, tell connecting
 stop                    | close, save
 stage                   | tell connecting
 paired                  | save, tell paired
@@ -44,6 +46,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | save, close, tell connecting
 stop                    | close, save
 stage                   | tell connecting
 qr                      | awaiting_scan: tell qr
@@ -76,6 +80,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | save, close, tell connecting
 stop                    | close, save
 stage                   | tell connecting
 qr                      | ask a code for +15550100991
@@ -110,6 +116,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | save, tell connecting
 stop                    | save
 closed                  | open
 closed: not in time     | open
@@ -126,6 +134,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | connecting: save, close, tell connecting
 stop                    | close, save
 stage                   | connecting: tell connecting
 qr                      | tell qr
@@ -158,6 +168,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | connecting: save, close, tell connecting
 stop                    | close, save
 stage                   | connecting: tell connecting
 ready for a pair code   | ask a code for +15550100991
@@ -191,6 +203,8 @@ groups                  | ask for groups
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | ask for groups
+proxy, shown            | answer proxy
+proxy, changed          | connecting: save, close, tell connecting
 stop                    | close, save
 stage                   | connecting: tell connecting
 paired                  | connecting: save, tell paired

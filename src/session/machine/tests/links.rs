@@ -6,6 +6,7 @@ use proptest::test_runner::TestCaseResult;
 use super::super::{Effect, Input, LinkState, Machine};
 use super::walk::{Taken, many, walks};
 use crate::protocol::Phase;
+use crate::session::ProxyChange;
 
 proptest! {
     #![proptest_config(many())]
@@ -109,7 +110,11 @@ fn connects(step: &Taken<'_>) -> TestCaseResult {
             prop_assert!(step.is_connect() || step.is_due());
             prop_assert!(over(step.before.status().held_until), "before its end");
         }
-        Phase::BackingOff => prop_assert!(step.is_connect() || (step.is_due() && due)),
+        Phase::BackingOff => {
+            let changed = matches!(step.input, Input::Proxy(_, ProxyChange::To(_)));
+            let told = *step.input == Input::Reachable;
+            prop_assert!(step.is_connect() || (step.is_due() && due) || changed || told);
+        }
         other => prop_assert!(false, "from {}", other),
     }
     Ok(())

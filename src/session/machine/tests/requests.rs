@@ -41,7 +41,8 @@ fn asked(step: &Taken<'_>) -> Option<Request> {
         | Input::Disconnect { request, .. }
         | Input::ForceLogout { request, .. }
         | Input::Groups(request)
-        | Input::Targets(request, _) => Some(*request),
+        | Input::Targets(request, _)
+        | Input::Proxy(request, _) => Some(*request),
         _ => None,
     }
 }
@@ -53,6 +54,7 @@ fn waiting(machine: &Machine) -> BTreeSet<Request> {
     all.extend(&waiting.code);
     all.extend(&waiting.written);
     all.extend(&waiting.close);
+    all.extend(&waiting.proxy);
     all.extend(&waiting.removal);
     all.extend(waiting.look.iter().map(|(request, _)| *request));
     all.extend(&waiting.groups);
@@ -79,6 +81,7 @@ proptest! {
             let closing = after.link == super::super::LinkState::Closing;
             let writing = after.saving.is_under_way();
             prop_assert!(waiting.written.is_empty() || writing);
+            prop_assert!(waiting.proxy.is_empty() || writing);
             prop_assert!(waiting.close.is_empty() || closing || writing);
             Ok(())
         })?;

@@ -106,6 +106,7 @@ fn word(effect: &Effect) -> String {
         Effect::Answer(_, Answer::Status(_)) => "answer status",
         Effect::Answer(_, Answer::Groups(_)) => "answer groups",
         Effect::Answer(_, Answer::Targets(_)) => "answer targets",
+        Effect::Answer(_, Answer::Proxy(_)) => "answer proxy",
         Effect::Answer(_, Answer::Refused(failure)) => return format!("refuse: {}", failure.code),
         Effect::End(Exit::LoggedOut(_)) => "end, logged out",
         Effect::End(Exit::Stopped) => "end, stopped",

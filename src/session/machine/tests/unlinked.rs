@@ -15,6 +15,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | connecting: save, tell connecting, open
 stop                    | save
 due                     | connecting: tell connecting, open
 ",
@@ -30,6 +32,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | connecting: save, tell connecting, open
 stop                    | save
 due                     | connecting: tell connecting, open
 ",
@@ -45,6 +49,8 @@ groups                  | refuse: not_online
 targets, shown          | refuse: store_failed
 targets, cleared        | refuse: store_failed
 targets, added          | refuse: store_failed
+proxy, shown            | refuse: store_failed
+proxy, changed          | refuse: store_failed
 stop                    | end, stopped
 due                     | look
 ",
@@ -60,6 +66,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | save
 stop                    | save
 due                     | connecting: save, tell connecting, open
 ",
@@ -75,6 +83,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | save
 stop                    | save
 ",
     ),
@@ -89,6 +99,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | save
 stop                    | save
 due                     | logging_out (pairing_expired): tell logging_out, cut
 ",
@@ -104,6 +116,8 @@ groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+proxy, shown            | answer proxy
+proxy, changed          | save
 stop                    | save
 ",
     ),

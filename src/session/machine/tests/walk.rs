@@ -13,8 +13,8 @@ use super::input::{Row, account, ended, phone, stored, targets};
 use super::scene::{settings, start, user};
 use crate::protocol::fixtures::bare_entry;
 use crate::protocol::{Cause, Stage, Unlink};
-use crate::session::{Change, Monotonic, OnConflict, Settings, Standing};
-use crate::store::{Desired, Hold, Record};
+use crate::session::{Change, Monotonic, OnConflict, ProxyChange, Settings, Standing};
+use crate::store::{Desired, Hold, ProxyChoice, Record};
 use crate::whatsapp::{AskError, LinkEvent, Verdict};
 
 /// As many ways for every property, and the same ones every time. More with `PROPTEST_CASES`.
@@ -157,6 +157,7 @@ fn numbered(input: Input, number: u64) -> Input {
         },
         Input::Groups(_) => Input::Groups(request),
         Input::Targets(_, change) => Input::Targets(request, change),
+        Input::Proxy(_, change) => Input::Proxy(request, change),
         other => other,
     }
 }
@@ -284,6 +285,8 @@ fn input() -> impl Strategy<Value = Input> {
     let mut rows = Row::ALL.to_vec();
     rows.retain(|row| *row != Row::Stop && !row.is_result());
     let any = Request(0);
+    let url = ProxyChoice::Url("http://me:secret@localhost:9".into());
+    let proxies = vec![None, Some(ProxyChoice::Direct), Some(url)];
     prop_oneof![
         24 => select(rows).prop_map(Row::input),
         1 => Just(Input::Stop),
@@ -291,6 +294,7 @@ fn input() -> impl Strategy<Value = Input> {
         4 => (1u8..3).prop_map(move |n| link(LinkEvent::Paired(account(n)))),
         6 => (1u8..3).prop_map(move |n| link(LinkEvent::Online(account(n)))),
         2 => (0u8..4).prop_map(move |n| Input::Targets(any, Change::Set(targets(n)))),
+        2 => select(proxies).prop_map(move |choice| Input::Proxy(any, ProxyChange::To(choice))),
         2 => (1u8..3).prop_map(move |n| Input::Connect(any, Some(phone(n)))),
         2 => select(dead).prop_map(|cause| ended(Verdict::Wipe(cause))),
         2 => (0u64..5000).prop_map(hold),
