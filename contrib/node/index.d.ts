@@ -79,6 +79,8 @@ export interface Status {
   error: string | null;
   targets: string[];
   last_activity: string | null;
+  /** Where WhatsApp locked the account: with it the owner can appeal. A secret; null in `list`. */
+  appeal_token: string | null;
 }
 
 /** One ended session. */
@@ -90,7 +92,7 @@ export interface HistoryEntry {
   owner: number;
   /** The uid that asked for it; null: WhatsApp or the daemon itself. */
   requested_by: number | null;
-  unlink: Open<'confirmed' | 'refused' | 'unreachable' | 'not_linked' | 'not_asked'>;
+  unlink: Open<'confirmed' | 'refused' | 'unreachable' | 'not_linked' | 'not_asked' | 'unknown'>;
   removed: { files: number; bytes: number; targets: number };
   /** What WhatsApp said about it. */
   text: string | null;
@@ -119,6 +121,8 @@ export interface Info {
   config_file: string | null;
   simulator: boolean;
   summary: string;
+  /** What concerns the whole daemon and wants a person. Absent: an older daemon. */
+  alarms?: { name: string; since: string; message: string }[];
   phases: { name: string; count: number }[];
   logouts: { name: string; count: number }[];
   purge_failures: number;

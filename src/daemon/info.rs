@@ -23,6 +23,7 @@ impl Daemon {
             config_file: (!in_force.origins.files.is_empty()).then(|| in_force.origins.to_string()),
             simulator: cfg!(feature = "simulator"),
             summary: census.summary(),
+            alarms: self.alarms(),
             phases: counts(&census.phases),
             logouts: counts(&census.logouts),
             purge_failures: census.purge_failures,

@@ -4,6 +4,7 @@
 //! `run` is the whole daemon. Everything that it depends on comes in as an argument.
 
 pub mod access;
+mod alarms;
 pub mod allowance;
 mod budget;
 pub mod config;

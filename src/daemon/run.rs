@@ -242,9 +242,7 @@ async fn open(setup: &Setup) -> Result<(ControlSocket, Begun), DaemonError> {
 fn help(helpers: &TaskTracker, daemon: &Daemon, liveness: LivenessProbe, stop: &CancellationToken) {
     let parts = || (daemon.clone(), stop.clone());
     let (told, until) = parts();
-    helpers.spawn(async move {
-        watchdog::keep_status(told.notifier(), told.supervisor(), until).await;
-    });
+    helpers.spawn(async move { watchdog::keep_status(&told, until).await });
     if let Some(within) = sd_notify::watchdog_enabled() {
         let (fed, until) = parts();
         helpers.spawn(async move {

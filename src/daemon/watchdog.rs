@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::listener::LivenessProbe;
+use super::state::Daemon;
 use crate::message_id;
 use crate::service::notify::Notifier;
 use crate::supervisor::Supervisor;
@@ -16,12 +17,9 @@ use crate::supervisor::Supervisor;
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Keeps the status line true until the stop.
-pub(super) async fn keep_status(
-    notifier: &Notifier,
-    supervisor: &Supervisor,
-    stop: CancellationToken,
-) {
-    let mut changed = supervisor.changed();
+pub(super) async fn keep_status(daemon: &Daemon, stop: CancellationToken) {
+    let mut changed = daemon.supervisor().changed();
+    let mut outdated = daemon.supervisor().gateway().outdated();
     let mut next = Instant::now();
     loop {
         tokio::select! {
@@ -29,11 +27,13 @@ pub(super) async fn keep_status(
             () = sleep_until(next) => {}
         }
         changed.borrow_and_update();
-        notifier.status(&supervisor.census().summary());
+        outdated.borrow_and_update();
+        daemon.notifier().status(&daemon.status_line());
         next = Instant::now() + STATUS_INTERVAL;
         tokio::select! {
             () = stop.cancelled() => return,
             alive = changed.changed() => if alive.is_err() { return },
+            alive = outdated.changed() => if alive.is_err() { return },
         }
     }
 }

@@ -147,10 +147,13 @@ open_names! {
         Refused = "refused",
         /// WhatsApp could not be reached in time: the device is still in the phone's list.
         Unreachable = "unreachable",
-        /// There was nothing to unlink: the session was never paired, or WhatsApp had ended it already.
+        /// There was nothing to unlink: the session was never paired, or WhatsApp had said that the device is
+        /// gone.
         NotLinked = "not_linked",
         /// It was not asked for: unlinking would have ended another connection's session.
         NotAsked = "not_asked",
+        /// WhatsApp ended the session and did not say whether the device is still in the phone's list.
+        NotKnown = "unknown",
     }
 }
 
@@ -158,7 +161,10 @@ impl Unlink {
     /// Whether a person should look at Linked devices on the phone and remove the device there.
     #[must_use]
     pub const fn device_may_remain(self) -> bool {
-        matches!(self, Self::Refused | Self::Unreachable | Self::Unknown(_))
+        matches!(
+            self,
+            Self::Refused | Self::Unreachable | Self::NotKnown | Self::Unknown(_)
+        )
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn bare_status(user: &str, phase: Phase) -> Status {
         error: None,
         targets: Vec::new(),
         last_activity: None,
+        appeal_token: None,
     }
 }
 

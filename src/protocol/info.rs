@@ -25,6 +25,9 @@ pub struct Info {
     /// One line: how many sessions are in which phase. Counted are the sessions that the client may
     /// see.
     pub summary: String,
+    /// What concerns the whole daemon and wants a person: empty when all is well.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
     /// Sessions by phase; phases with none are left out.
     pub phases: Vec<Count>,
     /// Logouts since the daemon started, by cause. This and what follows is for admins; to others it
@@ -41,6 +44,19 @@ pub struct Info {
     pub purge_total_ms: u64,
     /// How long the longest of them took, in milliseconds.
     pub purge_longest_ms: Option<u64>,
+}
+
+/// Something that concerns the whole daemon, not one session, and wants a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Alarm {
+    /// What it is, for programs: `client_outdated`. A newer daemon may say others.
+    pub name: String,
+    /// Since when.
+    #[cfg_attr(test, schemars(with = "super::golden::Time"))]
+    pub since: Timestamp,
+    /// What is the matter, and what to do about it, for a person.
+    pub message: String,
 }
 
 /// How many of something.

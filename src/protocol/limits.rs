@@ -93,6 +93,7 @@ impl Status {
             pair_code.phone = cut(std::mem::take(&mut pair_code.phone), MAX_NAME);
         }
         self.targets.truncate(MAX_TARGETS);
+        self.appeal_token = self.appeal_token.map(cut_secret);
         self
     }
 }
@@ -181,6 +182,7 @@ mod tests {
             error: Some(long()),
             targets: (0..=MAX_TARGETS).map(|n| jid(n).expect("a JID")).collect(),
             last_activity: Some(time),
+            appeal_token: Some(long().into()),
         };
         let [json, bincode] = sizes(&status.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");

@@ -172,7 +172,7 @@ pub use command::{Command, Since, TargetEdit};
 pub use event::{Event, EventKind};
 pub use failure::{Failure, FailureCode};
 pub use history::{HistoryEntry, LogoutReport, Removed};
-pub use info::{Count, Info, Reloaded};
+pub use info::{Alarm, Count, Info, Reloaded};
 pub use limits::{
     DEFAULT_HISTORY, MAX_FRAME, MAX_GROUPS, MAX_HISTORY, MAX_ITEM, MAX_MESSAGE, MAX_NAME, MAX_PAGE,
     MAX_SECRET, MAX_TARGETS, MAX_TEXT, MAX_WATCHED,

@@ -92,10 +92,14 @@ pub struct Status {
     /// When the session was last used through the daemon, or received something from WhatsApp.
     #[cfg_attr(test, schemars(with = "Option<super::golden::Time>"))]
     pub last_activity: Option<Timestamp>,
+    /// Where WhatsApp locked the account: the token with which its owner can appeal. WhatsApp sends it once.
+    /// `None` in `list`.
+    pub appeal_token: Option<Redacted>,
 }
 
 impl Status {
-    /// The same without anything that would let a reader link a device: what `list` shows.
+    /// The same without anything that would let a reader link a device or appeal for the account: what `list`
+    /// shows.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
         if let Some(qr) = &mut self.qr {
@@ -104,6 +108,7 @@ impl Status {
         if let Some(pair_code) = &mut self.pair_code {
             pair_code.code = None;
         }
+        self.appeal_token = None;
         self
     }
 }

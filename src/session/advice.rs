@@ -16,10 +16,16 @@ pub(super) fn next_action(
         }
         Phase::AwaitingCode => "Enter the code in WhatsApp on the phone: Settings, Linked devices, Link a device, Link with phone number instead.".to_owned(),
         Phase::Online => "Nothing: it is online.".to_owned(),
+        Phase::BackingOff if reason == Some(Cause::ClientOutdated) => format!(
+            "Wait: WhatsApp does not accept this daemon's version, which concerns every session here. It goes on by itself when that changes; `wactl daemon info` says more, `wactl connect {user}` tries at once."
+        ),
         Phase::BackingOff if paired => format!(
             "Wait: it tries again by itself; `wactl connect {user}` tries at once. The credentials are kept."
         ),
         Phase::BackingOff => format!("Wait: it tries again by itself; `wactl connect {user}` tries at once."),
+        Phase::Held if reason == Some(Cause::AccountLocked) => format!(
+            "WhatsApp locked the account: open WhatsApp on the phone and follow what it says there. The credentials are kept, and it tries again by itself, rarely, because trying often makes a lock last longer; `wactl connect {user}` tries once, `wactl force-logout {user}` gives it up."
+        ),
         Phase::Held => "Wait: WhatsApp accepts nothing before then. The credentials are kept.".to_owned(),
         Phase::Parked => parked(user, reason),
         Phase::Disconnected => format!("`wactl connect {user}` brings it back without a QR code."),
@@ -40,9 +46,6 @@ fn parked(user: &UserId, reason: Option<Cause>) -> String {
         Some(Cause::Replaced) => format!(
             "Another program uses the same credentials: stop it, then `wactl connect {user}` takes over; or `wactl force-logout {user}`."
         ),
-        Some(Cause::ClientOutdated) => {
-            "Update wasessiond: WhatsApp no longer accepts this version. Every session here is concerned; the credentials are kept.".to_owned()
-        }
         _ => format!(
             "WhatsApp refused the login; look at the phone, then `wactl connect {user}` tries again, or `wactl force-logout {user}` starts anew."
         ),

@@ -161,15 +161,19 @@ pub fn answer(
 pub fn report(entry: HistoryEntry) -> LogoutReport {
     let user = &entry.user;
     let again = format!("`wactl connect {user}` shows a fresh QR code.");
-    let next_action = if entry.unlink.device_may_remain() {
-        format!(
-            "WhatsApp did not confirm the unlink: remove the device on the phone under Settings, Linked devices. {again}"
-        )
-    } else if entry.cause == Cause::AccountLocked {
-        "WhatsApp locked the account: open WhatsApp on the phone; the history keeps what it said."
-            .to_owned()
+    let device = if entry.unlink == Unlink::NotKnown {
+        "WhatsApp did not say whether it still lists the device: look on the phone under Settings, Linked devices, and remove it there. "
+    } else if entry.unlink.device_may_remain() {
+        "WhatsApp did not confirm the unlink: remove the device on the phone under Settings, Linked devices. "
     } else {
-        again
+        ""
+    };
+    let next_action = if entry.cause == Cause::AccountLocked {
+        format!(
+            "{device}WhatsApp locked the account: open WhatsApp on the phone; the history keeps what it said."
+        )
+    } else {
+        format!("{device}{again}")
     };
     LogoutReport { entry, next_action }
 }

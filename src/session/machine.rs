@@ -7,6 +7,8 @@
 mod answers;
 mod asked;
 mod disk;
+mod ending;
+mod ghost;
 mod lifecycle;
 mod link;
 mod logout;
@@ -27,6 +29,8 @@ use crate::protocol::{
 use crate::store::{Intent, Record};
 use crate::whatsapp::{AskError, Expected, LinkEvent};
 pub(super) use disk::Saving;
+pub(super) use ending::Outdated;
+pub(super) use ghost::Ghosts;
 pub(super) use logout::Logout;
 pub use logout::Unlinked;
 pub(super) use target_edits::TargetEdits;
@@ -68,8 +72,12 @@ pub struct Machine {
     attempts: u32,
     /// Links that failed in a row.
     failures: u32,
+    /// Links in a row that were online for a short time only.
+    short_links: u32,
     /// Handshakes that failed in a row.
     failed_handshakes: u32,
+    outdated: Outdated,
+    ghosts: Ghosts,
     course: Course,
     /// The effects of the step under way.
     effects: Vec<Effect>,
@@ -175,6 +183,8 @@ pub enum Input {
     Link(LinkEvent),
     /// Something is due.
     Due,
+    /// The client names another version to WhatsApp, or WhatsApp accepts the present one again.
+    VersionChanged,
 
     /// Of [`Effect::OpenLink`]: the link is open.
     Opened,
@@ -307,7 +317,10 @@ impl Machine {
             waiting: Waiting::default(),
             attempts: 0,
             failures: 0,
+            short_links: 0,
             failed_handshakes: 0,
+            outdated: Outdated::default(),
+            ghosts: Ghosts::default(),
             course: Course::Running,
             effects: Vec::new(),
         };
@@ -320,6 +333,7 @@ impl Machine {
     pub fn step(&mut self, input: Input, at: Moment, settings: &Settings) -> Vec<Effect> {
         if self.course != Course::Ended {
             self.take(input, at, settings);
+            self.note_lost_login(at);
             self.settle();
         }
         std::mem::take(&mut self.effects)
@@ -336,8 +350,9 @@ impl Machine {
             } => self.force_logout_asked(request, by, within, at, settings),
             Input::Groups(request) => self.groups_asked(request),
             Input::Targets(request, change) => self.targets_asked(request, change),
-            Input::Stop => self.stop(),
+            Input::Stop => self.stop(at),
             Input::Due => self.due(at, settings),
+            Input::VersionChanged => self.version_changed(at),
             // A link that is being closed has nothing to say any more.
             Input::Link(event) if self.has_link() => self.link(event, at, settings),
             Input::Link(_) => {}

@@ -25,7 +25,7 @@ pub use clock::{Clock, Due, Monotonic};
 pub use command::{LogoutReply, SessionCommand, Stopped};
 pub use logout::{answer, report};
 pub use machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request, Unlinked};
-pub use settings::{OnConflict, Settings};
+pub use settings::{OnConflict, OnLocked, Settings};
 pub use standing::{Standing, look};
 pub use targets::Change;
 pub use task::{Ended, Outcome, Report, SessionContext, run};

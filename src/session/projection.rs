@@ -2,7 +2,7 @@
 
 use super::advice::next_action;
 use super::machine::Machine;
-use crate::protocol::{Phase, Status};
+use crate::protocol::{Phase, Redacted, Status};
 use crate::store::{Intent, Record};
 
 impl Machine {
@@ -31,8 +31,14 @@ impl Machine {
             error: self.error.clone(),
             targets: self.record.targets.clone(),
             last_activity: self.record.last_activity,
+            appeal_token: self.lock_token(),
         };
         status.bounded()
+    }
+
+    fn lock_token(&self) -> Option<Redacted> {
+        let lock = self.record.lock.as_ref()?;
+        lock.appeal_token.clone()
     }
 
     /// The phase.

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Settings {
     /// What another connection with the same credentials means.
     pub on_conflict: OnConflict,
+    /// What to do when WhatsApp locks the account.
+    pub on_locked: OnLocked,
     /// How many stored sessions connect at a time after a start.
     pub restore_concurrency: usize,
     /// Disconnect (never wipe) a session that nobody used for this long.
@@ -32,10 +34,20 @@ pub enum OnConflict {
     Park,
 }
 
+/// What to do when WhatsApp locks the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLocked {
+    /// Keep the credentials, and try again later and later, for two weeks.
+    Hold,
+    /// Log out at once: remove the credentials.
+    Logout,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             on_conflict: OnConflict::Logout,
+            on_locked: OnLocked::Hold,
             restore_concurrency: 16,
             idle_after: None,
             max_sessions: 2000,

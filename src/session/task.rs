@@ -112,6 +112,8 @@ pub async fn run(mut context: SessionContext, record: Record, origin: Origin) ->
     let at = moment(&context.clock);
     let settings = context.settings.borrow_and_update().clone();
     let user = context.user.clone();
+    // Whatever is news from here on ends a wait that begins from here on.
+    let version_news = context.gateway.version_news();
     let (machine, effects) = Machine::new(user, record, origin, at, &settings);
     let mut task = Task {
         context,
@@ -121,6 +123,7 @@ pub async fn run(mut context: SessionContext, record: Record, origin: Origin) ->
         opening: None,
         turn: None,
         removal: None,
+        version_news,
         asked: BTreeMap::new(),
         last_request: 0,
         under_way: FuturesUnordered::new(),
@@ -152,6 +155,8 @@ struct Task {
     turn: Option<(OwnedSemaphorePermit, Instant)>,
     /// A removal that failed, with the steps that are done.
     removal: Option<Removal>,
+    /// Ticks when WhatsApp may accept a version that it did not.
+    version_news: watch::Receiver<u64>,
     /// The commands that are not answered yet.
     asked: BTreeMap<Request, SessionCommand>,
     last_request: u64,
@@ -171,6 +176,7 @@ enum Wake {
     TurnEnds,
     Due,
     Configured,
+    VersionChanged,
 }
 
 impl Task {
@@ -190,6 +196,7 @@ impl Task {
                 Wake::TurnEnds => self.turn = None,
                 Wake::Due => self.take(Input::Due),
                 Wake::Configured => {}
+                Wake::VersionChanged => self.take(Input::VersionChanged),
             }
             if self.machine.phase() != Phase::Connecting {
                 self.turn = None;
@@ -214,6 +221,7 @@ impl Task {
             () = turn_ends(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnEnds,
             () = self.context.clock.until(due) => Wake::Due,
             Ok(()) = self.context.settings.changed() => Wake::Configured,
+            Ok(()) = self.version_news.changed() => Wake::VersionChanged,
         }
     }
 

@@ -9,6 +9,7 @@
 //!   trash/<user>.<cause>.<id>/  renamed here by a removal, then erased
 //!   intents.jsonl        why, of the removals under way; empty when there are none
 //!   history.jsonl        one line per ended session
+//!   client-version.toml  the version of WhatsApp Web that was fetched last
 //! ```
 //!
 //! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
@@ -16,6 +17,7 @@
 //!
 //! A [`Store`] proves that the lock is held: every change of the disk needs one.
 
+mod client_version;
 mod commit;
 mod credentials;
 mod durable;
@@ -37,12 +39,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use client_version::ClientVersion;
 pub(crate) use credentials::set_up;
 pub use credentials::{Contents, Credentials, CredentialsError};
 pub use error::StoreError;
 pub use history::{Entries, History};
 pub use intent::Intent;
-pub use record::{Desired, Hold, Record};
+pub use record::{AccountLock, Desired, Hold, Record};
 pub use removal::{Removal, RemovalFailed};
 pub use step::Step;
 
@@ -305,6 +308,22 @@ impl Store {
     pub fn history(&self, limit: usize) -> Result<History, StoreError> {
         let path = self.inner.root.join("history.jsonl");
         History::open(&path, limit, self.inner.commits.clone())
+    }
+
+    /// The version of WhatsApp Web that was fetched last, if one is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read; a fetch replaces it.
+    pub fn client_version(&self) -> Result<Option<ClientVersion>, StoreError> {
+        client_version::read(&self.inner.root.join(client_version::FILE))
+    }
+
+    /// Keeps a version of WhatsApp Web, durably.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; the old one is then still there, whole.
+    pub fn keep_client_version(&self, version: &ClientVersion) -> Result<(), StoreError> {
+        client_version::write(&self.inner.root.join(client_version::FILE), version)
     }
 
     /// The removal of a user's session, not yet begun.

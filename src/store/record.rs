@@ -1,6 +1,7 @@
 //! `session.toml`: the record of a session.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::durable::Replacing;
 use super::step::Step;
 use super::{StoreError, durable, regular};
-use crate::protocol::{Account, Cause, GroupJid};
+use crate::protocol::{Account, Cause, GroupJid, Redacted};
 
 /// The format written by this version. A file of a newer one is refused, never overwritten.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 pub(super) const FILE: &str = "session.toml";
 
@@ -39,6 +40,9 @@ pub struct Record {
     /// The target groups.
     #[serde(default)]
     pub targets: Vec<GroupJid>,
+    /// Until when WhatsApp may conclude a login that a stop of the daemon has cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_open_until: Option<Timestamp>,
     /// The account, from the moment its credentials were durable. `None`: perhaps never paired; only
     /// `auth.db` can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,6 +50,9 @@ pub struct Record {
     /// Why it must not connect by itself, over restarts too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// What WhatsApp said about a locked account, until it accepts a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<AccountLock>,
 }
 
 /// What a session is to be, over restarts of the daemon.
@@ -72,6 +79,81 @@ pub struct Hold {
     pub error: Option<String>,
 }
 
+/// A lock of the account, as WhatsApp has told it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountLock {
+    /// When WhatsApp first said so.
+    pub since: Timestamp,
+    /// When WhatsApp last said so.
+    pub last: Timestamp,
+    /// How often WhatsApp said so, and nothing else.
+    pub answers: u32,
+    /// For how many seconds that was seen.
+    pub seen_for: u64,
+    /// What WhatsApp said to the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The token with which the person can appeal. WhatsApp sends it once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appeal_token: Option<Redacted>,
+}
+
+impl AccountLock {
+    /// The time between two answers counts up to this. The wall clock measures it, also over restarts, and a
+    /// clock that is set must not make years of a day: so a lock is old only after many answers.
+    const LONGEST_GAP: Duration = Duration::from_hours(48);
+
+    /// A lock that WhatsApp has not told yet.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            last: now,
+            answers: 0,
+            seen_for: 0,
+            text: None,
+            appeal_token: None,
+        }
+    }
+
+    /// WhatsApp says so, perhaps again. What it said before is kept where it says nothing now.
+    pub fn seen(&mut self, now: Timestamp, text: Option<String>, appeal_token: Option<Redacted>) {
+        // Zero where the clock was set back.
+        let gap = Duration::try_from(now.duration_since(self.last)).unwrap_or_default();
+        let gap = gap.min(Self::LONGEST_GAP);
+        self.seen_for = self.seen_for.saturating_add(gap.as_secs());
+        self.answers = self.answers.saturating_add(1);
+        if self.answers == 1 {
+            (self.since, self.seen_for) = (now, 0);
+        }
+        self.last = now;
+        self.text = text.or(self.text.take());
+        self.appeal_token = appeal_token.or(self.appeal_token.take());
+    }
+
+    /// WhatsApp says something else: the next lock is another one. What WhatsApp said is kept.
+    pub fn begin_anew(&mut self) {
+        (self.answers, self.seen_for) = (0, 0);
+    }
+
+    /// For how long it was seen.
+    #[must_use]
+    pub fn seen_for(&self) -> Duration {
+        Duration::from_secs(self.seen_for)
+    }
+
+    /// How long to wait before the next try. Trying often makes a lock last longer.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        Duration::from_hours(match self.answers {
+            0 | 1 => 1,
+            2 => 6,
+            _ => 24,
+        })
+    }
+}
+
 impl Record {
     /// The record of a new session of this uid.
     #[must_use]
@@ -83,8 +165,10 @@ impl Record {
             desired: Desired::Up,
             last_activity: None,
             targets: Vec::new(),
+            login_open_until: None,
             account: None,
             hold: None,
+            lock: None,
         }
     }
 
@@ -126,13 +210,85 @@ impl Record {
                 versioned.version
             ));
         }
-        toml::from_str(text).map_err(|e| e.to_string())
+        let read: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        Ok(Self {
+            version: VERSION,
+            ..read
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn start() -> Timestamp {
+        "2026-11-24T09:00:00Z".parse().expect("a time")
+    }
+
+    /// A lock that was seen at these hours.
+    fn seen_at(hours: &[i64]) -> AccountLock {
+        let mut lock = AccountLock::new(start());
+        for hours in hours {
+            lock.seen(start() + SignedDuration::from_hours(*hours), None, None);
+        }
+        lock
+    }
+
+    #[test]
+    fn a_lock_is_old_after_many_answers_whatever_the_clock_says() {
+        let days = |hours: &[i64]| seen_at(hours).seen_for().as_secs() / 86400;
+        assert_eq!(days(&[0]), 0);
+        // The hours at which a daemon that is always up tries.
+        let mut tries = vec![0, 1, 7];
+        tries.extend((1..=14).map(|day| 7 + 24 * day));
+        assert_eq!(days(&tries), 14);
+        // A clock that was years behind at the first answer, and is right at the next one.
+        let years = 24 * 365 * 10;
+        assert_eq!(days(&[0, years, years + 6]), 2);
+        assert_eq!(days(&[years, 0, 6]), 0);
+        // A daemon that was off for a month.
+        assert_eq!(days(&[0, 24 * 30]), 2);
+    }
+
+    #[test]
+    fn a_lock_waits_longer_and_longer() {
+        let mut lock = AccountLock::new(start());
+        let waits = [(); 4].map(|()| {
+            lock.seen(start(), None, None);
+            lock.wait().as_secs() / 3600
+        });
+        assert_eq!(waits, [1, 6, 24, 24]);
+    }
+
+    #[test]
+    fn a_token_is_kept_when_whatsapp_does_not_repeat_it() {
+        let mut lock = AccountLock::new(start());
+        lock.seen(start(), Some("locked".to_owned()), Some("once".into()));
+        lock.seen(start(), None, None);
+        lock.begin_anew();
+        lock.seen(start(), None, None);
+        assert_eq!(lock.text.as_deref(), Some("locked"));
+        let token = lock.appeal_token.as_ref().map(Redacted::reveal);
+        assert_eq!((token, lock.answers), (Some("once"), 1));
+        assert!(!format!("{lock:?}").contains("once"));
+        let mut record = Record::new(0);
+        record.lock = Some(lock);
+        let text = toml::to_string(&record).expect("write");
+        assert_eq!(Record::parse(&text), Ok(record));
+    }
+
+    proptest! {
+        /// Seven answers are never enough, however the clock is set between them.
+        #[test]
+        fn few_answers_never_make_a_lock_old(hours in prop::collection::vec(-200_000i64..200_000, 0..8)) {
+            let lock = seen_at(&hours);
+            prop_assert!(lock.seen_for() < Duration::from_hours(14 * 24));
+        }
+    }
 
     /// A file as version 0.1.0 wrote it. It must load for ever.
     const SAMPLE: &str = r#"

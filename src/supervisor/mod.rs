@@ -35,7 +35,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::session::{Clock, OnConflict, Settings};
+pub use crate::session::{Clock, OnConflict, OnLocked, Settings};
 pub use caller::Caller;
 pub use views::{Census, Watcher};
 
@@ -123,6 +123,7 @@ struct Shared {
     stopped: CancellationToken,
     clock: Clock,
     started_at: Timestamp,
+    gateway: Gateway,
 }
 
 impl Supervisor {
@@ -155,6 +156,7 @@ impl Supervisor {
         rooms: &Rooms,
     ) -> Result<Begun, StoreError> {
         let start = restore::read(&store, settings.history_limit).await?;
+        gateway.keep_versions_in(store.clone());
         let concurrency = settings.restore_concurrency.max(1);
         let (orders, to_do) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
@@ -172,8 +174,9 @@ impl Supervisor {
             stopped: CancellationToken::new(),
             started_at: clock.now(),
             clock,
+            gateway,
         });
-        let mut registry = Registry::new(Arc::clone(&shared), gateway, to_do);
+        let mut registry = Registry::new(Arc::clone(&shared), to_do);
         let restored = RestoreBarrier(registry.restore(start.sessions, concurrency));
         let loop_end = LoopEnd {
             running: tokio::spawn(registry.run()),
@@ -245,6 +248,12 @@ impl Supervisor {
     #[must_use]
     pub fn started_at(&self) -> Timestamp {
         self.shared.started_at
+    }
+
+    /// The way to WhatsApp that all sessions use.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.shared.gateway
     }
 
     /// The state directory.

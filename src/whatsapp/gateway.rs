@@ -3,6 +3,7 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio_websockets::Connector;
 use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::wacore::net::WHATSAPP_WEB_WS_URL;
@@ -10,15 +11,16 @@ use whatsapp_rust::wacore::net::WHATSAPP_WEB_WS_URL;
 use super::dial::{Proxy, Target};
 use super::endpoint::check_endpoint;
 use super::resolver::Resolver;
-use super::version::Versions;
+use super::version::{ClientOutdated, Versions};
 use crate::blocking::Rooms;
+use crate::store::Store;
 
 /// How to reach WhatsApp.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewaySettings {
     /// Another endpoint than WhatsApp's: only in simulator builds, only on loopback.
     pub endpoint: Option<String>,
-    /// WhatsApp Web's version; `None`: asked from WhatsApp.
+    /// The version of WhatsApp Web to name at least. WhatsApp is asked for a newer one, but no simulator is.
     pub version: Option<(u32, u32, u32)>,
     /// The name under which the device stands in the phone's list.
     pub device_name: String,
@@ -113,9 +115,36 @@ impl Gateway {
             },
             connector: Arc::new(whatsapp_rust::transport::default_tls_connector()),
             http: http_client(settings.proxy.as_deref())?,
-            versions: Arc::new(Versions::new(settings.version, rooms.web.clone())),
+            versions: Arc::new(Versions::new(
+                settings.version,
+                !cfg!(feature = "simulator"),
+                rooms.web.clone(),
+            )),
             device_name: settings.device_name.as_str().into(),
         })
+    }
+
+    /// Keeps the versions that are fetched from WhatsApp in this state directory, for starts that cannot fetch
+    /// one.
+    pub fn keep_versions_in(&self, store: Store) {
+        self.versions.keep_in(store);
+    }
+
+    /// Changes the version of WhatsApp Web to name at least.
+    pub fn set_version(&self, version: Option<(u32, u32, u32)>) {
+        self.versions.set_floor(version);
+    }
+
+    /// Whether WhatsApp accepts the version that all sessions name; changes are seen.
+    #[must_use]
+    pub fn outdated(&self) -> watch::Receiver<Option<ClientOutdated>> {
+        self.versions.outdated()
+    }
+
+    /// Ticks when sessions that WhatsApp refused for their version may try again.
+    #[must_use]
+    pub fn version_news(&self) -> watch::Receiver<u64> {
+        self.versions.news()
     }
 }
 

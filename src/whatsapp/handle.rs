@@ -171,7 +171,7 @@ impl LinkHandle {
             _ => None,
         };
         match verdict {
-            Some(Verdict::Wipe(Cause::Unlinked | Cause::LoggedOut)) => Unlink::Confirmed,
+            Some(Verdict::Wipe(Cause::Unlinked | Cause::LoggedOut, _)) => Unlink::Confirmed,
             _ => Unlink::Unreachable,
         }
     }

@@ -13,7 +13,7 @@ use super::auth;
 use super::event::LinkEvent;
 use super::gateway::Gateway;
 use super::handle::LinkHandle;
-use super::monitor::{LinkMonitor, Reporter};
+use super::monitor::{Claim, LinkMonitor, Reporter};
 use super::pump::{Dialer, LastHeard};
 use super::restart::Restart;
 use super::scope::{Scope, ScopedRuntime};
@@ -135,8 +135,14 @@ impl Link {
         let (end, ending) = watch::channel(None);
         let reporter = Reporter { events, end };
         match version {
-            Ok(_) => {
+            Ok(version) => {
+                let claim = Claim {
+                    versions: Arc::clone(&gateway.versions),
+                    http: Arc::clone(&gateway.http),
+                    version,
+                };
                 let monitor = LinkMonitor {
+                    claim,
                     client: Arc::clone(&client),
                     store,
                     scope: scope.clone(),

@@ -36,3 +36,4 @@ pub use gateway::{Gateway, GatewayError, GatewaySettings, check_proxy};
 pub use handle::{AskError, LinkHandle};
 pub use link::{Expected, Link, LinkEvents, StillRunning};
 pub use scope::Scope;
+pub use version::ClientOutdated;

@@ -8,16 +8,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use whatsapp_rust::Client;
 use whatsapp_rust::bot::BotHandle;
+use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::wacore::store::DeviceCommand;
 
 use super::auth::{account, is_paired, make_durable};
-use super::ending::{Ending, from_failure, from_stream_error};
+use super::ending::{Ending, Pace, Verdict, from_failure, from_stream_error};
 use super::event::LinkEvent;
 use super::pump::LastHeard;
 use super::scope::Scope;
 use super::signal::{Signal, Signals};
+use super::version::{Version, Versions};
 use crate::deadline::Deadline;
 use crate::protocol::{Account, Cause, Stage};
 
@@ -59,7 +61,26 @@ impl Reporter {
     }
 }
 
+/// The version that the link names, and who wants to know what WhatsApp says to it.
+pub(super) struct Claim {
+    pub(super) versions: Arc<Versions>,
+    pub(super) http: Arc<dyn HttpClient>,
+    pub(super) version: Version,
+}
+
+impl Claim {
+    /// The ending of a login that WhatsApp refused, with what the other logins say about it.
+    fn weigh(&self, mut ending: Ending) -> Ending {
+        let refused = matches!(ending.verdict, Verdict::Retry(Cause::ClientOutdated, _));
+        if refused && self.versions.refused(self.version, &self.http) {
+            ending.verdict = Verdict::Retry(Cause::ClientOutdated, Pace::Outdated);
+        }
+        ending
+    }
+}
+
 pub(super) struct LinkMonitor {
+    pub(super) claim: Claim,
     pub(super) client: Arc<Client>,
     pub(super) store: Arc<SqliteStore>,
     pub(super) scope: Scope,
@@ -175,6 +196,7 @@ impl LinkMonitor {
             Signal::Success if progress.logged_in_at.is_some() => {}
             Signal::Success => {
                 self.handshake_done(progress).await;
+                self.claim.versions.accepted();
                 progress.logged_in_at = Some(Instant::now());
                 self.reporter.send(LinkEvent::Stage(Stage::Sync)).await;
             }
@@ -191,7 +213,7 @@ impl LinkMonitor {
                 ));
             }
             Signal::StreamError(node) => return stream_error(&node),
-            Signal::Failure(node) => return Some(from_failure(&node)),
+            Signal::Failure(node) => return Some(self.claim.weigh(from_failure(&node))),
         }
         None
     }
@@ -340,7 +362,7 @@ impl LinkMonitor {
         }
         if progress.restarting {
             return Ending::new(
-                super::ending::Verdict::Retry(Cause::StreamEnded, super::ending::Pace::AtOnce),
+                Verdict::Retry(Cause::StreamEnded, Pace::AtOnce),
                 "the link was closed after the pairing",
             );
         }

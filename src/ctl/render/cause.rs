@@ -44,7 +44,9 @@ pub(crate) fn with_words(cause: Cause) -> String {
 pub(crate) fn unlink_in_words(unlink: Unlink) -> &'static str {
     match unlink {
         Unlink::Confirmed => "the device is gone from the phone's list",
-        Unlink::Refused | Unlink::Unknown(_) => "the device may still be in the phone's list",
+        Unlink::Refused | Unlink::NotKnown | Unlink::Unknown(_) => {
+            "the device may still be in the phone's list"
+        }
         Unlink::Unreachable => "the device is still in the phone's list",
         Unlink::NotLinked => "there was nothing to unlink",
         Unlink::NotAsked => "unlinking would have ended another connection's session",

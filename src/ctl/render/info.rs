@@ -14,6 +14,11 @@ use super::time::both;
 pub(crate) fn info(info: &Info, socket: &Path, now: Timestamp) -> String {
     let mut fields = Fields::default();
     fields.add("sessions", plain(&info.summary));
+    for alarm in &info.alarms {
+        let (name, message) = (plain(&alarm.name), plain(&alarm.message));
+        let since = both(alarm.since, now);
+        fields.add("alarm", format!("{name}, since {since}: {message}"));
+    }
     fields.add("socket", socket.display().to_string());
     fields.add("state", plain(&info.state_directory));
     let configuration = info.config_file.as_deref().map(plain);

@@ -47,6 +47,13 @@ pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
     fields.add_some("error", status.error.as_deref().map(plain));
     fields.add_some("next try", status.retry_at.map(|at| both(at, now)));
     fields.add_some("held until", status.held_until.map(|at| both(at, now)));
+    fields.add_some(
+        "appeal token",
+        status
+            .appeal_token
+            .as_ref()
+            .map(|_| format!("kept: `wactl --json status {user}` shows it")),
+    );
     if !status.targets.is_empty() {
         let jids: Vec<_> = status.targets.iter().map(ToString::to_string).collect();
         fields.add("targets", jids.join(", "));

@@ -2,7 +2,7 @@
 
 use super::{PIPED, alice, asked, jid};
 use crate::client::scripted::after;
-use crate::protocol::{Answer, Command, Count, Group, Info, Reloaded, TargetEdit};
+use crate::protocol::{Alarm, Answer, Command, Count, Group, Info, Reloaded, TargetEdit};
 
 #[tokio::test(start_paused = true)]
 async fn groups_and_targets() {
@@ -50,6 +50,7 @@ async fn the_daemon_itself() {
     let expected = "\
 wasessiond 0.1.0
   sessions       2 online, 1 parked
+  alarm          client_outdated, since 2026-11-24 09:11:03Z (1m ago): WhatsApp no longer accepts this version.
   socket         /run/test.sock
   state          /var/lib/wasessiond
   configuration  the defaults
@@ -95,6 +96,11 @@ pub(super) fn info() -> Info {
         config_file: None,
         simulator: false,
         summary: "2 online, 1 parked".to_owned(),
+        alarms: vec![Alarm {
+            name: "client_outdated".to_owned(),
+            since: after(-60),
+            message: "WhatsApp no longer accepts this version.".to_owned(),
+        }],
         phases: vec![count("online", 2), count("parked", 1)],
         logouts: vec![count("unlinked", 3), count("force_logout", 1)],
         purge_failures: 0,

@@ -39,7 +39,7 @@ fn status_object(phase: &str) -> serde_json::Value {
         "user": "alice", "phase": phase, "since": "2026-11-24T09:12:03Z",
         "next_action": "Nothing to do.", "owner": 1000, "account": null, "connecting": null,
         "qr": null, "pair_code": null, "retry_at": null, "held_until": null, "reason": null,
-        "error": null, "targets": [], "last_activity": null,
+        "error": null, "targets": [], "last_activity": null, "appeal_token": null,
     })
 }
 
@@ -147,6 +147,8 @@ async fn the_daemon() {
         "schema": 1, "version": "0.1.0", "pid": 42, "started_at": "2026-11-24T08:12:03Z",
         "epoch": 5, "state_directory": "/var/lib/wasessiond", "config_file": null,
         "simulator": false, "summary": "2 online, 1 parked",
+        "alarms": [{"name": "client_outdated", "since": "2026-11-24T09:11:03Z",
+            "message": "WhatsApp no longer accepts this version."}],
         "phases": [{"name": "online", "count": 2}, {"name": "parked", "count": 1}],
         "logouts": [{"name": "unlinked", "count": 3}, {"name": "force_logout", "count": 1}],
         "purge_failures": 0, "purge_median_ms": 12,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::values::{self, Admin, Version};
 use crate::service::config::declare::configuration;
 use crate::service::config::kinds;
-use crate::supervisor::{OnConflict, Settings};
+use crate::supervisor::{OnConflict, OnLocked, Settings};
 
 configuration! {
     /// The whole configuration. The fields are the sections of the files, and their keys.
@@ -56,10 +56,12 @@ configuration! {
         /// (`--features simulator`) takes this key, and it needs it.
         endpoint: Option<String> = None, kinds::optional(values::endpoint()),
             example "\"ws://127.0.0.1:8430/ws/chat\"", only_with "simulator";
-        /// The version of WhatsApp Web to claim. Not set by default: asked from WhatsApp. Only a build for
-        /// rehearsals (`--features simulator`) takes this key.
+        /// The version of WhatsApp Web to name at least. Not set by default: WhatsApp is asked for it, once a day.
+        /// Set it where that page cannot be reached, or names a version that WhatsApp does not accept any more.
+        /// A build for rehearsals names exactly this one. A change takes effect at a reload.
         version: Option<Version> = None, kinds::optional(values::version()),
-            example "\"2.3000.1\"", only_with "simulator";
+            example "\"2.3000.1020000000\"",
+            takes_effect AtReload;
     }
 
     /// `[sessions]`: how sessions are kept up.
@@ -67,6 +69,10 @@ configuration! {
         /// What happens when another program connects with the same credentials. "logout": the session ends and
         /// its credentials are removed. "park": they are kept, and the session waits for `wactl connect`.
         on_conflict: OnConflict = Settings::default().on_conflict, values::on_conflict();
+        /// What happens when WhatsApp locks the account (login failure 403). "hold": the credentials are kept, and
+        /// the session tries again after an hour, six hours, then once a day; after two weeks of nothing but
+        /// refusals it ends. "logout": it ends at once, and its credentials are removed.
+        on_locked: OnLocked = Settings::default().on_locked, values::on_locked();
         /// How many sessions are connected at a time after a start, 1 to 1000.
         restore_concurrency: usize = Settings::default().restore_concurrency,
             kinds::number(1..=1000);

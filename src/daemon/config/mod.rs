@@ -67,6 +67,7 @@ impl Config {
     pub fn settings(&self) -> Settings {
         Settings {
             on_conflict: self.sessions.on_conflict,
+            on_locked: self.sessions.on_locked,
             restore_concurrency: self.sessions.restore_concurrency,
             idle_after: self.sessions.idle_after,
             max_sessions: self.sessions.max,

@@ -6,10 +6,10 @@ use toml::de::DeValue;
 
 use crate::service::config::kinds::{Kind, quoted, single, string};
 use crate::service::logging::check_filter;
-use crate::supervisor::OnConflict;
+use crate::supervisor::{OnConflict, OnLocked};
 use crate::whatsapp::{check_endpoint, check_proxy};
 
-/// The version of WhatsApp Web that a simulator is told.
+/// A version of WhatsApp Web.
 pub type Version = (u32, u32, u32);
 
 /// Somebody who sees and controls every session, as the file names them.
@@ -81,6 +81,24 @@ pub(super) fn on_conflict() -> impl Kind<OnConflict> {
     })
 }
 
+pub(super) fn on_locked() -> impl Kind<OnLocked> {
+    let read = |value: &DeValue<'_>| match string(value)?.as_str() {
+        "hold" => Ok(OnLocked::Hold),
+        "logout" => Ok(OnLocked::Logout),
+        other => Err(format!(
+            "{other:?} is not a way to answer a lock: write \"hold\" (the credentials are kept, and it is \
+             tried again rarely, for two weeks) or \"logout\" (the session ends at once and its credentials \
+             are removed)"
+        )),
+    };
+    single(read, |answer: &OnLocked| {
+        quoted(match answer {
+            OnLocked::Hold => "hold",
+            OnLocked::Logout => "logout",
+        })
+    })
+}
+
 pub(super) fn endpoint() -> impl Kind<String> {
     let read = |value: &DeValue<'_>| {
         let endpoint = string(value)?;
@@ -100,6 +118,7 @@ pub(super) fn version() -> impl Kind<Version> {
         let text = value.as_str().ok_or_else(wrong)?;
         let parts: Result<Vec<u32>, _> = text.split('.').map(str::parse).collect();
         match parts.as_deref() {
+            Ok([_, _, 0]) => Err("revision 0 is no version of WhatsApp Web".to_owned()),
             Ok([major, minor, patch]) => Ok((*major, *minor, *patch)),
             _ => Err(wrong()),
         }

@@ -189,6 +189,7 @@ impl Met {
             ("reason", status.reason.is_some()),
             ("error", status.error.is_some()),
             ("last_activity", status.last_activity.is_some()),
+            ("status.appeal_token", status.appeal_token.is_some()),
         ] {
             self.add(if some { "some" } else { "none" }, field);
         }

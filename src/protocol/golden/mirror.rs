@@ -44,6 +44,7 @@ mirror! {
         config_file: Option<String>,
         simulator: bool,
         summary: String,
+        alarms: Vec<Alarm>,
         phases: Vec<Count>,
         logouts: Vec<Count>,
         purge_failures: u64,
@@ -52,6 +53,7 @@ mirror! {
         purge_total_ms: u64,
         purge_longest_ms: Option<u64>,
     }
+    struct Alarm { name: String, since: Time, message: String }
     struct Count { name: String, count: u64 }
     struct Reloaded { changed: Vec<String>, needs_restart: Vec<String> }
     struct Account { jid: String, phone: String, name: Option<String> }
@@ -71,6 +73,7 @@ mirror! {
         error: Option<String>,
         targets: Vec<String>,
         last_activity: Option<Time>,
+        appeal_token: Option<String>,
     }
     struct Connecting { attempt: u32, stage: Name, stage_since: Time }
     struct Qr { code: Option<String>, number: u32, remaining: u32, expires_at: Time }

@@ -136,6 +136,7 @@ pub(super) fn full() -> Status {
         error: Some("no route to host".to_owned()),
         targets: vec![jid(), "15550100999-1600000000@g.us".parse().expect("a JID")],
         last_activity: Some(time(-3)),
+        appeal_token: Some("one-time-token".into()),
         ..bare(Phase::AwaitingScan)
     }
 }
@@ -198,6 +199,15 @@ fn info(full: bool) -> Info {
         config_file: full.then(|| "/etc/wasessiond/config.toml".to_owned()),
         simulator: full,
         summary: "31 online, 1 parked".to_owned(),
+        alarms: if full {
+            vec![Alarm {
+                name: "client_outdated".to_owned(),
+                since: time(9),
+                message: "Update wasessiond.".to_owned(),
+            }]
+        } else {
+            vec![]
+        },
         phases: vec![count("online", 31), count("parked", 1)],
         logouts: if full {
             vec![count("unlinked", 300)]

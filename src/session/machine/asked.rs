@@ -63,6 +63,7 @@ impl Machine {
                 self.record.desired = Desired::Up;
                 self.record.hold = None;
                 self.failures = 0;
+                self.short_links = 0;
                 self.save();
                 self.connect(at);
             }

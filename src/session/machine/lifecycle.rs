@@ -43,6 +43,7 @@ impl Machine {
 
     fn begin_stored(&mut self, paired: bool, at: Moment, settings: &Settings) {
         self.paired = paired;
+        self.recall_ghosts(at);
         if !paired {
             self.log_out(
                 Cause::PairingAbandoned,
@@ -60,6 +61,7 @@ impl Machine {
 
     fn begin_after_failure(&mut self, paired: bool, error: String, wait: Duration, at: Moment) {
         self.paired = paired;
+        self.expect_ghost(at);
         self.pairing = (!paired).then(|| Pairing::new(at.monotonic, None));
         if self.record.desired == Desired::Down {
             return self.stay_disconnected(at);
@@ -141,7 +143,9 @@ impl Machine {
             Some(_) => (Phase::Held, EventKind::Held),
             None => (Phase::Parked, EventKind::Parked),
         };
+        let longest = self.longest_hold(&hold);
         self.enter(phase, at);
+        self.retry_due = longest.map(|longest| at.monotonic + longest);
         self.reason = Some(hold.cause);
         self.error = hold.error;
         self.publish(kind);
@@ -157,13 +161,16 @@ impl Machine {
 
     /// Whether the record says that it must not connect by itself now.
     pub(super) fn holds(&self, at: Moment) -> bool {
-        let hold = self.record.hold.as_ref();
+        let hold = self.record.hold.as_ref().filter(|hold| !is_obsolete(hold));
         hold.is_some_and(|hold| hold.until.is_none_or(|until| until > at.now))
     }
 
-    /// Whether it is held until a time that has not come.
+    /// Whether it is held until a time that WhatsApp has given and that has not come. A person may try earlier
+    /// where the daemon chose the time itself.
     pub(super) fn is_held(&self, at: Moment) -> bool {
-        let until = self.record.hold.as_ref().and_then(|hold| hold.until);
+        let hold = self.record.hold.as_ref();
+        let hold = hold.filter(|hold| hold.cause != Cause::AccountLocked);
+        let until = hold.and_then(|hold| hold.until);
         until.is_some_and(|until| until > at.now)
     }
 
@@ -286,9 +293,10 @@ impl Machine {
 
     /// Stops with the daemon: the link is closed, and nothing is logged out. A logout goes on as far as
     /// there is time.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, at: Moment) {
         self.course = Course::Stopping;
         if self.logout.is_none() {
+            self.record_ghosts(at);
             self.close_link();
             self.save();
         }
@@ -314,4 +322,14 @@ impl Machine {
             *pairing = Pairing::new(at.monotonic, phone.or(pairing.phone.take()));
         }
     }
+}
+
+/// Whether an earlier version of the daemon wrote a hold for which this one does not wait: it takes these
+/// answers for passing ones.
+fn is_obsolete(hold: &Hold) -> bool {
+    let passes = matches!(
+        hold.cause,
+        Cause::ClientOutdated | Cause::Refused(Some(429))
+    );
+    passes && hold.until.is_none()
 }

@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::super::backoff::{STABLE_AFTER, delay};
+use super::super::backoff::delay;
 use super::super::clock::after;
 use super::super::pairing::Pairing;
-use super::super::settings::{OnConflict, Settings};
+use super::super::settings::Settings;
 use super::{Effect, Machine, Moment};
 use crate::protocol::{Account, Cause, EventKind, PairCode, Phase, Qr, Redacted, Stage, Unlink};
-use crate::store::Hold;
-use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
+use crate::whatsapp::{LinkEvent, Pace, PairCodeRefused};
 
 /// How much later than its end a QR code's successor may come.
 const QR_SLACK: Duration = Duration::from_secs(30);
@@ -57,6 +54,10 @@ impl Machine {
         if stage == Stage::Login {
             self.failed_handshakes = 0;
         }
+        if stage == Stage::Sync {
+            self.login_accepted();
+        }
+        self.login_may_be_sent(stage);
         let before = self.connecting.map(|connecting| connecting.stage);
         if self.phase != Phase::Connecting {
             // The second connection of a pairing.
@@ -155,6 +156,7 @@ impl Machine {
 
     fn online(&mut self, account: Account, at: Moment) {
         self.attempts = 0;
+        self.login_accepted();
         self.paired = true;
         self.pairing = None;
         self.touch(at);
@@ -178,47 +180,6 @@ impl Machine {
         }
     }
 
-    fn link_ended(&mut self, ending: Ending, at: Moment, settings: &Settings) {
-        let Ending {
-            verdict,
-            error,
-            text,
-            appeal_token,
-        } = ending;
-        let words = text.clone().unwrap_or(error);
-        if self.phase == Phase::Online && at.monotonic.since(self.entered) >= STABLE_AFTER {
-            self.failures = 0;
-        }
-        match verdict {
-            Verdict::Wipe(cause) => self.log_out(cause, None, Unlink::NotLinked, at, settings),
-            Verdict::Conflict if settings.on_conflict == OnConflict::Logout => {
-                // Unlinking would end the other connection's session too.
-                self.log_out(Cause::Replaced, None, Unlink::NotAsked, at, settings);
-            }
-            Verdict::Conflict => self.hold_on(Cause::Replaced, None, words, at),
-            Verdict::Park(cause) => self.hold_on(cause, None, words, at),
-            Verdict::Hold(cause, length) => {
-                self.hold_on(cause, Some(after(at.now, length)), words, at);
-            }
-            Verdict::Retry(cause, pace) => self.retry(cause, pace, words, at, settings),
-        }
-        self.said(text, appeal_token);
-    }
-
-    /// Parks or holds the session, also over restarts: it does not try again before a person says
-    /// `connect`, or before the time.
-    fn hold_on(&mut self, cause: Cause, until: Option<Timestamp>, error: String, at: Moment) {
-        let hold = Hold {
-            cause,
-            until,
-            error: Some(error),
-        };
-        self.record.hold = Some(hold.clone());
-        self.save();
-        self.wait(hold, at);
-        self.close_link();
-    }
-
     pub(super) fn retry(
         &mut self,
         cause: Cause,
@@ -231,10 +192,11 @@ impl Machine {
             return self.pairing_expired(at, settings);
         }
         self.failures = self.failures.saturating_add(1);
+        let count = self.failures.max(self.short_links);
         if cause == Cause::HandshakeFailed {
             self.failed_handshakes = self.failed_handshakes.saturating_add(1);
         }
-        let wait = delay(self.failures, pace, at.jitter);
+        let wait = delay(count, pace, at.jitter);
         self.close_link();
         if wait.is_zero() {
             self.error = Some(error);

@@ -128,6 +128,7 @@ impl Machine {
         within: Duration,
         at: Moment,
     ) {
+        let lock = self.record.lock.as_ref();
         let intent = Intent {
             at: at.now,
             user: self.user.clone(),
@@ -137,8 +138,8 @@ impl Machine {
             requested_by: by,
             unlink,
             targets: u32::try_from(self.record.targets.len()).unwrap_or(u32::MAX),
-            text: None,
-            appeal_token: None,
+            text: lock.and_then(|lock| lock.text.clone()),
+            appeal_token: lock.and_then(|lock| lock.appeal_token.clone()),
         };
         let asked = cause == Cause::ForceLogout && self.paired;
         // The phone may have accepted the device just now.
@@ -169,9 +170,9 @@ impl Machine {
     /// Keeps what WhatsApp said when it ended the session: that belongs into the history. It is a part of
     /// the decision.
     pub(super) fn said(&mut self, text: Option<String>, appeal_token: Option<Redacted>) {
-        if let Some(logout) = &mut self.logout {
-            logout.intent.text = text;
-            logout.intent.appeal_token = appeal_token;
+        if let Some(Logout { intent, .. }) = &mut self.logout {
+            intent.text = text.or(intent.text.take());
+            intent.appeal_token = appeal_token.or(intent.appeal_token.take());
         }
     }
 

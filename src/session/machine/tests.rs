@@ -2,6 +2,7 @@
 
 mod cases;
 mod deadlines;
+mod endings;
 mod going;
 mod input;
 mod linked;

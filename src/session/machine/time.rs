@@ -53,10 +53,10 @@ impl Machine {
                 Some(self.stage_timed_since? + limit)
             }
             Phase::AwaitingScan | Phase::AwaitingCode => Some(self.code_ends),
-            Phase::BackingOff | Phase::PurgeFailed => self.retry_due,
+            // The time of a hold is a time of day. One that the daemon chose itself has this limit, too.
+            Phase::BackingOff | Phase::PurgeFailed | Phase::Held => self.retry_due,
             Phase::LoggingOut => self.logout_ends_at(),
             Phase::Online
-            | Phase::Held
             | Phase::Parked
             | Phase::Disconnected
             | Phase::StoreCorrupt
@@ -101,7 +101,7 @@ impl Machine {
             Phase::BackingOff if passed => self.try_again(at),
             Phase::PurgeFailed if passed => self.retry_removal(at, settings),
             Phase::LoggingOut if passed => self.logout_took_too_long(at),
-            Phase::Held if due.wall.is_some_and(|time| time <= at.now) => {
+            Phase::Held if passed || due.wall.is_some_and(|time| time <= at.now) => {
                 self.record.hold = None;
                 self.save();
                 self.connect(at);

@@ -40,6 +40,7 @@ pub(super) fn stand_in_status(
         error: Some(error.to_owned()),
         targets,
         last_activity,
+        appeal_token: known.and_then(|known| known.appeal_token.clone()),
     }
 }
 

@@ -28,13 +28,11 @@ use crate::blocking::UncancellableWork;
 use crate::failpoint;
 use crate::protocol::{Failure, PhoneNumber, UserId};
 use crate::session::{Report, SessionCommand, SessionContext};
-use crate::whatsapp::Gateway;
 use quotas::Quotas;
 
 /// The supervisor's loop, with its sessions.
 pub(super) struct Registry {
     shared: Arc<Shared>,
-    gateway: Gateway,
     orders: mpsc::Receiver<Order>,
     tasks: JoinSet<TaskExit>,
     users: HashMap<Id, UserId>,
@@ -72,14 +70,9 @@ struct Restoring {
 }
 
 impl Registry {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        gateway: Gateway,
-        orders: mpsc::Receiver<Order>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, orders: mpsc::Receiver<Order>) -> Self {
         Self {
             shared,
-            gateway,
             orders,
             tasks: JoinSet::new(),
             users: HashMap::new(),
@@ -228,7 +221,7 @@ impl Registry {
         let context = SessionContext {
             user: user.clone(),
             store: self.shared.store.clone(),
-            gateway: self.gateway.clone(),
+            gateway: self.shared.gateway.clone(),
             history: Arc::clone(&self.shared.history),
             settings: self.shared.settings.subscribe(),
             clock: self.shared.clock.clone(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::interval;
 use wasessiond::protocol::{Cause, EventKind, Unlink};
-use wasim::{Fault, FaultRule, Observation, Stanza, StreamError};
+use wasim::{Failure, Fault, FaultRule, Observation, Stanza, StreamError};
 
 use super::person::Person;
 use super::row::{Act, Class, finish, lost, play, report, row};
@@ -19,6 +19,12 @@ async fn on_one_daemon() {
         row("X8ice", Act::Freeze, silent),
         row("X8mute", Act::Hang, silent),
         row("S12", slow_down, Class::RetryLong(Cause::RateLimited)),
+        // The answer to a storm of logins must not park everybody.
+        row(
+            "F429",
+            Act::Login(Failure::reason(429)),
+            Class::RetryLong(Cause::RateLimited),
+        ),
     ];
     play(&stage, rows).await;
     let history = stage.client.history(None, None).await.expect("history");

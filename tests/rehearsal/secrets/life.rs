@@ -208,8 +208,19 @@ impl Life {
         let refused = stage.sim.fail_next_login(&device, lock(token)).await;
         refused.expect("fail");
         stage.sim.drop_connection(&device).await.expect("drop");
-        let entry = stage.ended("dave").await;
-        assert_eq!(entry.cause, Cause::AccountLocked);
+        let held = stage.phase("dave", Phase::Held).await;
+        assert_eq!(held.reason, Some(Cause::AccountLocked));
+        for words in [&["status", "dave"][..], &["list"], &["--json", "list"]] {
+            let shown = wactl(stage, words);
+            assert!(shown.contains("dave"), "{shown}");
+            self.said
+                .push((format!("wactl {}, held", words.join(" ")), shown));
+        }
+        let full = wactl(stage, &["--json", "status", "dave"]);
+        assert!(full.contains(token), "its owner can see it: {full}");
+        let report = stage.client.force_logout("dave").await;
+        self.heard("a report of a lock", report.expect("force-logout"));
+        stage.ended("dave").await;
         self.is_kept_for_its_owner(stage, "dave", token);
     }
 

@@ -99,6 +99,8 @@ class Status:
     error: Optional[str]
     targets: List[str]
     last_activity: Optional[datetime]
+    #: Where WhatsApp locked the account: with it the owner can appeal. ``None`` in ``list``.
+    appeal_token: Optional[str] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class HistoryEntry:
     owner: int
     #: The uid that asked for it; ``None``: WhatsApp or the daemon itself.
     requested_by: Optional[int]
-    #: ``confirmed``, ``refused``, ``unreachable``, ``not_linked``, ``not_asked``
+    #: ``confirmed``, ``refused``, ``unreachable``, ``not_linked``, ``not_asked``, ``unknown``
     unlink: str
     removed: Removed
     #: What WhatsApp said about it.
@@ -149,6 +151,17 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Alarm:
+    """Something that concerns the whole daemon, not one session, and wants a person."""
+
+    #: ``client_outdated``, ..
+    name: str
+    since: datetime
+    #: For a person.
+    message: str
+
+
+@dataclass(frozen=True)
 class Count:
     """How many of something."""
 
@@ -168,6 +181,8 @@ class Info:
     config_file: Optional[str]
     simulator: bool
     summary: str
+    #: Empty when all is well; ``None``: an older daemon.
+    alarms: Optional[List[Alarm]]
     phases: List[Count]
     logouts: List[Count]
     purge_failures: int

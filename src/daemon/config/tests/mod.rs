@@ -7,7 +7,7 @@ mod files;
 
 use super::{Admin, Config};
 use crate::service::config::{ConfigError, Origins, Text};
-use crate::supervisor::OnConflict;
+use crate::supervisor::{OnConflict, OnLocked};
 
 fn parse_for(text: &str, simulator: bool) -> Result<Config, ConfigError> {
     let text = Text {
@@ -69,6 +69,7 @@ proxy = "http://proxy.example.org:3128"
 
 [sessions]
 on_conflict = "park"
+on_locked = "logout"
 restore_concurrency = 3
 idle_after = "30d"
 max = 77
@@ -106,6 +107,7 @@ fn every_key_is_read() {
     assert_eq!(config.log.filter, "warn,wasessiond::session=debug");
     let settings = config.settings();
     assert_eq!(settings.on_conflict, OnConflict::Park);
+    assert_eq!(settings.on_locked, OnLocked::Logout);
     assert_eq!(settings.restore_concurrency, 3);
     assert_eq!(settings.idle_after, Some(Duration::from_hours(30 * 24)));
     assert_eq!(settings.max_sessions, 77);
@@ -291,6 +293,16 @@ fn values_that_need_more_words_name_their_place_too() {
             "\"park\"",
         ),
         (
+            "[sessions]\non_locked = \"park\"\n",
+            "c.toml:2:13: `sessions.on_locked`: ",
+            "\"hold\"",
+        ),
+        (
+            "[whatsapp]\nversion = \"2.3000.0\"\n",
+            "c.toml:2:11: `whatsapp.version`: ",
+            "revision 0",
+        ),
+        (
             "[sessions]\nidle_after = \"0d\"\n",
             "c.toml:2:14: `sessions.idle_after`: ",
             "\"never\"",
@@ -372,15 +384,14 @@ fn broken_syntax_has_its_place() {
 
 #[test]
 fn a_build_for_whatsapp_itself_refuses_the_simulators_keys() {
-    let text = "[whatsapp]\nendpoint = \"ws://127.0.0.1:1/\"\nversion = \"nonsense\"\n";
+    let text = "[whatsapp]\nendpoint = \"ws://127.0.0.1:1/\"\n";
     let error = parse_for(text, false).expect_err("refused").to_string();
     assert!(
         error.starts_with("c.toml:2:12: `whatsapp.endpoint` is for simulator builds"),
         "{error}"
     );
-    assert!(
-        error.contains("\nc.toml:3:11: `whatsapp.version` is for simulator builds"),
-        "{error}"
-    );
-    assert_eq!(error.lines().count(), 2, "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    // A floor for the version is for every build.
+    let floor = parse_for("[whatsapp]\nversion = \"2.3000.7\"\n", false);
+    assert_eq!(floor.map(|c| c.whatsapp.version), Ok(Some((2, 3000, 7))));
 }

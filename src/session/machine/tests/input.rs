@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::super::{Input, Request};
+use super::scene::settings;
 use crate::protocol::fixtures::bare_entry;
 use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Stage, Unlink};
-use crate::session::{Change, OnConflict, Standing};
+use crate::session::{Change, OnConflict, OnLocked, Settings, Standing};
 use crate::store::Record;
 use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
 
@@ -57,14 +58,19 @@ rows! {
     Online "online" Input::Link(LinkEvent::Online(account(1)));
     Name "name" Input::Link(LinkEvent::Name("Alice".to_owned()));
     Activity "activity" Input::Link(LinkEvent::Activity);
-    Wipe "ended: wipe" ended(Verdict::Wipe(Cause::Unlinked));
+    Wipe "ended: wipe" ended(Verdict::Wipe(Cause::Unlinked, Unlink::NotLinked));
     ConflictLogout "ended: conflict, logout" ended(Verdict::Conflict);
     ConflictPark "ended: conflict, park" ended(Verdict::Conflict);
-    Park "ended: park" ended(Verdict::Park(Cause::ClientOutdated));
+    LockedHold "ended: locked, hold" ended(Verdict::Locked);
+    LockedLogout "ended: locked, logout" ended(Verdict::Locked);
+    Park "ended: park" ended(Verdict::Park(Cause::Refused(Some(409))));
     Hold "ended: hold" ended(Verdict::Hold(Cause::TemporaryBan, Duration::from_hours(1)));
     RetryAtOnce "ended: retry at once" ended(Verdict::Retry(Cause::StreamEnded, Pace::AtOnce));
     RetryUsual "ended: retry" ended(Verdict::Retry(Cause::ConnectionLost, Pace::Usual));
     RetryLong "ended: retry late" ended(Verdict::Retry(Cause::RateLimited, Pace::Long));
+    MaybeOutdated "ended: outdated?" ended(Verdict::Retry(Cause::ClientOutdated, Pace::Usual));
+    Outdated "ended: outdated" ended(Verdict::Retry(Cause::ClientOutdated, Pace::Outdated));
+    VersionChanged "version changed" Input::VersionChanged;
     DueEarly "due, too early" Input::Due;
     Due "due" Input::Due;
     Opened "opened" Input::Opened;
@@ -86,7 +92,7 @@ rows! {
 
 impl Row {
     /// The row that an input belongs to. A new kind of input does not compile without one.
-    pub(super) fn of(input: &Input, on_conflict: OnConflict, due: bool) -> Self {
+    pub(super) fn of(input: &Input, settings: &Settings, due: bool) -> Self {
         match input {
             Input::Connect(_, None) => Self::Connect,
             Input::Connect(_, Some(_)) => Self::ConnectByCode,
@@ -97,7 +103,8 @@ impl Row {
             Input::Targets(_, Change::Clear | Change::Remove(_)) => Self::TargetsCleared,
             Input::Targets(_, Change::Add(_) | Change::Set(_)) => Self::TargetsAdded,
             Input::Stop => Self::Stop,
-            Input::Link(event) => Self::from_event(event, on_conflict),
+            Input::Link(event) => Self::from_event(event, settings),
+            Input::VersionChanged => Self::VersionChanged,
             Input::Due if due => Self::Due,
             Input::Due => Self::DueEarly,
             Input::Opened => Self::Opened,
@@ -118,7 +125,7 @@ impl Row {
         }
     }
 
-    fn from_event(event: &LinkEvent, on_conflict: OnConflict) -> Self {
+    fn from_event(event: &LinkEvent, settings: &Settings) -> Self {
         match event {
             LinkEvent::Stage(_) => Self::Stage,
             LinkEvent::Qr { .. } => Self::Qr,
@@ -133,15 +140,23 @@ impl Row {
             LinkEvent::Online(_) => Self::Online,
             LinkEvent::Name(_) => Self::Name,
             LinkEvent::Activity => Self::Activity,
-            LinkEvent::Ended(ending) => match (ending.verdict, on_conflict) {
-                (Verdict::Wipe(_), _) => Self::Wipe,
-                (Verdict::Conflict, OnConflict::Logout) => Self::ConflictLogout,
-                (Verdict::Conflict, OnConflict::Park) => Self::ConflictPark,
-                (Verdict::Park(_), _) => Self::Park,
-                (Verdict::Hold(..), _) => Self::Hold,
-                (Verdict::Retry(_, Pace::AtOnce), _) => Self::RetryAtOnce,
-                (Verdict::Retry(_, Pace::Usual), _) => Self::RetryUsual,
-                (Verdict::Retry(_, Pace::Long), _) => Self::RetryLong,
+            LinkEvent::Ended(ending) => match ending.verdict {
+                Verdict::Wipe(..) => Self::Wipe,
+                Verdict::Conflict => match settings.on_conflict {
+                    OnConflict::Logout => Self::ConflictLogout,
+                    OnConflict::Park => Self::ConflictPark,
+                },
+                Verdict::Locked => match settings.on_locked {
+                    OnLocked::Hold => Self::LockedHold,
+                    OnLocked::Logout => Self::LockedLogout,
+                },
+                Verdict::Park(_) => Self::Park,
+                Verdict::Hold(..) => Self::Hold,
+                Verdict::Retry(_, Pace::Outdated) => Self::Outdated,
+                Verdict::Retry(Cause::ClientOutdated, _) => Self::MaybeOutdated,
+                Verdict::Retry(_, Pace::AtOnce) => Self::RetryAtOnce,
+                Verdict::Retry(_, Pace::Usual) => Self::RetryUsual,
+                Verdict::Retry(_, Pace::Long) => Self::RetryLong,
             },
         }
     }
@@ -151,12 +166,17 @@ impl Row {
         self as usize >= Self::Opened as usize
     }
 
-    /// The policy that the row is about.
-    pub(super) fn on_conflict(self) -> OnConflict {
-        match self {
+    /// The policies that the row is about.
+    pub(super) fn settings(self) -> Settings {
+        let on_conflict = match self {
             Self::ConflictPark => OnConflict::Park,
             _ => OnConflict::Logout,
-        }
+        };
+        let on_locked = match self {
+            Self::LockedLogout => OnLocked::Logout,
+            _ => OnLocked::Hold,
+        };
+        settings(on_conflict, on_locked)
     }
 }
 
@@ -164,7 +184,7 @@ impl Row {
 fn every_row_holds_an_input_of_its_kind() {
     for &row in Row::ALL {
         let due = row == Row::Due;
-        assert_eq!(Row::of(&row.input(), row.on_conflict(), due), row);
+        assert_eq!(Row::of(&row.input(), &row.settings(), due), row);
     }
 }
 

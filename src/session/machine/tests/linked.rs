@@ -25,11 +25,15 @@ activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, cut
 ended: conflict, logout | logging_out (replaced): tell logging_out, cut
 ended: conflict, park   | parked (replaced): save, tell parked, close
-ended: park             | parked (client_outdated): save, tell parked, close
+ended: locked, hold     | held (account_locked): save, tell held, close
+ended: locked, logout   | logging_out (account_locked): tell logging_out, cut
+ended: park             | parked (refused_409): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
+ended: outdated?        | backing_off (client_outdated): close, tell backing_off
+ended: outdated         | backing_off (client_outdated): close, tell backing_off
 due                     | backing_off (stuck): close, tell backing_off
 ",
     ),
@@ -57,11 +61,15 @@ activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
 ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
 ended: conflict, park   | parked (replaced): save, tell parked, close
-ended: park             | parked (client_outdated): save, tell parked, close
+ended: locked, hold     | logging_out (account_locked): tell logging_out, unlink if just paired
+ended: locked, logout   | logging_out (account_locked): tell logging_out, unlink if just paired
+ended: park             | parked (refused_409): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
+ended: outdated?        | backing_off (client_outdated): close, tell backing_off
+ended: outdated         | backing_off (client_outdated): close, tell backing_off
 due                     | backing_off (stuck): close, tell backing_off
 ",
     ),
@@ -91,11 +99,15 @@ activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
 ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
 ended: conflict, park   | parked (replaced): save, tell parked, close
-ended: park             | parked (client_outdated): save, tell parked, close
+ended: locked, hold     | logging_out (account_locked): tell logging_out, unlink if just paired
+ended: locked, logout   | logging_out (account_locked): tell logging_out, unlink if just paired
+ended: park             | parked (refused_409): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
+ended: outdated?        | backing_off (client_outdated): close, tell backing_off
+ended: outdated         | backing_off (client_outdated): close, tell backing_off
 due                     | backing_off (stuck): close, tell backing_off
 ",
     ),
@@ -139,11 +151,15 @@ activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
 ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
 ended: conflict, park   | parked (replaced): save, tell parked, close
-ended: park             | parked (client_outdated): save, tell parked, close
+ended: locked, hold     | logging_out (account_locked): tell logging_out, unlink if just paired
+ended: locked, logout   | logging_out (account_locked): tell logging_out, unlink if just paired
+ended: park             | parked (refused_409): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | connecting: close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
+ended: outdated?        | backing_off (client_outdated): close, tell backing_off
+ended: outdated         | backing_off (client_outdated): close, tell backing_off
 due                     | backing_off (stuck): close, tell backing_off
 ",
     ),
@@ -172,11 +188,15 @@ activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, unlink if just paired
 ended: conflict, logout | logging_out (replaced): tell logging_out, unlink if just paired
 ended: conflict, park   | parked (replaced): save, tell parked, close
-ended: park             | parked (client_outdated): save, tell parked, close
+ended: locked, hold     | logging_out (account_locked): tell logging_out, unlink if just paired
+ended: locked, logout   | logging_out (account_locked): tell logging_out, unlink if just paired
+ended: park             | parked (refused_409): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | connecting: close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
+ended: outdated?        | backing_off (client_outdated): close, tell backing_off
+ended: outdated         | backing_off (client_outdated): close, tell backing_off
 due                     | logging_out (pairing_expired): tell logging_out, unlink if just paired
 ",
     ),
@@ -201,11 +221,15 @@ activity                | noted
 ended: wipe             | logging_out (unlinked): tell logging_out, cut
 ended: conflict, logout | logging_out (replaced): tell logging_out, cut
 ended: conflict, park   | parked (replaced): save, tell parked, close
-ended: park             | parked (client_outdated): save, tell parked, close
+ended: locked, hold     | held (account_locked): save, tell held, close
+ended: locked, logout   | logging_out (account_locked): tell logging_out, cut
+ended: park             | parked (refused_409): save, tell parked, close
 ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | connecting: close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
+ended: outdated?        | backing_off (client_outdated): close, tell backing_off
+ended: outdated         | backing_off (client_outdated): close, tell backing_off
 due                     | disconnected (idle): desired down, close, save, tell disconnected
 ",
     ),

@@ -6,7 +6,7 @@ use proptest::test_runner::TestCaseResult;
 use super::super::{Effect, Exit, Input, Origin, Pairing};
 use super::walk::{Taken, many, walks};
 use crate::protocol::{Cause, Phase, Unlink};
-use crate::session::OnConflict;
+use crate::session::{OnConflict, OnLocked};
 use crate::whatsapp::{LinkEvent, Verdict};
 
 proptest! {
@@ -39,7 +39,9 @@ fn allowed(step: &Taken<'_>) -> Option<Cause> {
         Input::ForceLogout { .. } => Some(Cause::ForceLogout),
         Input::Disconnect { .. } => pairing.then_some(Cause::PairingAbandoned),
         Input::Link(LinkEvent::Ended(ending)) => match ending.verdict {
-            Verdict::Wipe(cause) => Some(cause),
+            Verdict::Wipe(cause, _) => Some(cause),
+            // A session that was never paired has no account, and a lock is old only after many answers.
+            Verdict::Locked if logs_out_when_locked(step) => Some(Cause::AccountLocked),
             Verdict::Conflict if step.settings.on_conflict == OnConflict::Logout => {
                 Some(Cause::Replaced)
             }
@@ -59,6 +61,10 @@ fn allowed(step: &Taken<'_>) -> Option<Cause> {
     }
 }
 
+fn logs_out_when_locked(step: &Taken<'_>) -> bool {
+    step.settings.on_locked == OnLocked::Logout || !step.before.paired
+}
+
 fn decides(step: &Taken<'_>) -> TestCaseResult {
     let (before, after) = (step.before.intent(), step.after.intent());
     let (None, Some(decided)) = (before, after) else {
@@ -73,12 +79,22 @@ fn decides(step: &Taken<'_>) -> TestCaseResult {
         .any(|effect| matches!(effect, Effect::Unlink { paired: true, .. }));
     let asked = decided.cause == Cause::ForceLogout;
     prop_assert_eq!(unlinks, asked && step.before.paired);
-    let expected = match decided.cause {
-        Cause::Replaced => Unlink::NotAsked,
-        Cause::ForceLogout if unlinks => Unlink::Unreachable,
+    let expected = match (decided.cause, step.input) {
+        (Cause::Replaced, _) => Unlink::NotAsked,
+        (Cause::ForceLogout, _) if unlinks => Unlink::Unreachable,
+        (Cause::AccountLocked, _) if step.before.paired => Unlink::NotKnown,
+        (_, Input::Link(LinkEvent::Ended(ending))) => match ending.verdict {
+            Verdict::Wipe(_, known) => known,
+            _ => Unlink::NotLinked,
+        },
         _ => Unlink::NotLinked,
     };
     prop_assert_eq!(decided.unlink, expected);
+    // The token that WhatsApp sent once is not lost with the session.
+    let lock = step.before.record.lock.as_ref();
+    if lock.is_some_and(|lock| lock.appeal_token.is_some()) {
+        prop_assert!(decided.appeal_token.is_some());
+    }
     Ok(())
 }
 

@@ -85,5 +85,6 @@ fn written(step: &Taken<'_>) -> TestCaseResult {
     prop_assert_eq!(&disk.account, &record.account);
     prop_assert_eq!(&disk.targets, &record.targets);
     prop_assert_eq!(&disk.hold, &record.hold);
+    prop_assert_eq!(&disk.lock, &record.lock);
     Ok(())
 }

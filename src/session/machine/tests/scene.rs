@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::{Effect, Input, Machine, Moment, Origin};
 use super::input::{Row, account, ended, pair_code, phone, qr, targets};
 use crate::protocol::{Cause, Phase, Stage, UserId};
-use crate::session::{Due, Monotonic, OnConflict, Settings};
+use crate::session::{Due, Monotonic, OnConflict, OnLocked, Settings};
 use crate::store::Record;
 use crate::whatsapp::{LinkEvent, Pace, Verdict};
 
@@ -24,9 +24,13 @@ pub(super) enum Scene {
     Online,
     BackingOff,
     BackingOffToPair,
+    /// WhatsApp does not accept the client's version.
+    Outdated,
     /// Its files could not be read.
     Unread,
     Held,
+    /// Its account is locked.
+    Locked,
     Parked,
     ParkedToPair,
     Disconnected,
@@ -51,8 +55,13 @@ impl Scene {
             Phase::AwaitingScan => &[Self::AwaitingScan],
             Phase::AwaitingCode => &[Self::AwaitingCode],
             Phase::Online => &[Self::Online],
-            Phase::BackingOff => &[Self::BackingOff, Self::BackingOffToPair, Self::Unread],
-            Phase::Held => &[Self::Held],
+            Phase::BackingOff => &[
+                Self::BackingOff,
+                Self::BackingOffToPair,
+                Self::Outdated,
+                Self::Unread,
+            ],
+            Phase::Held => &[Self::Held, Self::Locked],
             Phase::Parked => &[Self::Parked, Self::ParkedToPair],
             Phase::Disconnected => &[Self::Disconnected],
             Phase::LoggingOut => &[Self::LoggingOut, Self::Unlinking, Self::Removing],
@@ -95,6 +104,8 @@ impl Scene {
                 .0
             }
             Self::Held => stored().then([Row::Hold.input()]),
+            Self::Locked => stored().then([Row::LockedHold.input()]),
+            Self::Outdated => stored().then([stage(Stage::Login), Row::Outdated.input()]),
             Self::Parked => stored().then([Row::Park.input()]),
             Self::ParkedToPair => pairing(false).then([Row::Park.input()]),
             Self::Disconnected => stored().then([online, Row::Disconnect.input()]),
@@ -130,7 +141,7 @@ pub(super) struct Staged {
 
 impl Staged {
     pub(super) fn new(record: Record, origin: Origin) -> (Self, Vec<Effect>) {
-        let settings = settings(OnConflict::Logout);
+        let settings = settings(OnConflict::Logout, OnLocked::Hold);
         let (machine, effects) = Machine::new(user(), record, origin, at(start()), &settings);
         let staged = Self {
             machine,
@@ -261,9 +272,10 @@ pub(super) fn at(now: Timestamp) -> Moment {
     }
 }
 
-pub(super) fn settings(on_conflict: OnConflict) -> Settings {
+pub(super) fn settings(on_conflict: OnConflict, on_locked: OnLocked) -> Settings {
     Settings {
         on_conflict,
+        on_locked,
         idle_after: Some(Duration::from_hours(24)),
         ..Settings::default()
     }

@@ -10,7 +10,7 @@ use super::super::{Answer, Effect, Exit, Machine};
 use super::going::GOING;
 use super::input::Row;
 use super::linked::LINKED;
-use super::scene::{Scene, settings};
+use super::scene::Scene;
 use super::unlinked::UNLINKED;
 use crate::protocol::Phase;
 use crate::store::Desired;
@@ -48,7 +48,7 @@ fn column(scene: Scene) -> String {
     let mut lines = String::new();
     for &row in Row::ALL {
         let mut staged = scene.stage();
-        staged.settings = settings(row.on_conflict());
+        staged.settings = row.settings();
         match row {
             Row::Due => staged.pass_until_due(),
             // What waits shortest waits for less than a second.

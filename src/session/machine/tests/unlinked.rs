@@ -35,6 +35,22 @@ due                     | connecting: tell connecting, open
 ",
     ),
     (
+        Scene::Outdated,
+        "
+connect                 | connecting: save, tell connecting, open
+connect by code         | connecting: save, tell connecting, open
+disconnect              | disconnected: desired down, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+stop                    | save
+version changed         | tell updated
+due                     | connecting: tell connecting, open
+",
+    ),
+    (
         Scene::Unread,
         "
 connect                 | look
@@ -54,6 +70,21 @@ due                     | look
         "
 connect                 | answer status
 connect by code         | answer status
+disconnect              | disconnected: desired down, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+stop                    | save
+due                     | connecting: save, tell connecting, open
+",
+    ),
+    (
+        Scene::Locked,
+        "
+connect                 | connecting: save, tell connecting, open
+connect by code         | connecting: save, tell connecting, open
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online

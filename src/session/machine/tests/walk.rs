@@ -13,8 +13,8 @@ use super::input::{Row, account, ended, phone, stored, targets};
 use super::scene::{settings, start, user};
 use crate::protocol::fixtures::bare_entry;
 use crate::protocol::{Cause, Stage, Unlink};
-use crate::session::{Change, Monotonic, OnConflict, Settings, Standing};
-use crate::store::{Desired, Hold, Record};
+use crate::session::{Change, Monotonic, OnConflict, OnLocked, Settings, Standing};
+use crate::store::{AccountLock, Desired, Hold, Record};
 use crate::whatsapp::{AskError, LinkEvent, Verdict};
 
 /// As many ways for every property, and the same ones every time. More with `PROPTEST_CASES`.
@@ -227,10 +227,11 @@ pub(super) fn walks() -> impl Strategy<Value = Walk> {
 
 fn policy() -> impl Strategy<Value = Settings> {
     let on_conflict = select(vec![OnConflict::Logout, OnConflict::Park]);
+    let on_locked = select(vec![OnLocked::Hold, OnLocked::Logout]);
     let idle_after = select(vec![None, Some(Duration::from_mins(10))]);
-    (on_conflict, idle_after).prop_map(|(on_conflict, idle_after)| Settings {
+    (on_conflict, on_locked, idle_after).prop_map(|(on_conflict, on_locked, idle_after)| Settings {
         idle_after,
-        ..settings(on_conflict)
+        ..settings(on_conflict, on_locked)
     })
 }
 
@@ -266,12 +267,7 @@ fn input() -> impl Strategy<Value = Input> {
         Stage::Login,
         Stage::Sync,
     ];
-    let dead = vec![
-        Cause::LoggedOut,
-        Cause::AccountLocked,
-        Cause::Invalidated,
-        Cause::Unlinked,
-    ];
+    let dead = vec![Cause::LoggedOut, Cause::Invalidated, Cause::Unlinked];
     let hold = |seconds| {
         ended(Verdict::Hold(
             Cause::TemporaryBan,
@@ -291,7 +287,7 @@ fn input() -> impl Strategy<Value = Input> {
         6 => (1u8..3).prop_map(move |n| link(LinkEvent::Online(account(n)))),
         2 => (0u8..4).prop_map(move |n| Input::Targets(any, Change::Set(targets(n)))),
         2 => (1u8..3).prop_map(move |n| Input::Connect(any, Some(phone(n)))),
-        2 => select(dead).prop_map(|cause| ended(Verdict::Wipe(cause))),
+        2 => select(dead).prop_map(|cause| ended(Verdict::Wipe(cause, Unlink::NotKnown))),
         2 => (0u64..5000).prop_map(hold),
     ]
 }
@@ -330,17 +326,28 @@ fn failed(paired: bool) -> Origin {
 /// Only what was paired can have been stopped, and can wait for something over a restart.
 fn record(paired: bool) -> impl Strategy<Value = Record> {
     let ends = vec![None, Some(later(-60)), Some(later(60)), Some(later(3600))];
-    let hold = prop::option::of(select(ends).prop_map(|until| Hold {
-        cause: Cause::TemporaryBan,
-        until,
-        error: Some("banned".to_owned()),
-    }));
+    let causes = vec![Cause::TemporaryBan, Cause::AccountLocked];
+    let hold = prop::option::of(
+        (select(causes), select(ends)).prop_map(|(cause, until)| Hold {
+            cause,
+            until,
+            error: Some("banned".to_owned()),
+        }),
+    );
     let down = prop::bool::weighted(0.3);
-    (down, hold, 0u8..3).prop_map(move |(down, hold, count)| {
+    let open = prop::option::of((-600i64..600).prop_map(later));
+    (down, hold, open, 0u8..3).prop_map(move |(down, hold, open, count)| {
         if !paired {
             return Record::new(1000);
         }
         let mut record = stored();
+        let is_locked = |hold: &&Hold| hold.cause == Cause::AccountLocked;
+        record.lock = hold.as_ref().filter(is_locked).map(|_| {
+            let mut lock = AccountLock::new(later(-3600));
+            lock.seen(later(-3600), None, Some("appeal-secret".into()));
+            lock
+        });
+        record.login_open_until = open;
         record.hold = hold;
         record.targets = targets(count);
         record.desired = if down { Desired::Down } else { Desired::Up };
