@@ -12,21 +12,21 @@ export type Phase = Open<
 
 export type Cause = Open<
   | 'unlinked' | 'logged_out' | 'replaced' | 'account_locked' | 'invalidated' | 'force_logout'
-  | 'pairing_expired' | 'pairing_abandoned' | 'temporary_ban' | 'client_outdated' | 'refused'
+  | 'pairing_expired' | 'passkey_required' | 'wrong_account' | 'pairing_abandoned' | 'temporary_ban' | 'client_outdated' | 'refused'
   | 'server_unavailable' | 'rate_limited' | 'stream_ended' | 'stream_error' | 'connection_lost'
   | 'proxy_refused' | 'unreachable' | 'handshake_failed' | 'silent' | 'stuck' | 'store_failed'
   | 'task_failed' | 'idle' | 'copied_credentials'
 >;
 
 export type EventKind = Open<
-  | 'connecting' | 'qr' | 'pair_code' | 'paired' | 'online' | 'backing_off' | 'held' | 'parked'
+  | 'connecting' | 'qr' | 'pair_code' | 'passkey' | 'paired' | 'online' | 'backing_off' | 'held' | 'parked'
   | 'disconnected' | 'logging_out' | 'logged_out' | 'pairing_expired' | 'purge_failed'
   | 'store_corrupt' | 'targets' | 'account_changed' | 'updated'
 >;
 
 export type FailureCode = Open<
   | 'invalid_request' | 'invalid_user' | 'invalid_argument' | 'not_found' | 'not_allowed'
-  | 'quota_exceeded' | 'rate_limited' | 'not_online' | 'deadline_exceeded' | 'purge_failed'
+  | 'quota_exceeded' | 'rate_limited' | 'not_online' | 'not_awaited' | 'wrong_account' | 'deadline_exceeded' | 'purge_failed'
   | 'store_corrupt' | 'store_failed' | 'refused' | 'config_invalid' | 'stopping' | 'internal'
   | 'unknown_command' | 'too_large'
 >;
@@ -56,6 +56,22 @@ export interface PairCode {
   expires_at: string;
 }
 
+/** A pairing for which WhatsApp wants a passkey of the account. */
+export interface Passkey {
+  /** What it waits for. */
+  step: Open<'announced' | 'challenge' | 'checking' | 'confirmation' | 'linking'>;
+  /** Step `confirmation`: the code that must be the same on the phone; null in `list`. */
+  code: string | null;
+  expires_at: string;
+}
+
+/** WhatsApp's challenge for a passkey. */
+export interface PasskeyChallenge {
+  /** WebAuthn's `PublicKeyCredentialRequestOptions` in JSON, as WhatsApp sent them. A secret. */
+  options: string;
+  expires_at: string;
+}
+
 /** The state of one session. */
 export interface Status {
   user: string;
@@ -79,6 +95,8 @@ export interface Status {
   error: string | null;
   targets: string[];
   last_activity: string | null;
+  /** WhatsApp wants a passkey for the pairing: `reason` is `passkey_required`. */
+  passkey: Passkey | null;
 }
 
 /** One ended session. */
@@ -96,6 +114,8 @@ export interface HistoryEntry {
   text: string | null;
   /** With which the person can appeal against a locked account. A secret. */
   appeal_token: string | null;
+  /** When the device was linked; null: never, or nobody knows. */
+  linked_at: string | null;
 }
 
 /** The session is gone, and this is how. */
@@ -192,10 +212,11 @@ export class Client {
   /** Lets the daemon read its configuration again. Admins only. */
   reload(): Promise<{ changed: string[]; needs_restart: string[] }>;
   /**
-   * Brings a session up; with a phone number it pairs by code instead of by QR code. Resolves as soon as
-   * the session runs: follow it to see it come up.
+   * Brings a session up; with a phone number it pairs by code instead of by QR code. Where another account
+   * is linked than the one to `expect`, by its phone number, it is unlinked again. Resolves as soon as the
+   * session runs: follow it to see it come up.
    */
-  connect(user: string, options?: { phone?: string | null }): Promise<Status>;
+  connect(user: string, options?: { phone?: string | null; expect?: string | null }): Promise<Status>;
   /** Closes a session and keeps its credentials. One that was still pairing has none: it is removed. */
   disconnect(
     user: string,
@@ -210,6 +231,15 @@ export class Client {
   list(): Promise<Status[]>;
   /** Sessions that ended, newest first; 100 where no limit is given. */
   history(options?: { user?: string | null; limit?: number }): Promise<HistoryEntry[]>;
+  /** WhatsApp's challenge, where the status says that it wants a passkey. */
+  passkeyChallenge(user: string): Promise<PasskeyChallenge>;
+  /**
+   * Hands in the answer of a passkey: a `PublicKeyCredential`, or its JSON. The code to compare follows in
+   * the status.
+   */
+  passkeyAssert(user: string, assertion: string | object): Promise<Status>;
+  /** Says that the code in the status is the same on the phone. */
+  passkeyConfirm(user: string): Promise<Status>;
   /** The groups of the account, asked from WhatsApp. */
   groups(user: string): Promise<Group[]>;
   /** Shows or changes the target groups, and resolves with them as they are then. */

@@ -1,8 +1,8 @@
 //! The commands, each with the type of its answer.
 
 use crate::protocol::{
-    Answer, Command, DEFAULT_HISTORY, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded,
-    Status, TargetEdit,
+    Answer, Command, DEFAULT_HISTORY, Group, GroupJid, HistoryEntry, Info, LogoutReport,
+    PasskeyAction, PasskeyChallenge, Redacted, Reloaded, Status, TargetEdit,
 };
 
 use super::{Client, ClientError};
@@ -72,9 +72,24 @@ impl Client {
         user: &str,
         phone: Option<&str>,
     ) -> Result<Status, ClientError> {
+        self.connect_expecting(user, phone, None).await
+    }
+
+    /// The same for an account that is expected, by its phone number: where another one is linked, it is
+    /// unlinked again, and the session ends.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn connect_expecting(
+        &self,
+        user: &str,
+        phone: Option<&str>,
+        expect: Option<&str>,
+    ) -> Result<Status, ClientError> {
         let command = Command::Connect {
             user: user.to_owned(),
             phone: phone.map(str::to_owned),
+            expect: expect.map(str::to_owned),
         };
         ask!(self, "connect", command, Answer::Status(status) => *status)
     }
@@ -165,6 +180,47 @@ impl Client {
                 return Err(ClientError::Protocol("a history without an end".to_owned()));
             }
         }
+    }
+
+    /// WhatsApp's challenge for a passkey, where the pairing needs one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn passkey_challenge(&self, user: &str) -> Result<PasskeyChallenge, ClientError> {
+        let command = Command::Passkey {
+            user: user.to_owned(),
+            action: PasskeyAction::Challenge,
+        };
+        ask!(self, "passkey", command, Answer::Passkey(challenge) => challenge)
+    }
+
+    /// Hands in the answer of a passkey to the challenge: a `PublicKeyCredential` in JSON. The code to
+    /// compare follows in the session's status.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn passkey_assert(
+        &self,
+        user: &str,
+        assertion: Redacted,
+    ) -> Result<Status, ClientError> {
+        let command = Command::Passkey {
+            user: user.to_owned(),
+            action: PasskeyAction::Assert(assertion),
+        };
+        ask!(self, "passkey", command, Answer::Status(status) => *status)
+    }
+
+    /// Says that the code of the pairing is the same on the phone.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn passkey_confirm(&self, user: &str) -> Result<Status, ClientError> {
+        let command = Command::Passkey {
+            user: user.to_owned(),
+            action: PasskeyAction::Confirm,
+        };
+        ask!(self, "passkey", command, Answer::Status(status) => *status)
     }
 
     /// The groups of the account, asked from WhatsApp.

@@ -58,6 +58,8 @@ pub(super) enum Command {
     History(History),
     /// Show the live QR code of a session, or write it to a file
     Qr(Qr),
+    /// Do what a pairing needs for which WhatsApp wants a passkey; without an option: print the challenge
+    Passkey(Passkey),
     /// Show the groups of an account, asked from WhatsApp
     Groups(User),
     /// Show or change the target groups of a user
@@ -85,6 +87,9 @@ pub(super) struct Connect {
     /// Pair by a code to type on the phone with this number, instead of a QR code
     #[arg(long, value_name = "+E164")]
     pub(super) phone: Option<PhoneNumber>,
+    /// The account that is expected: another one is unlinked again
+    #[arg(long, value_name = "+E164")]
+    pub(super) expect: Option<PhoneNumber>,
     /// Do not wait
     #[arg(long)]
     pub(super) detach: bool,
@@ -132,6 +137,20 @@ pub(super) struct Qr {
     /// Write it to this file, which only its owner may read: the code links a device
     #[arg(long, short, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+}
+
+const ASSERTION: &str = "Hand in the answer of a passkey to the challenge: a PublicKeyCredential \
+                         in JSON; - reads it from the standard input";
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Passkey {
+    /// The user's id
+    pub(super) user: UserId,
+    #[arg(long, value_name = "FILE", help = ASSERTION)]
+    pub(super) assertion: Option<PathBuf>,
+    /// Say that the code is the same on the phone
+    #[arg(long, conflicts_with = "assertion")]
+    pub(super) confirm: bool,
 }
 
 /// How a QR code is written.
@@ -240,6 +259,11 @@ mod tests {
             "connect alice --phone +15550100999",
             "connect alice --phone 15550100999 --timeout 5m",
             "connect alice --detach",
+            "connect alice --expect +15550100999",
+            "passkey alice",
+            "passkey alice --assertion answer.json",
+            "passkey alice --assertion -",
+            "passkey alice --confirm",
             "disconnect alice",
             "force-logout alice",
             "force-logout alice --yes",
@@ -276,6 +300,9 @@ mod tests {
             "connect ../alice",
             "connect alice bob",
             "connect alice --phone 0151",
+            "connect alice --expect bob",
+            "passkey",
+            "passkey alice --confirm --assertion -",
             "connect alice --timeout never",
             "connect alice --timeout -5m",
             "connect alice --detach --timeout 5m",

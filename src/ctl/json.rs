@@ -80,6 +80,18 @@ pub(crate) struct Code<'a> {
     pub(crate) output: Option<String>,
 }
 
+/// The object of `passkey` without an option: WhatsApp's challenge, as `WebAuthn`'s
+/// `PublicKeyCredentialRequestOptions`.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Challenge<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) options: serde_json::Value,
+    /// When the pairing ends if it is not finished.
+    #[cfg_attr(test, schemars(with = "crate::protocol::golden::Time"))]
+    pub(crate) expires_at: Timestamp,
+}
+
 /// An error of any command. In a stream it is the last object.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -15,6 +15,7 @@ mod groups;
 mod history;
 mod json;
 mod list;
+mod passkey;
 mod qr;
 mod render;
 mod status;
@@ -126,6 +127,7 @@ async fn perform(
         Command::Watch(arguments) => watch::run(client, terminal, &arguments).await,
         Command::History(arguments) => history::run(client, terminal, &arguments).await,
         Command::Qr(arguments) => qr::run(client, terminal, &arguments).await,
+        Command::Passkey(arguments) => passkey::run(client, terminal, &arguments).await,
         Command::Groups(whose) => groups::run(client, terminal, &whose.user).await,
         Command::Targets(arguments) => targets::run(client, terminal, arguments).await,
         Command::Daemon(verb) => daemon::run(client, terminal, verb, socket).await,

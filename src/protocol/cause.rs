@@ -29,6 +29,10 @@ pub enum Cause {
     ForceLogout,
     /// Nobody scanned the QR codes or entered the pair code in time.
     PairingExpired,
+    /// WhatsApp wanted a passkey for the pairing, and got none that it took.
+    PasskeyRequired,
+    /// Another account was linked than the one that was expected.
+    WrongAccount,
     /// A pairing was left unfinished, by a stop or a crash of the daemon or by `disconnect`.
     PairingAbandoned,
     /// WhatsApp refused the account for a time.
@@ -79,6 +83,8 @@ pub(super) const NAMES: &[(Cause, &str)] = &[
     (Cause::Invalidated, "invalidated"),
     (Cause::ForceLogout, "force_logout"),
     (Cause::PairingExpired, "pairing_expired"),
+    (Cause::PasskeyRequired, "passkey_required"),
+    (Cause::WrongAccount, "wrong_account"),
     (Cause::PairingAbandoned, "pairing_abandoned"),
     (Cause::TemporaryBan, "temporary_ban"),
     (Cause::ClientOutdated, "client_outdated"),

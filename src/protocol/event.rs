@@ -39,6 +39,8 @@ pub enum EventKind {
     Qr,
     /// A pair code is live.
     PairCode,
+    /// WhatsApp wants a passkey for the pairing, or its step changed: [`Status::passkey`].
+    Passkey,
     /// The phone accepted the device, and the credentials are on the disk.
     Paired,
     /// It is logged in.
@@ -74,7 +76,7 @@ pub enum EventKind {
 }
 
 open_variants!(EventKind:
-    "connecting", "qr", "pair_code", "paired", "online", "backing_off", "held", "parked",
+    "connecting", "qr", "pair_code", "passkey", "paired", "online", "backing_off", "held", "parked",
     "disconnected", "logging_out", "logged_out", "pairing_expired", "purge_failed", "store_corrupt",
     "targets", "account_changed", "updated",
 );
@@ -87,6 +89,7 @@ impl EventKind {
             Self::Connecting => "connecting",
             Self::Qr => "qr",
             Self::PairCode => "pair_code",
+            Self::Passkey => "passkey",
             Self::Paired => "paired",
             Self::Online => "online",
             Self::BackingOff => "backing_off",
@@ -113,7 +116,18 @@ impl EventKind {
             Cause::PairingExpired
             | Cause::PairingAbandoned
             | Cause::RateLimited
-            | Cause::Refused(_) => Self::PairingExpired(entry),
+            | Cause::Refused(_)
+            // Why no further pair code comes.
+            | Cause::ServerUnavailable
+            | Cause::StreamEnded
+            | Cause::StreamError
+            | Cause::ConnectionLost
+            | Cause::ProxyRefused
+            | Cause::Unreachable
+            | Cause::HandshakeFailed
+            | Cause::Silent
+            | Cause::Stuck
+            | Cause::StoreFailed => Self::PairingExpired(entry),
             _ => Self::LoggedOut(entry),
         }
     }

@@ -23,6 +23,7 @@ pub(crate) fn bare_status(user: &str, phase: Phase) -> Status {
         error: None,
         targets: Vec::new(),
         last_activity: None,
+        passkey: None,
     }
 }
 
@@ -39,5 +40,6 @@ pub(crate) fn bare_entry(user: &str, cause: Cause) -> HistoryEntry {
         removed: Removed::default(),
         text: None,
         appeal_token: None,
+        linked_at: None,
     }
 }

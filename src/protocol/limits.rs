@@ -40,6 +40,9 @@ pub const MAX_NAME: usize = 512;
 /// Codes and tokens are cut after this many bytes. No QR code can hold that much.
 pub const MAX_SECRET: usize = 4096;
 
+/// The challenge of a passkey, and the answer to it, have at most this many bytes: 64 KiB.
+pub const MAX_PASSKEY: usize = 64 * 1024;
+
 /// The message of a [`Failure`](super::Failure) is cut after this many bytes.
 pub const MAX_MESSAGE: usize = 8192;
 
@@ -92,6 +95,9 @@ impl Status {
             pair_code.code = pair_code.code.take().map(cut_secret);
             pair_code.phone = cut(std::mem::take(&mut pair_code.phone), MAX_NAME);
         }
+        if let Some(passkey) = &mut self.passkey {
+            passkey.code = passkey.code.take().map(cut_secret);
+        }
         self.targets.truncate(MAX_TARGETS);
         self
     }
@@ -124,8 +130,8 @@ mod tests {
     use super::*;
     use crate::protocol::codec::Encoding;
     use crate::protocol::{
-        Cause, Connecting, Failure, FailureCode, PairCode, Phase, Qr, Removed, Stage, Unlink,
-        UserId,
+        Cause, Connecting, Failure, FailureCode, PairCode, Passkey, PasskeyStep, Phase, Qr,
+        Removed, Stage, Unlink, UserId,
     };
 
     /// Nothing is longer as JSON, byte for byte, than control characters.
@@ -181,6 +187,11 @@ mod tests {
             error: Some(long()),
             targets: (0..=MAX_TARGETS).map(|n| jid(n).expect("a JID")).collect(),
             last_activity: Some(time),
+            passkey: Some(Passkey {
+                step: PasskeyStep::Confirmation,
+                code: Some(long().into()),
+                expires_at: time,
+            }),
         };
         let [json, bincode] = sizes(&status.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");
@@ -203,6 +214,7 @@ mod tests {
             },
             text: Some(long()),
             appeal_token: Some(long().into()),
+            linked_at: Some(jiff::Timestamp::MAX),
         };
         let [json, bincode] = sizes(&entry.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::open::open_variants;
 use super::{
-    Command, Event, Failure, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded, Status,
-    UnknownName, UserId,
+    Command, Event, Failure, Group, GroupJid, HistoryEntry, Info, LogoutReport, PasskeyChallenge,
+    Reloaded, Status, UnknownName, UserId,
 };
 
 /// A command with a number of the client's choice, which its reply repeats.
@@ -84,7 +84,7 @@ pub enum Answer {
     Info(Info),
     /// To `reload`.
     Reloaded(Reloaded),
-    /// To `connect`, `disconnect`, `status`.
+    /// To `connect`, `disconnect`, `status`, and to `passkey` for what is handed in.
     Status(Box<Status>),
     /// To `list`.
     Sessions(SessionsPage),
@@ -98,6 +98,8 @@ pub enum Answer {
     Groups(Vec<Group>),
     /// To `targets`: the target groups now.
     Targets(Vec<GroupJid>),
+    /// To `passkey`: the challenge.
+    Passkey(PasskeyChallenge),
     /// A newer daemon gave an answer that this version does not know.
     #[serde(skip)]
     Unknown(UnknownName),
@@ -105,7 +107,7 @@ pub enum Answer {
 
 open_variants!(Answer:
     "pong", "info", "reloaded", "status", "sessions", "logged_out", "history", "watching", "groups",
-    "targets",
+    "targets", "passkey",
 );
 
 /// Some of the sessions, by user.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::name::open_names;
-use super::{Account, Cause, GroupJid, Redacted, UserId};
+use super::{Account, Cause, GroupJid, Passkey, Redacted, UserId};
 
 open_names! {
     /// What a session is doing now.
@@ -14,9 +14,11 @@ open_names! {
     pub enum Phase {
         /// Opening a link to WhatsApp; [`Status::connecting`] says how far it got.
         Connecting = "connecting",
-        /// A QR code is live: [`Status::qr`].
+        /// A QR code is live: [`Status::qr`]; or it was scanned, and WhatsApp wants a passkey:
+        /// [`Status::passkey`].
         AwaitingScan = "awaiting_scan",
-        /// A pair code is live: [`Status::pair_code`].
+        /// A pair code is live: [`Status::pair_code`]; or it was entered, and WhatsApp wants a passkey:
+        /// [`Status::passkey`].
         AwaitingCode = "awaiting_code",
         /// Logged in.
         Online = "online",
@@ -92,6 +94,9 @@ pub struct Status {
     /// When the session was last used through the daemon, or received something from WhatsApp.
     #[cfg_attr(test, schemars(with = "Option<super::golden::Time>"))]
     pub last_activity: Option<Timestamp>,
+    /// Phases `awaiting_scan` and `awaiting_code`, with the reason `passkey_required`: WhatsApp wants a
+    /// passkey of the account.
+    pub passkey: Option<Passkey>,
 }
 
 impl Status {
@@ -103,6 +108,9 @@ impl Status {
         }
         if let Some(pair_code) = &mut self.pair_code {
             pair_code.code = None;
+        }
+        if let Some(passkey) = &mut self.passkey {
+            passkey.code = None;
         }
         self
     }

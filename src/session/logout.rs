@@ -176,6 +176,15 @@ pub fn report(entry: HistoryEntry) -> LogoutReport {
         format!(
             "WhatsApp did not confirm the unlink: remove the device on the phone under Settings, Linked devices. {again}"
         )
+    } else if let Some(age) = entry.removed_soon() {
+        format!(
+            "WhatsApp removed the device {} s after it was linked; it was not the phone's owner who did that. Wait some hours before `wactl connect {user}` links it again: WhatsApp does this to accounts that link devices often or automate much.",
+            age.as_secs()
+        )
+    } else if entry.cause == Cause::WrongAccount {
+        format!(
+            "Another account was linked than the one expected, and it was unlinked again. `wactl connect {user}` shows a fresh QR code for the right phone."
+        )
     } else if entry.cause == Cause::AccountLocked {
         "WhatsApp locked the account: open WhatsApp on the phone; the history keeps what it said."
             .to_owned()

@@ -10,22 +10,24 @@ mod disk;
 mod lifecycle;
 mod link;
 mod logout;
+mod passkey;
 mod target_edits;
 mod time;
 
 use jiff::Timestamp;
 
 use super::clock::Monotonic;
-use super::pairing::Pairing;
+use super::pairing::{PairOptions, Pairing, Past};
+use super::passkey::PasskeyInput;
 use super::settings::Settings;
 use super::standing::Standing;
 use super::targets::Change;
 use crate::protocol::{
-    Cause, Connecting, EventKind, Failure, Group, GroupJid, HistoryEntry, PairCode, Phase,
-    PhoneNumber, Qr, Status, UserId,
+    Cause, Connecting, EventKind, Failure, Group, GroupJid, HistoryEntry, PairCode,
+    PasskeyChallenge, Phase, PhoneNumber, Qr, Status, UserId,
 };
 use crate::store::{Intent, Record};
-use crate::whatsapp::{AskError, Expected, LinkEvent};
+use crate::whatsapp::{AskError, Assertion, Expected, LinkEvent};
 pub(super) use disk::Saving;
 pub(super) use logout::Logout;
 pub use logout::Unlinked;
@@ -109,8 +111,10 @@ struct Waiting {
     removal: Vec<Request>,
     /// `groups`: for WhatsApp's answer.
     groups: Vec<Request>,
+    /// `passkey`: for WhatsApp's answer to what was handed in.
+    passkey: Vec<Request>,
     /// `connect`: for the look at the disk.
-    look: Vec<(Request, Option<PhoneNumber>)>,
+    look: Vec<(Request, PairOptions)>,
 }
 
 /// Whether the session has a link.
@@ -128,8 +132,10 @@ enum LinkState {
 pub enum Origin {
     /// Somebody said `connect` and there was nothing.
     New {
-        /// By pair code for this phone.
-        phone: Option<PhoneNumber>,
+        /// How to pair it.
+        options: PairOptions,
+        /// What the history knows of the user.
+        past: Past,
     },
     /// It was on the disk.
     Stored {
@@ -148,6 +154,8 @@ pub enum Origin {
         error: String,
         /// How long until the next try.
         wait: std::time::Duration,
+        /// What the history knows of the user.
+        past: Past,
     },
 }
 
@@ -155,7 +163,7 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// Somebody asks for it to be brought up.
-    Connect(Request, Option<PhoneNumber>),
+    Connect(Request, PairOptions),
     /// Somebody asks for it to be closed.
     Disconnect {
         /// The request.
@@ -176,6 +184,8 @@ pub enum Input {
     Groups(Request),
     /// Somebody asks for the target groups to be shown or changed.
     Targets(Request, Change),
+    /// Somebody does a step of a pairing for which WhatsApp wants a passkey.
+    Passkey(Request, PasskeyInput),
     /// The daemon stops.
     Stop,
     /// Its link reported something.
@@ -200,6 +210,8 @@ pub enum Input {
     Looked(Standing),
     /// The result of [`Effect::AskGroups`].
     GroupsAnswered(Request, Result<Vec<Group>, AskError>),
+    /// The result of [`Effect::AnswerPasskey`] or [`Effect::ConfirmPasskey`].
+    PasskeyAnswered(Option<Request>, Result<(), AskError>),
     /// The result of [`Effect::Unlink`].
     Unlinked(Unlinked),
     /// Of [`Effect::Remove`]: the line of the history, or what is left and why.
@@ -233,6 +245,10 @@ pub enum Effect {
     },
     /// Ask the link for a pair code.
     AskPairCode(PhoneNumber),
+    /// Send the answer of a passkey through the link.
+    AnswerPasskey(Request, Box<Assertion>),
+    /// Say through the link that the codes are the same.
+    ConfirmPasskey(Option<Request>),
     /// Ask the link for the account's groups.
     AskGroups(Request),
     /// Write this record.
@@ -268,6 +284,8 @@ pub enum Answer {
     Groups(Vec<Group>),
     /// The target groups.
     Targets(Vec<GroupJid>),
+    /// The challenge for a passkey.
+    Passkey(Box<PasskeyChallenge>),
     /// It could not be done.
     Refused(Failure),
 }
@@ -340,7 +358,7 @@ impl Machine {
 
     fn take(&mut self, input: Input, at: Moment, settings: &Settings) {
         match input {
-            Input::Connect(request, phone) => self.connect_asked(request, phone, at, settings),
+            Input::Connect(request, options) => self.connect_asked(request, options, at, settings),
             Input::Disconnect { request, by } => self.disconnect_asked(request, by, at, settings),
             Input::ForceLogout {
                 request,
@@ -349,6 +367,7 @@ impl Machine {
             } => self.force_logout_asked(request, by, within, at, settings),
             Input::Groups(request) => self.groups_asked(request),
             Input::Targets(request, change) => self.targets_asked(request, change),
+            Input::Passkey(request, input) => self.passkey_asked(request, input, at),
             Input::Stop => self.stop(),
             Input::Due => self.due(at, settings),
             // A link that is being closed has nothing to say any more.
@@ -364,6 +383,7 @@ impl Machine {
             Input::Saved(saved) => self.saved(saved, at),
             Input::Looked(standing) => self.looked(standing, at, settings),
             Input::GroupsAnswered(request, groups) => self.groups_answered(request, groups),
+            Input::PasskeyAnswered(request, result) => self.passkey_answered(request, result),
             Input::Unlinked(unlinked) => self.unlinked(unlinked, at, settings),
             Input::Removed(removed) => self.removed(removed, at),
         }

@@ -14,6 +14,14 @@ pub(super) fn log(kind: &EventKind, status: &Status) {
             tracing::info!("a QR code waits to be scanned");
         }
         EventKind::PairCode => tracing::info!("a pair code waits to be entered on the phone"),
+        EventKind::Passkey => {
+            let step = status.passkey.as_ref().map(|passkey| passkey.step);
+            let step = step.map(|step| step.to_string()).unwrap_or_default();
+            tracing::info!(
+                wasession_cause,
+                "WhatsApp wants a passkey for the pairing: {step} {error}"
+            );
+        }
         EventKind::Paired => {
             tracing::info!(message_id = message_id::PAIRED, "paired as {account}");
         }

@@ -1,8 +1,8 @@
 //! A session's state as everybody sees it.
 
-use super::advice::next_action;
+use super::advice::{next_action, removed_often};
 use super::machine::Machine;
-use crate::protocol::{Phase, Status};
+use crate::protocol::{Passkey, Phase, Status};
 use crate::store::{Intent, Record};
 
 impl Machine {
@@ -15,11 +15,18 @@ impl Machine {
             .as_ref()
             .filter(|_| self.phase == Phase::Held)
             .and_then(|hold| hold.until);
-        let status = Status {
+        let passkey = self.passkey();
+        let mut status = Status {
             user: self.user.clone(),
             phase: self.phase,
             since: self.since,
-            next_action: next_action(&self.user, self.phase, self.reason, self.paired),
+            next_action: next_action(
+                &self.user,
+                self.phase,
+                self.reason,
+                self.paired,
+                passkey.map(|passkey| passkey.step),
+            ),
             owner: self.record.owner,
             account: self.record.account.clone(),
             connecting: self.connecting,
@@ -31,8 +38,22 @@ impl Machine {
             error: self.error.clone(),
             targets: self.record.targets.clone(),
             last_activity: self.record.last_activity,
+            passkey: passkey.map(|passkey| Passkey {
+                step: passkey.step,
+                code: passkey.code.clone(),
+                expires_at: passkey.expires_at,
+            }),
         };
+        if let Some(warning) = self.removed_often() {
+            status.next_action = format!("{warning} {}", status.next_action);
+        }
         status.bounded()
+    }
+
+    /// The warning that belongs to a pairing of a user whose device WhatsApp removed again and again.
+    fn removed_often(&self) -> Option<String> {
+        let pairing = self.pairing.as_ref().filter(|_| self.logout().is_none())?;
+        removed_often(&self.user, pairing.past.removed_soon)
     }
 
     /// The phase.

@@ -15,10 +15,11 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::command::{LogoutReply, SessionCommand, Stopped};
+use super::command::{LogoutReply, PasskeyReply, SessionCommand, Stopped};
 use super::devices::Devices;
 use super::machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request};
 use super::narration;
+use super::passkey::PasskeyInput;
 use super::settings::Settings;
 use super::targets::Change;
 use crate::blocking::UncancellableWork;
@@ -239,10 +240,10 @@ impl Task {
         self.last_request += 1;
         let request = Request(self.last_request);
         let input = match &command {
-            SessionCommand::Connect { phone, .. } => {
+            SessionCommand::Connect { options, .. } => {
                 // A session that somebody asks for does not wait for its turn.
                 self.skip_the_queue();
-                Input::Connect(request, phone.clone())
+                Input::Connect(request, options.clone())
             }
             SessionCommand::Disconnect { by, .. } => Input::Disconnect { request, by: *by },
             SessionCommand::ForceLogout { by, deadline, .. } => Input::ForceLogout {
@@ -251,6 +252,12 @@ impl Task {
                 within: deadline.left(),
             },
             SessionCommand::Groups { .. } => Input::Groups(request),
+            SessionCommand::Passkey { action, .. } => {
+                match PasskeyInput::parse(&self.context.user, action) {
+                    Ok(input) => Input::Passkey(request, input),
+                    Err(failure) => return command.refuse(failure),
+                }
+            }
             SessionCommand::Targets { edit, .. } => match Change::parse(edit.clone()) {
                 Ok(change) => Input::Targets(request, change),
                 Err(failure) => return command.refuse(failure),
@@ -274,6 +281,10 @@ impl Task {
                         link.handle().ask_pair_code(&phone);
                     }
                 }
+                Effect::AnswerPasskey(request, assertion) => {
+                    self.send_passkey(Some(request), Some(*assertion));
+                }
+                Effect::ConfirmPasskey(request) => self.send_passkey(request, None),
                 Effect::AskGroups(request) => self.ask_groups(request),
                 Effect::Save(record) => self.save(*record),
                 Effect::Look => self.look(),
@@ -307,6 +318,12 @@ fn reply(command: SessionCommand, answer: Answer) {
         }
         (SessionCommand::Disconnect { reply, .. }, Answer::Status(status)) => {
             let _ = reply.send(Ok(Stopped::Kept(status)));
+        }
+        (SessionCommand::Passkey { reply, .. }, Answer::Passkey(challenge)) => {
+            let _ = reply.send(Ok(PasskeyReply::Challenge(challenge)));
+        }
+        (SessionCommand::Passkey { reply, .. }, Answer::Status(status)) => {
+            let _ = reply.send(Ok(PasskeyReply::Taken(status)));
         }
         (SessionCommand::Groups { reply, .. }, Answer::Groups(groups)) => {
             let _ = reply.send(Ok(groups));

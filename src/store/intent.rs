@@ -28,6 +28,8 @@ pub struct Intent {
     pub text: Option<String>,
     /// The appeal token of a locked account.
     pub appeal_token: Option<Redacted>,
+    /// When the device was linked.
+    pub linked_at: Option<Timestamp>,
 }
 
 impl Intent {
@@ -46,6 +48,7 @@ impl Intent {
             removed,
             text: self.text.clone(),
             appeal_token: self.appeal_token.clone(),
+            linked_at: self.linked_at,
         };
         entry.bounded()
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::durable::Replacing;
 use super::step::Step;
 use super::{StoreError, durable, regular};
-use crate::protocol::{Account, Cause, GroupJid, UserId};
+use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, UserId};
 
 /// The format written by this version. A file of a newer one is refused, never overwritten.
 const VERSION: u32 = 1;
@@ -47,6 +47,12 @@ pub struct Record {
     /// `auth.db` can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+    /// When the device was linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_at: Option<Timestamp>,
+    /// The account that is expected, as long as none is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<PhoneNumber>,
     /// Why it must not connect by itself, over restarts too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
@@ -89,6 +95,8 @@ impl Record {
             last_activity: None,
             targets: Vec::new(),
             account: None,
+            linked_at: None,
+            expect: None,
             hold: None,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ending::Ending;
+use super::passkey::PasskeyEvent;
 use crate::protocol::{Account, Redacted, Stage};
 
 /// An event of a link. Events come in order, and the last one is [`LinkEvent::Ended`].
@@ -36,6 +37,8 @@ pub enum LinkEvent {
     PairCodeStale,
     /// WhatsApp gave no pair code.
     PairCodeRefused(PairCodeRefused),
+    /// WhatsApp wants a passkey for the pairing, or this step went on.
+    Passkey(PasskeyEvent),
     /// The phone accepted the device, and the credentials are durable.
     Paired(Account),
     /// The phone's answer could not be used; the pairing goes on.

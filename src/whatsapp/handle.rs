@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use whatsapp_rust::Client;
 use whatsapp_rust::anyhow;
 use whatsapp_rust::pair_code::PairCodeOptions;
+use whatsapp_rust::passkey::PasskeyError;
 use whatsapp_rust::request::{InfoQuery, IqError};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::spec::IqSpec;
@@ -15,6 +16,7 @@ use whatsapp_rust::wacore_binary::NodeRef;
 
 use super::auth;
 use super::ending::{Ending, Verdict};
+use super::passkey::Assertion;
 use super::scope::Scope;
 use crate::deadline::Deadline;
 use crate::protocol::{Account, Cause, Group, PhoneNumber, Unlink};
@@ -42,6 +44,8 @@ pub enum AskError {
 
 /// How long the answer about the groups may take.
 const GROUPS_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long WhatsApp may take for a step of a passkey: the first one has two questions.
+const PASSKEY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait for the stanza that tells why the link broke during an unlink.
 const LAST_WORD: Duration = Duration::from_millis(300);
 
@@ -72,9 +76,53 @@ impl LinkHandle {
             ..PairCodeOptions::default()
         };
         self.scope.run(async move {
-            // The library reports both outcomes as events, too.
+            // The library gives no second code while one is live.
+            client.cancel_pair_code().await;
+            // It reports both outcomes as events, too.
             let _ = client.pair_with_code(options).await;
         });
+    }
+
+    /// Sends the answer of a passkey to WhatsApp's challenge. How it goes on arrives as
+    /// [`LinkEvent::Passkey`](super::LinkEvent::Passkey).
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn answer_passkey(
+        self,
+        assertion: Assertion,
+        deadline: Deadline,
+    ) -> Result<(), AskError> {
+        let client = Arc::clone(&self.client);
+        let sent = async move { client.send_passkey_response(assertion.into_library()).await };
+        self.passkey(sent, deadline).await
+    }
+
+    /// Says that the code on the phone is the same. The pairing arrives as
+    /// [`LinkEvent::Paired`](super::LinkEvent::Paired).
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn confirm_passkey(self, deadline: Deadline) -> Result<(), AskError> {
+        let client = Arc::clone(&self.client);
+        let sent = async move { client.send_passkey_confirmation().await };
+        self.passkey(sent, deadline).await
+    }
+
+    async fn passkey(
+        self,
+        sent: impl Future<Output = Result<(), PasskeyError>> + Send + 'static,
+        deadline: Deadline,
+    ) -> Result<(), AskError> {
+        let deadline = deadline.at_most(PASSKEY_TIMEOUT);
+        let asked = self.scope.ask(async move {
+            match deadline.limit(sent).await {
+                Some(Ok(())) => Ok(()),
+                Some(Err(error)) => Err(AskError::Refused(error.to_string())),
+                None => Err(AskError::Timeout),
+            }
+        });
+        asked.await.unwrap_or(Err(AskError::NotConnected))
     }
 
     /// Asks WhatsApp for the account's groups, by subject.

@@ -19,6 +19,7 @@ mod gateway;
 mod handle;
 mod link;
 mod monitor;
+mod passkey;
 mod pump;
 #[cfg(all(test, not(feature = "simulator")))]
 mod real_build;
@@ -35,4 +36,5 @@ pub use event::{LinkEvent, PairCodeRefused};
 pub use gateway::{Gateway, GatewayError, GatewaySettings, check_proxy};
 pub use handle::{AskError, LinkHandle};
 pub use link::{Expected, Link, LinkEvents, StillRunning};
+pub use passkey::{Assertion, PasskeyEvent};
 pub use scope::Scope;

@@ -86,6 +86,8 @@ struct Progress {
     online: bool,
     refs: u32,
     shown: u32,
+    /// The reference in the QR code that is shown.
+    reference: Option<String>,
     /// Whether the silent server was asked for a sign of life.
     asked: bool,
     name: Option<String>,
@@ -97,6 +99,16 @@ impl Progress {
         let news = self.reached < Reached::Handshake;
         self.reached = Reached::Handshake;
         news
+    }
+
+    /// Counts a QR code. WhatsApp may demand new keys for the code that is shown: then another code comes
+    /// with the same reference, and takes its place.
+    fn show(&mut self, code: &str) {
+        let reference = code.split(',').next().unwrap_or_default();
+        if self.reference.as_deref() != Some(reference) {
+            self.reference = Some(reference.to_owned());
+            self.shown += 1;
+        }
     }
 }
 
@@ -139,11 +151,12 @@ impl LinkMonitor {
                 self.handshake_done(progress).await;
                 progress.refs = u32::try_from(refs).unwrap_or(u32::MAX);
                 progress.shown = 0;
+                progress.reference = None;
                 self.reporter.send(LinkEvent::ReadyForPairCode).await;
             }
             Signal::Qr { code, valid_for } => {
                 self.handshake_done(progress).await;
-                progress.shown += 1;
+                progress.show(code.reveal());
                 self.reporter
                     .send(LinkEvent::Qr {
                         code,
@@ -163,6 +176,7 @@ impl LinkMonitor {
             Signal::PairCodeRefused(why) => {
                 self.reporter.send(LinkEvent::PairCodeRefused(why)).await;
             }
+            Signal::Passkey(event) => self.reporter.send(LinkEvent::Passkey(event)).await,
             Signal::Restart => progress.restarting = true,
             Signal::PairSuccess => return self.paired(progress).await,
             Signal::PairFailed(why) => {
@@ -367,6 +381,19 @@ fn stream_error(node: &whatsapp_rust::wacore_binary::Node) -> Option<Ending> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_with_new_keys_keeps_its_number() {
+        let mut progress = Progress::default();
+        let shown: Vec<u32> = ["a,k1", "a,k2", "b,k2", "b,k3", "b,k3", "c,k3"]
+            .into_iter()
+            .map(|code| {
+                progress.show(code);
+                progress.shown
+            })
+            .collect();
+        assert_eq!(shown, [1, 1, 2, 2, 2, 3]);
+    }
 
     #[test]
     fn the_handshake_of_a_connection_is_over_once() {

@@ -16,6 +16,16 @@ use whatsapp_rust::wacore::runtime::{AbortHandle, Runtime};
 
 use crate::blocking::UncancellableWork;
 
+tokio::task_local! {
+    /// Ends the library's task that runs now.
+    static OWN: CancellationToken;
+}
+
+/// What ends the library's task that calls this; `None`: it is none of the library's.
+pub(super) fn own_task() -> Option<CancellationToken> {
+    OWN.try_with(Clone::clone).ok()
+}
+
 type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
 /// The tasks of one link.
@@ -110,14 +120,25 @@ impl Scope {
 /// The scope as the library's runtime.
 pub(super) struct ScopedRuntime(pub(super) Scope);
 
+impl ScopedRuntime {
+    /// Runs a task that can be ended by [`own_task`].
+    fn run(&self, task: Task) -> tokio::task::AbortHandle {
+        let own = CancellationToken::new();
+        let until = own.clone().run_until_cancelled_owned(task);
+        self.0.run(OWN.scope(own, async move {
+            until.await;
+        }))
+    }
+}
+
 impl Runtime for ScopedRuntime {
     fn spawn(&self, task: Task) -> AbortHandle {
-        let handle = self.0.run(task);
+        let handle = self.run(task);
         AbortHandle::new(move || handle.abort())
     }
 
     fn spawn_detached(&self, task: Task) {
-        self.0.run(task);
+        self.run(task);
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -159,6 +180,25 @@ mod tests {
         // A straggler that is spawned later ends at once.
         runtime.spawn_detached(Box::pin(std::future::pending()));
         scope.ended().await;
+    }
+
+    #[tokio::test]
+    async fn a_task_of_the_library_can_be_ended_alone() {
+        let scope = Scope::new(Span::none(), UncancellableWork::default());
+        let runtime = ScopedRuntime(scope.clone());
+        assert!(own_task().is_none(), "this is none of the library's");
+        runtime.spawn_detached(Box::pin(std::future::pending()));
+        let (tell, told) = oneshot::channel();
+        runtime.spawn_detached(Box::pin(async move {
+            let _ = tell.send(own_task());
+            std::future::pending::<()>().await;
+        }));
+        let own = told.await.expect("told").expect("a token");
+        assert_eq!(scope.len(), 2);
+        own.cancel();
+        while scope.len() > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ mod forced;
 #[cfg(feature = "ctl")]
 mod history;
 mod lifecycle;
+mod linking;
 mod model;
 mod obstacles;
 mod pairing;

@@ -48,8 +48,8 @@ export class Client {
     return take(await this.request('reload'), 'reloaded');
   }
 
-  async connect(user, { phone = null } = {}) {
-    return take(await this.request({ connect: { user, phone } }), 'status');
+  async connect(user, { phone = null, expect = null } = {}) {
+    return take(await this.request({ connect: { user, phone, expect } }), 'status');
   }
 
   async disconnect(user) {
@@ -93,6 +93,19 @@ export class Client {
       before = page.next;
     } while (before !== null && all.length < limit);
     return all;
+  }
+
+  async passkeyChallenge(user) {
+    return take(await this.request({ passkey: { user, action: 'challenge' } }), 'passkey');
+  }
+
+  async passkeyAssert(user, assertion) {
+    const action = { assert: typeof assertion === 'string' ? assertion : JSON.stringify(assertion) };
+    return take(await this.request({ passkey: { user, action } }), 'status');
+  }
+
+  async passkeyConfirm(user) {
+    return take(await this.request({ passkey: { user, action: 'confirm' } }), 'status');
   }
 
   async groups(user) {

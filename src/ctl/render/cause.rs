@@ -1,7 +1,8 @@
 //! Causes and unlinks in words.
 
-use crate::protocol::{Cause, HistoryEntry, Unlink};
+use crate::protocol::{Cause, EventKind, HistoryEntry, Unlink};
 
+use super::plain;
 use super::time::absolute;
 
 /// The meaning of a cause, as half a sentence.
@@ -15,6 +16,8 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
         Cause::Invalidated => "WhatsApp declared the credentials invalid",
         Cause::ForceLogout => "somebody asked for it with force-logout",
         Cause::PairingExpired => "nobody finished the pairing in time",
+        Cause::PasskeyRequired => "WhatsApp wants a passkey for the pairing",
+        Cause::WrongAccount => "another account was linked than the one that is expected",
         Cause::PairingAbandoned => "the pairing was left unfinished",
         Cause::TemporaryBan => "WhatsApp refuses the account for a time",
         Cause::ClientOutdated => "WhatsApp no longer accepts this version of the daemon's client",
@@ -34,6 +37,32 @@ pub(crate) fn in_words(cause: Cause) -> &'static str {
         Cause::Idle => "nobody used the session for a long time",
         Cause::Unknown(_) => "the daemon is newer than this wactl, which does not know this cause",
     }
+}
+
+/// Why a session ended, as half a sentence.
+pub(crate) fn why(entry: &HistoryEntry) -> &'static str {
+    if entry.removed_soon().is_some() {
+        "WhatsApp removed the device right after it was linked"
+    } else {
+        in_words(entry.cause)
+    }
+}
+
+/// What is known of the end besides: by the daemon, or in WhatsApp's own words.
+pub(crate) fn said(entry: &HistoryEntry) -> Option<String> {
+    let text = plain(entry.text.as_deref()?);
+    let own = matches!(
+        EventKind::from_end(entry.clone()),
+        EventKind::PairingExpired(_)
+    );
+    let own = own
+        || entry.removed_soon().is_some()
+        || matches!(entry.cause, Cause::PasskeyRequired | Cause::WrongAccount);
+    Some(if own {
+        text
+    } else {
+        format!("WhatsApp says: {text}")
+    })
 }
 
 /// `replaced (another connection uses the same credentials)`
@@ -58,8 +87,8 @@ pub(crate) fn last_logout(entry: &HistoryEntry) -> String {
         user, at, cause, ..
     } = entry;
     format!(
-        "The last session of {user} ended {}: {}.",
+        "The last session of {user} ended {}: {cause} ({}).",
         absolute(*at),
-        with_words(*cause)
+        why(entry)
     )
 }

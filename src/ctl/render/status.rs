@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::ctl::terminal::Terminal;
-use crate::protocol::{Account, Phase, Status};
+use crate::protocol::{Account, Passkey, Phase, Status};
 
 use super::fields::Fields;
 use super::table::table;
@@ -43,6 +43,7 @@ pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
             format!("{code} for {}, expires {expires}", plain(&pair.phone))
         }),
     );
+    fields.add_some("passkey", status.passkey.as_ref().map(|p| passkey(p, now)));
     fields.add_some("reason", status.reason.map(cause::with_words));
     fields.add_some("error", status.error.as_deref().map(plain));
     fields.add_some("next try", status.retry_at.map(|at| both(at, now)));
@@ -119,6 +120,13 @@ pub(crate) fn gist(status: &Status, now: Timestamp) -> String {
             left(pair.expires_at, now)
         ));
     }
+    if let Some(passkey) = &status.passkey {
+        words.push(format!(
+            "passkey: {}, {} left",
+            passkey.step,
+            left(passkey.expires_at, now)
+        ));
+    }
     words.extend(status.reason.map(|reason| reason.to_string()));
     words.extend(status.error.as_deref().map(plain));
     words.extend(
@@ -132,6 +140,17 @@ pub(crate) fn gist(status: &Status, now: Timestamp) -> String {
             .map(|at| format!("until {}", absolute(at))),
     );
     words.join("; ")
+}
+
+/// `confirmation, the code is ABCD-1234, expires in 9m 30s`
+fn passkey(passkey: &Passkey, now: Timestamp) -> String {
+    let code = passkey.code.as_ref().map(|code| plain(code.reveal()));
+    let code = code.map_or_else(String::new, |code| format!(", the code is {code}"));
+    format!(
+        "{}{code}, expires {}",
+        passkey.step,
+        relative(passkey.expires_at, now)
+    )
 }
 
 /// `+15550100999 Alice (15550100999:4@s.whatsapp.net)`

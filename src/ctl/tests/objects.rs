@@ -24,7 +24,7 @@ fn entry_object() -> serde_json::Value {
         "at": "2026-11-24T09:12:03Z", "user": "alice", "cause": "unlinked",
         "account": account_object(), "owner": 1000, "requested_by": null,
         "unlink": "not_linked", "removed": {"files": 4, "bytes": 311_296, "targets": 2},
-        "text": null, "appeal_token": null,
+        "text": null, "appeal_token": null, "linked_at": null,
     })
 }
 
@@ -39,7 +39,7 @@ fn status_object(phase: &str) -> serde_json::Value {
         "user": "alice", "phase": phase, "since": "2026-11-24T09:12:03Z",
         "next_action": "Nothing to do.", "owner": 1000, "account": null, "connecting": null,
         "qr": null, "pair_code": null, "retry_at": null, "held_until": null, "reason": null,
-        "error": null, "targets": [], "last_activity": null,
+        "error": null, "targets": [], "last_activity": null, "passkey": null,
     })
 }
 

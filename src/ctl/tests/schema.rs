@@ -7,7 +7,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::ctl::json::{
-    Beginning, Code, Failed, Groups, Happened, History, Lagged, Pong, SCHEMA, Sessions, Targets,
+    Beginning, Challenge, Code, Failed, Groups, Happened, History, Lagged, Pong, SCHEMA, Sessions,
+    Targets,
 };
 use crate::protocol::golden::{keep, plain, validate};
 use crate::protocol::{Info, LogoutReport, Reloaded, Status};
@@ -24,6 +25,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("watch", &["Beginning", "Happened", "Lagged"]),
     ("history", &["History"]),
     ("qr USER", &["Code"]),
+    ("passkey USER", &["Challenge", "Status"]),
     ("groups USER", &["Groups"]),
     ("targets USER", &["Targets"]),
     ("daemon info", &["Info"]),
@@ -53,6 +55,7 @@ fn schema() -> Value {
         Targets<'_>,
         Pong<'_>,
         Code<'_>,
+        Challenge<'_>,
         Failed<'_>,
         Beginning<'_>,
         Lagged<'_>,

@@ -11,7 +11,9 @@ use crate::daemon::allowance::{Allowance, Need, Place};
 use crate::daemon::budget::Charge;
 use crate::daemon::state::Daemon;
 use crate::protocol::codec::Encoding;
-use crate::protocol::{Answer, Command, Failure, FailureCode, Request, TargetEdit, Watching};
+use crate::protocol::{
+    Answer, Command, Failure, FailureCode, PasskeyAction, Request, TargetEdit, Watching,
+};
 use crate::supervisor::Caller;
 
 /// The requests of one connection. Cheap to clone.
@@ -211,9 +213,13 @@ fn size(command: &Command) -> usize {
             edit: TargetEdit::Set(jids) | TargetEdit::Add(jids) | TargetEdit::Remove(jids),
             ..
         } => list(jids),
-        Command::Connect {
-            phone: Some(phone), ..
-        } => text(phone),
+        Command::Connect { phone, expect, .. } => {
+            phone.iter().chain(expect).map(text).sum::<usize>()
+        }
+        Command::Passkey {
+            action: PasskeyAction::Assert(assertion),
+            ..
+        } => EACH + assertion.reveal().len(),
         _ => 0,
     };
     let users: usize = named(command).iter().map(text).sum();
@@ -243,6 +249,7 @@ fn named(command: &Command) -> &[String] {
         | Command::Status { user }
         | Command::Groups { user }
         | Command::Targets { user, .. }
+        | Command::Passkey { user, .. }
         | Command::History {
             user: Some(user), ..
         } => std::slice::from_ref(user),

@@ -38,6 +38,7 @@ variants!(command, COMMANDS, Command, {
     Command::History { .. } => "history",
     Command::Groups { .. } => "groups",
     Command::Targets { .. } => "targets",
+    Command::Passkey { .. } => "passkey",
 });
 
 variants!(edit, EDITS, TargetEdit, {
@@ -46,6 +47,12 @@ variants!(edit, EDITS, TargetEdit, {
     TargetEdit::Add(_) => "add",
     TargetEdit::Remove(_) => "remove",
     TargetEdit::Clear => "clear",
+});
+
+variants!(action, ACTIONS, PasskeyAction, {
+    PasskeyAction::Challenge => "challenge",
+    PasskeyAction::Assert(_) => "assert",
+    PasskeyAction::Confirm => "confirm",
 });
 
 variants!(message, MESSAGES, Message, {
@@ -70,6 +77,7 @@ variants!(answer, ANSWERS, Answer, {
     Answer::Watching(_) => "watching",
     Answer::Groups(_) => "groups",
     Answer::Targets(_) => "targets",
+    Answer::Passkey(_) => "passkey",
     ; Answer::Unknown(_)
 });
 
@@ -77,6 +85,7 @@ variants!(kind, KINDS, EventKind, {
     EventKind::Connecting => "connecting",
     EventKind::Qr => "qr",
     EventKind::PairCode => "pair_code",
+    EventKind::Passkey => "passkey",
     EventKind::Paired => "paired",
     EventKind::Online => "online",
     EventKind::BackingOff => "backing_off",
@@ -103,6 +112,8 @@ variants!(cause_name, CAUSES, Cause, {
     Cause::Invalidated => "invalidated",
     Cause::ForceLogout => "force_logout",
     Cause::PairingExpired => "pairing_expired",
+    Cause::PasskeyRequired => "passkey_required",
+    Cause::WrongAccount => "wrong_account",
     Cause::PairingAbandoned => "pairing_abandoned",
     Cause::TemporaryBan => "temporary_ban",
     Cause::ClientOutdated => "client_outdated",
@@ -130,6 +141,7 @@ pub(super) fn kinds() -> Vec<EventKind> {
         EventKind::Connecting,
         EventKind::Qr,
         EventKind::PairCode,
+        EventKind::Passkey,
         EventKind::Paired,
         EventKind::Online,
         EventKind::BackingOff,
@@ -168,6 +180,9 @@ impl Met {
         if let Some(connecting) = &status.connecting {
             self.add("stage", connecting.stage);
         }
+        if let Some(passkey) = &status.passkey {
+            self.add("step", passkey.step);
+        }
         for (field, some) in [
             ("account", status.account.is_some()),
             (
@@ -184,6 +199,11 @@ impl Met {
             (
                 "pair_code.code",
                 status.pair_code.as_ref().is_some_and(|p| p.code.is_some()),
+            ),
+            ("passkey", status.passkey.is_some()),
+            (
+                "passkey.code",
+                status.passkey.as_ref().is_some_and(|p| p.code.is_some()),
             ),
             ("retry_at", status.retry_at.is_some()),
             ("held_until", status.held_until.is_some()),
@@ -203,6 +223,7 @@ impl Met {
             ("requested_by", entry.requested_by.is_some()),
             ("text", entry.text.is_some()),
             ("appeal_token", entry.appeal_token.is_some()),
+            ("linked_at", entry.linked_at.is_some()),
         ] {
             self.add(if some { "some" } else { "none" }, field);
         }
@@ -254,6 +275,9 @@ fn nothing_that_travels_is_without_golden_bytes() {
         if let Command::Targets { edit: change, .. } = &asked {
             met.add("edit", edit(change));
         }
+        if let Command::Passkey { action: step, .. } = &asked {
+            met.add("action", action(step));
+        }
     }
     for (_, told) in values::messages() {
         met.message(&told);
@@ -261,6 +285,7 @@ fn nothing_that_travels_is_without_golden_bytes() {
     met.all("command", COMMANDS);
     assert_eq!(COMMANDS, Command::NAMES);
     met.all("edit", EDITS);
+    met.all("action", ACTIONS);
     met.all("message", MESSAGES);
     assert_eq!(MESSAGES, Message::NAMES);
     met.all("answer", ANSWERS);
@@ -271,6 +296,7 @@ fn nothing_that_travels_is_without_golden_bytes() {
     met.all("code", FailureCode::ALL);
     met.all("phase", Phase::ALL);
     met.all("stage", Stage::ALL);
+    met.all("step", PasskeyStep::ALL);
     met.all("unlink", Unlink::ALL);
     let fields = met
         .0

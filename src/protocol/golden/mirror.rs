@@ -71,10 +71,13 @@ mirror! {
         error: Option<String>,
         targets: Vec<String>,
         last_activity: Option<Time>,
+        passkey: Option<Passkey>,
     }
     struct Connecting { attempt: u32, stage: Name, stage_since: Time }
     struct Qr { code: Option<String>, number: u32, remaining: u32, expires_at: Time }
     struct PairCode { code: Option<String>, phone: String, expires_at: Time }
+    struct Passkey { step: Name, code: Option<String>, expires_at: Time }
+    struct Challenge { options: String, expires_at: Time }
     struct Sessions { sessions: Vec<Status>, next: Option<String> }
     struct History { entries: Vec<Entry>, next: Option<String> }
     struct Entry {
@@ -88,6 +91,7 @@ mirror! {
         removed: Removed,
         text: Option<String>,
         appeal_token: Option<String>,
+        linked_at: Option<Time>,
     }
     struct Removed { files: u64, bytes: u64, targets: u32 }
     struct Report { entry: Entry, next_action: String }
@@ -105,6 +109,7 @@ enum Command {
     Connect {
         user: String,
         phone: Option<String>,
+        expect: Option<String>,
     },
     Disconnect {
         user: String,
@@ -134,6 +139,18 @@ enum Command {
         user: String,
         edit: Edit,
     },
+    Passkey {
+        user: String,
+        action: Action,
+    },
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    Challenge,
+    Assert(String),
+    Confirm,
 }
 
 #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
@@ -189,6 +206,7 @@ enum Answer {
     Watching(Watching),
     Groups(Vec<Group>),
     Targets(Vec<String>),
+    Passkey(Challenge),
 }
 
 #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
@@ -201,6 +219,7 @@ enum Kind {
     Connecting,
     Qr,
     PairCode,
+    Passkey,
     Paired,
     Online,
     BackingOff,

@@ -13,6 +13,17 @@ pub(super) fn requests() -> Vec<(String, Request)> {
         (250, Command::Info),
         (251, Command::Reload),
         (0xffff, connect(None)),
+        (
+            15,
+            Command::Connect {
+                user: user(),
+                phone: None,
+                expect: Some("+15550100999".to_owned()),
+            },
+        ),
+        (16, passkey(PasskeyAction::Challenge)),
+        (17, passkey(PasskeyAction::Assert("{\"id\":\"AQ\"}".into()))),
+        (18, passkey(PasskeyAction::Confirm)),
         (0x1_0000, connect(Some("+15550100999"))),
         (0xffff_ffff, Command::Disconnect { user: user() }),
         (0x1_0000_0000, Command::ForceLogout { user: user() }),
@@ -52,6 +63,14 @@ fn connect(phone: Option<&str>) -> Command {
     Command::Connect {
         user: "alice".to_owned(),
         phone: phone.map(str::to_owned),
+        expect: None,
+    }
+}
+
+fn passkey(action: PasskeyAction) -> Command {
+    Command::Passkey {
+        user: "alice".to_owned(),
+        action,
     }
 }
 
@@ -136,7 +155,16 @@ pub(super) fn full() -> Status {
         error: Some("no route to host".to_owned()),
         targets: vec![jid(), "15550100999-1600000000@g.us".parse().expect("a JID")],
         last_activity: Some(time(-3)),
+        passkey: Some(asks_passkey(PasskeyStep::Confirmation)),
         ..bare(Phase::AwaitingScan)
+    }
+}
+
+fn asks_passkey(step: PasskeyStep) -> Passkey {
+    Passkey {
+        step,
+        code: (step == PasskeyStep::Confirmation).then(|| "ABCD-1234".into()),
+        expires_at: time(600),
     }
 }
 
@@ -171,6 +199,7 @@ pub(super) fn full_entry() -> HistoryEntry {
         },
         text: Some("Your account is locked.".to_owned()),
         appeal_token: Some("one-time-token".into()),
+        linked_at: Some(time(-12)),
         ..bare_entry()
     }
 }
@@ -305,6 +334,13 @@ fn answers() -> Vec<(&'static str, Answer)> {
         ),
         ("targets", Answer::Targets(vec![jid()])),
         ("targets, none", Answer::Targets(vec![])),
+        (
+            "passkey",
+            Answer::Passkey(PasskeyChallenge {
+                options: "{\"challenge\":\"AQID\"}".into(),
+                expires_at: time(600),
+            }),
+        ),
     ]
 }
 
@@ -337,6 +373,14 @@ pub(super) fn messages() -> Vec<(String, Message)> {
         };
         let present = Message::Present(Box::new(status));
         all.push((format!("present, stage {stage}"), present));
+    }
+    for &step in PasskeyStep::ALL {
+        let status = Status {
+            passkey: Some(asks_passkey(step)),
+            ..bare(Phase::AwaitingScan)
+        };
+        let present = Message::Present(Box::new(status));
+        all.push((format!("present, passkey {step}"), present));
     }
     all.push(("in sync".to_owned(), Message::InSync { seq: 41 }));
     for (seq, kind) in (42..).zip(coverage::kinds()) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::clock::after;
-use super::super::pairing::Pairing;
+use super::super::pairing::{Pairing, Past};
 use super::super::settings::Settings;
 use super::super::standing::Standing;
 use super::{Close, Course, Effect, Exit, LinkState, Machine, Moment, Origin};
@@ -18,8 +18,9 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(9);
 impl Machine {
     pub(super) fn begin(&mut self, origin: Origin, at: Moment, settings: &Settings) {
         match origin {
-            Origin::New { phone } => {
-                self.pairing = Some(Pairing::new(at.monotonic, phone));
+            Origin::New { options, past } => {
+                self.record.expect = options.expect;
+                self.pairing = Some(Pairing::new(at.monotonic, options.phone, past));
                 self.connect(at);
             }
             Origin::Unusable(why) => {
@@ -37,7 +38,8 @@ impl Machine {
                 paired,
                 error,
                 wait,
-            } => self.begin_after_failure(paired, error, wait, at),
+                past,
+            } => self.begin_after_failure(paired, error, wait, past, at),
         }
     }
 
@@ -58,9 +60,16 @@ impl Machine {
         }
     }
 
-    fn begin_after_failure(&mut self, paired: bool, error: String, wait: Duration, at: Moment) {
+    fn begin_after_failure(
+        &mut self,
+        paired: bool,
+        error: String,
+        wait: Duration,
+        past: Past,
+        at: Moment,
+    ) {
         self.paired = paired;
-        self.pairing = (!paired).then(|| Pairing::new(at.monotonic, None));
+        self.pairing = (!paired).then(|| Pairing::new(at.monotonic, None, past));
         if self.record.desired == Desired::Down {
             return self.stay_disconnected(at);
         }
@@ -247,12 +256,14 @@ impl Machine {
                 return self.end(Exit::NothingOnDisk);
             }
         }
-        for (request, phone) in asked {
+        for (request, options) in asked {
             if self.logout.is_some() {
                 // Half a pairing was found. It is removed, and a new one begins then.
                 self.waiting.removal.push(request);
+            } else if let Some(failure) = self.not_expected(&options) {
+                self.refuse([request], &failure);
             } else {
-                self.answer_connect(request, phone.is_some());
+                self.answer_connect(request, options.phone.is_some());
             }
         }
     }
@@ -339,7 +350,7 @@ impl Machine {
     /// Begins the time of the pairing anew, for this phone number, or for the one that it had.
     pub(super) fn pair_anew(&mut self, phone: Option<PhoneNumber>, at: Moment) {
         if let Some(pairing) = &mut self.pairing {
-            *pairing = Pairing::new(at.monotonic, phone.or(pairing.phone.take()));
+            pairing.renew(at.monotonic, phone);
         }
     }
 }

@@ -139,8 +139,9 @@ impl Machine {
             targets: u32::try_from(self.record.targets.len()).unwrap_or(u32::MAX),
             text: None,
             appeal_token: None,
+            linked_at: self.record.linked_at,
         };
-        let asked = cause == Cause::ForceLogout && self.paired;
+        let asked = matches!(cause, Cause::ForceLogout | Cause::WrongAccount) && self.paired;
         // The phone may have accepted the device just now.
         let perhaps = !self.paired && self.link != LinkState::Closed;
         let unlink = asked || perhaps;

@@ -9,6 +9,7 @@ mod links;
 mod logouts;
 mod looks;
 mod model;
+mod pairings;
 mod removals;
 mod requests;
 mod restarts;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::clock::{Due, Monotonic, after};
+use super::super::pairing::Pairing;
 use super::super::settings::Settings;
 use super::{Course, LinkState, Machine, Moment};
 use crate::protocol::{Cause, Phase, Stage, Unlink};
@@ -52,6 +53,7 @@ impl Machine {
                 let limit = stage_limit(self.connecting?.stage);
                 Some(self.stage_timed_since? + limit)
             }
+            Phase::AwaitingScan | Phase::AwaitingCode if self.passkey().is_some() => None,
             Phase::AwaitingScan | Phase::AwaitingCode => Some(self.code_ends),
             Phase::BackingOff | Phase::PurgeFailed => self.retry_due,
             Phase::LoggingOut => self.logout_ends_at(),
@@ -140,7 +142,9 @@ impl Machine {
     }
 
     pub(super) fn pairing_expired(&mut self, at: Moment, settings: &Settings) {
-        self.log_out(Cause::PairingExpired, None, Unlink::NotLinked, at, settings);
+        let pairing = self.pairing.as_ref();
+        let cause = pairing.map_or(Cause::PairingExpired, Pairing::expired);
+        self.log_out(cause, None, Unlink::NotLinked, at, settings);
     }
 
     /// Whether a link is up that can be asked.

@@ -18,7 +18,7 @@ use crate::deadline::Deadline;
 use crate::message_id;
 use crate::protocol::{Account, Group, HistoryEntry};
 use crate::store::{CredentialsError, Intent, Record, Removal};
-use crate::whatsapp::{AskError, Expected, Link, LinkEvent, LinkEvents, Scope};
+use crate::whatsapp::{AskError, Assertion, Expected, Link, LinkEvent, LinkEvents, Scope};
 
 /// The longest time for which a restored session keeps its turn: a server that hangs must not hold up the
 /// other sessions.
@@ -37,6 +37,7 @@ pub(super) enum Done {
     Saved(Result<(), String>),
     Looked(Standing),
     Groups(Request, Result<Vec<Group>, AskError>),
+    Passkey(Option<Request>, Result<(), AskError>),
     Unlinked(Unlinked, Option<Link>),
     Removed(Removal, Result<Box<HistoryEntry>, String>),
 }
@@ -78,6 +79,7 @@ impl Task {
             Done::Saved(saved) => Input::Saved(saved),
             Done::Looked(standing) => Input::Looked(standing),
             Done::Groups(request, groups) => Input::GroupsAnswered(request, groups),
+            Done::Passkey(request, taken) => Input::PasskeyAnswered(request, taken),
             Done::Unlinked(unlinked, link) => {
                 self.link = link;
                 Input::Unlinked(unlinked)
@@ -252,6 +254,24 @@ impl Task {
                 None => Err(AskError::NotConnected),
             };
             Done::Groups(request, groups)
+        });
+    }
+
+    /// Sends an assertion to WhatsApp, or says that the codes are the same.
+    pub(super) fn send_passkey(&self, request: Option<Request>, assertion: Option<Assertion>) {
+        let asked = request.and_then(|request| self.asked.get(&request));
+        let deadline = match asked {
+            Some(SessionCommand::Passkey { deadline, .. }) => *deadline,
+            _ => Deadline::within(OPEN_WITHIN),
+        };
+        let handle = self.link.as_ref().map(|link| link.handle().clone());
+        self.run(async move {
+            let taken = match (handle, assertion) {
+                (Some(handle), Some(assertion)) => handle.answer_passkey(assertion, deadline).await,
+                (Some(handle), None) => handle.confirm_passkey(deadline).await,
+                (None, _) => Err(AskError::NotConnected),
+            };
+            Done::Passkey(request, taken)
         });
     }
 

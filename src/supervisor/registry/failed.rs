@@ -58,6 +58,7 @@ pub(super) fn stand_in_status(
         error: Some(error.to_owned()),
         targets,
         last_activity,
+        passkey: None,
     }
 }
 
@@ -81,6 +82,7 @@ pub(super) fn vanished_entry(user: &UserId, owner: u32, known: Option<&Status>) 
         removed: Removed::default(),
         text: None,
         appeal_token: None,
+        linked_at: None,
     }
 }
 

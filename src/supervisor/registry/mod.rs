@@ -26,8 +26,8 @@ use super::routes::{Begin, COMMANDS, Handed, Order, Route, not_found};
 use super::{Shared, narration};
 use crate::blocking::UncancellableWork;
 use crate::failpoint;
-use crate::protocol::{Failure, PhoneNumber, UserId};
-use crate::session::{Devices, Report, SessionCommand, SessionContext};
+use crate::protocol::{Failure, UserId};
+use crate::session::{Devices, PairOptions, Report, SessionCommand, SessionContext};
 use crate::store::Found;
 use crate::whatsapp::Gateway;
 use quotas::Quotas;
@@ -214,7 +214,7 @@ impl Registry {
         let about = About::new(owner, self.shared.store.work(), last_line);
         let birth = Birth::Connect {
             owner,
-            phone: phone_of(&command),
+            options: options_of(&command),
         };
         let route = self.begin(user.clone(), about, birth, None);
         // Its channel is new and empty.
@@ -313,9 +313,9 @@ impl Registry {
     }
 }
 
-fn phone_of(command: &SessionCommand) -> Option<PhoneNumber> {
+fn options_of(command: &SessionCommand) -> PairOptions {
     match command {
-        SessionCommand::Connect { phone, .. } => phone.clone(),
-        _ => None,
+        SessionCommand::Connect { options, .. } => options.clone(),
+        _ => PairOptions::default(),
     }
 }

@@ -52,6 +52,7 @@ verbs! {
     TargetsAdd    targets_add    "targets --add"   25;
     TargetsRemove targets_remove "targets --remove" 25;
     TargetsClear  targets_clear  "targets --clear" 25;
+    Passkey       passkey        "passkey"         25;
     Connect       connect        "connect"         45;
     ConnectByCode connect_code   "connect --phone" 45;
     Disconnect    disconnect     "disconnect"      15;
@@ -78,6 +79,7 @@ pub(super) fn of(command: &Command) -> &'static [Verb] {
             TargetEdit::Clear => &[Verb::TargetsClear],
             other => panic!("{other:?} has no rows in the table"),
         },
+        Command::Passkey { .. } => &[Verb::Passkey],
         // About the daemon, not about a session.
         Command::Ping | Command::Info | Command::Reload => &[],
         other => panic!("{other:?} has no rows in the table"),
@@ -116,6 +118,10 @@ impl Verb {
                 let names: Vec<_> = groups.iter().map(|g| g.subject.as_str()).collect();
                 format!("groups {}", names.join(", "))
             }),
+            Self::Passkey => client
+                .passkey_challenge(user)
+                .await
+                .map(|_| "challenge".to_owned()),
             Self::TargetsShow => targets(person, TargetEdit::Show).await,
             Self::TargetsSet => {
                 let both = [choir(), team()].concat();

@@ -9,7 +9,15 @@ from typing import Any, Coroutine, List, Optional, Protocol, Sequence, Tuple, Ty
 
 from . import types
 from .errors import ProtocolError
-from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Status
+from .types import (
+    Group,
+    HistoryEntry,
+    Info,
+    LogoutReport,
+    PasskeyChallenge,
+    Reloaded,
+    Status,
+)
 
 #: The most ended sessions the daemon tells on one page, and how many where nobody says how many.
 MAX_HISTORY = 1000
@@ -56,8 +64,10 @@ async def reload(to: Asking) -> Reloaded:
     return types.read(Reloaded, take(await to.ask("reload"), "reloaded"))
 
 
-async def connect(to: Asking, user: str, phone: Optional[str]) -> Status:
-    answer = await to.ask({"connect": {"user": user, "phone": phone}})
+async def connect(
+    to: Asking, user: str, phone: Optional[str], expect: Optional[str]
+) -> Status:
+    answer = await to.ask({"connect": {"user": user, "phone": phone, "expect": expect}})
     return types.read(Status, take(answer, "status"))
 
 
@@ -115,6 +125,21 @@ async def history(
         entries += some[:left]
         if before is None or len(entries) >= wanted:
             return entries
+
+
+async def passkey_challenge(to: Asking, user: str) -> PasskeyChallenge:
+    answer = await to.ask({"passkey": {"user": user, "action": "challenge"}})
+    return types.read(PasskeyChallenge, take(answer, "passkey"))
+
+
+async def passkey_assert(to: Asking, user: str, assertion: str) -> Status:
+    answer = await to.ask({"passkey": {"user": user, "action": {"assert": assertion}}})
+    return types.read(Status, take(answer, "status"))
+
+
+async def passkey_confirm(to: Asking, user: str) -> Status:
+    answer = await to.ask({"passkey": {"user": user, "action": "confirm"}})
+    return types.read(Status, take(answer, "status"))
 
 
 async def groups(to: Asking, user: str) -> List[Group]:

@@ -10,7 +10,16 @@ from typing import Any, Dict, List, Optional, Sequence, Type, Union
 from . import _commands, _wire, types
 from ._follow import QUEUE, Follower, Item, CurrentState, KnownEnd
 from .errors import ConnectionClosed, NoDaemon, ProtocolError, RequestTimeout
-from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Since, Status
+from .types import (
+    Group,
+    HistoryEntry,
+    Info,
+    LogoutReport,
+    PasskeyChallenge,
+    Reloaded,
+    Since,
+    Status,
+)
 
 __all__ = ["Client", "Follow"]
 
@@ -158,10 +167,13 @@ class Client:
         """Lets the daemon read its configuration again. Admins only."""
         return await _commands.reload(self)
 
-    async def connect(self, user: str, phone: Optional[str] = None) -> Status:
-        """Brings a session up; with a phone number it pairs by code instead of by QR code. Returns as
-        soon as the session runs: follow it to see it come up."""
-        return await _commands.connect(self, user, phone)
+    async def connect(
+        self, user: str, phone: Optional[str] = None, *, expect: Optional[str] = None
+    ) -> Status:
+        """Brings a session up; with a phone number it pairs by code instead of by QR code. Where another
+        account is linked than the one to ``expect``, by its phone number, it is unlinked again. Returns
+        as soon as the session runs: follow it to see it come up."""
+        return await _commands.connect(self, user, phone, expect)
 
     async def disconnect(self, user: str) -> Union[Status, LogoutReport]:
         """Closes a session and keeps its credentials. A session that was still pairing has nothing to
@@ -187,6 +199,19 @@ class Client:
     ) -> List[HistoryEntry]:
         """Sessions that ended, newest first; 100 where no limit is given."""
         return await _commands.history(self, user, limit)
+
+    async def passkey_challenge(self, user: str) -> PasskeyChallenge:
+        """WhatsApp's challenge, where the status says that it wants a passkey. It is a secret."""
+        return await _commands.passkey_challenge(self, user)
+
+    async def passkey_assert(self, user: str, assertion: str) -> Status:
+        """Hands in the answer of a passkey: a ``PublicKeyCredential`` in JSON. The code to compare
+        follows in the status."""
+        return await _commands.passkey_assert(self, user, assertion)
+
+    async def passkey_confirm(self, user: str) -> Status:
+        """Says that the code in the status is the same on the phone."""
+        return await _commands.passkey_confirm(self, user)
 
     async def groups(self, user: str) -> List[Group]:
         """The groups of the account, asked from WhatsApp."""

@@ -26,6 +26,8 @@ __all__ = [
     "Info",
     "LogoutReport",
     "PairCode",
+    "Passkey",
+    "PasskeyChallenge",
     "Qr",
     "Reloaded",
     "Removed",
@@ -77,6 +79,26 @@ class PairCode:
 
 
 @dataclass(frozen=True)
+class Passkey:
+    """A pairing for which WhatsApp wants a passkey of the account."""
+
+    #: What it waits for: ``announced``, ``challenge``, ``checking``, ``confirmation``, ``linking``
+    step: str
+    #: Step ``confirmation``: the code that must be the same on the phone. ``None`` in ``list``.
+    code: Optional[str] = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class PasskeyChallenge:
+    """WhatsApp's challenge for a passkey."""
+
+    #: WebAuthn's ``PublicKeyCredentialRequestOptions`` in JSON, as WhatsApp sent them.
+    options: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
 class Status:
     """The state of one session."""
 
@@ -99,6 +121,8 @@ class Status:
     error: Optional[str]
     targets: List[str]
     last_activity: Optional[datetime]
+    #: WhatsApp wants a passkey for the pairing: ``reason`` is ``passkey_required``.
+    passkey: Optional[Passkey]
 
 
 @dataclass(frozen=True)
@@ -117,7 +141,8 @@ class HistoryEntry:
     at: datetime
     user: str
     #: ``unlinked``, ``logged_out``, ``replaced``, ``account_locked``, ``invalidated``,
-    #: ``force_logout``, ``pairing_expired``, ``pairing_abandoned``, ..
+    #: ``force_logout``, ``pairing_expired``, ``passkey_required``, ``wrong_account``,
+    #: ``pairing_abandoned``, ..
     cause: str
     account: Optional[Account]
     owner: int
@@ -129,6 +154,8 @@ class HistoryEntry:
     #: What WhatsApp said about it.
     text: Optional[str]
     appeal_token: Optional[str] = field(repr=False)
+    #: When the device was linked; ``None``: never, or nobody knows.
+    linked_at: Optional[datetime]
 
 
 @dataclass(frozen=True)
@@ -201,7 +228,7 @@ class Event:
     seq: int
     at: datetime
     user: str
-    #: ``connecting``, ``qr``, ``pair_code``, ``paired``, ``online``, ``backing_off``, ``held``,
+    #: ``connecting``, ``qr``, ``pair_code``, ``passkey``, ``paired``, ``online``, ``backing_off``, ``held``,
     #: ``parked``, ``disconnected``, ``logging_out``, ``logged_out``, ``pairing_expired``,
     #: ``purge_failed``, ``store_corrupt``, ``targets``, ``account_changed``, ``updated``
     kind: str

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::super::{Close, Input, Request};
 use crate::protocol::fixtures::bare_entry;
 use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Stage, Unlink};
-use crate::session::{Change, OnConflict, Standing};
+use crate::session::{Change, OnConflict, PairOptions, PasskeyInput, Standing};
 use crate::store::Record;
-use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
+use crate::whatsapp::{
+    AskError, Assertion, Ending, LinkEvent, Pace, PairCodeRefused, PasskeyEvent, Verdict,
+};
 
 /// The number of whatever is asked.
 pub(super) const ASKED: Request = Request(7);
@@ -38,14 +40,18 @@ macro_rules! rows {
 }
 
 rows! {
-    Connect "connect" Input::Connect(ASKED, None);
-    ConnectByCode "connect by code" Input::Connect(ASKED, Some(phone(7)));
+    Connect "connect" connect();
+    ConnectByCode "connect by code" by_code(ASKED, 7);
+    ConnectExpecting "connect, expecting" Input::Connect(ASKED, PairOptions { phone: None, expect: Some(phone(7)) });
     Disconnect "disconnect" Input::Disconnect { request: ASKED, by: 7 };
     ForceLogout "force-logout" Input::ForceLogout { request: ASKED, by: 7, within: Duration::from_secs(10) };
     Groups "groups" Input::Groups(ASKED);
     TargetsShown "targets, shown" Input::Targets(ASKED, Change::Nothing);
     TargetsCleared "targets, cleared" Input::Targets(ASKED, Change::Clear);
     TargetsAdded "targets, added" Input::Targets(ASKED, Change::Add(targets(3)));
+    PasskeyFetched "passkey, fetched" Input::Passkey(ASKED, PasskeyInput::Challenge);
+    PasskeyAnswered "passkey, answered" Input::Passkey(ASKED, PasskeyInput::Assert(Box::new(assertion())));
+    PasskeyConfirmed "passkey, confirmed" Input::Passkey(ASKED, PasskeyInput::Confirm);
     Stop "stop" Input::Stop;
     Stage "stage" Input::Link(LinkEvent::Stage(Stage::Sync));
     Qr "qr" Input::Link(qr(2));
@@ -55,6 +61,11 @@ rows! {
     PairCodeStale "pair code stale" Input::Link(LinkEvent::PairCodeStale);
     PairCodeRefused "pair code refused" Input::Link(refused(false));
     TooManyPairCodes "too many pair codes" Input::Link(refused(true));
+    PasskeyAnnounced "passkey announced" Input::Link(LinkEvent::Passkey(PasskeyEvent::Announced));
+    PasskeyWanted "passkey wanted" Input::Link(challenge());
+    PasskeyCode "passkey code" Input::Link(passkey_code(false));
+    PasskeyProof "passkey proof" Input::Link(passkey_code(true));
+    PasskeyFailed "passkey failed" Input::Link(LinkEvent::Passkey(PasskeyEvent::Failed("no".to_owned())));
     Paired "paired" Input::Link(LinkEvent::Paired(account(1)));
     PairFailed "pair failed" Input::Link(LinkEvent::PairFailed("wrong signature".to_owned()));
     Online "online" Input::Link(LinkEvent::Online(account(1)));
@@ -83,6 +94,8 @@ rows! {
     FoundUnavailable "looked: not now" Input::Looked(Standing::Unavailable { record: None, why: "the disk is full".to_owned() });
     FoundNothing "looked: nothing" Input::Looked(Standing::Nothing);
     GroupsAnswered "groups answered" Input::GroupsAnswered(ASKED, Ok(Vec::new()));
+    PasskeyTaken "passkey taken" Input::PasskeyAnswered(Some(ASKED), Ok(()));
+    PasskeyRefused "passkey refused" Input::PasskeyAnswered(Some(ASKED), Err(AskError::Refused("no".to_owned())));
     Unlinked "unlinked" Input::Unlinked(Unlink::Confirmed.into());
     Removed "removed" Input::Removed(Ok(Box::new(bare_entry("alice", Cause::Unlinked))));
     RemovalFailed "removed: failed" Input::Removed(Err("auth.db is left".to_owned()));
@@ -92,14 +105,20 @@ impl Row {
     /// The row that an input belongs to. A new kind of input does not compile without one.
     pub(super) fn of(input: &Input, on_conflict: OnConflict, due: bool) -> Self {
         match input {
-            Input::Connect(_, None) => Self::Connect,
-            Input::Connect(_, Some(_)) => Self::ConnectByCode,
+            Input::Connect(_, options) if options.expect.is_some() => Self::ConnectExpecting,
+            Input::Connect(_, options) if options.phone.is_some() => Self::ConnectByCode,
+            Input::Connect(..) => Self::Connect,
             Input::Disconnect { .. } => Self::Disconnect,
             Input::ForceLogout { .. } => Self::ForceLogout,
             Input::Groups(_) => Self::Groups,
             Input::Targets(_, Change::Nothing) => Self::TargetsShown,
             Input::Targets(_, Change::Clear | Change::Remove(_)) => Self::TargetsCleared,
             Input::Targets(_, Change::Add(_) | Change::Set(_)) => Self::TargetsAdded,
+            Input::Passkey(_, PasskeyInput::Challenge) => Self::PasskeyFetched,
+            Input::Passkey(_, PasskeyInput::Assert(_)) => Self::PasskeyAnswered,
+            Input::Passkey(_, PasskeyInput::Confirm) => Self::PasskeyConfirmed,
+            Input::PasskeyAnswered(_, Ok(())) => Self::PasskeyTaken,
+            Input::PasskeyAnswered(_, Err(_)) => Self::PasskeyRefused,
             Input::Stop => Self::Stop,
             Input::Link(event) => Self::from_event(event, on_conflict),
             Input::Due if due => Self::Due,
@@ -133,6 +152,11 @@ impl Row {
             LinkEvent::PairCodeStale => Self::PairCodeStale,
             LinkEvent::PairCodeRefused(why) if why.rate_limited => Self::TooManyPairCodes,
             LinkEvent::PairCodeRefused(_) => Self::PairCodeRefused,
+            LinkEvent::Passkey(PasskeyEvent::Announced) => Self::PasskeyAnnounced,
+            LinkEvent::Passkey(PasskeyEvent::Challenge(_)) => Self::PasskeyWanted,
+            LinkEvent::Passkey(PasskeyEvent::Confirm { skip: false, .. }) => Self::PasskeyCode,
+            LinkEvent::Passkey(PasskeyEvent::Confirm { skip: true, .. }) => Self::PasskeyProof,
+            LinkEvent::Passkey(PasskeyEvent::Failed(_)) => Self::PasskeyFailed,
             LinkEvent::Paired(_) => Self::Paired,
             LinkEvent::PairFailed(_) => Self::PairFailed,
             LinkEvent::Online(_) => Self::Online,
@@ -171,6 +195,39 @@ fn every_row_holds_an_input_of_its_kind() {
         let due = row == Row::Due;
         assert_eq!(Row::of(&row.input(), row.on_conflict(), due), row);
     }
+}
+
+/// Asks by QR code.
+pub(super) fn connect() -> Input {
+    Input::Connect(ASKED, PairOptions::default())
+}
+
+/// Asks by pair code for this phone.
+pub(super) fn by_code(request: Request, n: u8) -> Input {
+    let options = PairOptions {
+        phone: Some(phone(n)),
+        expect: None,
+    };
+    Input::Connect(request, options)
+}
+
+pub(super) const CHALLENGE: &str = "challenge-secret";
+pub(super) const PASSKEY_CODE: &str = "PKEY-CODE";
+
+pub(super) fn challenge() -> LinkEvent {
+    LinkEvent::Passkey(PasskeyEvent::Challenge(Redacted::from(CHALLENGE)))
+}
+
+pub(super) fn passkey_code(skip: bool) -> LinkEvent {
+    LinkEvent::Passkey(PasskeyEvent::Confirm {
+        code: Redacted::from(PASSKEY_CODE),
+        skip,
+    })
+}
+
+pub(super) fn assertion() -> Assertion {
+    let answer = r#"{"rawId":"AQ","response":{"clientDataJSON":"AQ","authenticatorData":"AQ","signature":"AQ"}}"#;
+    Assertion::parse(&answer.into()).expect("an assertion")
 }
 
 pub(super) fn phone(n: u8) -> PhoneNumber {

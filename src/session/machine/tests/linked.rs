@@ -9,12 +9,16 @@ pub(super) const LINKED: &[Column] = &[
         "
 connect                 | answer status
 connect by code         | answer status
+connect, expecting      | refuse: wrong_account
 disconnect              | disconnected: desired down, close, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
 stop                    | close, save
 stage                   | tell connecting
 paired                  | save, tell paired
@@ -38,18 +42,24 @@ due                     | backing_off (stuck): close, tell backing_off
         "
 connect                 | answer status
 connect by code         | noted
+connect, expecting      | save
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
 stop                    | close, save
 stage                   | tell connecting
 qr                      | awaiting_scan: tell qr
 qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
 pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
 too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
+passkey announced       | awaiting_scan (passkey_required): tell passkey
+passkey wanted          | awaiting_scan (passkey_required): tell passkey
 paired                  | save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
@@ -70,12 +80,16 @@ due                     | backing_off (stuck): close, tell backing_off
         "
 connect                 | answer status
 connect by code         | noted
+connect, expecting      | save
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
 stop                    | close, save
 stage                   | tell connecting
 qr                      | ask a code for +15550100991
@@ -84,6 +98,8 @@ pair code               | awaiting_code: tell pair_code
 pair code stale         | ask a code for +15550100991
 pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
 too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
+passkey announced       | awaiting_code (passkey_required): tell passkey
+passkey wanted          | awaiting_code (passkey_required): tell passkey
 paired                  | save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
@@ -104,12 +120,16 @@ due                     | backing_off (stuck): close, tell backing_off
         "
 connect                 | answer status
 connect by code         | answer status
+connect, expecting      | refuse: wrong_account
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
 stop                    | save
 closed                  | open
 closed: not in time     | open
@@ -120,18 +140,24 @@ closed: not in time     | open
         "
 connect                 | answer status
 connect by code         | ask a code for +15550100997
+connect, expecting      | save
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
 stop                    | close, save
 stage                   | connecting: tell connecting
 qr                      | tell qr
 qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
 pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
 too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
+passkey announced       | tell passkey
+passkey wanted          | tell passkey
 paired                  | connecting: save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
@@ -152,19 +178,25 @@ due                     | backing_off (stuck): close, tell backing_off
         "
 connect                 | answer status
 connect by code         | connecting: tell connecting, ask a code for +15550100997
+connect, expecting      | save
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
 stop                    | close, save
 stage                   | connecting: tell connecting
 ready for a pair code   | ask a code for +15550100991
 pair code               | tell pair_code
-pair code stale         | ask a code for +15550100991
+pair code stale         | connecting: tell connecting, ask a code for +15550100991
 pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
 too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
+passkey announced       | tell passkey
+passkey wanted          | tell passkey
 paired                  | connecting: save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
@@ -181,16 +213,130 @@ due                     | logging_out (pairing_expired): tell logging_out, unlin
 ",
     ),
     (
+        Scene::AwaitingPasskey,
+        "
+connect                 | answer status
+connect by code         | answer status
+connect, expecting      | save
+disconnect              | logging_out (passkey_required): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | answer targets
+targets, added          | refuse: not_online
+passkey, fetched        | answer challenge
+passkey, answered       | tell passkey, answer the passkey
+passkey, confirmed      | refuse: not_awaited
+stop                    | close, save
+passkey announced       | tell passkey
+passkey wanted          | tell passkey
+passkey code            | tell passkey
+passkey proof           | confirm the passkey, tell passkey
+passkey failed          | tell passkey
+paired                  | connecting: save, tell paired
+pair failed             | tell updated
+online                  | online: save, tell online
+activity                | noted
+ended: wipe             | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: conflict, logout | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: conflict, park   | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: park             | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: hold             | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: retry at once    | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: retry            | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: retry late       | logging_out (passkey_required): tell logging_out, unlink if just paired
+due                     | logging_out (passkey_required): tell logging_out, unlink if just paired
+",
+    ),
+    (
+        Scene::CheckingPasskey,
+        "
+connect                 | answer status
+connect by code         | answer status
+connect, expecting      | save
+disconnect              | logging_out (passkey_required): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | answer targets
+targets, added          | refuse: not_online
+passkey, fetched        | answer challenge
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+stop                    | close, save
+passkey announced       | tell passkey
+passkey wanted          | tell passkey
+passkey code            | tell passkey
+passkey proof           | confirm the passkey, tell passkey
+passkey failed          | tell passkey
+paired                  | connecting: save, tell paired
+pair failed             | tell updated
+online                  | online: save, tell online
+activity                | noted
+ended: wipe             | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: conflict, logout | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: conflict, park   | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: park             | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: hold             | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: retry at once    | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: retry            | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: retry late       | logging_out (passkey_required): tell logging_out, unlink if just paired
+due                     | logging_out (passkey_required): tell logging_out, unlink if just paired
+passkey taken           | answer status
+passkey refused         | tell passkey, refuse: refused
+",
+    ),
+    (
+        Scene::ComparingCodes,
+        "
+connect                 | answer status
+connect by code         | answer status
+connect, expecting      | save
+disconnect              | logging_out (passkey_required): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | answer targets
+targets, added          | refuse: not_online
+passkey, fetched        | answer challenge
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | tell passkey, confirm the passkey
+stop                    | close, save
+passkey announced       | tell passkey
+passkey wanted          | tell passkey
+passkey code            | tell passkey
+passkey proof           | confirm the passkey, tell passkey
+passkey failed          | tell passkey
+paired                  | connecting: save, tell paired
+pair failed             | tell updated
+online                  | online: save, tell online
+activity                | noted
+ended: wipe             | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: conflict, logout | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: conflict, park   | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: park             | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: hold             | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: retry at once    | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: retry            | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: retry late       | logging_out (passkey_required): tell logging_out, unlink if just paired
+due                     | logging_out (passkey_required): tell logging_out, unlink if just paired
+",
+    ),
+    (
         Scene::Online,
         "
 connect                 | answer status
 connect by code         | answer status
+connect, expecting      | refuse: wrong_account
 disconnect              | disconnected: desired down, close, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | ask for groups
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | ask for groups
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
 stop                    | close, save
 stage                   | connecting: tell connecting
 paired                  | connecting: save, tell paired

@@ -55,7 +55,10 @@ impl Ledger {
                     self.closing += 1;
                 }
                 Effect::Unlink { .. } => self.open = false,
-                Effect::AskPairCode(_) | Effect::AskGroups(_) => {
+                Effect::AskPairCode(_)
+                | Effect::AskGroups(_)
+                | Effect::AnswerPasskey(..)
+                | Effect::ConfirmPasskey(_) => {
                     prop_assert!(self.open, "nobody to ask");
                 }
                 _ => {}

@@ -41,6 +41,7 @@ fn asked(step: &Taken<'_>) -> Option<Request> {
         | Input::Disconnect { request, .. }
         | Input::ForceLogout { request, .. }
         | Input::Groups(request)
+        | Input::Passkey(request, _)
         | Input::Targets(request, _) => Some(*request),
         _ => None,
     }
@@ -56,6 +57,7 @@ fn waiting(machine: &Machine) -> BTreeSet<Request> {
     all.extend(&waiting.removal);
     all.extend(waiting.look.iter().map(|(request, _)| *request));
     all.extend(&waiting.groups);
+    all.extend(&waiting.passkey);
     all.into_iter().collect()
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::{Effect, Input, Machine, Moment, Origin};
-use super::input::{Row, account, ended, pair_code, phone, qr, targets};
+use super::input::{
+    ASKED, Row, account, assertion, challenge, ended, pair_code, passkey_code, phone, qr, targets,
+};
 use crate::protocol::{Cause, Phase, Stage, UserId};
-use crate::session::{Due, Monotonic, OnConflict, Settings};
+use crate::session::{Due, Monotonic, OnConflict, PairOptions, PasskeyInput, Past, Settings};
 use crate::store::Record;
 use crate::whatsapp::{LinkEvent, Pace, Verdict};
 
@@ -21,6 +23,12 @@ pub(super) enum Scene {
     Reconnecting,
     AwaitingScan,
     AwaitingCode,
+    /// The QR code was scanned, and WhatsApp wants a passkey.
+    AwaitingPasskey,
+    /// The pair code was entered, WhatsApp wanted a passkey, and its answer is being checked.
+    CheckingPasskey,
+    /// A person compares the codes.
+    ComparingCodes,
     Online,
     BackingOff,
     BackingOffToPair,
@@ -48,8 +56,12 @@ impl Scene {
                 Self::ConnectingForCode,
                 Self::Reconnecting,
             ],
-            Phase::AwaitingScan => &[Self::AwaitingScan],
-            Phase::AwaitingCode => &[Self::AwaitingCode],
+            Phase::AwaitingScan => &[
+                Self::AwaitingScan,
+                Self::AwaitingPasskey,
+                Self::ComparingCodes,
+            ],
+            Phase::AwaitingCode => &[Self::AwaitingCode, Self::CheckingPasskey],
             Phase::Online => &[Self::Online],
             Phase::BackingOff => &[Self::BackingOff, Self::BackingOffToPair, Self::Unread],
             Phase::Held => &[Self::Held],
@@ -84,6 +96,14 @@ impl Scene {
             Self::AwaitingCode => {
                 pairing(true).then([stage(Stage::Login), ready, Input::Link(pair_code())])
             }
+            Self::AwaitingPasskey => Self::AwaitingScan.stage().then([Input::Link(challenge())]),
+            Self::CheckingPasskey => Self::AwaitingCode.stage().then([
+                Input::Link(challenge()),
+                Input::Passkey(ASKED, PasskeyInput::Assert(Box::new(assertion()))),
+            ]),
+            Self::ComparingCodes => Self::AwaitingPasskey
+                .stage()
+                .then([Input::Link(passkey_code(false))]),
             Self::Online => stored().then([stage(Stage::Sync), online]),
             Self::BackingOff => stored().then([stage(Stage::Login), retry]),
             Self::BackingOffToPair => pairing(false).then([stage(Stage::Login), retry]),
@@ -152,7 +172,12 @@ impl Staged {
 
     fn pairing(by_code: bool) -> Self {
         let phone = by_code.then(|| phone(1));
-        let (mut staged, effects) = Self::new(Record::new(1000), Origin::New { phone });
+        let options = PairOptions {
+            phone,
+            expect: None,
+        };
+        let past = Past::default();
+        let (mut staged, effects) = Self::new(Record::new(1000), Origin::New { options, past });
         staged.see_through(effects);
         staged
     }

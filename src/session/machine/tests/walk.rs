@@ -9,11 +9,15 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{RngSeed, TestCaseResult};
 
 use super::super::{Effect, Input, Machine, Moment, Origin, Request};
-use super::input::{Row, account, ended, phone, stored, targets};
+use super::input::{
+    Row, account, assertion, by_code, challenge, ended, passkey_code, phone, stored, targets,
+};
 use super::scene::{settings, start, user};
 use crate::protocol::fixtures::bare_entry;
 use crate::protocol::{Cause, Stage, Unlink};
-use crate::session::{Change, Monotonic, OnConflict, Settings, Standing};
+use crate::session::{
+    Change, Monotonic, OnConflict, PairOptions, PasskeyInput, Past, Settings, Standing,
+};
 use crate::store::{Desired, Hold, Record};
 use crate::whatsapp::{AskError, LinkEvent, Verdict};
 
@@ -95,6 +99,8 @@ impl UnderWay {
                     self.0.push(effect.clone());
                 }
                 Effect::OpenLink(_)
+                | Effect::AnswerPasskey(..)
+                | Effect::ConfirmPasskey(_)
                 | Effect::AskGroups(_)
                 | Effect::Save(_)
                 | Effect::Look
@@ -121,6 +127,8 @@ impl UnderWay {
             Effect::CloseLink { close, .. } => Input::Closed(close, Err("3 tasks run".to_owned())),
             Effect::AskGroups(request) if well => Input::GroupsAnswered(request, Ok(Vec::new())),
             Effect::AskGroups(request) => Input::GroupsAnswered(request, Err(AskError::Timeout)),
+            Effect::AnswerPasskey(request, _) => passkey_answered(Some(request), well),
+            Effect::ConfirmPasskey(request) => passkey_answered(request, well),
             Effect::Save(record) if well => {
                 *disk = *record;
                 Input::Saved(Ok(()))
@@ -144,11 +152,17 @@ impl UnderWay {
     }
 }
 
+fn passkey_answered(request: Option<Request>, well: bool) -> Input {
+    let taken = if well { Ok(()) } else { Err(AskError::Timeout) };
+    Input::PasskeyAnswered(request, taken)
+}
+
 /// Asks under a number of its own.
 fn numbered(input: Input, number: u64) -> Input {
     let request = Request(number);
     match input {
-        Input::Connect(_, phone) => Input::Connect(request, phone),
+        Input::Connect(_, options) => Input::Connect(request, options),
+        Input::Passkey(_, input) => Input::Passkey(request, input),
         Input::Disconnect { by, .. } => Input::Disconnect { request, by },
         Input::ForceLogout { by, within, .. } => Input::ForceLogout {
             request,
@@ -283,18 +297,29 @@ fn input() -> impl Strategy<Value = Input> {
     // A stop only once in a while: nothing happens to a session after it. Results come of effects.
     let mut rows = Row::ALL.to_vec();
     rows.retain(|row| *row != Row::Stop && !row.is_result());
-    let any = Request(0);
+    let nobody = Request(0);
     prop_oneof![
         24 => select(rows).prop_map(Row::input),
         1 => Just(Input::Stop),
         6 => select(stages).prop_map(move |stage| link(LinkEvent::Stage(stage))),
         4 => (1u8..3).prop_map(move |n| link(LinkEvent::Paired(account(n)))),
         6 => (1u8..3).prop_map(move |n| link(LinkEvent::Online(account(n)))),
-        2 => (0u8..4).prop_map(move |n| Input::Targets(any, Change::Set(targets(n)))),
-        2 => (1u8..3).prop_map(move |n| Input::Connect(any, Some(phone(n)))),
+        2 => (0u8..4).prop_map(move |n| Input::Targets(nobody, Change::Set(targets(n)))),
+        2 => (1u8..3).prop_map(move |n| by_code(nobody, n)),
+        4 => Just(link(challenge())),
+        2 => any_passkey().prop_map(move |input| Input::Passkey(nobody, input)),
+        2 => any::<bool>().prop_map(move |skip| link(passkey_code(skip))),
         2 => select(dead).prop_map(|cause| ended(Verdict::Wipe(cause))),
         2 => (0u64..5000).prop_map(hold),
     ]
+}
+
+fn any_passkey() -> impl Strategy<Value = PasskeyInput> {
+    select(vec![
+        PasskeyInput::Challenge,
+        PasskeyInput::Assert(Box::new(assertion())),
+        PasskeyInput::Confirm,
+    ])
 }
 
 /// How a session comes to be, and what stands on the disk about it.
@@ -316,7 +341,11 @@ fn birth() -> impl Strategy<Value = (Record, Origin)> {
 
 fn new(by_code: bool) -> Origin {
     Origin::New {
-        phone: by_code.then(|| phone(1)),
+        options: PairOptions {
+            phone: by_code.then(|| phone(1)),
+            expect: None,
+        },
+        past: Past::default(),
     }
 }
 
@@ -325,6 +354,7 @@ fn failed(paired: bool) -> Origin {
         paired,
         error: "its task failed".to_owned(),
         wait: Duration::from_secs(2),
+        past: Past::default(),
     }
 }
 
