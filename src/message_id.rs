@@ -64,6 +64,15 @@ pub const STORE_FAILED: &str = "57326ac936ca476eac31640d5a8bbd70";
 /// The task of a session failed or hung, and is begun again.
 pub const TASK_FAILED: &str = "fd5647261dee4baea1723c2a6a0fde00";
 
+/// WhatsApp restricts an account for a time, or no longer.
+pub const RESTRICTED: &str = "0e474a1369c742ac91fdcdcd1891a371";
+
+/// Something of a session will become a failure if nobody does anything, or no longer.
+pub const WARNED: &str = "a173280135f84acd9d55767c6d769fb5";
+
+/// WhatsApp has said when it will refuse this version of the client.
+pub const CLIENT_EXPIRES: &str = "74cbd2bc184d4036998a7c7f88fae91d";
+
 /// Repetitive lines of a session were left out of the log.
 pub const LEFT_OUT: &str = "d64996b68d594bb485399434cba7e240";
 

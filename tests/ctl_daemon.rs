@@ -149,6 +149,8 @@ fn status(phase: Phase) -> Status {
         error: None,
         targets: vec![],
         last_activity: None,
+        restrictions: vec![],
+        warnings: vec![],
     }
 }
 

@@ -21,7 +21,8 @@ export type Cause = Open<
 export type EventKind = Open<
   | 'connecting' | 'qr' | 'pair_code' | 'paired' | 'online' | 'backing_off' | 'held' | 'parked'
   | 'disconnected' | 'logging_out' | 'logged_out' | 'pairing_expired' | 'purge_failed'
-  | 'store_corrupt' | 'targets' | 'account_changed' | 'updated'
+  | 'store_corrupt' | 'targets' | 'account_changed' | 'restrictions'
+  | 'warnings' | 'updated'
 >;
 
 export type FailureCode = Open<
@@ -79,6 +80,32 @@ export interface Status {
   error: string | null;
   targets: string[];
   last_activity: string | null;
+  /** What WhatsApp forbids the account for a time. The session stays online. */
+  restrictions: Restriction[];
+  /** What will become a failure if nobody does anything. */
+  warnings: Warning[];
+}
+
+/** What WhatsApp forbids an account for a time. */
+export interface Restriction {
+  kind: Open<'reachout_timelock' | 'new_chat_limit'>;
+  since: string;
+  /** When it ends; null: WhatsApp did not say. */
+  until: string | null;
+  /** WhatsApp's own word for it, and numbers where there are some. */
+  detail: string | null;
+}
+
+/** What will become a failure if nobody does anything. */
+export interface Warning {
+  kind: Open<
+    'client_outdated' | 'client_expires' | 'phone_silent' | 'app_state_missing' | 'new_chat_limit_near'
+  >;
+  since: string;
+  /** By when something must be done, where that is known. */
+  due: string | null;
+  /** What is wrong and what to do. */
+  text: string;
 }
 
 /** One ended session. */
@@ -96,6 +123,8 @@ export interface HistoryEntry {
   text: string | null;
   /** With which the person can appeal against a locked account. A secret. */
   appeal_token: string | null;
+  /** What WhatsApp forbade the account when the session ended. */
+  restrictions: Restriction[];
 }
 
 /** The session is gone, and this is how. */
@@ -127,6 +156,8 @@ export interface Info {
   purges: number;
   purge_total_ms: number;
   purge_longest_ms: number | null;
+  /** What concerns the daemon and all its sessions. */
+  warnings: Warning[];
 }
 
 /** Something that happened to one session. */

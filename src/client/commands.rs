@@ -51,7 +51,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn info(&self) -> Result<Info, ClientError> {
-        ask!(self, "info", Command::Info, Answer::Info(info) => info)
+        ask!(self, "info", Command::Info, Answer::Info(info) => *info)
     }
 
     /// Lets the daemon read its configuration again. Admins only.

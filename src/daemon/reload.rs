@@ -34,7 +34,7 @@ impl Daemon {
             Failure::new(FailureCode::ConfigInvalid, message)
         });
         // systemd waits for this, whether the reload succeeded or not.
-        notifier.ready(&self.supervisor().census().summary());
+        notifier.ready(&self.supervisor().status_line());
         result
     }
 
@@ -74,7 +74,8 @@ impl Daemon {
 
 /// When a change of this key, named with its section, takes effect.
 fn takes_effect(key: &str) -> TakesEffect {
-    let section = key.split('.').next().unwrap_or_default();
-    let declared = Config::SECTIONS.iter().find(|s| s.name == section);
-    declared.map_or(TakesEffect::AtRestart, |section| section.takes_effect)
+    let (section, key) = key.split_once('.').unwrap_or_default();
+    let section = Config::SECTIONS.iter().find(|s| s.name == section);
+    let key = section.and_then(|section| section.key(key));
+    key.map_or(TakesEffect::AtRestart, |key| key.takes_effect)
 }

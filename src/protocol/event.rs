@@ -65,6 +65,10 @@ pub enum EventKind {
     Targets,
     /// Another account was paired on it: the target groups were cleared.
     AccountChanged,
+    /// What WhatsApp forbids the account changed: [`Status::restrictions`].
+    Restrictions,
+    /// Its warnings changed: [`Status::warnings`].
+    Warnings,
     /// Something else in its status changed: an error in words, the account's name.
     Updated,
     /// A newer daemon said a kind that this version does not know: [`Event::status`] says the rest. It is
@@ -76,7 +80,7 @@ pub enum EventKind {
 open_variants!(EventKind:
     "connecting", "qr", "pair_code", "paired", "online", "backing_off", "held", "parked",
     "disconnected", "logging_out", "logged_out", "pairing_expired", "purge_failed", "store_corrupt",
-    "targets", "account_changed", "updated",
+    "targets", "account_changed", "restrictions", "warnings", "updated",
 );
 
 impl EventKind {
@@ -100,6 +104,8 @@ impl EventKind {
             Self::StoreCorrupt => "store_corrupt",
             Self::Targets => "targets",
             Self::AccountChanged => "account_changed",
+            Self::Restrictions => "restrictions",
+            Self::Warnings => "warnings",
             Self::Updated => "updated",
             Self::Unknown(name) => name.as_str(),
         }

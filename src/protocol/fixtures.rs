@@ -23,6 +23,8 @@ pub(crate) fn bare_status(user: &str, phase: Phase) -> Status {
         error: None,
         targets: Vec::new(),
         last_activity: None,
+        restrictions: Vec::new(),
+        warnings: Vec::new(),
     }
 }
 
@@ -39,5 +41,6 @@ pub(crate) fn bare_entry(user: &str, cause: Cause) -> HistoryEntry {
         removed: Removed::default(),
         text: None,
         appeal_token: None,
+        restrictions: Vec::new(),
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Cause, Redacted, Unlink, UserId};
+use super::{Account, Cause, Redacted, Restriction, Unlink, UserId};
 
 /// One ended session: what the history keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct HistoryEntry {
     pub text: Option<String>,
     /// The token with which the person can appeal against a locked account. WhatsApp sends it once.
     pub appeal_token: Option<Redacted>,
+    /// What WhatsApp forbade the account when the session ended.
+    #[serde(default)]
+    pub restrictions: Vec<Restriction>,
 }
 
 /// What a purge removed.

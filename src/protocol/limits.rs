@@ -1,7 +1,7 @@
 //! How much of anything there may be, so that whatever is said fits into a frame.
 
 #[cfg(any(feature = "daemon", test))]
-use super::{Account, HistoryEntry, Redacted, Status};
+use super::{Account, HistoryEntry, Redacted, Restriction, Status};
 
 /// The largest frame either side may send, in bytes, without its length prefix: 1 MiB.
 pub const MAX_FRAME: usize = 1024 * 1024;
@@ -36,6 +36,9 @@ pub const MAX_TEXT: usize = 2048;
 /// Names, phone numbers, JIDs of accounts and subjects of groups are cut after this many bytes.
 /// WhatsApp's own limits are lower.
 pub const MAX_NAME: usize = 512;
+
+/// The most restrictions of a status or an ended session, and the most warnings of a status.
+pub const MAX_NOTES: usize = 8;
 
 /// Codes and tokens are cut after this many bytes. No QR code can hold that much.
 pub const MAX_SECRET: usize = 4096;
@@ -78,6 +81,18 @@ impl Account {
 }
 
 #[cfg(any(feature = "daemon", test))]
+fn bounded(mut restrictions: Vec<Restriction>) -> Vec<Restriction> {
+    restrictions.truncate(MAX_NOTES);
+    for restriction in &mut restrictions {
+        restriction.detail = restriction
+            .detail
+            .take()
+            .map(|detail| cut(detail, MAX_NAME));
+    }
+    restrictions
+}
+
+#[cfg(any(feature = "daemon", test))]
 impl Status {
     /// The same with nothing in it that is longer than the protocol allows.
     #[must_use]
@@ -93,6 +108,11 @@ impl Status {
             pair_code.phone = cut(std::mem::take(&mut pair_code.phone), MAX_NAME);
         }
         self.targets.truncate(MAX_TARGETS);
+        self.restrictions = bounded(self.restrictions);
+        self.warnings.truncate(MAX_NOTES);
+        for warning in &mut self.warnings {
+            warning.text = cut(std::mem::take(&mut warning.text), MAX_NAME);
+        }
         self
     }
 }
@@ -105,6 +125,7 @@ impl HistoryEntry {
         self.account = self.account.map(Account::bounded);
         self.text = self.text.map(|text| cut(text, MAX_TEXT));
         self.appeal_token = self.appeal_token.map(cut_secret);
+        self.restrictions = bounded(self.restrictions);
         self
     }
 }
@@ -124,8 +145,8 @@ mod tests {
     use super::*;
     use crate::protocol::codec::Encoding;
     use crate::protocol::{
-        Cause, Connecting, Failure, FailureCode, PairCode, Phase, Qr, Removed, Stage, Unlink,
-        UserId,
+        Cause, Connecting, Failure, FailureCode, PairCode, Phase, Qr, Removed, RestrictionKind,
+        Stage, UnknownName, Unlink, UserId, Warning, WarningKind,
     };
 
     /// Nothing is longer as JSON, byte for byte, than control characters.
@@ -141,6 +162,15 @@ mod tests {
         }
     }
 
+    fn restriction() -> Restriction {
+        Restriction {
+            kind: RestrictionKind::Unknown(UnknownName::new(&long())),
+            since: jiff::Timestamp::MAX,
+            until: Some(jiff::Timestamp::MAX),
+            detail: Some(long()),
+        }
+    }
+
     fn sizes<T: serde::Serialize>(value: &T) -> [usize; 2] {
         [Encoding::Json, Encoding::Bincode].map(|encoding| {
             let bytes = encoding.encode(value);
@@ -151,6 +181,12 @@ mod tests {
     #[test]
     fn the_largest_status_has_a_bound() {
         let time = jiff::Timestamp::MAX;
+        let warning = Warning {
+            kind: WarningKind::Unknown(UnknownName::new(&long())),
+            since: time,
+            due: Some(time),
+            text: long(),
+        };
         let jid = |n| format!("{}-{n:015}@g.us", "1".repeat(24)).parse();
         let status = Status {
             user: "u".repeat(UserId::MAX_LEN).parse().expect("an id"),
@@ -181,6 +217,8 @@ mod tests {
             error: Some(long()),
             targets: (0..=MAX_TARGETS).map(|n| jid(n).expect("a JID")).collect(),
             last_activity: Some(time),
+            restrictions: vec![restriction(); MAX_NOTES + 1],
+            warnings: vec![warning; MAX_NOTES + 1],
         };
         let [json, bincode] = sizes(&status.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");
@@ -203,6 +241,7 @@ mod tests {
             },
             text: Some(long()),
             appeal_token: Some(long().into()),
+            restrictions: vec![restriction(); MAX_NOTES + 1],
         };
         let [json, bincode] = sizes(&entry.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");

@@ -81,7 +81,7 @@ pub enum Answer {
     /// To `ping`.
     Pong,
     /// To `info`.
-    Info(Info),
+    Info(Box<Info>),
     /// To `reload`.
     Reloaded(Reloaded),
     /// To `connect`, `disconnect`, `status`.

@@ -107,8 +107,8 @@
 //!
 //! - **A field** may be added to any object. Readers pass over a field that they do not know. It is
 //!   optional or has a default, since an older daemon does not send it.
-//! - **A name** may be added: a phase, a stage, a cause, a result of an unlink, a failure code, an event
-//!   kind, an answer, a message. The types here keep it in a variant `Unknown`, and tell it further as it
+//! - **A name** may be added: a phase, a stage, a cause, a result of an unlink, a kind of restriction or
+//!   warning, a failure code, an event kind, an answer, a message. The types here keep it in a variant `Unknown`, and tell it further as it
 //!   was. Show an unknown phase by its [`Status::next_action`], an unknown event by its name and the
 //!   status it carries, an unknown failure by its message. Pass over an unknown message. An unknown answer
 //!   ends its own request, and not the connection.
@@ -162,9 +162,11 @@ mod name;
 mod open;
 pub mod preface;
 mod redacted;
+mod restriction;
 mod status;
 mod user;
 mod view;
+mod warning;
 
 pub use account::{Account, Group, GroupJid, InvalidGroupJid, InvalidPhone, PhoneNumber};
 pub use cause::{Cause, Unlink};
@@ -174,12 +176,14 @@ pub use failure::{Failure, FailureCode};
 pub use history::{HistoryEntry, LogoutReport, Removed};
 pub use info::{Count, Info, Reloaded};
 pub use limits::{
-    DEFAULT_HISTORY, MAX_FRAME, MAX_GROUPS, MAX_HISTORY, MAX_ITEM, MAX_MESSAGE, MAX_NAME, MAX_PAGE,
-    MAX_SECRET, MAX_TARGETS, MAX_TEXT, MAX_WATCHED,
+    DEFAULT_HISTORY, MAX_FRAME, MAX_GROUPS, MAX_HISTORY, MAX_ITEM, MAX_MESSAGE, MAX_NAME,
+    MAX_NOTES, MAX_PAGE, MAX_SECRET, MAX_TARGETS, MAX_TEXT, MAX_WATCHED,
 };
 pub use message::{Answer, HistoryPage, Message, Reply, Request, SessionsPage, Watching};
 pub use name::UnknownName;
 pub use redacted::Redacted;
+pub use restriction::{Restriction, RestrictionKind};
 pub use status::{Connecting, PairCode, Phase, Qr, Stage, Status};
 pub use user::{InvalidUserId, UserId};
 pub use view::View;
+pub use warning::{Warning, WarningKind};

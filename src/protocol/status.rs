@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::name::open_names;
-use super::{Account, Cause, GroupJid, Redacted, UserId};
+use super::{Account, Cause, GroupJid, Redacted, Restriction, UserId, Warning};
 
 open_names! {
     /// What a session is doing now.
@@ -92,6 +92,12 @@ pub struct Status {
     /// When the session was last used through the daemon, or received something from WhatsApp.
     #[cfg_attr(test, schemars(with = "Option<super::golden::Time>"))]
     pub last_activity: Option<Timestamp>,
+    /// What WhatsApp forbids the account for a time. The session stays online.
+    #[serde(default)]
+    pub restrictions: Vec<Restriction>,
+    /// What will become a failure if nobody does anything.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
 }
 
 impl Status {

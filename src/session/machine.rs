@@ -4,6 +4,7 @@
 //! an [`Effect`], the passing of time, the daemon's stop. Nothing else changes a [`Machine`]. The machine
 //! knows no clock and does no I/O, so what it does can be read, and tested, as a table.
 
+mod account;
 mod answers;
 mod asked;
 mod disk;
@@ -22,7 +23,7 @@ use super::standing::Standing;
 use super::targets::Change;
 use crate::protocol::{
     Cause, Connecting, EventKind, Failure, Group, GroupJid, HistoryEntry, PairCode, Phase,
-    PhoneNumber, Qr, Status, UserId,
+    PhoneNumber, Qr, Status, UserId, Warning,
 };
 use crate::store::{Intent, Record};
 use crate::whatsapp::{AskError, Expected, LinkEvent};
@@ -66,6 +67,12 @@ pub struct Machine {
     looking: bool,
     logout: Option<Logout>,
     waiting: Waiting,
+    /// What will become a failure if nobody does anything.
+    pub(super) warnings: Vec<Warning>,
+    /// How many times it was warned of the silence of the account's phone.
+    phone_warnings: usize,
+    /// When to show up as available again.
+    shows_up_at: Option<Monotonic>,
     /// Links opened since it was last online.
     attempts: u32,
     /// Links that failed in a row.
@@ -233,6 +240,8 @@ pub enum Effect {
     },
     /// Ask the link for a pair code.
     AskPairCode(PhoneNumber),
+    /// Say `available` over the link, and take it back at once.
+    ShowUp,
     /// Ask the link for the account's groups.
     AskGroups(Request),
     /// Write this record.
@@ -318,6 +327,9 @@ impl Machine {
             looking: false,
             logout: None,
             waiting: Waiting::default(),
+            warnings: Vec::new(),
+            phone_warnings: 0,
+            shows_up_at: None,
             attempts: 0,
             failures: 0,
             failed_handshakes: 0,

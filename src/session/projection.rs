@@ -19,7 +19,7 @@ impl Machine {
             user: self.user.clone(),
             phase: self.phase,
             since: self.since,
-            next_action: next_action(&self.user, self.phase, self.reason, self.paired),
+            next_action: self.next_action(),
             owner: self.record.owner,
             account: self.record.account.clone(),
             connecting: self.connecting,
@@ -31,8 +31,24 @@ impl Machine {
             error: self.error.clone(),
             targets: self.record.targets.clone(),
             last_activity: self.record.last_activity,
+            restrictions: self.record.restrictions.clone(),
+            warnings: self.warnings.clone(),
         };
         status.bounded()
+    }
+
+    /// What a person should do now. A session that is online may still need one.
+    fn next_action(&self) -> String {
+        if self.phase == Phase::Online {
+            if let Some(warning) = self.warnings.first() {
+                return warning.text.clone();
+            }
+            if !self.record.restrictions.is_empty() {
+                return "Wait: it is online, and WhatsApp restricts the account for a time."
+                    .to_owned();
+            }
+        }
+        next_action(&self.user, self.phase, self.reason, self.paired)
     }
 
     /// The phase.

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use crate::whatsapp::Presence;
+
 /// The part of the configuration that concerns sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// What a session that is online says of itself.
+    pub presence: Presence,
     /// What another connection with the same credentials means.
     pub on_conflict: OnConflict,
     /// How many stored sessions connect at a time after a start.
@@ -35,6 +39,7 @@ pub enum OnConflict {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            presence: Presence::Unavailable,
             on_conflict: OnConflict::Logout,
             restore_concurrency: 16,
             idle_after: None,

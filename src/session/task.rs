@@ -198,7 +198,7 @@ impl Task {
                 }
                 Wake::TurnEnds => self.turn = None,
                 Wake::Due => self.take(Input::Due),
-                Wake::Configured => {}
+                Wake::Configured => self.configured(),
             }
             if self.machine.phase() != Phase::Connecting {
                 self.turn = None;
@@ -232,6 +232,14 @@ impl Task {
         let settings = self.context.settings.borrow().clone();
         let effects = self.machine.step(input, at, &settings);
         self.perform(effects);
+    }
+
+    /// Takes over what changed in the configuration. Deadlines follow from it anyway.
+    fn configured(&self) {
+        if let Some(link) = &self.link {
+            link.handle()
+                .set_presence(self.context.settings.borrow().presence);
+        }
     }
 
     fn command(&mut self, command: SessionCommand) {
@@ -272,6 +280,11 @@ impl Task {
                 Effect::AskPairCode(phone) => {
                     if let Some(link) = &self.link {
                         link.handle().ask_pair_code(&phone);
+                    }
+                }
+                Effect::ShowUp => {
+                    if let Some(link) = &self.link {
+                        link.handle().show_up();
                     }
                 }
                 Effect::AskGroups(request) => self.ask_groups(request),

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::protocol::{Account, Cause, HistoryEntry, Redacted, Removed, Unlink, UserId};
+use crate::protocol::{
+    Account, Cause, HistoryEntry, Redacted, Removed, Restriction, Unlink, UserId,
+};
 
 /// Why a session is removed, and what else its line in the history needs. That line is durable before the
 /// rename.
@@ -28,6 +30,9 @@ pub struct Intent {
     pub text: Option<String>,
     /// The appeal token of a locked account.
     pub appeal_token: Option<Redacted>,
+    /// What WhatsApp forbade the account.
+    #[serde(default)]
+    pub restrictions: Vec<Restriction>,
 }
 
 impl Intent {
@@ -46,6 +51,7 @@ impl Intent {
             removed,
             text: self.text.clone(),
             appeal_token: self.appeal_token.clone(),
+            restrictions: self.restrictions.clone(),
         };
         entry.bounded()
     }

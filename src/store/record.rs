@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::durable::Replacing;
 use super::step::Step;
 use super::{StoreError, durable, regular};
-use crate::protocol::{Account, Cause, GroupJid, UserId};
+use crate::protocol::{Account, Cause, GroupJid, Restriction, UserId};
 
 /// The format written by this version. A file of a newer one is refused, never overwritten.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 pub(super) const FILE: &str = "session.toml";
 
@@ -40,6 +40,15 @@ pub struct Record {
     /// When it was last used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_activity: Option<Timestamp>,
+    /// When the account's phone last gave a sign of life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_heard: Option<Timestamp>,
+    /// When the device last showed itself as available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub showed_up: Option<Timestamp>,
+    /// Since when the critical part of the account's settings has been missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_missing: Option<Timestamp>,
     /// The target groups.
     #[serde(default)]
     pub targets: Vec<GroupJid>,
@@ -50,6 +59,9 @@ pub struct Record {
     /// Why it must not connect by itself, over restarts too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// What WhatsApp forbids the account for a time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restrictions: Vec<Restriction>,
 }
 
 /// What a session is to be, over restarts of the daemon.
@@ -87,9 +99,13 @@ impl Record {
             created_at: Timestamp::now(),
             desired: Desired::Up,
             last_activity: None,
+            phone_heard: None,
+            showed_up: None,
+            settings_missing: None,
             targets: Vec::new(),
             account: None,
             hold: None,
+            restrictions: Vec::new(),
         }
     }
 
@@ -132,13 +148,18 @@ impl Record {
             ));
         }
         // What this version does not know it would lose with its next write, so it does not take the file.
-        toml::from_str(text).map_err(|e| e.to_string())
+        let read: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        Ok(Self {
+            version: VERSION,
+            ..read
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::RestrictionKind;
 
     /// A file as version 0.1.0 wrote it. It must load for ever.
     const SAMPLE: &str = r#"
@@ -180,7 +201,7 @@ error = "too many messages"
     #[test]
     fn what_is_not_known_is_refused() {
         let known = toml::to_string(&Record::new(0)).expect("write");
-        let newer = known.replace("version = 1", "version = 2");
+        let newer = known.replace("version = 2", "version = 3");
         let why = Record::parse(&newer).expect_err("a newer version");
         assert!(why.contains("start the newer one again"), "{why}");
         let more = format!("colour = \"blue\"\n{known}");
@@ -190,7 +211,24 @@ error = "too many messages"
 
     #[test]
     fn a_new_record_reads_back() {
-        let record = Record::new(0);
+        let mut record = Record::new(0);
+        let text = toml::to_string(&record).expect("write");
+        assert_eq!(Record::parse(&text), Ok(record.clone()));
+        record.account = Some(Account {
+            jid: "15550100999:7@s.whatsapp.net".to_owned(),
+            phone: "+15550100999".to_owned(),
+            name: None,
+        });
+        record.phone_heard = Some(Timestamp::UNIX_EPOCH);
+        record.showed_up = Some(Timestamp::UNIX_EPOCH);
+        record.settings_missing = Some(Timestamp::UNIX_EPOCH);
+        let restriction = Restriction {
+            kind: RestrictionKind::ReachoutTimelock,
+            since: Timestamp::UNIX_EPOCH,
+            until: None,
+            detail: Some("RESTRICT_ALL_COMPANIONS".to_owned()),
+        };
+        record.restrictions = vec![restriction; 2];
         let text = toml::to_string(&record).expect("write");
         assert_eq!(Record::parse(&text), Ok(record));
     }

@@ -283,6 +283,7 @@ pub(super) mod fixtures {
             targets: 2,
             text: None,
             appeal_token: Some("token-4711".into()),
+            restrictions: Vec::new(),
         }
     }
 }

@@ -81,6 +81,7 @@ pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
         account: record.and_then(|record| record.account),
         text: None,
         appeal_token: None,
+        restrictions: Vec::new(),
     })
 }
 

@@ -42,7 +42,7 @@ pub use views::{Census, Watcher};
 use crate::blocking::{Room, Rooms};
 use crate::protocol::{Failure, FailureCode, MAX_WATCHED, Since, Watching};
 use crate::store::{History, Store, StoreError};
-use crate::whatsapp::Gateway;
+use crate::whatsapp::{DaemonWarnings, Gateway};
 use registry::Registry;
 use routes::{Order, Routes};
 use views::Board;
@@ -123,6 +123,7 @@ struct Shared {
     stopped: CancellationToken,
     clock: Clock,
     started_at: Timestamp,
+    warnings: DaemonWarnings,
 }
 
 impl Supervisor {
@@ -140,6 +141,24 @@ impl Supervisor {
         let begun = Self::begin(store, gateway, settings, Clock::system(), &rooms).await?;
         begun.restored.passed().await;
         Ok(begun.supervisor)
+    }
+
+    /// What concerns the daemon and all its sessions, and will become a failure if nobody does anything.
+    #[must_use]
+    pub fn warnings(&self) -> &DaemonWarnings {
+        &self.shared.warnings
+    }
+
+    /// One line: how many sessions are in which phase, and the warnings of the daemon.
+    #[must_use]
+    pub fn status_line(&self) -> String {
+        let warnings = self.shared.warnings.standing();
+        let words = warnings.into_iter().map(|warning| warning.text);
+        let summary = self.census().summary();
+        std::iter::once(summary)
+            .chain(words)
+            .collect::<Vec<_>>()
+            .join(". ")
     }
 
     /// Finishes removals that a crash interrupted, removes unfinished pairings, and begins to restore the
@@ -172,6 +191,7 @@ impl Supervisor {
             stopped: CancellationToken::new(),
             started_at: clock.now(),
             clock,
+            warnings: gateway.warnings().clone(),
         });
         let mut registry = Registry::new(Arc::clone(&shared), gateway, to_do);
         let restored = RestoreBarrier(registry.restore(start.sessions, concurrency));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ending::Ending;
+use super::limits::Limit;
 use crate::protocol::{Account, Redacted, Stage};
 
 /// An event of a link. Events come in order, and the last one is [`LinkEvent::Ended`].
@@ -46,6 +47,15 @@ pub enum LinkEvent {
     Name(String),
     /// Something arrived.
     Activity,
+    /// The account's phone gave a sign of life.
+    PhoneHeard,
+    /// How a limit of the account stands.
+    Limit(Limit),
+    /// Whether the critical part of the account's settings is here. A link without it works.
+    Settings {
+        /// Whether it is here.
+        complete: bool,
+    },
     /// The link has ended.
     Ended(Ending),
 }

@@ -9,8 +9,10 @@ use whatsapp_rust::wacore::net::WHATSAPP_WEB_WS_URL;
 
 use super::dial::{Proxy, Target};
 use super::endpoint::check_endpoint;
+use super::presence::watch_stanzas;
 use super::resolver::Resolver;
 use super::version::Versions;
+use super::warnings::DaemonWarnings;
 use crate::blocking::Rooms;
 
 /// How to reach WhatsApp.
@@ -72,6 +74,7 @@ pub struct Gateway {
     pub(super) http: Arc<dyn HttpClient>,
     pub(super) versions: Arc<Versions>,
     pub(super) device_name: Arc<str>,
+    pub(super) warnings: DaemonWarnings,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -105,6 +108,10 @@ impl Gateway {
         rooms: &Rooms,
     ) -> Result<Self, GatewayError> {
         let proxy = settings.proxy.as_deref().map(parse_proxy).transpose()?;
+        if !watch_stanzas() {
+            // Only where this process has spoken to WhatsApp before.
+            tracing::warn!("the sessions' presence cannot be watched: phones may stay silent");
+        }
         Ok(Self {
             target: Target {
                 uri,
@@ -115,7 +122,14 @@ impl Gateway {
             http: http_client(settings.proxy.as_deref())?,
             versions: Arc::new(Versions::new(settings.version, rooms.web.clone())),
             device_name: settings.device_name.as_str().into(),
+            warnings: DaemonWarnings::default(),
         })
+    }
+
+    /// What concerns the daemon and all its sessions.
+    #[must_use]
+    pub fn warnings(&self) -> &DaemonWarnings {
+        &self.warnings
     }
 }
 

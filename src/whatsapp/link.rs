@@ -14,6 +14,7 @@ use super::event::LinkEvent;
 use super::gateway::Gateway;
 use super::handle::LinkHandle;
 use super::monitor::{LinkMonitor, Reporter};
+use super::phone::Phone;
 use super::pump::{Dialer, LastHeard};
 use super::restart::Restart;
 use super::scope::{Scope, ScopedRuntime};
@@ -100,12 +101,23 @@ impl Link {
             last_heard: last_heard.clone(),
             restart: restart.clone(),
         };
-        let handler = Handler::new(signals.clone(), restart.clone(), last_heard.clone());
+        let phone = Arc::new(Phone::default());
+        let handler = Handler::new(
+            signals.clone(),
+            restart.clone(),
+            last_heard.clone(),
+            Arc::clone(&phone),
+            gateway.warnings.clone(),
+        );
+        let runtime = ScopedRuntime {
+            scope: scope.clone(),
+            signals: signals.clone(),
+        };
         let version = gateway.versions.get(&gateway.http).await;
         let built = Bot::builder()
             .with_backend_arc(Arc::clone(&store) as Arc<dyn whatsapp_rust::store::Backend>)
             .with_http_client(SharedHttp(Arc::clone(&gateway.http)))
-            .with_runtime(ScopedRuntime(scope.clone()))
+            .with_runtime(runtime)
             .with_device_props(DevicePropsOverride::new().with_os(gateway.device_name.as_ref()))
             .with_wanted_pre_key_count(PREKEYS)
             .skip_history_sync()
@@ -116,6 +128,7 @@ impl Link {
             .await;
         let bot = built.map_err(|e| credentials.unavailable(e.to_string()))?;
         let client = bot.client();
+        phone.of(Arc::downgrade(&client));
         if expected.paired && client.pn().is_none() {
             return Err(
                 credentials.unusable("they hold no account although this session was paired")
@@ -175,6 +188,7 @@ impl Link {
     pub async fn close(self, goodbye: bool, deadline: Deadline) -> Result<(), StillRunning> {
         if goodbye {
             let part = GOODBYE.min(deadline.left() / 3);
+            self.handle.say_goodbye(Deadline::within(part)).await;
             let client = Arc::clone(&self.handle.client);
             // The library's own teardown may wait for the network; the flush must not depend on it.
             let said = self

@@ -17,8 +17,11 @@ mod endpoint;
 mod event;
 mod gateway;
 mod handle;
+mod limits;
 mod link;
 mod monitor;
+mod phone;
+mod presence;
 mod pump;
 #[cfg(all(test, not(feature = "simulator")))]
 mod real_build;
@@ -27,6 +30,7 @@ mod restart;
 mod scope;
 mod signal;
 mod version;
+mod warnings;
 
 pub use auth::{BUSY, Stored, look_into};
 pub use ending::{Ending, Pace, Verdict};
@@ -34,5 +38,8 @@ pub use endpoint::check_endpoint;
 pub use event::{LinkEvent, PairCodeRefused};
 pub use gateway::{Gateway, GatewayError, GatewaySettings, check_proxy};
 pub use handle::{AskError, LinkHandle};
+pub use limits::{Limit, LimitState};
 pub use link::{Expected, Link, LinkEvents, StillRunning};
+pub use presence::Presence;
 pub use scope::Scope;
+pub use warnings::DaemonWarnings;

@@ -15,6 +15,7 @@ use whatsapp_rust::wacore::store::DeviceCommand;
 use super::auth::{account, make_durable, write_device};
 use super::ending::{Ending, from_failure, from_stream_error};
 use super::event::LinkEvent;
+use super::limits;
 use super::pump::LastHeard;
 use super::scope::Scope;
 use super::signal::{Signal, Signals};
@@ -110,6 +111,11 @@ impl LinkMonitor {
             let over = tokio::select! {
                 biased;
                 Some(signal) = received.recv() => self.read(signal, &mut progress).await,
+                () = self.scope.announcements().held_back() => {
+                    // The library believes that it is available.
+                    self.client.set_force_active_delivery_receipts(false);
+                    None
+                }
                 () = self.signals.flooded() => Some(Ending::retry(
                     Cause::StreamError,
                     "WhatsApp sent more than a session can take in",
@@ -176,12 +182,22 @@ impl LinkMonitor {
                 progress.logged_in_at = Some(Instant::now());
                 self.reporter.send(LinkEvent::Stage(Stage::Sync)).await;
             }
-            Signal::Ready => self.ready(progress).await,
+            Signal::Ready => {
+                self.ready(progress).await;
+                self.settings_are_here().await;
+            }
             Signal::Name(name) => {
                 progress.name = Some(name.clone());
                 self.reporter.send(LinkEvent::Name(name)).await;
+                self.settings_are_here().await;
+            }
+            Signal::SettingsMissing => {
+                let missing = LinkEvent::Settings { complete: false };
+                self.reporter.send(missing).await;
             }
             Signal::Activity => self.reporter.send(LinkEvent::Activity).await,
+            Signal::PhoneHeard => self.reporter.send(LinkEvent::PhoneHeard).await,
+            Signal::Limit(limit) => self.reporter.send(LinkEvent::Limit(limit)).await,
             Signal::StreamEnd => {
                 return Some(Ending::retry(
                     Cause::StreamEnded,
@@ -266,7 +282,26 @@ impl LinkMonitor {
         {
             progress.online = true;
             self.reporter.send(LinkEvent::Online(account)).await;
+            self.ask_for_limits();
         }
+    }
+
+    /// Reports that the account's settings are here. The account's name is a part of them.
+    async fn settings_are_here(&self) {
+        if self.account().is_some_and(|account| account.name.is_some()) {
+            let here = LinkEvent::Settings { complete: true };
+            self.reporter.send(here).await;
+        }
+    }
+
+    /// Asks how the limits of the account stand. WhatsApp tells only changes by itself.
+    fn ask_for_limits(&self) {
+        let (client, signals) = (Arc::clone(&self.client), self.signals.clone());
+        self.scope.run(async move {
+            for limit in limits::ask(&client).await {
+                signals.send(Signal::Limit(limit));
+            }
+        });
     }
 
     /// Checks once a second what no signal reports: a late readiness, and silence.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -11,8 +12,11 @@ use whatsapp_rust::wacore_binary::Node;
 
 use super::ending::Ending;
 use super::event::PairCodeRefused;
+use super::limits::{self, Limit};
+use super::phone::Phone;
 use super::pump::LastHeard;
 use super::restart::Restart;
+use super::warnings::DaemonWarnings;
 use crate::protocol::Redacted;
 
 /// A report of the library or the transport.
@@ -51,6 +55,12 @@ pub(super) enum Signal {
     Name(String),
     /// Something arrived for the user.
     Activity,
+    /// The account's phone sent something.
+    PhoneHeard,
+    /// How a limit of the account stands.
+    Limit(Limit),
+    /// The critical part of the account's settings does not come.
+    SettingsMissing,
 }
 
 /// How many signals may wait to be read. A link has a few dozen in all, besides the activity, which is
@@ -94,6 +104,8 @@ pub(super) struct Handler {
     signals: Signals,
     restart: Restart,
     last_heard: LastHeard,
+    phone: Arc<Phone>,
+    warnings: DaemonWarnings,
     /// When activity was last reported.
     active: Mutex<Option<Instant>>,
 }
@@ -107,11 +119,19 @@ impl EventHandler for Handler {
 }
 
 impl Handler {
-    pub(super) fn new(signals: Signals, restart: Restart, last_heard: LastHeard) -> Self {
+    pub(super) fn new(
+        signals: Signals,
+        restart: Restart,
+        last_heard: LastHeard,
+        phone: Arc<Phone>,
+        warnings: DaemonWarnings,
+    ) -> Self {
         Self {
             signals,
             restart,
             last_heard,
+            phone,
+            warnings,
             active: Mutex::default(),
         }
     }
@@ -130,6 +150,9 @@ impl Handler {
         let signal = match event {
             Event::RawNode(node) => {
                 self.last_heard.note();
+                if self.phone.is_heard_in(node.get()) {
+                    self.signals.send(Signal::PhoneHeard);
+                }
                 return self.read_stanza(node);
             }
             Event::PairingQrCode(qr) => Signal::Qr {
@@ -160,6 +183,19 @@ impl Handler {
             }
             Event::Connected(_) => Signal::Ready,
             Event::SelfPushNameUpdated(update) => Signal::Name(update.new_name.clone()),
+            // What waited for the device may be over; how it is now is asked at each login.
+            Event::MexNotification(said) if said.offline.is_none() => {
+                for limit in limits::read(&said.payload) {
+                    self.signals.send(Signal::Limit(limit));
+                }
+                return None;
+            }
+            Event::AppStateSyncFailed(failed) => {
+                let all = [&failed.fatal, &failed.retryable, &failed.skipped];
+                let critical = |name: &String| name.starts_with("critical");
+                let is_critical = all.into_iter().flatten().any(critical);
+                return is_critical.then_some(Signal::SettingsMissing);
+            }
             Event::Messages(_) if self.is_active() => Signal::Activity,
             _ => return None,
         };
@@ -184,6 +220,13 @@ impl Handler {
                 Some(Signal::Success)
             }
             "xmlstreamend" => Some(Signal::StreamEnd),
+            "ib" => {
+                let said = node.get().get_optional_child("client_expiration")?;
+                let at = said.attrs().optional_u64("t")?;
+                let at = Timestamp::from_second(i64::try_from(at).ok()?).ok()?;
+                self.warnings.client_expires(at);
+                None
+            }
             "iq" => {
                 let pairing = node.get().get_optional_child("pair-device")?;
                 let refs = pairing.children().unwrap_or_default();

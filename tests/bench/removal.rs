@@ -163,6 +163,7 @@ async fn remove(store: &Store, history: &Arc<History>, user: &UserId) {
         targets: 0,
         text: None,
         appeal_token: None,
+        restrictions: Vec::new(),
     };
     let mut removal = store.removal(user);
     let removed = removal.carry_out(&intent, history).await;

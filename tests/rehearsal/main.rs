@@ -12,6 +12,7 @@
     reason = "a test that fails, fails: what is lint-worthy in a daemon is the point here"
 )]
 
+mod account;
 mod births;
 mod blast;
 mod conflict;

@@ -293,7 +293,7 @@ test('a newer daemon is understood as far as that goes', async (t) => {
   const status = {
     user: 'alice', phase: 'restricted', since: at, next_action: 'Wait until Tuesday.', owner: 1000, account: null,
     connecting: null, qr: null, pair_code: null, retry_at: null, held_until: null, reason: 'spam_reported',
-    error: null, targets: [], last_activity: null, restrictions: [{ of: 'send' }],
+    error: null, targets: [], last_activity: null, of_tomorrow: [{ of: 'send' }],
   };
   const entry = {
     at, user: 'alice', cause: 'passkey_changed', account: null, owner: 1000, requested_by: null, unlink: 'queued',

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::protocol::{Count, Info, Reloaded};
 
 use super::fields::Fields;
-use super::plain;
 use super::time::both;
+use super::{notes, plain};
 
 /// Everything the daemon says of itself.
 pub(crate) fn info(info: &Info, socket: &Path, now: Timestamp) -> String {
@@ -27,6 +27,9 @@ pub(crate) fn info(info: &Info, socket: &Path, now: Timestamp) -> String {
     fields.add("logouts", counts(&info.logouts));
     fields.add("purges", purges(info));
     fields.add("failed purges", info.purge_failures.to_string());
+    for warning in &info.warnings {
+        fields.add("warning", notes::warning(warning, now));
+    }
     if info.simulator {
         fields.add("simulator", "yes: this daemon reaches no WhatsApp");
     }

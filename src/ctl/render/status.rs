@@ -8,7 +8,7 @@ use crate::protocol::{Account, Phase, Status};
 use super::fields::Fields;
 use super::table::table;
 use super::time::{absolute, both, left, relative};
-use super::{cause, plain};
+use super::{cause, notes, plain};
 
 /// Everything about one session.
 pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
@@ -55,6 +55,12 @@ pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
         "last activity",
         status.last_activity.map(|at| both(at, now)),
     );
+    for restriction in &status.restrictions {
+        fields.add("restricted", notes::restriction(restriction));
+    }
+    for warning in &status.warnings {
+        fields.add("warning", notes::warning(warning, now));
+    }
     fields.add("owner", format!("uid {}", status.owner));
     fields.add("next", plain(&status.next_action));
     format!("{user}: {}\n{fields}", phase(status.phase, colour))
@@ -83,7 +89,11 @@ pub(crate) fn sessions(terminal: &Terminal, sessions: &[Status]) -> String {
 /// The gist, without the account that has a column of its own.
 fn note(status: &Status, now: Timestamp) -> String {
     match (status.phase, &status.account) {
-        (Phase::Online, Some(account)) => account.name.as_deref().map(plain).unwrap_or_default(),
+        (Phase::Online, Some(account)) => {
+            let name = account.name.as_deref().map(plain);
+            let words: Vec<_> = name.into_iter().chain(noted(status)).collect();
+            words.join("; ")
+        }
         _ => gist(status, now),
     }
 }
@@ -131,7 +141,21 @@ pub(crate) fn gist(status: &Status, now: Timestamp) -> String {
             .held_until
             .map(|at| format!("until {}", absolute(at))),
     );
+    words.extend(noted(status));
     words.join("; ")
+}
+
+/// The restrictions and warnings by their names.
+fn noted(status: &Status) -> impl Iterator<Item = String> {
+    let restrictions = status
+        .restrictions
+        .iter()
+        .map(|restriction| restriction.kind.to_string());
+    let warnings = status
+        .warnings
+        .iter()
+        .map(|warning| warning.kind.to_string());
+    restrictions.chain(warnings).map(|name| plain(&name))
 }
 
 /// `+15550100999 Alice (15550100999:4@s.whatsapp.net)`

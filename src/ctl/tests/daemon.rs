@@ -44,7 +44,7 @@ async fn the_daemon_itself() {
         "daemon info",
         PIPED,
         Command::Info,
-        Ok(Answer::Info(info())),
+        Ok(Answer::Info(Box::new(info()))),
     )
     .await;
     let expected = "\
@@ -102,5 +102,6 @@ pub(super) fn info() -> Info {
         purges: 4,
         purge_total_ms: 70,
         purge_longest_ms: Some(40),
+        warnings: vec![],
     }
 }

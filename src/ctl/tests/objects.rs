@@ -24,7 +24,7 @@ fn entry_object() -> serde_json::Value {
         "at": "2026-11-24T09:12:03Z", "user": "alice", "cause": "unlinked",
         "account": account_object(), "owner": 1000, "requested_by": null,
         "unlink": "not_linked", "removed": {"files": 4, "bytes": 311_296, "targets": 2},
-        "text": null, "appeal_token": null,
+        "text": null, "appeal_token": null, "restrictions": [],
     })
 }
 
@@ -39,7 +39,7 @@ fn status_object(phase: &str) -> serde_json::Value {
         "user": "alice", "phase": phase, "since": "2026-11-24T09:12:03Z",
         "next_action": "Nothing to do.", "owner": 1000, "account": null, "connecting": null,
         "qr": null, "pair_code": null, "retry_at": null, "held_until": null, "reason": null,
-        "error": null, "targets": [], "last_activity": null,
+        "error": null, "targets": [], "last_activity": null, "restrictions": [], "warnings": [],
     })
 }
 
@@ -142,7 +142,13 @@ async fn a_logout() {
 
 #[tokio::test(start_paused = true)]
 async fn the_daemon() {
-    let played = asked("daemon info", JSON, Command::Info, Ok(Answer::Info(info()))).await;
+    let played = asked(
+        "daemon info",
+        JSON,
+        Command::Info,
+        Ok(Answer::Info(Box::new(info()))),
+    )
+    .await;
     let expected = json!({
         "schema": 1, "version": "0.1.0", "pid": 42, "started_at": "2026-11-24T08:12:03Z",
         "epoch": 5, "state_directory": "/var/lib/wasessiond", "config_file": null,
@@ -150,7 +156,7 @@ async fn the_daemon() {
         "phases": [{"name": "online", "count": 2}, {"name": "parked", "count": 1}],
         "logouts": [{"name": "unlinked", "count": 3}, {"name": "force_logout", "count": 1}],
         "purge_failures": 0, "purge_median_ms": 12,
-        "purges": 4, "purge_total_ms": 70, "purge_longest_ms": 40,
+        "purges": 4, "purge_total_ms": 70, "purge_longest_ms": 40, "warnings": [],
     });
     assert_eq!(played.objects(), [expected]);
     let played = asked("daemon ping", JSON, Command::Ping, Ok(Answer::Pong)).await;

@@ -7,6 +7,7 @@ use super::values::{self, Admin, Version};
 use crate::service::config::declare::configuration;
 use crate::service::config::kinds;
 use crate::supervisor::{OnConflict, Settings};
+use crate::whatsapp::Presence;
 
 configuration! {
     /// The whole configuration. The fields are the sections of the files, and their keys.
@@ -49,6 +50,11 @@ configuration! {
     whatsapp: WhatsApp, AtRestart {
         /// How this device is called in the phone's list under Linked devices: at most 50 characters.
         device_name: String = "wasessiond".to_owned(), values::device_name();
+        /// What sessions that are online say of themselves. "unavailable": the phones go on to show
+        /// notifications. "available": contacts see the accounts online, and the phones may stay silent.
+        /// A reload changes it for sessions that are online.
+        presence: Presence = Settings::default().presence, values::presence(),
+            takes_effect AtReload;
         /// An HTTP proxy that tunnels with CONNECT, without a password. Not set by default: none.
         proxy: Option<String> = None, kinds::optional(values::proxy()),
             example "\"http://proxy.example:3128\"";

@@ -66,6 +66,7 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings {
+            presence: self.whatsapp.presence,
             on_conflict: self.sessions.on_conflict,
             restore_concurrency: self.sessions.restore_concurrency,
             idle_after: self.sessions.idle_after,

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use crate::service::config::kinds::{Kind, quoted, single, string};
 use crate::service::logging::check_filter;
 use crate::supervisor::OnConflict;
-use crate::whatsapp::{check_endpoint, check_proxy};
+use crate::whatsapp::{Presence, check_endpoint, check_proxy};
 
 /// The version of WhatsApp Web that a simulator is told.
 pub type Version = (u32, u32, u32);
@@ -77,6 +77,23 @@ pub(super) fn on_conflict() -> impl Kind<OnConflict> {
         quoted(match answer {
             OnConflict::Logout => "logout",
             OnConflict::Park => "park",
+        })
+    })
+}
+
+pub(super) fn presence() -> impl Kind<Presence> {
+    let read = |value: &DeValue<'_>| match string(value)?.as_str() {
+        "unavailable" => Ok(Presence::Unavailable),
+        "available" => Ok(Presence::Available),
+        other => Err(format!(
+            "{other:?} is no presence: write \"unavailable\" (the phones go on to show notifications) or \
+             \"available\" (contacts see the accounts online, and the phones may stay silent)"
+        )),
+    };
+    single(read, |presence: &Presence| {
+        quoted(match presence {
+            Presence::Unavailable => "unavailable",
+            Presence::Available => "available",
         })
     })
 }

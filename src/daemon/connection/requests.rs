@@ -69,7 +69,7 @@ impl Requests {
         let supervisor = daemon.supervisor();
         Begun::Answered(match command {
             Command::Ping => Ok(Answer::Pong),
-            Command::Info => Ok(Answer::Info(daemon.info(caller))),
+            Command::Info => Ok(Answer::Info(Box::new(daemon.info(caller)))),
             Command::Status { .. } | Command::List { .. } | Command::History { .. } => {
                 supervisor.look_up(caller, command)
             }

@@ -90,6 +90,8 @@ variants!(kind, KINDS, EventKind, {
     EventKind::StoreCorrupt => "store_corrupt",
     EventKind::Targets => "targets",
     EventKind::AccountChanged => "account_changed",
+    EventKind::Restrictions => "restrictions",
+    EventKind::Warnings => "warnings",
     EventKind::Updated => "updated",
     ; EventKind::Unknown(_)
 });
@@ -143,6 +145,8 @@ pub(super) fn kinds() -> Vec<EventKind> {
         EventKind::StoreCorrupt,
         EventKind::Targets,
         EventKind::AccountChanged,
+        EventKind::Restrictions,
+        EventKind::Warnings,
         EventKind::Updated,
     ]
 }
@@ -193,6 +197,12 @@ impl Met {
         ] {
             self.add(if some { "some" } else { "none" }, field);
         }
+        for restriction in &status.restrictions {
+            self.add("restriction", restriction.kind);
+        }
+        for warning in &status.warnings {
+            self.add("warning", warning.kind);
+        }
     }
 
     fn entry(&mut self, entry: &HistoryEntry) {
@@ -216,6 +226,11 @@ impl Met {
         self.add("answer", answer(told));
         match told {
             Answer::Status(status) => self.status(status),
+            Answer::Info(info) => {
+                for warning in &info.warnings {
+                    self.add("warning", warning.kind);
+                }
+            }
             Answer::Sessions(page) => page.sessions.iter().for_each(|s| self.status(s)),
             Answer::History(page) => page.entries.iter().for_each(|e| self.entry(e)),
             Answer::LoggedOut(report) => self.entry(&report.entry),
@@ -272,6 +287,8 @@ fn nothing_that_travels_is_without_golden_bytes() {
     met.all("phase", Phase::ALL);
     met.all("stage", Stage::ALL);
     met.all("unlink", Unlink::ALL);
+    met.all("restriction", RestrictionKind::ALL);
+    met.all("warning", WarningKind::ALL);
     let fields = met
         .0
         .iter()

@@ -51,7 +51,10 @@ mirror! {
         purges: u64,
         purge_total_ms: u64,
         purge_longest_ms: Option<u64>,
+        warnings: Vec<Warning>,
     }
+    struct Warning { kind: Name, since: Time, due: Option<Time>, text: String }
+    struct Restriction { kind: Name, since: Time, until: Option<Time>, detail: Option<String> }
     struct Count { name: String, count: u64 }
     struct Reloaded { changed: Vec<String>, needs_restart: Vec<String> }
     struct Account { jid: String, phone: String, name: Option<String> }
@@ -71,6 +74,8 @@ mirror! {
         error: Option<String>,
         targets: Vec<String>,
         last_activity: Option<Time>,
+        restrictions: Vec<Restriction>,
+        warnings: Vec<Warning>,
     }
     struct Connecting { attempt: u32, stage: Name, stage_since: Time }
     struct Qr { code: Option<String>, number: u32, remaining: u32, expires_at: Time }
@@ -88,6 +93,7 @@ mirror! {
         removed: Removed,
         text: Option<String>,
         appeal_token: Option<String>,
+        restrictions: Vec<Restriction>,
     }
     struct Removed { files: u64, bytes: u64, targets: u32 }
     struct Report { entry: Entry, next_action: String }
@@ -214,6 +220,8 @@ enum Kind {
     StoreCorrupt,
     Targets,
     AccountChanged,
+    Restrictions,
+    Warnings,
     Updated,
 }
 

@@ -136,8 +136,34 @@ pub(super) fn full() -> Status {
         error: Some("no route to host".to_owned()),
         targets: vec![jid(), "15550100999-1600000000@g.us".parse().expect("a JID")],
         last_activity: Some(time(-3)),
+        restrictions: restrictions(),
+        warnings: warnings(),
         ..bare(Phase::AwaitingScan)
     }
+}
+
+/// A restriction of every kind.
+fn restrictions() -> Vec<Restriction> {
+    let kinds = RestrictionKind::ALL.iter();
+    let restrictions = kinds.enumerate().map(|(index, &kind)| Restriction {
+        kind,
+        since: time(0),
+        until: (index == 0).then(|| time(7 * 86_400)),
+        detail: (index == 0).then(|| "RESTRICT_ALL_COMPANIONS".to_owned()),
+    });
+    restrictions.collect()
+}
+
+/// A warning of every kind.
+fn warnings() -> Vec<Warning> {
+    let kinds = WarningKind::ALL.iter();
+    let warnings = kinds.enumerate().map(|(index, &kind)| Warning {
+        kind,
+        since: time(0),
+        due: (index == 0).then(|| time(86_400)),
+        text: "Update wasessiond.".to_owned(),
+    });
+    warnings.collect()
 }
 
 fn connecting(stage: Stage) -> Connecting {
@@ -171,6 +197,7 @@ pub(super) fn full_entry() -> HistoryEntry {
         },
         text: Some("Your account is locked.".to_owned()),
         appeal_token: Some("one-time-token".into()),
+        restrictions: restrictions(),
         ..bare_entry()
     }
 }
@@ -209,6 +236,7 @@ fn info(full: bool) -> Info {
         purges: 300,
         purge_total_ms: 5400,
         purge_longest_ms: full.then_some(251),
+        warnings: if full { warnings() } else { vec![] },
     }
 }
 
@@ -229,8 +257,8 @@ fn answers() -> Vec<(&'static str, Answer)> {
     };
     vec![
         ("pong", Answer::Pong),
-        ("info, least", Answer::Info(info(false))),
-        ("info, most", Answer::Info(info(true))),
+        ("info, least", Answer::Info(Box::new(info(false)))),
+        ("info, most", Answer::Info(Box::new(info(true)))),
         (
             "reloaded",
             Answer::Reloaded(Reloaded {

@@ -43,6 +43,7 @@ impl Machine {
 
     fn begin_stored(&mut self, paired: bool, at: Moment, settings: &Settings) {
         self.paired = paired;
+        self.warn_of_missing_settings();
         if !paired {
             self.log_out(
                 Cause::PairingAbandoned,

@@ -49,6 +49,9 @@ impl Machine {
             LinkEvent::Online(account) => self.online(account, at),
             LinkEvent::Name(name) => self.renamed(&name),
             LinkEvent::Activity => self.touch(at),
+            LinkEvent::PhoneHeard => self.phone_heard(at),
+            LinkEvent::Limit(limit) => self.limit(limit, at),
+            LinkEvent::Settings { complete } => self.settings_came(complete, at),
             LinkEvent::Ended(ending) => self.link_ended(ending, at, settings),
         }
     }
@@ -137,7 +140,9 @@ impl Machine {
         self.record.account = Some(account);
         if other {
             self.record.targets.clear();
+            self.forget_the_account();
         }
+        self.record.phone_heard = Some(at.now);
         self.save();
         if other {
             self.publish(EventKind::AccountChanged);
@@ -169,6 +174,7 @@ impl Machine {
         }
         self.enter(Phase::Online, at);
         self.publish(EventKind::Online);
+        self.account_is_online(at);
     }
 
     fn renamed(&mut self, name: &str) {

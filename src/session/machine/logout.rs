@@ -139,10 +139,11 @@ impl Machine {
             targets: u32::try_from(self.record.targets.len()).unwrap_or(u32::MAX),
             text: None,
             appeal_token: None,
+            restrictions: self.record.restrictions.clone(),
         };
         let asked = cause == Cause::ForceLogout && self.paired;
-        // The phone may have accepted the device just now.
-        let perhaps = !self.paired && self.link != LinkState::Closed;
+        // The phone may have accepted the device just now, over this link or one before.
+        let perhaps = !self.paired && (self.link != LinkState::Closed || self.pairing.is_some());
         let unlink = asked || perhaps;
         self.logout = Some(Logout {
             intent,

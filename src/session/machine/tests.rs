@@ -1,5 +1,6 @@
 //! The state machine: every cell of its table, and what must hold on every way through it.
 
+mod account;
 mod cases;
 mod deadlines;
 mod going;

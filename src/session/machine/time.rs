@@ -31,15 +31,26 @@ impl Machine {
             self.phase_ends_at(),
             self.pairing_ends_at(),
             self.save_again_at(),
+            self.shows_up_at(settings),
         ];
-        let wall = match self.phase {
-            Phase::Online => self.idle_at(settings),
-            Phase::Held => self.record.hold.as_ref().and_then(|hold| hold.until),
-            _ => None,
-        };
+        let wall = [
+            self.phase_ends_at_time(settings),
+            self.restriction_ends_at(),
+            self.phone_silent_at(),
+        ];
+        let wall = wall.into_iter().flatten().min();
         Due {
             monotonic: monotonic.into_iter().flatten().min(),
             wall: wall.filter(|_| !self.is_stopping()),
+        }
+    }
+
+    /// When the phase ends by the time of day.
+    fn phase_ends_at_time(&self, settings: &Settings) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Online => self.idle_at(settings),
+            Phase::Held => self.record.hold.as_ref().and_then(|hold| hold.until),
+            _ => None,
         }
     }
 
@@ -91,7 +102,13 @@ impl Machine {
         if self.pairing_is_over(at) {
             return self.pairing_expired(at, settings);
         }
-        let due = self.deadline(settings);
+        if !self.is_stopping() {
+            self.end_restrictions(at);
+            self.warn_of_silent_phone(at);
+            self.show_up(at, settings);
+        }
+        let ends = self.phase_ends_at_time(settings);
+        let over = !self.is_stopping() && ends.is_some_and(|time| time <= at.now);
         let passed = self
             .phase_ends_at()
             .is_some_and(|time| time <= at.monotonic);
@@ -101,12 +118,12 @@ impl Machine {
             Phase::BackingOff if passed => self.try_again(at),
             Phase::PurgeFailed if passed => self.retry_removal(at, settings),
             Phase::LoggingOut if passed => self.logout_took_too_long(at),
-            Phase::Held if due.wall.is_some_and(|time| time <= at.now) => {
+            Phase::Held if over => {
                 self.record.hold = None;
                 self.save();
                 self.connect(at);
             }
-            Phase::Online if due.wall.is_some_and(|time| time <= at.now) => {
+            Phase::Online if over => {
                 self.disconnect(Some(Cause::Idle), at);
             }
             _ => {}

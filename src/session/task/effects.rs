@@ -134,13 +134,14 @@ impl Task {
         let gateway = self.context.gateway.clone();
         let credentials = self.context.store.credentials(&self.context.user);
         let turn = self.context.turn.take();
+        let presence = self.context.settings.borrow().presence;
         self.run(async move {
             let file = credentials.clone();
             let opening = async move {
                 let turn = wait_for_turn(turn, hurry).await;
                 let link = async {
                     work.gone().await;
-                    let scope = Scope::new(span, work);
+                    let scope = Scope::new(span, work).announces(presence);
                     Link::open(&gateway, &credentials, expected, scope).await
                 };
                 in_turn(turn, Deadline::within(OPEN_WITHIN).limit(link)).await
@@ -178,6 +179,9 @@ impl Task {
                 if let Some(Err(copied)) = claimed {
                     return Some(Input::Copied(copied));
                 }
+                // The configuration may have changed meanwhile.
+                link.handle()
+                    .set_presence(self.context.settings.borrow().presence);
                 self.link = Some(link);
                 self.events = Some(events);
                 Input::Opened

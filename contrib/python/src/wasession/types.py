@@ -29,8 +29,10 @@ __all__ = [
     "Qr",
     "Reloaded",
     "Removed",
+    "Restriction",
     "Since",
     "Status",
+    "Warning",
 ]
 
 
@@ -77,6 +79,32 @@ class PairCode:
 
 
 @dataclass(frozen=True)
+class Restriction:
+    """What WhatsApp forbids an account for a time."""
+
+    #: ``reachout_timelock``, ``new_chat_limit``
+    kind: str
+    since: datetime
+    #: ``None``: WhatsApp did not say.
+    until: Optional[datetime]
+    #: WhatsApp's own word for it, and numbers where there are some.
+    detail: Optional[str]
+
+
+@dataclass(frozen=True)
+class Warning:
+    """What will become a failure if nobody does anything."""
+
+    #: ``client_outdated``, ``client_expires``, ``phone_silent``, ``app_state_missing``,
+    #: ``new_chat_limit_near``
+    kind: str
+    since: datetime
+    #: By when something must be done, where that is known.
+    due: Optional[datetime]
+    text: str
+
+
+@dataclass(frozen=True)
 class Status:
     """The state of one session."""
 
@@ -99,6 +127,9 @@ class Status:
     error: Optional[str]
     targets: List[str]
     last_activity: Optional[datetime]
+    #: What WhatsApp forbids the account for a time. The session stays online.
+    restrictions: List[Restriction]
+    warnings: List[Warning]
 
 
 @dataclass(frozen=True)
@@ -129,6 +160,8 @@ class HistoryEntry:
     #: What WhatsApp said about it.
     text: Optional[str]
     appeal_token: Optional[str] = field(repr=False)
+    #: What WhatsApp forbade the account when the session ended.
+    restrictions: List[Restriction]
 
 
 @dataclass(frozen=True)
@@ -176,6 +209,8 @@ class Info:
     purges: int
     purge_total_ms: int
     purge_longest_ms: Optional[int]
+    #: What concerns the daemon and all its sessions.
+    warnings: List[Warning]
 
 
 @dataclass(frozen=True)
@@ -203,7 +238,8 @@ class Event:
     user: str
     #: ``connecting``, ``qr``, ``pair_code``, ``paired``, ``online``, ``backing_off``, ``held``,
     #: ``parked``, ``disconnected``, ``logging_out``, ``logged_out``, ``pairing_expired``,
-    #: ``purge_failed``, ``store_corrupt``, ``targets``, ``account_changed``, ``updated``
+    #: ``purge_failed``, ``store_corrupt``, ``targets``, ``account_changed``,
+    #: ``restrictions``, ``warnings``, ``updated``
     kind: str
     #: With ``logged_out`` and ``pairing_expired``: the session that ended.
     ended: Optional[HistoryEntry]
@@ -264,9 +300,11 @@ def _read(kind: Any, value: Any) -> Any:
 
 
 def _field(value: Dict[str, Any], name: str, hint: Any) -> Any:
-    # An older daemon does not send what was added after it, and that is optional.
-    optional = getattr(hint, "__origin__", None) is Union
-    return value.get(name) if optional else value[name]
+    # An older daemon does not send what was added after it: that is optional, or a list.
+    origin = getattr(hint, "__origin__", None)
+    if origin is list:
+        return value.get(name, [])
+    return value.get(name) if origin is Union else value[name]
 
 
 def read_list(kind: Type[_T], value: Any) -> List[_T]:

@@ -8,6 +8,7 @@ mod files;
 use super::{Admin, Config};
 use crate::service::config::{ConfigError, Origins, Text};
 use crate::supervisor::OnConflict;
+use crate::whatsapp::Presence;
 
 fn parse_for(text: &str, simulator: bool) -> Result<Config, ConfigError> {
     let text = Text {
@@ -65,6 +66,7 @@ max_connections_per_uid = 4
 endpoint = "ws://127.0.0.1:7667/ws/chat"
 version = "2.3000.1020000000"
 device_name = "A desk, Büro 3"
+presence = "available"
 proxy = "http://proxy.example.org:3128"
 
 [sessions]
@@ -106,6 +108,7 @@ fn every_key_is_read() {
     assert_eq!(config.log.filter, "warn,wasessiond::session=debug");
     let settings = config.settings();
     assert_eq!(settings.on_conflict, OnConflict::Park);
+    assert_eq!(settings.presence, Presence::Available);
     assert_eq!(settings.restore_concurrency, 3);
     assert_eq!(settings.idle_after, Some(Duration::from_hours(30 * 24)));
     assert_eq!(settings.max_sessions, 77);
@@ -291,6 +294,11 @@ fn values_that_need_more_words_name_their_place_too() {
             "\"park\"",
         ),
         (
+            "[whatsapp]\npresence = \"away\"\n",
+            "c.toml:2:12: `whatsapp.presence`: ",
+            "\"unavailable\"",
+        ),
+        (
             "[sessions]\nidle_after = \"0d\"\n",
             "c.toml:2:14: `sessions.idle_after`: ",
             "\"never\"",
@@ -383,4 +391,14 @@ fn a_build_for_whatsapp_itself_refuses_the_simulators_keys() {
         "{error}"
     );
     assert_eq!(error.lines().count(), 2, "{error}");
+}
+
+#[test]
+fn a_reload_takes_the_keys_that_say_so_and_leaves_their_neighbours() {
+    let present = parse("[whatsapp]\ndevice_name = \"old\"\n").expect("a good file");
+    let mut new = parse("[whatsapp]\ndevice_name = \"new\"\npresence = \"available\"\n")
+        .expect("a good file");
+    new.keep_until_restart(&present);
+    assert_eq!(new.whatsapp.device_name, "old");
+    assert_eq!(new.whatsapp.presence, Presence::Available);
 }

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use super::super::{Close, Input, Request};
+use super::scene::start;
 use crate::protocol::fixtures::bare_entry;
-use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Stage, Unlink};
+use crate::protocol::{
+    Account, Cause, GroupJid, PhoneNumber, Redacted, RestrictionKind, Stage, Unlink,
+};
+use crate::session::clock::after;
 use crate::session::{Change, OnConflict, Standing};
 use crate::store::Record;
-use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
+use crate::whatsapp::{Ending, Limit, LimitState, LinkEvent, Pace, PairCodeRefused, Verdict};
 
 /// The number of whatever is asked.
 pub(super) const ASKED: Request = Request(7);
@@ -60,6 +64,12 @@ rows! {
     Online "online" Input::Link(LinkEvent::Online(account(1)));
     Name "name" Input::Link(LinkEvent::Name("Alice".to_owned()));
     Activity "activity" Input::Link(LinkEvent::Activity);
+    PhoneHeard "phone heard" Input::Link(LinkEvent::PhoneHeard);
+    Restricted "limit reached" Input::Link(restricted());
+    LimitNear "limit near" Input::Link(LinkEvent::Limit(near()));
+    LimitFree "limit free" Input::Link(LinkEvent::Limit(free(RestrictionKind::ReachoutTimelock)));
+    SettingsMissing "settings missing" Input::Link(LinkEvent::Settings { complete: false });
+    SettingsHere "settings here" Input::Link(LinkEvent::Settings { complete: true });
     Wipe "ended: wipe" ended(Verdict::Wipe(Cause::Unlinked));
     ConflictLogout "ended: conflict, logout" ended(Verdict::Conflict);
     ConflictPark "ended: conflict, park" ended(Verdict::Conflict);
@@ -138,6 +148,14 @@ impl Row {
             LinkEvent::Online(_) => Self::Online,
             LinkEvent::Name(_) => Self::Name,
             LinkEvent::Activity => Self::Activity,
+            LinkEvent::PhoneHeard => Self::PhoneHeard,
+            LinkEvent::Limit(limit) => match limit.state {
+                LimitState::Reached { .. } => Self::Restricted,
+                LimitState::Near { .. } => Self::LimitNear,
+                LimitState::Free => Self::LimitFree,
+            },
+            LinkEvent::Settings { complete: false } => Self::SettingsMissing,
+            LinkEvent::Settings { complete: true } => Self::SettingsHere,
             LinkEvent::Ended(ending) => match (ending.verdict, on_conflict) {
                 (Verdict::Wipe(_), _) => Self::Wipe,
                 (Verdict::Conflict, OnConflict::Logout) => Self::ConflictLogout,
@@ -197,6 +215,34 @@ pub(super) fn stored() -> Record {
     let mut record = Record::new(1000);
     record.account = Some(account(1));
     record
+}
+
+/// A time-lock that ends a week after the beginning of every test.
+pub(super) fn restricted() -> LinkEvent {
+    LinkEvent::Limit(Limit {
+        kind: RestrictionKind::ReachoutTimelock,
+        state: LimitState::Reached {
+            until: Some(after(start(), Duration::from_hours(7 * 24))),
+            detail: Some("RESTRICT_ALL_COMPANIONS".to_owned()),
+        },
+    })
+}
+
+pub(super) fn near() -> Limit {
+    Limit {
+        kind: RestrictionKind::NewChatLimit,
+        state: LimitState::Near {
+            until: None,
+            detail: "FIRST_WARNING, 40 of 50 used".to_owned(),
+        },
+    }
+}
+
+pub(super) fn free(kind: RestrictionKind) -> Limit {
+    Limit {
+        kind,
+        state: LimitState::Free,
+    }
 }
 
 pub(super) const QR: &str = "2@qr-secret";

@@ -19,9 +19,13 @@ stop                    | close, save
 stage                   | tell connecting
 paired                  | save, tell paired
 pair failed             | tell updated
-online                  | online: tell online
+online                  | online: tell online, save
 name                    | save, tell updated
 activity                | noted
+phone heard             | save
+limit reached           | save, tell restrictions
+limit near              | tell warnings
+settings missing        | save, tell warnings
 ended: wipe             | logging_out (unlinked): tell logging_out, cut
 ended: conflict, logout | logging_out (replaced): tell logging_out, cut
 ended: conflict, park   | parked (replaced): save, tell parked, close
@@ -198,6 +202,10 @@ pair failed             | tell updated
 online                  | tell online
 name                    | save, tell updated
 activity                | noted
+phone heard             | noted
+limit reached           | save, tell restrictions
+limit near              | tell warnings
+settings missing        | save, tell warnings
 ended: wipe             | logging_out (unlinked): tell logging_out, cut
 ended: conflict, logout | logging_out (replaced): tell logging_out, cut
 ended: conflict, park   | parked (replaced): save, tell parked, close
@@ -206,7 +214,7 @@ ended: hold             | held (temporary_ban): save, tell held, close
 ended: retry at once    | connecting: close, tell connecting
 ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
-due                     | disconnected (idle): desired down, close, save, tell disconnected
+due                     | save, show up
 ",
     ),
 ];

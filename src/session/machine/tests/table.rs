@@ -96,6 +96,7 @@ fn word(effect: &Effect) -> String {
         Effect::CloseLink { goodbye: true, .. } => "close",
         Effect::CloseLink { goodbye: false, .. } => "cut",
         Effect::AskPairCode(phone) => return format!("ask a code for {phone}"),
+        Effect::ShowUp => "show up",
         Effect::AskGroups(_) => "ask for groups",
         Effect::Save(_) => "save",
         Effect::Look => "look",

@@ -24,8 +24,8 @@ due                     | connecting: tell connecting, open
         "
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
-disconnect              | logging_out (pairing_abandoned): tell logging_out, cut
-force-logout            | logging_out (force_logout): tell logging_out, cut
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
@@ -83,14 +83,14 @@ stop                    | save
         "
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
-disconnect              | logging_out (pairing_abandoned): tell logging_out, cut
-force-logout            | logging_out (force_logout): tell logging_out, cut
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
 stop                    | save
-due                     | logging_out (pairing_expired): tell logging_out, cut
+due                     | logging_out (pairing_expired): tell logging_out, unlink if just paired
 ",
     ),
     (
