@@ -32,10 +32,18 @@ impl Devices {
             Some(_) => return Ok(()),
             None => {}
         }
-        owners.release(user);
-        owners.by_device.insert(device.to_owned(), user.clone());
-        owners.by_user.insert(user.clone(), device.to_owned());
+        owners.give(device, user);
         Ok(())
+    }
+
+    /// Gives the device of this JID to a user's session that was linked as it just now. WhatsApp gives each
+    /// device to one holder, so a session that had it before holds dead credentials.
+    pub fn take(&self, device: &str, user: &UserId) {
+        let mut owners = self.lock();
+        if let Some(before) = owners.by_device.get(device).cloned() {
+            owners.release(&before);
+        }
+        owners.give(device, user);
     }
 
     /// Whether another session than this user's uses the device.
@@ -57,6 +65,13 @@ impl Devices {
 }
 
 impl Owners {
+    /// Gives a device that nobody has to a user, in the place of the device that the user had.
+    fn give(&mut self, device: &str, user: &UserId) {
+        self.release(user);
+        self.by_device.insert(device.to_owned(), user.clone());
+        self.by_user.insert(user.clone(), device.to_owned());
+    }
+
     fn release(&mut self, user: &UserId) {
         if let Some(device) = self.by_user.remove(user) {
             self.by_device.remove(&device);
@@ -82,5 +97,18 @@ mod tests {
         devices.release(&alice);
         assert_eq!(devices.claim("1:2@s", &copy), Ok(()));
         assert!(!devices.is_anothers("1:3@s", &alice), "a session has one");
+    }
+
+    #[test]
+    fn a_device_that_was_linked_just_now_is_taken_from_whoever_had_its_number() {
+        let devices = Devices::default();
+        let [old, new]: [UserId; 2] = ["old", "new"].map(|id| id.parse().expect("an id"));
+        assert_eq!(devices.claim("1:2@s", &old), Ok(()));
+        devices.take("1:2@s", &new);
+        assert_eq!(devices.claim("1:2@s", &new), Ok(()), "it connects again");
+        assert_eq!(devices.claim("1:2@s", &old), Err(new.clone()));
+        // The end of the old session does not take the device from the new one.
+        devices.release(&old);
+        assert!(devices.is_anothers("1:2@s", &old));
     }
 }

@@ -190,9 +190,9 @@ impl Task {
                 Wake::Command(command) => self.command(command),
                 Wake::Done(done) => self.done(done),
                 Wake::Link(event) => {
-                    if let LinkEvent::Paired(account) | LinkEvent::Online(account) = &event {
-                        // A device that was linked just now is nobody else's.
-                        let _ = self.claim(account);
+                    if let LinkEvent::Paired(account) = &event {
+                        let SessionContext { devices, user, .. } = &self.context;
+                        devices.take(&account.jid, user);
                     }
                     self.take(Input::Link(event));
                 }

@@ -63,6 +63,8 @@ async fn look_at(
         Ok(device) => device,
         Err(e) => return Err(diagnose(credentials, work, store, chain(&e)).await),
     };
+    // Closing it writes and syncs.
+    work.on_disk(move || drop(store)).await;
     let pn = device.as_ref().and_then(|device| device.pn.clone());
     let stored = match (device, pn) {
         (Some(device), Some(jid)) => Stored::Paired(account(&jid, &device.push_name)),
@@ -124,15 +126,18 @@ pub(super) async fn open(
 }
 
 /// Says what a failure of the library's store means. The file is looked at when the store is closed.
-async fn diagnose<S>(
+async fn diagnose<S: Send + 'static>(
     credentials: &Credentials,
     work: &UncancellableWork,
     store: S,
     why: String,
 ) -> CredentialsError {
-    drop(store);
     let file = credentials.clone();
-    work.on_disk(move || file.diagnose(why)).await
+    let closed = move || {
+        drop(store);
+        file.diagnose(why)
+    };
+    work.on_disk(closed).await
 }
 
 #[diesel::declare_sql_function]

@@ -88,6 +88,7 @@ impl Link {
         scope: &Scope,
     ) -> Result<(Self, LinkEvents), CredentialsError> {
         let store = open_store(credentials, expected, scope.work()).await?;
+        scope.keep(Arc::clone(&store));
         let (signals, received) = Signals::channel();
         let restart = Restart::default();
         let last_heard = LastHeard::now();

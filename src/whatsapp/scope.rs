@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -51,6 +52,26 @@ impl Scope {
     #[must_use]
     pub fn work(&self) -> &UncancellableWork {
         &self.work
+    }
+
+    /// Keeps something until the scope has ended and nobody else has it, and drops it then as a call to the
+    /// disk. Closing a database writes and syncs: where the disk hangs, that must not hold a thread on which
+    /// the tasks of all sessions run, whoever has the database last.
+    pub(super) fn keep<T: Send + Sync + 'static>(&self, kept: Arc<T>) {
+        let (token, tracker) = (self.token.clone(), self.tracker.clone());
+        let work = self.work.clone();
+        self.work.leave(async move {
+            token.cancelled().await;
+            tracker.close();
+            tracker.wait().await;
+            // A handle may outlive the tasks for a moment, and nothing says when it goes.
+            let mut pause = Duration::from_millis(1);
+            while Arc::strong_count(&kept) > 1 {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+            work.on_disk(move || drop(kept)).await;
+        });
     }
 
     /// Runs a task until it is done or the scope ends.
@@ -159,6 +180,38 @@ mod tests {
         // A straggler that is spawned later ends at once.
         runtime.spawn_detached(Box::pin(std::future::pending()));
         scope.ended().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_dropped_last_and_on_no_thread_of_the_tasks() {
+        struct Kept(Option<oneshot::Sender<Option<String>>>);
+        impl Drop for Kept {
+            fn drop(&mut self) {
+                let thread = std::thread::current().name().map(str::to_owned);
+                let _ = self.0.take().map(|tell| tell.send(thread));
+            }
+        }
+        let work = UncancellableWork::default();
+        let scope = Scope::new(Span::none(), work.clone());
+        let (tell, mut dropped) = oneshot::channel();
+        let kept = Arc::new(Kept(Some(tell)));
+        scope.keep(Arc::clone(&kept));
+        let theirs = Arc::clone(&kept);
+        scope.run(async move {
+            let _theirs = theirs;
+            std::future::pending::<()>().await;
+        });
+        scope.cancel();
+        scope.ended().await;
+        let moment = Duration::from_millis(20);
+        let early = tokio::time::timeout(moment, work.gone()).await;
+        assert!(
+            early.is_err() && dropped.try_recv().is_err(),
+            "somebody has it"
+        );
+        drop(kept);
+        work.gone().await;
+        assert_eq!(dropped.await.expect("dropped").as_deref(), Some("disk"));
     }
 
     #[tokio::test]

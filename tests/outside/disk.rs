@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::time::timeout;
 use wasessiond::protocol::{FailureCode, Phase, Unlink};
 use wasim::Observation;
@@ -112,6 +113,65 @@ async fn a_disk_that_hangs_for_one_user_holds_up_nobody_else() {
     }
     assert_eq!(stage.of_user_on_disk("alice"), [""; 0]);
     stage.pair("alice", PHONE).await;
+}
+
+/// Files of many users hang, more than there are threads for the disk: the others go on all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_hangs_for_a_dozen_users_holds_up_nobody_else() {
+    const HANGING: usize = 12;
+    let mut stage = Stage::with("[access]\nmax_sessions_per_uid = 100\n").await;
+    let home = fs::canonicalize(stage.dir.path()).expect("a path");
+    let Some(object) = compile(include_str!("disk.c"), &home) else {
+        return;
+    };
+    let hung = (0..HANGING).map(|n| (format!("hung{n}"), format!("155500020{n:02}")));
+    let hung: Vec<_> = hung.collect();
+    for (user, phone) in &hung {
+        stage.pair(user, phone).await;
+    }
+    stage.pair("bob", "15550001002").await;
+    stage.pair("carol", "15550001003").await;
+    stage.stop();
+    let (hang, calls) = (home.join("hang"), home.join("calls"));
+    let command = hanging_for(&home, &object, "hung*");
+    let mut watchdog = Watchdog::start(&mut stage, command).await;
+    for user in hung.iter().map(|(user, _)| user.as_str()) {
+        stage.until(user, Phase::Online).await;
+    }
+    for user in ["bob", "carol"] {
+        stage.until(user, Phase::Online).await;
+    }
+    fs::write(&hang, "").expect("write");
+
+    // Each is disconnected: a record is to be written, and the library's database closed.
+    let asked = hung.iter().map(|(user, _)| stage.client.disconnect(user));
+    let asked = async {
+        join_all(asked).await;
+        std::future::pending::<()>().await;
+    };
+    let least = u64::try_from(HANGING).expect("a few");
+    let made = tokio::task::spawn_blocking(move || are_made(&calls, least));
+    tokio::select! {
+        () = asked => {}
+        made = made => made.expect("each of them waits"),
+    }
+
+    let began = Instant::now();
+    let report = stage.client.force_logout("bob").await;
+    assert_eq!(
+        report.expect("force-logout").entry.unlink,
+        Unlink::Confirmed
+    );
+    assert!(began.elapsed() < LOGOUT, "{:?}", began.elapsed());
+    stage.pair("dave", "15550001004").await;
+    stage.client.disconnect("carol").await.expect("disconnect");
+    answers_at_once(&stage).await;
+    watchdog.is_fed(2).await;
+
+    fs::remove_file(&hang).expect("remove");
+    for (user, _) in &hung {
+        stage.client.force_logout(user).await.expect("force-logout");
+    }
 }
 
 /// A daemon started while a user's directory hangs is ready all the same, with every other session; hers

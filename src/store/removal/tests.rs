@@ -117,16 +117,21 @@ async fn what_a_failed_task_left_is_found_without_a_look_at_the_rest_of_the_tras
     assert_eq!(names(&dir.path().join("trash")), ["alice.unlinked.01"]);
 }
 
+/// Puts something in the way of the removal: a rename onto a non-empty directory fails, for root too.
+fn in_the_way(store: &Store, removal: &Removal) -> PathBuf {
+    let name = trash::name(&intent("alice"), &removal.id);
+    let obstacle = store.trash().join(name);
+    fs::create_dir(&obstacle).expect("mkdir");
+    fs::write(obstacle.join("x"), b"x").expect("write");
+    obstacle
+}
+
 #[tokio::test]
 async fn a_rename_that_was_not_made_leaves_nothing_to_finish() {
     let dir = tempfile::tempdir().expect("tempdir");
     let (store, alice) = store_with_alice(dir.path());
     let mut removal = store.removal(&alice);
-    let obstacle = store
-        .trash()
-        .join(trash::name(&intent("alice"), &removal.id));
-    fs::create_dir(&obstacle).expect("mkdir");
-    fs::write(obstacle.join("x"), b"x").expect("write");
+    let obstacle = in_the_way(&store, &removal);
     removal
         .commit(&intent("alice"))
         .await
@@ -163,12 +168,7 @@ async fn a_failed_rename_leaves_the_session_whole() {
     let (store, alice) = store_with_alice(dir.path());
     let history = history(&store);
     let mut removal = store.removal(&alice);
-    // Something in the way: a rename onto a non-empty directory fails, for root too.
-    let obstacle = store
-        .trash()
-        .join(trash::name(&intent("alice"), &removal.id));
-    fs::create_dir(&obstacle).expect("mkdir");
-    fs::write(obstacle.join("x"), b"x").expect("write");
+    let obstacle = in_the_way(&store, &removal);
     let failed = removal.carry_out(&intent("alice"), &history).await;
     let failed = failed.expect_err("the rename").to_string();
     let session = store.session_dir(&alice).display().to_string();
