@@ -124,18 +124,18 @@ async fn a_disk_that_hangs_for_a_dozen_users_holds_up_nobody_else() {
     let Some(object) = compile(include_str!("disk.c"), &home) else {
         return;
     };
-    let hung = (0..HANGING).map(|n| (format!("hung{n}"), format!("155500020{n:02}")));
-    let hung: Vec<_> = hung.collect();
-    for (user, phone) in &hung {
+    let stuck = (0..HANGING).map(|n| (format!("stuck{n}"), format!("155500020{n:02}")));
+    let stuck: Vec<_> = stuck.collect();
+    for (user, phone) in &stuck {
         stage.pair(user, phone).await;
     }
     stage.pair("bob", "15550001002").await;
     stage.pair("carol", "15550001003").await;
     stage.stop();
     let (hang, calls) = (home.join("hang"), home.join("calls"));
-    let command = hanging_for(&home, &object, "hung*");
+    let command = hanging_for(&home, &object, "stuck*");
     let mut watchdog = Watchdog::start(&mut stage, command).await;
-    for user in hung.iter().map(|(user, _)| user.as_str()) {
+    for user in stuck.iter().map(|(user, _)| user.as_str()) {
         stage.until(user, Phase::Online).await;
     }
     for user in ["bob", "carol"] {
@@ -144,7 +144,7 @@ async fn a_disk_that_hangs_for_a_dozen_users_holds_up_nobody_else() {
     fs::write(&hang, "").expect("write");
 
     // Each is disconnected: a record is to be written, and the library's database closed.
-    let asked = hung.iter().map(|(user, _)| stage.client.disconnect(user));
+    let asked = stuck.iter().map(|(user, _)| stage.client.disconnect(user));
     let asked = async {
         join_all(asked).await;
         std::future::pending::<()>().await;
@@ -169,7 +169,7 @@ async fn a_disk_that_hangs_for_a_dozen_users_holds_up_nobody_else() {
     watchdog.is_fed(2).await;
 
     fs::remove_file(&hang).expect("remove");
-    for (user, _) in &hung {
+    for (user, _) in &stuck {
         stage.client.force_logout(user).await.expect("force-logout");
     }
 }
