@@ -25,7 +25,7 @@
 //!   protocol ------------------+        what travels over the socket: types and bytes, no I/O
 //! ```
 //!
-//! `whatsapp` uses of `store` only the credentials' file. `daemon` uses [`client`] to ask whether another
+//! `whatsapp` uses of `store` only the credentials' file, the file of WhatsApp's version, and a session's choice of a proxy. `daemon` uses [`client`] to ask whether another
 //! daemon answers on its socket.
 //!
 //! Three modules stand beside the house, and all of the daemon may use them: `message_id` has the ids

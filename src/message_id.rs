@@ -64,6 +64,21 @@ pub const STORE_FAILED: &str = "57326ac936ca476eac31640d5a8bbd70";
 /// The task of a session failed or hung, and is begun again.
 pub const TASK_FAILED: &str = "fd5647261dee4baea1723c2a6a0fde00";
 
+/// WhatsApp does not accept the version that the daemon names: no session can log in.
+pub const CLIENT_OUTDATED: &str = "61d1bd2ea4514b0f8d6c3e24c6d8e5d1";
+
+/// WhatsApp accepts the daemon's version again.
+pub const CLIENT_ACCEPTED: &str = "b54f2b0f0a0c4b8e9a0f6b2c7d1e93a4";
+
+/// WhatsApp restricts an account for a time, or no longer.
+pub const RESTRICTED: &str = "0e474a1369c742ac91fdcdcd1891a371";
+
+/// Something of a session will become a failure if nobody does anything, or no longer.
+pub const WARNED: &str = "a173280135f84acd9d55767c6d769fb5";
+
+/// WhatsApp has said when it will refuse this version of the client.
+pub const CLIENT_EXPIRES: &str = "74cbd2bc184d4036998a7c7f88fae91d";
+
 /// Repetitive lines of a session were left out of the log.
 pub const LEFT_OUT: &str = "d64996b68d594bb485399434cba7e240";
 

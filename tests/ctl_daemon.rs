@@ -10,8 +10,9 @@ use std::thread::JoinHandle;
 use wasessiond::protocol::codec::Encoding;
 use wasessiond::protocol::preface::{Hello, Welcome};
 use wasessiond::protocol::{
-    Answer, Command, Event, EventKind, Failure, FailureCode, HistoryPage, Message, Phase, Qr,
-    Redacted, Reply, Request, Status, Watching,
+    Answer, Cause, Command, Event, EventKind, Failure, FailureCode, HistoryEntry, HistoryPage,
+    Message, Passkey, PasskeyAction, PasskeyChallenge, PasskeyStep, Phase, Qr, Redacted, Removed,
+    Reply, Request, Status, Unlink, Watching,
 };
 
 /// The daemon's end of one connection.
@@ -149,6 +150,10 @@ fn status(phase: Phase) -> Status {
         error: None,
         targets: vec![],
         last_activity: None,
+        restrictions: vec![],
+        warnings: vec![],
+        appeal_token: None,
+        passkey: None,
     }
 }
 
@@ -270,4 +275,124 @@ fn ctrl_c_leaves_the_session_alone() {
         "{rest}"
     );
     daemon.join().expect("the script was followed");
+}
+
+/// WhatsApp wants a passkey: `connect` says what is asked and what to do, and shows the code to compare.
+#[test]
+fn connect_says_what_a_passkey_needs() {
+    let wants = |step: PasskeyStep, code: Option<&str>| {
+        let now = status(Phase::AwaitingScan);
+        Status {
+            qr: None,
+            reason: Some(Cause::PasskeyRequired),
+            next_action: format!("Do what {step} needs."),
+            passkey: Some(Passkey {
+                step,
+                code: code.map(Redacted::from),
+                expires_at: now.since,
+            }),
+            ..now
+        }
+    };
+    let (exit, out, talk) = run(&["connect", "alice"], move |mut daemon| {
+        daemon.begin(wants(PasskeyStep::Challenge, None));
+        let compared = wants(PasskeyStep::Confirmation, Some("ABCD-1234"));
+        daemon.send(&Message::Event(Box::new(Event {
+            seq: 42,
+            at: compared.since,
+            user: compared.user.clone(),
+            kind: EventKind::Passkey,
+            status: Some(compared),
+        })));
+        let mut ended = status(Phase::LoggingOut);
+        ended.reason = Some(Cause::PasskeyRequired);
+        let entry = HistoryEntry {
+            at: ended.since,
+            user: ended.user.clone(),
+            cause: Cause::PasskeyRequired,
+            account: None,
+            owner: 1000,
+            requested_by: None,
+            unlink: Unlink::NotLinked,
+            removed: Removed::default(),
+            text: Some("the connection was lost".to_owned()),
+            appeal_token: None,
+            restrictions: vec![],
+            linked_at: None,
+        };
+        daemon.send(&Message::Event(Box::new(Event {
+            seq: 43,
+            at: ended.since,
+            user: ended.user.clone(),
+            kind: EventKind::LoggedOut(Box::new(entry)),
+            status: None,
+        })));
+        let asked = daemon.request().expect("a last question");
+        let gone = Failure::new(FailureCode::NotFound, "alice has no session.");
+        daemon.reply(asked.id, Err(gone));
+    });
+    assert_eq!(exit, 4, "{talk}");
+    assert!(out.contains("Do what challenge needs."), "{out}");
+    assert!(out.contains("A B C D - 1 2 3 4"), "{out}");
+    assert!(talk.contains("alice: passkey: challenge, "), "{talk}");
+    let end = "wactl: alice is not linked: WhatsApp wants a passkey for the pairing. the connection was lost";
+    assert!(talk.contains(end), "{talk}");
+}
+
+/// The challenge goes to the standard output as it came, and the answer comes from a file.
+#[test]
+fn a_passkey_is_fetched_answered_and_confirmed() {
+    const CHALLENGE: &str = r#"{ "challenge": "AQID",  "rpId": "whatsapp.com" }"#;
+    fn action(daemon: &mut Daemon) -> (u64, PasskeyAction) {
+        match daemon.request() {
+            Some(Request {
+                id,
+                command: Command::Passkey { user, action },
+            }) if user == "alice" => (id, action),
+            other => panic!("{other:?}"),
+        }
+    }
+    fn tell(mut daemon: Daemon) {
+        let (id, asked) = action(&mut daemon);
+        assert_eq!(asked, PasskeyAction::Challenge);
+        let challenge = PasskeyChallenge {
+            options: CHALLENGE.into(),
+            expires_at: "2026-11-24T09:12:03Z".parse().expect("a time"),
+        };
+        daemon.reply(id, Ok(Answer::Passkey(challenge)));
+    }
+    let (exit, out, talk) = run(&["passkey", "alice"], tell);
+    assert_eq!((exit, out), (0, format!("{CHALLENGE}\n")), "{talk}");
+    let (exit, out, talk) = run(&["--json", "passkey", "alice"], tell);
+    assert_eq!(exit, 0, "{talk}");
+    assert_eq!(
+        out,
+        "{\"schema\":1,\"user\":\"alice\",\"options\":{\"challenge\":\"AQID\",\"rpId\":\"whatsapp.com\"},\"expires_at\":\"2026-11-24T09:12:03Z\"}\n"
+    );
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("answer.json");
+    std::fs::write(&file, "{\"rawId\":\"AQ\"}\n").expect("written");
+    let file = file.to_str().expect("text");
+    let words = ["passkey", "alice", "--assertion", file];
+    let (exit, _, talk) = run(&words, |mut daemon| {
+        let (id, asked) = action(&mut daemon);
+        assert_eq!(asked, PasskeyAction::Assert("{\"rawId\":\"AQ\"}".into()));
+        daemon.reply(
+            id,
+            Ok(Answer::Status(Box::new(status(Phase::AwaitingScan)))),
+        );
+    });
+    assert_eq!(exit, 0, "{talk}");
+    let (exit, _, talk) = run(&["passkey", "alice", "--confirm"], |mut daemon| {
+        let (id, asked) = action(&mut daemon);
+        assert_eq!(asked, PasskeyAction::Confirm);
+        let early = Failure::new(FailureCode::NotAwaited, "not now");
+        daemon.reply(id, Err(early));
+    });
+    assert_eq!((exit, talk.as_str()), (1, "wactl: not now\n"));
+    let words = ["passkey", "alice", "--assertion", "/nowhere/answer.json"];
+    let (exit, _, talk) = run(&words, |mut daemon| assert_eq!(daemon.request(), None));
+    assert_eq!(exit, 1);
+    assert!(talk.contains("/nowhere/answer.json"), "{talk}");
 }

@@ -43,6 +43,12 @@ _wactl() {
             wactl,list)
                 cmd="wactl__subcmd__list"
                 ;;
+            wactl,passkey)
+                cmd="wactl__subcmd__passkey"
+                ;;
+            wactl,proxy)
+                cmd="wactl__subcmd__proxy"
+                ;;
             wactl,qr)
                 cmd="wactl__subcmd__qr"
                 ;;
@@ -106,6 +112,12 @@ _wactl() {
             wactl__subcmd__help,list)
                 cmd="wactl__subcmd__help__subcmd__list"
                 ;;
+            wactl__subcmd__help,passkey)
+                cmd="wactl__subcmd__help__subcmd__passkey"
+                ;;
+            wactl__subcmd__help,proxy)
+                cmd="wactl__subcmd__help__subcmd__proxy"
+                ;;
             wactl__subcmd__help,qr)
                 cmd="wactl__subcmd__help__subcmd__qr"
                 ;;
@@ -134,7 +146,7 @@ _wactl() {
 
     case "${cmd}" in
         wactl)
-            opts="-h -V --socket --json --help --version connect disconnect force-logout status list watch history qr groups targets daemon completions help"
+            opts="-h -V --socket --json --help --version connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -170,13 +182,17 @@ _wactl() {
             return 0
             ;;
         wactl__subcmd__connect)
-            opts="-h --phone --detach --timeout --socket --json --help"
+            opts="-h --phone --expect --detach --timeout --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --phone)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expect)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -392,7 +408,7 @@ _wactl() {
             return 0
             ;;
         wactl__subcmd__help)
-            opts="connect disconnect force-logout status list watch history qr groups targets daemon completions help"
+            opts="connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -573,6 +589,34 @@ _wactl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        wactl__subcmd__help__subcmd__passkey)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        wactl__subcmd__help__subcmd__proxy)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         wactl__subcmd__help__subcmd__qr)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -658,6 +702,54 @@ _wactl() {
                 return 0
             fi
             case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        wactl__subcmd__passkey)
+            opts="-h --assertion --confirm --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --assertion)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        wactl__subcmd__proxy)
+            opts="-h --set --none --clear --show --password-file --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -36,12 +36,15 @@ complete -c wactl -n "__fish_wactl_needs_command" -f -a "list" -d 'Show all sess
 complete -c wactl -n "__fish_wactl_needs_command" -f -a "watch" -d 'Show what happens to sessions, as it happens'
 complete -c wactl -n "__fish_wactl_needs_command" -f -a "history" -d 'Show sessions that ended'
 complete -c wactl -n "__fish_wactl_needs_command" -f -a "qr" -d 'Show the live QR code of a session, or write it to a file'
+complete -c wactl -n "__fish_wactl_needs_command" -f -a "passkey" -d 'Do what a pairing needs for which WhatsApp wants a passkey; without an option: print the challenge'
 complete -c wactl -n "__fish_wactl_needs_command" -f -a "groups" -d 'Show the groups of an account, asked from WhatsApp'
 complete -c wactl -n "__fish_wactl_needs_command" -f -a "targets" -d 'Show or change the target groups of a user'
+complete -c wactl -n "__fish_wactl_needs_command" -f -a "proxy" -d 'Show or change the proxy through which a session reaches WhatsApp'
 complete -c wactl -n "__fish_wactl_needs_command" -f -a "daemon" -d 'About the daemon itself'
 complete -c wactl -n "__fish_wactl_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c wactl -n "__fish_wactl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c wactl -n "__fish_wactl_using_subcommand connect" -l phone -d 'Pair by a code to type on the phone with this number, instead of a QR code' -r
+complete -c wactl -n "__fish_wactl_using_subcommand connect" -l expect -d 'The account that is expected: another one is unlinked again' -r
 complete -c wactl -n "__fish_wactl_using_subcommand connect" -l timeout -d 'Wait no longer than this, like 90s or 5m; the session goes on' -r
 complete -c wactl -n "__fish_wactl_using_subcommand connect" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand connect" -l detach -d 'Do not wait'
@@ -76,6 +79,11 @@ complete -c wactl -n "__fish_wactl_using_subcommand qr" -s o -l output -d 'Write
 complete -c wactl -n "__fish_wactl_using_subcommand qr" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand qr" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
 complete -c wactl -n "__fish_wactl_using_subcommand qr" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c wactl -n "__fish_wactl_using_subcommand passkey" -l assertion -d 'Hand in the answer of a passkey to the challenge: a PublicKeyCredential in JSON; - reads it from the standard input' -r -F
+complete -c wactl -n "__fish_wactl_using_subcommand passkey" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
+complete -c wactl -n "__fish_wactl_using_subcommand passkey" -l confirm -d 'Say that the code is the same on the phone'
+complete -c wactl -n "__fish_wactl_using_subcommand passkey" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
+complete -c wactl -n "__fish_wactl_using_subcommand passkey" -s h -l help -d 'Print help'
 complete -c wactl -n "__fish_wactl_using_subcommand groups" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand groups" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
 complete -c wactl -n "__fish_wactl_using_subcommand groups" -s h -l help -d 'Print help'
@@ -86,6 +94,14 @@ complete -c wactl -n "__fish_wactl_using_subcommand targets" -l socket -d 'The d
 complete -c wactl -n "__fish_wactl_using_subcommand targets" -l clear -d 'No groups'
 complete -c wactl -n "__fish_wactl_using_subcommand targets" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
 complete -c wactl -n "__fish_wactl_using_subcommand targets" -s h -l help -d 'Print help'
+complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l set -d 'This proxy: http://, socks5:// (names are looked up here) or socks5h:// (the proxy looks them up), perhaps USER@ or USER:PASSWORD@, a host and a port; "-" reads it from the standard input. Other users of this machine can see a command line, and a password in it' -r
+complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l password-file -d 'The first line of this file is the password of the user in the URL' -r -F
+complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
+complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l none -d 'No proxy, also where the configuration has one for all sessions'
+complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l clear -d 'What the configuration says for all sessions'
+complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l show -d 'Change nothing'
+complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
+complete -c wactl -n "__fish_wactl_using_subcommand proxy" -s h -l help -d 'Print help'
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -s h -l help -d 'Print help'
@@ -109,19 +125,21 @@ complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subc
 complete -c wactl -n "__fish_wactl_using_subcommand completions" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand completions" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
 complete -c wactl -n "__fish_wactl_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "connect" -d 'Bring a session up: show QR codes until it is linked, and wait until it is online'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "disconnect" -d 'Close a session and keep its credentials'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "force-logout" -d 'Unlink a device at WhatsApp and remove everything of its session'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "status" -d 'Show one session'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "list" -d 'Show all sessions'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "watch" -d 'Show what happens to sessions, as it happens'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "history" -d 'Show sessions that ended'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "qr" -d 'Show the live QR code of a session, or write it to a file'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "groups" -d 'Show the groups of an account, asked from WhatsApp'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "targets" -d 'Show or change the target groups of a user'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "daemon" -d 'About the daemon itself'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr groups targets daemon completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "connect" -d 'Bring a session up: show QR codes until it is linked, and wait until it is online'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "disconnect" -d 'Close a session and keep its credentials'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "force-logout" -d 'Unlink a device at WhatsApp and remove everything of its session'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "status" -d 'Show one session'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "list" -d 'Show all sessions'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "watch" -d 'Show what happens to sessions, as it happens'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "history" -d 'Show sessions that ended'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "qr" -d 'Show the live QR code of a session, or write it to a file'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "passkey" -d 'Do what a pairing needs for which WhatsApp wants a passkey; without an option: print the challenge'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "groups" -d 'Show the groups of an account, asked from WhatsApp'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "targets" -d 'Show or change the target groups of a user'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "proxy" -d 'Show or change the proxy through which a session reaches WhatsApp'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "daemon" -d 'About the daemon itself'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_subcommand_from connect disconnect force-logout status list watch history qr passkey groups targets proxy daemon completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c wactl -n "__fish_wactl_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "info" -d 'Show the daemon\'s version, state and counters'
 complete -c wactl -n "__fish_wactl_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "ping" -d 'Ask whether the daemon answers'
 complete -c wactl -n "__fish_wactl_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "reload" -d 'Let the daemon read its configuration again'

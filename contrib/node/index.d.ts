@@ -12,21 +12,22 @@ export type Phase = Open<
 
 export type Cause = Open<
   | 'unlinked' | 'logged_out' | 'replaced' | 'account_locked' | 'invalidated' | 'force_logout'
-  | 'pairing_expired' | 'pairing_abandoned' | 'temporary_ban' | 'client_outdated' | 'refused'
+  | 'pairing_expired' | 'passkey_required' | 'wrong_account' | 'pairing_abandoned' | 'temporary_ban' | 'client_outdated' | 'refused'
   | 'server_unavailable' | 'rate_limited' | 'stream_ended' | 'stream_error' | 'connection_lost'
   | 'proxy_refused' | 'unreachable' | 'handshake_failed' | 'silent' | 'stuck' | 'store_failed'
   | 'task_failed' | 'idle' | 'copied_credentials'
 >;
 
 export type EventKind = Open<
-  | 'connecting' | 'qr' | 'pair_code' | 'paired' | 'online' | 'backing_off' | 'held' | 'parked'
+  | 'connecting' | 'qr' | 'pair_code' | 'passkey' | 'paired' | 'online' | 'backing_off' | 'held' | 'parked'
   | 'disconnected' | 'logging_out' | 'logged_out' | 'pairing_expired' | 'purge_failed'
-  | 'store_corrupt' | 'targets' | 'account_changed' | 'updated'
+  | 'store_corrupt' | 'targets' | 'account_changed' | 'restrictions'
+  | 'warnings' | 'updated'
 >;
 
 export type FailureCode = Open<
   | 'invalid_request' | 'invalid_user' | 'invalid_argument' | 'not_found' | 'not_allowed'
-  | 'quota_exceeded' | 'rate_limited' | 'not_online' | 'deadline_exceeded' | 'purge_failed'
+  | 'quota_exceeded' | 'rate_limited' | 'not_online' | 'not_awaited' | 'wrong_account' | 'deadline_exceeded' | 'purge_failed'
   | 'store_corrupt' | 'store_failed' | 'refused' | 'config_invalid' | 'stopping' | 'internal'
   | 'unknown_command' | 'too_large'
 >;
@@ -56,6 +57,22 @@ export interface PairCode {
   expires_at: string;
 }
 
+/** A pairing for which WhatsApp wants a passkey of the account. */
+export interface Passkey {
+  /** What it waits for. */
+  step: Open<'announced' | 'challenge' | 'checking' | 'confirmation' | 'linking'>;
+  /** Step `confirmation`: the code that must be the same on the phone; null in `list`. */
+  code: string | null;
+  expires_at: string;
+}
+
+/** WhatsApp's challenge for a passkey. */
+export interface PasskeyChallenge {
+  /** WebAuthn's `PublicKeyCredentialRequestOptions` in JSON, as WhatsApp sent them. A secret. */
+  options: string;
+  expires_at: string;
+}
+
 /** The state of one session. */
 export interface Status {
   user: string;
@@ -79,6 +96,36 @@ export interface Status {
   error: string | null;
   targets: string[];
   last_activity: string | null;
+  /** Where WhatsApp locked the account: with it the owner can appeal. A secret; null in `list`. */
+  appeal_token: string | null;
+  /** What WhatsApp forbids the account for a time. The session stays online. */
+  restrictions: Restriction[];
+  /** What will become a failure if nobody does anything. */
+  warnings: Warning[];
+  /** WhatsApp wants a passkey for the pairing: `reason` is `passkey_required`. */
+  passkey: Passkey | null;
+}
+
+/** What WhatsApp forbids an account for a time. */
+export interface Restriction {
+  kind: Open<'reachout_timelock' | 'new_chat_limit'>;
+  since: string;
+  /** When it ends; null: WhatsApp did not say. */
+  until: string | null;
+  /** WhatsApp's own word for it, and numbers where there are some. */
+  detail: string | null;
+}
+
+/** What will become a failure if nobody does anything. */
+export interface Warning {
+  kind: Open<
+    'client_outdated' | 'client_expires' | 'phone_silent' | 'app_state_missing' | 'new_chat_limit_near'
+  >;
+  since: string;
+  /** By when something must be done, where that is known. */
+  due: string | null;
+  /** What is wrong and what to do. */
+  text: string;
 }
 
 /** One ended session. */
@@ -90,12 +137,16 @@ export interface HistoryEntry {
   owner: number;
   /** The uid that asked for it; null: WhatsApp or the daemon itself. */
   requested_by: number | null;
-  unlink: Open<'confirmed' | 'refused' | 'unreachable' | 'not_linked' | 'not_asked'>;
+  unlink: Open<'confirmed' | 'refused' | 'unreachable' | 'not_linked' | 'not_asked' | 'unknown'>;
   removed: { files: number; bytes: number; targets: number };
   /** What WhatsApp said about it. */
   text: string | null;
   /** With which the person can appeal against a locked account. A secret. */
   appeal_token: string | null;
+  /** What WhatsApp forbade the account when the session ended. */
+  restrictions: Restriction[];
+  /** When the device was linked; null: never, or nobody knows. */
+  linked_at: string | null;
 }
 
 /** The session is gone, and this is how. */
@@ -108,6 +159,16 @@ export interface Group {
   jid: string;
   subject: string;
   size: number;
+}
+
+/** The proxy through which a session reaches WhatsApp. */
+export interface SessionProxy {
+  /** Who chose it: the configuration for all sessions, or somebody for this one. */
+  source: Open<'default' | 'session'>;
+  /** Without user and password; null: WhatsApp is reached without a proxy. */
+  url: string | null;
+  /** Whether a user and a password go with it. */
+  authenticated: boolean;
 }
 
 export interface Info {
@@ -127,6 +188,8 @@ export interface Info {
   purges: number;
   purge_total_ms: number;
   purge_longest_ms: number | null;
+  /** What concerns the daemon and all its sessions. */
+  warnings: Warning[];
 }
 
 /** Something that happened to one session. */
@@ -167,6 +230,9 @@ export type Item =
 export type TargetEdit =
   | 'show' | 'clear' | { set: string[] } | { add: string[] } | { remove: string[] };
 
+/** `set` takes a URL, perhaps with a user and a password. */
+export type ProxyEdit = 'show' | 'none' | 'clear' | { set: string };
+
 export interface ClientOptions {
   /** The socket; else where wactl would look. */
   socket?: string;
@@ -192,10 +258,11 @@ export class Client {
   /** Lets the daemon read its configuration again. Admins only. */
   reload(): Promise<{ changed: string[]; needs_restart: string[] }>;
   /**
-   * Brings a session up; with a phone number it pairs by code instead of by QR code. Resolves as soon as
-   * the session runs: follow it to see it come up.
+   * Brings a session up; with a phone number it pairs by code instead of by QR code. Where another account
+   * is linked than the one to `expect`, by its phone number, it is unlinked again. Resolves as soon as the
+   * session runs: follow it to see it come up.
    */
-  connect(user: string, options?: { phone?: string | null }): Promise<Status>;
+  connect(user: string, options?: { phone?: string | null; expect?: string | null }): Promise<Status>;
   /** Closes a session and keeps its credentials. One that was still pairing has none: it is removed. */
   disconnect(
     user: string,
@@ -210,10 +277,21 @@ export class Client {
   list(): Promise<Status[]>;
   /** Sessions that ended, newest first; 100 where no limit is given. */
   history(options?: { user?: string | null; limit?: number }): Promise<HistoryEntry[]>;
+  /** WhatsApp's challenge, where the status says that it wants a passkey. */
+  passkeyChallenge(user: string): Promise<PasskeyChallenge>;
+  /**
+   * Hands in the answer of a passkey: a `PublicKeyCredential`, or its JSON. The code to compare follows in
+   * the status.
+   */
+  passkeyAssert(user: string, assertion: string | object): Promise<Status>;
+  /** Says that the code in the status is the same on the phone. */
+  passkeyConfirm(user: string): Promise<Status>;
   /** The groups of the account, asked from WhatsApp. */
   groups(user: string): Promise<Group[]>;
   /** Shows or changes the target groups, and resolves with them as they are then. */
   targets(user: string, edit?: TargetEdit): Promise<string[]>;
+  /** Shows or changes the proxy of a session, and resolves with it as it is then, without its login. */
+  proxy(user: string, edit?: ProxyEdit): Promise<SessionProxy>;
   /**
    * Follows these users, or, when none is named, everyone the caller may see, now and later; resolves when
    * the whole state is here. It has a connection of its own.

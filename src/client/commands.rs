@@ -1,8 +1,9 @@
 //! The commands, each with the type of its answer.
 
 use crate::protocol::{
-    Answer, Command, DEFAULT_HISTORY, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded,
-    Status, TargetEdit,
+    Answer, Command, DEFAULT_HISTORY, Group, GroupJid, HistoryEntry, Info, LogoutReport,
+    PasskeyAction, PasskeyChallenge, ProxyEdit, Redacted, Reloaded, SessionProxy, Status,
+    TargetEdit,
 };
 
 use super::{Client, ClientError};
@@ -51,7 +52,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub async fn info(&self) -> Result<Info, ClientError> {
-        ask!(self, "info", Command::Info, Answer::Info(info) => info)
+        ask!(self, "info", Command::Info, Answer::Info(info) => *info)
     }
 
     /// Lets the daemon read its configuration again. Admins only.
@@ -72,9 +73,24 @@ impl Client {
         user: &str,
         phone: Option<&str>,
     ) -> Result<Status, ClientError> {
+        self.connect_expecting(user, phone, None).await
+    }
+
+    /// The same for an account that is expected, by its phone number: where another one is linked, it is
+    /// unlinked again, and the session ends.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn connect_expecting(
+        &self,
+        user: &str,
+        phone: Option<&str>,
+        expect: Option<&str>,
+    ) -> Result<Status, ClientError> {
         let command = Command::Connect {
             user: user.to_owned(),
             phone: phone.map(str::to_owned),
+            expect: expect.map(str::to_owned),
         };
         ask!(self, "connect", command, Answer::Status(status) => *status)
     }
@@ -167,6 +183,47 @@ impl Client {
         }
     }
 
+    /// WhatsApp's challenge for a passkey, where the pairing needs one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn passkey_challenge(&self, user: &str) -> Result<PasskeyChallenge, ClientError> {
+        let command = Command::Passkey {
+            user: user.to_owned(),
+            action: PasskeyAction::Challenge,
+        };
+        ask!(self, "passkey", command, Answer::Passkey(challenge) => challenge)
+    }
+
+    /// Hands in the answer of a passkey to the challenge: a `PublicKeyCredential` in JSON. The code to
+    /// compare follows in the session's status.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn passkey_assert(
+        &self,
+        user: &str,
+        assertion: Redacted,
+    ) -> Result<Status, ClientError> {
+        let command = Command::Passkey {
+            user: user.to_owned(),
+            action: PasskeyAction::Assert(assertion),
+        };
+        ask!(self, "passkey", command, Answer::Status(status) => *status)
+    }
+
+    /// Says that the code of the pairing is the same on the phone.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn passkey_confirm(&self, user: &str) -> Result<Status, ClientError> {
+        let command = Command::Passkey {
+            user: user.to_owned(),
+            action: PasskeyAction::Confirm,
+        };
+        ask!(self, "passkey", command, Answer::Status(status) => *status)
+    }
+
     /// The groups of the account, asked from WhatsApp.
     ///
     /// # Errors
@@ -187,5 +244,15 @@ impl Client {
     ) -> Result<Vec<GroupJid>, ClientError> {
         let user = user.to_owned();
         ask!(self, "targets", Command::Targets { user, edit }, Answer::Targets(targets) => targets)
+    }
+
+    /// Shows or changes the proxy through which a session reaches WhatsApp, and returns it as it is then,
+    /// without user and password.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn proxy(&self, user: &str, edit: ProxyEdit) -> Result<SessionProxy, ClientError> {
+        let user = user.to_owned();
+        ask!(self, "proxy", Command::Proxy { user, edit }, Answer::Proxy(proxy) => proxy)
     }
 }

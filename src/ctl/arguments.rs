@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::protocol::{GroupJid, PhoneNumber, Since, TargetEdit, UserId};
+use crate::protocol::{GroupJid, PhoneNumber, ProxyEdit, Since, TargetEdit, UserId};
 
 /// Controls wasessiond, which owns the WhatsApp sessions of this machine's users.
 #[derive(Debug, Parser)]
@@ -58,10 +58,14 @@ pub(super) enum Command {
     History(History),
     /// Show the live QR code of a session, or write it to a file
     Qr(Qr),
+    /// Do what a pairing needs for which WhatsApp wants a passkey; without an option: print the challenge
+    Passkey(Passkey),
     /// Show the groups of an account, asked from WhatsApp
     Groups(User),
     /// Show or change the target groups of a user
     Targets(Targets),
+    /// Show or change the proxy through which a session reaches WhatsApp
+    Proxy(Proxy),
     /// About the daemon itself
     #[command(subcommand)]
     Daemon(Daemon),
@@ -85,6 +89,9 @@ pub(super) struct Connect {
     /// Pair by a code to type on the phone with this number, instead of a QR code
     #[arg(long, value_name = "+E164")]
     pub(super) phone: Option<PhoneNumber>,
+    /// The account that is expected: another one is unlinked again
+    #[arg(long, value_name = "+E164")]
+    pub(super) expect: Option<PhoneNumber>,
     /// Do not wait
     #[arg(long)]
     pub(super) detach: bool,
@@ -134,6 +141,20 @@ pub(super) struct Qr {
     pub(super) output: Option<PathBuf>,
 }
 
+const ASSERTION: &str = "Hand in the answer of a passkey to the challenge: a PublicKeyCredential \
+                         in JSON; - reads it from the standard input";
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Passkey {
+    /// The user's id
+    pub(super) user: UserId,
+    #[arg(long, value_name = "FILE", help = ASSERTION)]
+    pub(super) assertion: Option<PathBuf>,
+    /// Say that the code is the same on the phone
+    #[arg(long, conflicts_with = "assertion")]
+    pub(super) confirm: bool,
+}
+
 /// How a QR code is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum QrFormat {
@@ -172,6 +193,43 @@ pub(super) struct Edit {
     clear: bool,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(super) struct Proxy {
+    /// The user's id
+    pub(super) user: UserId,
+    #[command(flatten)]
+    pub(super) edit: ProxyArguments,
+    /// The first line of this file is the password of the user in the URL
+    #[arg(long, value_name = "FILE", requires = "set")]
+    pub(super) password_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Args)]
+#[group(multiple = false)]
+pub(super) struct ProxyArguments {
+    /// This proxy: http://, socks5:// (names are looked up here) or socks5h:// (the proxy looks them up),
+    /// perhaps USER@ or USER:PASSWORD@, a host and a port; "-" reads it from the standard input. Other
+    /// users of this machine can see a command line, and a password in it
+    #[arg(long, value_name = "URL")]
+    pub(super) set: Option<String>,
+    /// No proxy, also where the configuration has one for all sessions
+    #[arg(long)]
+    none: bool,
+    /// What the configuration says for all sessions
+    #[arg(long)]
+    clear: bool,
+    /// Change nothing
+    #[arg(long)]
+    show: bool,
+}
+
+impl std::fmt::Debug for ProxyArguments {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProxyArguments").finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
 pub(super) enum Daemon {
     /// Show the daemon's version, state and counters
@@ -196,6 +254,17 @@ impl From<Edit> for TargetEdit {
             Edit {
                 remove: Some(jids), ..
             } => Self::Remove(strings(jids)),
+            _ => Self::Show,
+        }
+    }
+}
+
+impl From<ProxyArguments> for ProxyEdit {
+    fn from(arguments: ProxyArguments) -> Self {
+        match arguments {
+            ProxyArguments { set: Some(url), .. } => Self::Set(url.into()),
+            ProxyArguments { none: true, .. } => Self::None,
+            ProxyArguments { clear: true, .. } => Self::Clear,
             _ => Self::Show,
         }
     }
@@ -240,6 +309,11 @@ mod tests {
             "connect alice --phone +15550100999",
             "connect alice --phone 15550100999 --timeout 5m",
             "connect alice --detach",
+            "connect alice --expect +15550100999",
+            "passkey alice",
+            "passkey alice --assertion answer.json",
+            "passkey alice --assertion -",
+            "passkey alice --confirm",
             "disconnect alice",
             "force-logout alice",
             "force-logout alice --yes",
@@ -258,6 +332,12 @@ mod tests {
             "targets alice",
             "targets alice --set 1@g.us 2@g.us",
             "targets alice --clear",
+            "proxy alice",
+            "proxy alice --show",
+            "proxy alice --set http://me@proxy:3128 --password-file pw",
+            "proxy alice --set -",
+            "proxy alice --none",
+            "proxy alice --clear",
             "daemon info",
             "daemon ping",
             "daemon reload",
@@ -276,6 +356,9 @@ mod tests {
             "connect ../alice",
             "connect alice bob",
             "connect alice --phone 0151",
+            "connect alice --expect bob",
+            "passkey",
+            "passkey alice --confirm --assertion -",
             "connect alice --timeout never",
             "connect alice --timeout -5m",
             "connect alice --detach --timeout 5m",
@@ -289,6 +372,10 @@ mod tests {
             "targets alice --set bob",
             "targets alice --clear --add 1@g.us",
             "targets alice --set 1@g.us --add 2@g.us",
+            "proxy",
+            "proxy alice --set",
+            "proxy alice --none --clear",
+            "proxy alice --password-file pw",
             "daemon",
             "daemon stop",
             "completions tcsh",
@@ -335,6 +422,21 @@ mod tests {
                 panic!("not targets: {line}");
             };
             assert_eq!(TargetEdit::from(targets.edit), edit);
+        }
+        let url = "http://me:pw@proxy:1";
+        for (line, edit) in [
+            ("proxy a".to_owned(), ProxyEdit::Show),
+            ("proxy a --show".to_owned(), ProxyEdit::Show),
+            (format!("proxy a --set {url}"), ProxyEdit::Set(url.into())),
+            ("proxy a --none".to_owned(), ProxyEdit::None),
+            ("proxy a --clear".to_owned(), ProxyEdit::Clear),
+        ] {
+            let parsed = parse(&line);
+            assert!(!format!("{parsed:?}").contains("pw"), "{parsed:?}");
+            let Ok(Command::Proxy(proxy)) = parsed else {
+                panic!("no proxy: {line}");
+            };
+            assert_eq!(ProxyEdit::from(proxy.edit), edit);
         }
     }
 }

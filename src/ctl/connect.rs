@@ -5,6 +5,7 @@ mod waiting;
 use std::time::Duration;
 
 use crate::client::{Client, ClientError};
+use crate::protocol::PhoneNumber;
 
 use super::arguments::Connect;
 use super::error::{Error, Problem};
@@ -20,15 +21,16 @@ pub(super) async fn run(
     arguments: &Connect,
 ) -> Result<(), Error> {
     let user = &arguments.user;
-    let phone = arguments.phone.as_ref().map(ToString::to_string);
+    let number = |number: &Option<PhoneNumber>| number.as_ref().map(ToString::to_string);
+    let (phone, expect) = (number(&arguments.phone), number(&arguments.expect));
     if arguments.detach {
         let connecting = client
-            .connect_session(user.as_str(), phone.as_deref())
+            .connect_expecting(user.as_str(), phone.as_deref(), expect.as_deref())
             .await?;
         return status::show(terminal, &connecting);
     }
     let interrupted = terminal.interrupted();
-    let waiting = Waiting::new(client, terminal, user.as_str(), phone);
+    let waiting = Waiting::new(client, terminal, user.as_str(), phone, expect);
     tokio::select! {
         result = waiting.until_online() => result.map_err(|error| lost(error, user.as_str())),
         () = interrupted => Err(Problem::new(

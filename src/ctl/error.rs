@@ -29,8 +29,8 @@ pub(crate) struct Problem {
     #[serde(skip)]
     pub(crate) exit: Exit,
     /// The daemon's failure code, or a name of wactl's own: `usage`, `no_daemon`, `closed`, `timeout`,
-    /// `protocol`, `version_mismatch`, `refused_connection`, `logged_out`, `pairing_expired`, `no_qr_code`,
-    /// `output`, `declined`, `quit`, `interrupted`; from `connect` also the phase where the session stays.
+    /// `protocol`, `version_mismatch`, `refused_connection`, `logged_out`, `pairing_expired`,
+    /// `passkey_required`, `wrong_account`, `no_qr_code`, `input`, `output`, `declined`, `quit`, `interrupted`; from `connect` also the phase where the session stays.
     pub(crate) code: Box<str>,
     /// What happened, for a person.
     pub(crate) message: String,
@@ -72,13 +72,15 @@ impl Problem {
     /// The session ended while somebody waited for it.
     pub(crate) fn ended(code: &'static str, entry: Box<HistoryEntry>) -> Self {
         let user = &entry.user;
-        let words = cause::in_words(entry.cause);
+        let words = cause::why(&entry);
         let mut message = match code {
-            "pairing_expired" => format!("{user} is not linked: {words}."),
+            "pairing_expired" | "passkey_required" | "wrong_account" => {
+                format!("{user} is not linked: {words}.")
+            }
             _ => format!("{user} was logged out ({}): {words}.", entry.cause),
         };
-        if let Some(text) = &entry.text {
-            message = format!("{message} WhatsApp says: {}", plain(text));
+        if let Some(said) = cause::said(&entry) {
+            message = format!("{message} {said}");
         }
         if entry.unlink.device_may_remain() {
             message.push_str(

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::client::Snapshot;
 use crate::protocol::{
-    Cause, Event, EventKind, Group, GroupJid, HistoryEntry, Status, Unlink, UserId,
+    Cause, Event, EventKind, Group, GroupJid, HistoryEntry, SessionProxy, Status, Unlink, UserId,
 };
 
 /// The version of the shapes.
@@ -63,6 +63,14 @@ pub(crate) struct Targets<'a> {
     pub(crate) targets: &'a [GroupJid],
 }
 
+/// The object of `proxy`: the proxy after the command, without user and password.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Proxy<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) proxy: &'a SessionProxy,
+}
+
 /// The object of `daemon ping`: what the daemon calls itself, and the socket where it listens.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -78,6 +86,18 @@ pub(crate) struct Code<'a> {
     pub(crate) user: &'a UserId,
     pub(crate) qr: &'a crate::protocol::Qr,
     pub(crate) output: Option<String>,
+}
+
+/// The object of `passkey` without an option: WhatsApp's challenge, as `WebAuthn`'s
+/// `PublicKeyCredentialRequestOptions`.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Challenge<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) options: serde_json::Value,
+    /// When the pairing ends if it is not finished.
+    #[cfg_attr(test, schemars(with = "crate::protocol::golden::Time"))]
+    pub(crate) expires_at: Timestamp,
 }
 
 /// An error of any command. In a stream it is the last object.

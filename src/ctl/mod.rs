@@ -15,6 +15,8 @@ mod groups;
 mod history;
 mod json;
 mod list;
+mod passkey;
+mod proxy;
 mod qr;
 mod render;
 mod status;
@@ -79,7 +81,7 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-async fn run(command: Command, socket: &Path, terminal: &mut Terminal) -> Result<(), Error> {
+async fn run(mut command: Command, socket: &Path, terminal: &mut Terminal) -> Result<(), Error> {
     if let Command::Completions { shell } = command {
         return completions::run(shell, terminal);
     }
@@ -89,6 +91,9 @@ async fn run(command: Command, socket: &Path, terminal: &mut Terminal) -> Result
     }
     if let Command::Qr(arguments) = &command {
         qr::check(arguments, terminal)?;
+    }
+    if let Command::Proxy(arguments) = &mut command {
+        proxy::complete(arguments)?;
     }
     let options = Options {
         name: concat!("wactl/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -126,8 +131,10 @@ async fn perform(
         Command::Watch(arguments) => watch::run(client, terminal, &arguments).await,
         Command::History(arguments) => history::run(client, terminal, &arguments).await,
         Command::Qr(arguments) => qr::run(client, terminal, &arguments).await,
+        Command::Passkey(arguments) => passkey::run(client, terminal, &arguments).await,
         Command::Groups(whose) => groups::run(client, terminal, &whose.user).await,
         Command::Targets(arguments) => targets::run(client, terminal, arguments).await,
+        Command::Proxy(arguments) => proxy::run(client, terminal, arguments).await,
         Command::Daemon(verb) => daemon::run(client, terminal, verb, socket).await,
         Command::Completions { shell } => completions::run(shell, terminal),
     }

@@ -30,6 +30,7 @@ impl Daemon {
             purges: census.purges,
             purge_total_ms: milliseconds(census.purge_total),
             purge_longest_ms: census.purge_longest.map(milliseconds),
+            warnings: self.supervisor().warnings().standing(),
         }
     }
 }

@@ -159,7 +159,9 @@ fn check(file: Option<PathBuf>, environment: &Environment) -> Result<(), Failed>
         config, origins, ..
     } = &setup.in_force;
     ControlSocket::check(&setup.socket, &config.socket)?;
-    let unreadable = readable::notes(&origins.files);
+    let mut files = origins.files.clone();
+    files.extend(config.whatsapp.proxy_password_file.clone());
+    let unreadable = readable::notes(&files);
     for note in setup.notes.iter().chain(&unreadable) {
         let _ = writeln!(io::stderr(), "wasessiond: note: {note}");
     }

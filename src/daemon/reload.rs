@@ -34,7 +34,7 @@ impl Daemon {
             Failure::new(FailureCode::ConfigInvalid, message)
         });
         // systemd waits for this, whether the reload succeeded or not.
-        notifier.ready(&self.supervisor().census().summary());
+        notifier.ready(&self.supervisor().status_line());
         result
     }
 
@@ -50,6 +50,8 @@ impl Daemon {
         // A key that needs a restart is reported again by the next reload.
         new.config.keep_until_restart(&present.config);
         self.supervisor().configure(new.config.settings());
+        let gateway = self.supervisor().gateway();
+        gateway.set_version(new.config.whatsapp.version);
         let filter = &new.config.log.filter;
         if !self.shared.filter.set(filter) && changed.iter().any(|key| key == "log.filter") {
             info!("`log.filter` changed, but the filter from the environment stays in force");
@@ -74,7 +76,8 @@ impl Daemon {
 
 /// When a change of this key, named with its section, takes effect.
 fn takes_effect(key: &str) -> TakesEffect {
-    let section = key.split('.').next().unwrap_or_default();
-    let declared = Config::SECTIONS.iter().find(|s| s.name == section);
-    declared.map_or(TakesEffect::AtRestart, |section| section.takes_effect)
+    let (section, key) = key.split_once('.').unwrap_or_default();
+    let section = Config::SECTIONS.iter().find(|s| s.name == section);
+    let key = section.and_then(|section| section.key(key));
+    key.map_or(TakesEffect::AtRestart, |key| key.takes_effect)
 }

@@ -168,7 +168,7 @@ pub(super) async fn run(
     let asked = if let Some(asked) = early {
         asked
     } else {
-        let summary = supervisor.census().summary();
+        let summary = supervisor.status_line();
         notifier.ready(&summary);
         info!(message_id = message_id::READY, "ready: {summary}");
         help(&helpers, &daemon, liveness, &stop);
@@ -185,7 +185,7 @@ pub(super) async fn run(
         tell_of_stop(sender);
     }
     notifier.stopping(
-        &supervisor.census().summary(),
+        &supervisor.status_line(),
         STOP_WITHIN + STOP_MARGIN + LAST_MOMENTS,
     );
     stop.cancel();

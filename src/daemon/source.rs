@@ -1,6 +1,6 @@
 //! Where the configuration comes from, at the start and at every reload.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::access::{Policy, System};
 use super::config::Config;
@@ -16,6 +16,8 @@ use crate::service::environment::Environment;
 pub struct Source {
     places: Places,
     own_uid: u32,
+    /// Where the service manager puts credentials.
+    credentials: Option<PathBuf>,
 }
 
 impl Source {
@@ -25,6 +27,7 @@ impl Source {
         Self {
             places: places::config(environment, option),
             own_uid: environment.uid,
+            credentials: environment.directory("CREDENTIALS_DIRECTORY"),
         }
     }
 
@@ -42,10 +45,12 @@ impl Source {
     /// # Errors
     /// [`ConfigError`] says everything that is wrong.
     pub async fn load(&self, rooms: &Rooms) -> Result<(InForce, Vec<String>), ConfigError> {
-        let places = self.places.clone();
+        let (places, credentials) = (self.places.clone(), self.credentials.clone());
         let read = move || {
             failpoint::hang("configuration");
-            Config::load(&places)
+            let (mut config, origins) = Config::load(&places)?;
+            config.complete_proxy(&origins, credentials.as_deref())?;
+            Ok((config, origins))
         };
         let (config, origins) = rooms.configuration.run(read).await?;
         let (policy, notes) =

@@ -22,6 +22,7 @@ pub(super) async fn keep_status(
     stop: CancellationToken,
 ) {
     let mut changed = supervisor.changed();
+    let mut warned = supervisor.warnings().changed();
     let mut next = Instant::now();
     loop {
         tokio::select! {
@@ -29,11 +30,13 @@ pub(super) async fn keep_status(
             () = sleep_until(next) => {}
         }
         changed.borrow_and_update();
-        notifier.status(&supervisor.census().summary());
+        warned.borrow_and_update();
+        notifier.status(&supervisor.status_line());
         next = Instant::now() + STATUS_INTERVAL;
         tokio::select! {
             () = stop.cancelled() => return,
             alive = changed.changed() => if alive.is_err() { return },
+            alive = warned.changed() => if alive.is_err() { return },
         }
     }
 }

@@ -29,6 +29,10 @@ pub enum Cause {
     ForceLogout,
     /// Nobody scanned the QR codes or entered the pair code in time.
     PairingExpired,
+    /// WhatsApp wanted a passkey for the pairing, and got none that it took.
+    PasskeyRequired,
+    /// Another account was linked than the one that was expected.
+    WrongAccount,
     /// A pairing was left unfinished, by a stop or a crash of the daemon or by `disconnect`.
     PairingAbandoned,
     /// WhatsApp refused the account for a time.
@@ -79,6 +83,8 @@ pub(super) const NAMES: &[(Cause, &str)] = &[
     (Cause::Invalidated, "invalidated"),
     (Cause::ForceLogout, "force_logout"),
     (Cause::PairingExpired, "pairing_expired"),
+    (Cause::PasskeyRequired, "passkey_required"),
+    (Cause::WrongAccount, "wrong_account"),
     (Cause::PairingAbandoned, "pairing_abandoned"),
     (Cause::TemporaryBan, "temporary_ban"),
     (Cause::ClientOutdated, "client_outdated"),
@@ -150,10 +156,13 @@ open_names! {
         Refused = "refused",
         /// WhatsApp could not be reached in time: the device is still in the phone's list.
         Unreachable = "unreachable",
-        /// There was nothing to unlink: the session was never paired, or WhatsApp had ended it already.
+        /// There was nothing to unlink: the session was never paired, or WhatsApp had said that the device is
+        /// gone.
         NotLinked = "not_linked",
         /// It was not asked for: unlinking would have ended another connection's session.
         NotAsked = "not_asked",
+        /// WhatsApp ended the session and did not say whether the device is still in the phone's list.
+        NotKnown = "unknown",
     }
 }
 
@@ -161,7 +170,10 @@ impl Unlink {
     /// Whether a person should look at Linked devices on the phone and remove the device there.
     #[must_use]
     pub const fn device_may_remain(self) -> bool {
-        matches!(self, Self::Refused | Self::Unreachable | Self::Unknown(_))
+        matches!(
+            self,
+            Self::Refused | Self::Unreachable | Self::NotKnown | Self::Unknown(_)
+        )
     }
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{PasskeyAction, ProxyEdit};
+
 /// What a client asks the daemon to do. Every command is legal in every state of a session.
 ///
 /// Users, phone numbers and JIDs travel as plain strings here and are checked by the daemon, so that
@@ -26,6 +28,9 @@ pub enum Command {
         user: String,
         /// The account's phone number in E.164 form, to pair by code.
         phone: Option<String>,
+        /// The phone number in E.164 form of the account that is expected. Where another account is linked,
+        /// it is unlinked again, and the session ends with the cause `wrong_account`.
+        expect: Option<String>,
     },
     /// Close a session's link, keep its credentials, and stay closed over a restart of the daemon.
     /// A session that is still pairing has nothing to keep: it is removed.
@@ -92,6 +97,23 @@ pub enum Command {
         /// What to do.
         edit: TargetEdit,
     },
+    /// A step of a pairing for which WhatsApp wants a passkey: fetch the challenge, hand in the answer,
+    /// confirm the code. [`Status::passkey`](super::Status::passkey) says which step is due; any other is
+    /// [`FailureCode::NotAwaited`](super::FailureCode::NotAwaited).
+    Passkey {
+        /// The user.
+        user: String,
+        /// What to do.
+        action: PasskeyAction,
+    },
+    /// Show or change the proxy through which a session reaches WhatsApp.
+    /// Answer: [`Answer::Proxy`](super::Answer::Proxy), when the change is durable and in force.
+    Proxy {
+        /// The user.
+        user: String,
+        /// What to do.
+        edit: ProxyEdit,
+    },
 }
 
 impl Command {
@@ -109,6 +131,8 @@ impl Command {
         "history",
         "groups",
         "targets",
+        "passkey",
+        "proxy",
     ];
 
     /// The name as it stands in JSON.
@@ -127,6 +151,8 @@ impl Command {
             Self::History { .. } => "history",
             Self::Groups { .. } => "groups",
             Self::Targets { .. } => "targets",
+            Self::Passkey { .. } => "passkey",
+            Self::Proxy { .. } => "proxy",
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum EventKind {
     Qr,
     /// A pair code is live.
     PairCode,
+    /// WhatsApp wants a passkey for the pairing, or its step changed: [`Status::passkey`].
+    Passkey,
     /// The phone accepted the device, and the credentials are on the disk.
     Paired,
     /// It is logged in.
@@ -65,6 +67,10 @@ pub enum EventKind {
     Targets,
     /// Another account was paired on it: the target groups were cleared.
     AccountChanged,
+    /// What WhatsApp forbids the account changed: [`Status::restrictions`].
+    Restrictions,
+    /// Its warnings changed: [`Status::warnings`].
+    Warnings,
     /// Something else in its status changed: an error in words, the account's name.
     Updated,
     /// A newer daemon said a kind that this version does not know: [`Event::status`] says the rest. It is
@@ -74,9 +80,9 @@ pub enum EventKind {
 }
 
 open_variants!(EventKind:
-    "connecting", "qr", "pair_code", "paired", "online", "backing_off", "held", "parked",
+    "connecting", "qr", "pair_code", "passkey", "paired", "online", "backing_off", "held", "parked",
     "disconnected", "logging_out", "logged_out", "pairing_expired", "purge_failed", "store_corrupt",
-    "targets", "account_changed", "updated",
+    "targets", "account_changed", "restrictions", "warnings", "updated",
 );
 
 impl EventKind {
@@ -87,6 +93,7 @@ impl EventKind {
             Self::Connecting => "connecting",
             Self::Qr => "qr",
             Self::PairCode => "pair_code",
+            Self::Passkey => "passkey",
             Self::Paired => "paired",
             Self::Online => "online",
             Self::BackingOff => "backing_off",
@@ -100,6 +107,8 @@ impl EventKind {
             Self::StoreCorrupt => "store_corrupt",
             Self::Targets => "targets",
             Self::AccountChanged => "account_changed",
+            Self::Restrictions => "restrictions",
+            Self::Warnings => "warnings",
             Self::Updated => "updated",
             Self::Unknown(name) => name.as_str(),
         }
@@ -113,7 +122,18 @@ impl EventKind {
             Cause::PairingExpired
             | Cause::PairingAbandoned
             | Cause::RateLimited
-            | Cause::Refused(_) => Self::PairingExpired(entry),
+            | Cause::Refused(_)
+            // Why no further pair code comes.
+            | Cause::ServerUnavailable
+            | Cause::StreamEnded
+            | Cause::StreamError
+            | Cause::ConnectionLost
+            | Cause::ProxyRefused
+            | Cause::Unreachable
+            | Cause::HandshakeFailed
+            | Cause::Silent
+            | Cause::Stuck
+            | Cause::StoreFailed => Self::PairingExpired(entry),
             _ => Self::LoggedOut(entry),
         }
     }

@@ -56,6 +56,11 @@ open_names! {
         RateLimited = "rate_limited",
         /// It needs a session that is online, and this one is not.
         NotOnline = "not_online",
+        /// What was handed in belongs to a step that is not due: WhatsApp wants no passkey now, or another
+        /// step of it comes first.
+        NotAwaited = "not_awaited",
+        /// The session is linked to another account than the one that is expected.
+        WrongAccount = "wrong_account",
         /// It did not finish within its deadline, or before the connection ended. What was begun goes on.
         DeadlineExceeded = "deadline_exceeded",
         /// The data could not be removed, or not in time: the message says what is left and why. The daemon

@@ -23,6 +23,10 @@ pub(crate) fn bare_status(user: &str, phase: Phase) -> Status {
         error: None,
         targets: Vec::new(),
         last_activity: None,
+        appeal_token: None,
+        restrictions: Vec::new(),
+        warnings: Vec::new(),
+        passkey: None,
     }
 }
 
@@ -39,5 +43,7 @@ pub(crate) fn bare_entry(user: &str, cause: Cause) -> HistoryEntry {
         removed: Removed::default(),
         text: None,
         appeal_token: None,
+        restrictions: Vec::new(),
+        linked_at: None,
     }
 }

@@ -1,9 +1,11 @@
 //! Sessions that ended.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, Cause, Redacted, Unlink, UserId};
+use super::{Account, Cause, Redacted, Restriction, Unlink, UserId};
 
 /// One ended session: what the history keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,10 +28,44 @@ pub struct HistoryEntry {
     pub unlink: Unlink,
     /// What was removed.
     pub removed: Removed,
-    /// What WhatsApp said about it, in its own words.
+    /// What WhatsApp said about it, in its own words; or what the daemon knows about it besides the cause.
     pub text: Option<String>,
     /// The token with which the person can appeal against a locked account. WhatsApp sends it once.
     pub appeal_token: Option<Redacted>,
+    /// What WhatsApp forbade the account when the session ended.
+    #[serde(default)]
+    pub restrictions: Vec<Restriction>,
+    /// When the device was linked. `None`: never, or nobody knows.
+    #[cfg_attr(test, schemars(with = "Option<super::golden::Time>"))]
+    pub linked_at: Option<Timestamp>,
+}
+
+/// A device that is removed within this time after it was linked was not removed by the phone's owner:
+/// WhatsApp itself does that.
+pub const REMOVED_SOON: Duration = Duration::from_mins(2);
+
+/// How long after it was linked a device was removed, if that was within [`REMOVED_SOON`].
+pub(crate) fn removed_soon(
+    cause: Cause,
+    linked_at: Option<Timestamp>,
+    at: Timestamp,
+) -> Option<Duration> {
+    if !matches!(
+        cause,
+        Cause::Unlinked | Cause::LoggedOut | Cause::Invalidated
+    ) {
+        return None;
+    }
+    let age = Duration::try_from(at.duration_since(linked_at?)).ok()?;
+    (age <= REMOVED_SOON).then_some(age)
+}
+
+impl HistoryEntry {
+    /// How long after it was linked WhatsApp removed the device, if that was within [`REMOVED_SOON`].
+    #[must_use]
+    pub fn removed_soon(&self) -> Option<Duration> {
+        removed_soon(self.cause, self.linked_at, self.at)
+    }
 }
 
 /// What a purge removed.

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Warning;
+
 /// What the daemon says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -41,6 +43,9 @@ pub struct Info {
     pub purge_total_ms: u64,
     /// How long the longest of them took, in milliseconds.
     pub purge_longest_ms: Option<u64>,
+    /// What concerns the daemon and all its sessions, and will become a failure if nobody does anything.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
 }
 
 /// How many of something.

@@ -1,14 +1,14 @@
 //! How much of anything there may be, so that whatever is said fits into a frame.
 
 #[cfg(any(feature = "daemon", test))]
-use super::{Account, HistoryEntry, Redacted, Status};
+use super::{Account, HistoryEntry, Redacted, Restriction, Status};
 
 /// The largest frame either side may send, in bytes, without its length prefix: 1 MiB.
 pub const MAX_FRAME: usize = 1024 * 1024;
 
 /// A status or an ended session has at most this many bytes, in either encoding: the sum of what
 /// follows below.
-pub const MAX_ITEM: usize = 192 * 1024;
+pub const MAX_ITEM: usize = 240 * 1024;
 
 /// A page of sessions or of the history has at most this many bytes as JSON, which is the longer of the
 /// two encodings: 256 KiB.
@@ -37,8 +37,14 @@ pub const MAX_TEXT: usize = 2048;
 /// WhatsApp's own limits are lower.
 pub const MAX_NAME: usize = 512;
 
+/// The most restrictions of a status or an ended session, and the most warnings of a status.
+pub const MAX_NOTES: usize = 8;
+
 /// Codes and tokens are cut after this many bytes. No QR code can hold that much.
 pub const MAX_SECRET: usize = 4096;
+
+/// The challenge of a passkey, and the answer to it, have at most this many bytes: 64 KiB.
+pub const MAX_PASSKEY: usize = 64 * 1024;
 
 /// The message of a [`Failure`](super::Failure) is cut after this many bytes.
 pub const MAX_MESSAGE: usize = 8192;
@@ -78,6 +84,18 @@ impl Account {
 }
 
 #[cfg(any(feature = "daemon", test))]
+fn bounded(mut restrictions: Vec<Restriction>) -> Vec<Restriction> {
+    restrictions.truncate(MAX_NOTES);
+    for restriction in &mut restrictions {
+        restriction.detail = restriction
+            .detail
+            .take()
+            .map(|detail| cut(detail, MAX_NAME));
+    }
+    restrictions
+}
+
+#[cfg(any(feature = "daemon", test))]
 impl Status {
     /// The same with nothing in it that is longer than the protocol allows.
     #[must_use]
@@ -92,7 +110,16 @@ impl Status {
             pair_code.code = pair_code.code.take().map(cut_secret);
             pair_code.phone = cut(std::mem::take(&mut pair_code.phone), MAX_NAME);
         }
+        if let Some(passkey) = &mut self.passkey {
+            passkey.code = passkey.code.take().map(cut_secret);
+        }
         self.targets.truncate(MAX_TARGETS);
+        self.appeal_token = self.appeal_token.map(cut_secret);
+        self.restrictions = bounded(self.restrictions);
+        self.warnings.truncate(MAX_NOTES);
+        for warning in &mut self.warnings {
+            warning.text = cut(std::mem::take(&mut warning.text), MAX_NAME);
+        }
         self
     }
 }
@@ -105,6 +132,7 @@ impl HistoryEntry {
         self.account = self.account.map(Account::bounded);
         self.text = self.text.map(|text| cut(text, MAX_TEXT));
         self.appeal_token = self.appeal_token.map(cut_secret);
+        self.restrictions = bounded(self.restrictions);
         self
     }
 }
@@ -124,8 +152,8 @@ mod tests {
     use super::*;
     use crate::protocol::codec::Encoding;
     use crate::protocol::{
-        Cause, Connecting, Failure, FailureCode, PairCode, Phase, Qr, Removed, Stage, Unlink,
-        UserId,
+        Cause, Connecting, Failure, FailureCode, PairCode, Passkey, PasskeyStep, Phase, Qr,
+        Removed, RestrictionKind, Stage, UnknownName, Unlink, UserId, Warning, WarningKind,
     };
 
     /// Nothing is longer as JSON, byte for byte, than control characters.
@@ -141,6 +169,15 @@ mod tests {
         }
     }
 
+    fn restriction() -> Restriction {
+        Restriction {
+            kind: RestrictionKind::Unknown(UnknownName::new(&long())),
+            since: jiff::Timestamp::MAX,
+            until: Some(jiff::Timestamp::MAX),
+            detail: Some(long()),
+        }
+    }
+
     fn sizes<T: serde::Serialize>(value: &T) -> [usize; 2] {
         [Encoding::Json, Encoding::Bincode].map(|encoding| {
             let bytes = encoding.encode(value);
@@ -151,6 +188,12 @@ mod tests {
     #[test]
     fn the_largest_status_has_a_bound() {
         let time = jiff::Timestamp::MAX;
+        let warning = Warning {
+            kind: WarningKind::Unknown(UnknownName::new(&long())),
+            since: time,
+            due: Some(time),
+            text: long(),
+        };
         let jid = |n| format!("{}-{n:015}@g.us", "1".repeat(24)).parse();
         let status = Status {
             user: "u".repeat(UserId::MAX_LEN).parse().expect("an id"),
@@ -181,6 +224,14 @@ mod tests {
             error: Some(long()),
             targets: (0..=MAX_TARGETS).map(|n| jid(n).expect("a JID")).collect(),
             last_activity: Some(time),
+            appeal_token: Some(long().into()),
+            restrictions: vec![restriction(); MAX_NOTES + 1],
+            warnings: vec![warning; MAX_NOTES + 1],
+            passkey: Some(Passkey {
+                step: PasskeyStep::Confirmation,
+                code: Some(long().into()),
+                expires_at: time,
+            }),
         };
         let [json, bincode] = sizes(&status.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");
@@ -203,6 +254,8 @@ mod tests {
             },
             text: Some(long()),
             appeal_token: Some(long().into()),
+            restrictions: vec![restriction(); MAX_NOTES + 1],
+            linked_at: Some(jiff::Timestamp::MAX),
         };
         let [json, bincode] = sizes(&entry.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");

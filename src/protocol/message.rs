@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::open::open_variants;
 use super::{
-    Command, Event, Failure, Group, GroupJid, HistoryEntry, Info, LogoutReport, Reloaded, Status,
-    UnknownName, UserId,
+    Command, Event, Failure, Group, GroupJid, HistoryEntry, Info, LogoutReport, PasskeyChallenge,
+    Reloaded, SessionProxy, Status, UnknownName, UserId,
 };
 
 /// A command with a number of the client's choice, which its reply repeats.
@@ -81,10 +81,10 @@ pub enum Answer {
     /// To `ping`.
     Pong,
     /// To `info`.
-    Info(Info),
+    Info(Box<Info>),
     /// To `reload`.
     Reloaded(Reloaded),
-    /// To `connect`, `disconnect`, `status`.
+    /// To `connect`, `disconnect`, `status`, and to `passkey` for what is handed in.
     Status(Box<Status>),
     /// To `list`.
     Sessions(SessionsPage),
@@ -98,6 +98,10 @@ pub enum Answer {
     Groups(Vec<Group>),
     /// To `targets`: the target groups now.
     Targets(Vec<GroupJid>),
+    /// To `passkey`: the challenge.
+    Passkey(PasskeyChallenge),
+    /// To `proxy`: the proxy now.
+    Proxy(SessionProxy),
     /// A newer daemon gave an answer that this version does not know.
     #[serde(skip)]
     Unknown(UnknownName),
@@ -105,7 +109,7 @@ pub enum Answer {
 
 open_variants!(Answer:
     "pong", "info", "reloaded", "status", "sessions", "logged_out", "history", "watching", "groups",
-    "targets",
+    "targets", "passkey", "proxy",
 );
 
 /// Some of the sessions, by user.

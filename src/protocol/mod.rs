@@ -63,10 +63,11 @@
 //! |---|---|
 //! | a frame | [`MAX_FRAME`], 1 MiB |
 //! | a preface | [`preface::MAX_LEN`], 256 bytes |
-//! | a status, an ended session | [`MAX_ITEM`], 192 KiB; texts in it are cut at [`MAX_TEXT`], names at [`MAX_NAME`], secrets at [`MAX_SECRET`] bytes, with an ellipsis at the end |
+//! | a status, an ended session | [`MAX_ITEM`], 240 KiB; texts in it are cut at [`MAX_TEXT`], names at [`MAX_NAME`], secrets at [`MAX_SECRET`] bytes, with an ellipsis at the end |
 //! | the message of a failure | cut at [`MAX_MESSAGE`], 8 KiB |
 //! | a page of `list` and `history` | [`MAX_PAGE`], 256 KiB |
 //! | entries on a page of `history` | [`MAX_HISTORY`], 1000; [`DEFAULT_HISTORY`], 100, where nothing is said |
+//! | the challenge of a passkey, and the answer to it | [`MAX_PASSKEY`], 64 KiB |
 //! | the list of an account's groups | [`MAX_GROUPS`]; a longer one is [`FailureCode::TooLarge`] |
 //! | target groups of a user | [`MAX_TARGETS`], 1000 |
 //! | changes of a user's target groups that wait | 16; beyond it [`FailureCode::QuotaExceeded`] |
@@ -107,8 +108,8 @@
 //!
 //! - **A field** may be added to any object. Readers pass over a field that they do not know. It is
 //!   optional or has a default, since an older daemon does not send it.
-//! - **A name** may be added: a phase, a stage, a cause, a result of an unlink, a failure code, an event
-//!   kind, an answer, a message. The types here keep it in a variant `Unknown`, and tell it further as it
+//! - **A name** may be added: a phase, a stage, a step, a cause, a result of an unlink, a kind of restriction
+//!   or warning, a failure code, an event kind, an answer, a message. The types here keep it in a variant `Unknown`, and tell it further as it
 //!   was. Show an unknown phase by its [`Status::next_action`], an unknown event by its name and the
 //!   status it carries, an unknown failure by its message. Pass over an unknown message. An unknown answer
 //!   ends its own request, and not the connection.
@@ -160,26 +161,36 @@ mod limits;
 mod message;
 mod name;
 mod open;
+mod passkey;
 pub mod preface;
+mod proxy;
 mod redacted;
+mod restriction;
 mod status;
 mod user;
 mod view;
+mod warning;
 
 pub use account::{Account, Group, GroupJid, InvalidGroupJid, InvalidPhone, PhoneNumber};
 pub use cause::{Cause, Unlink};
 pub use command::{Command, Since, TargetEdit};
 pub use event::{Event, EventKind};
 pub use failure::{Failure, FailureCode};
-pub use history::{HistoryEntry, LogoutReport, Removed};
+#[cfg(feature = "daemon")]
+pub(crate) use history::removed_soon;
+pub use history::{HistoryEntry, LogoutReport, REMOVED_SOON, Removed};
 pub use info::{Count, Info, Reloaded};
 pub use limits::{
-    DEFAULT_HISTORY, MAX_FRAME, MAX_GROUPS, MAX_HISTORY, MAX_ITEM, MAX_MESSAGE, MAX_NAME, MAX_PAGE,
-    MAX_SECRET, MAX_TARGETS, MAX_TEXT, MAX_WATCHED,
+    DEFAULT_HISTORY, MAX_FRAME, MAX_GROUPS, MAX_HISTORY, MAX_ITEM, MAX_MESSAGE, MAX_NAME,
+    MAX_NOTES, MAX_PAGE, MAX_PASSKEY, MAX_SECRET, MAX_TARGETS, MAX_TEXT, MAX_WATCHED,
 };
 pub use message::{Answer, HistoryPage, Message, Reply, Request, SessionsPage, Watching};
 pub use name::UnknownName;
+pub use passkey::{Passkey, PasskeyAction, PasskeyChallenge, PasskeyStep};
+pub use proxy::{ProxyEdit, ProxySource, SessionProxy};
 pub use redacted::Redacted;
+pub use restriction::{Restriction, RestrictionKind};
 pub use status::{Connecting, PairCode, Phase, Qr, Stage, Status};
 pub use user::{InvalidUserId, UserId};
 pub use view::View;
+pub use warning::{Warning, WarningKind};

@@ -158,7 +158,7 @@ pub(super) use {open_names, travels_as_name};
 mod tests {
     use super::*;
     use crate::protocol::codec::Encoding;
-    use crate::protocol::{FailureCode, Phase, Stage, Unlink};
+    use crate::protocol::{FailureCode, Phase, RestrictionKind, Stage, Unlink, WarningKind};
 
     #[test]
     fn a_name_is_kept_and_bounded() {
@@ -206,6 +206,8 @@ mod tests {
         read_back(Phase::ALL);
         read_back(Stage::ALL);
         read_back(Unlink::ALL);
+        read_back(RestrictionKind::ALL);
+        read_back(WarningKind::ALL);
         read_back(FailureCode::ALL);
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::name::open_names;
-use super::{Account, Cause, GroupJid, Redacted, UserId};
+use super::{Account, Cause, GroupJid, Passkey, Redacted, Restriction, UserId, Warning};
 
 open_names! {
     /// What a session is doing now.
@@ -14,9 +14,11 @@ open_names! {
     pub enum Phase {
         /// Opening a link to WhatsApp; [`Status::connecting`] says how far it got.
         Connecting = "connecting",
-        /// A QR code is live: [`Status::qr`].
+        /// A QR code is live: [`Status::qr`]; or it was scanned, and WhatsApp wants a passkey:
+        /// [`Status::passkey`].
         AwaitingScan = "awaiting_scan",
-        /// A pair code is live: [`Status::pair_code`].
+        /// A pair code is live: [`Status::pair_code`]; or it was entered, and WhatsApp wants a passkey:
+        /// [`Status::passkey`].
         AwaitingCode = "awaiting_code",
         /// Logged in.
         Online = "online",
@@ -92,10 +94,23 @@ pub struct Status {
     /// When the session was last used through the daemon, or received something from WhatsApp.
     #[cfg_attr(test, schemars(with = "Option<super::golden::Time>"))]
     pub last_activity: Option<Timestamp>,
+    /// Where WhatsApp locked the account: the token with which its owner can appeal. WhatsApp sends it once.
+    /// `None` in `list`.
+    pub appeal_token: Option<Redacted>,
+    /// What WhatsApp forbids the account for a time. The session stays online.
+    #[serde(default)]
+    pub restrictions: Vec<Restriction>,
+    /// What will become a failure if nobody does anything.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+    /// Phases `awaiting_scan` and `awaiting_code`, with the reason `passkey_required`: WhatsApp wants a
+    /// passkey of the account.
+    pub passkey: Option<Passkey>,
 }
 
 impl Status {
-    /// The same without anything that would let a reader link a device: what `list` shows.
+    /// The same without anything that would let a reader link a device or appeal for the account: what `list`
+    /// shows.
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
         if let Some(qr) = &mut self.qr {
@@ -103,6 +118,10 @@ impl Status {
         }
         if let Some(pair_code) = &mut self.pair_code {
             pair_code.code = None;
+        }
+        self.appeal_token = None;
+        if let Some(passkey) = &mut self.passkey {
+            passkey.code = None;
         }
         self
     }

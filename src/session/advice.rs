@@ -1,6 +1,6 @@
 //! One sentence that tells a person what to do now.
 
-use crate::protocol::{Cause, Phase, UserId};
+use crate::protocol::{Cause, PasskeyStep, Phase, UserId};
 
 /// What a person should do in this phase.
 pub(super) fn next_action(
@@ -8,7 +8,11 @@ pub(super) fn next_action(
     phase: Phase,
     reason: Option<Cause>,
     paired: bool,
+    passkey: Option<PasskeyStep>,
 ) -> String {
+    if let Some(step) = passkey {
+        return with_passkey(user, step);
+    }
     match phase {
         Phase::Connecting => "Wait: it connects by itself.".to_owned(),
         Phase::AwaitingScan => {
@@ -16,10 +20,16 @@ pub(super) fn next_action(
         }
         Phase::AwaitingCode => "Enter the code in WhatsApp on the phone: Settings, Linked devices, Link a device, Link with phone number instead.".to_owned(),
         Phase::Online => "Nothing: it is online.".to_owned(),
+        Phase::BackingOff if reason == Some(Cause::ClientOutdated) => format!(
+            "Wait: WhatsApp does not accept this daemon's version, which concerns every session here. It goes on by itself when that changes; `wactl daemon info` says more, `wactl connect {user}` tries at once."
+        ),
         Phase::BackingOff if paired => format!(
             "Wait: it tries again by itself; `wactl connect {user}` tries at once. The credentials are kept."
         ),
         Phase::BackingOff => format!("Wait: it tries again by itself; `wactl connect {user}` tries at once."),
+        Phase::Held if reason == Some(Cause::AccountLocked) => format!(
+            "WhatsApp locked the account: open WhatsApp on the phone and follow what it says there. The credentials are kept, and it tries again by itself, rarely, because trying often makes a lock last longer; `wactl connect {user}` tries once, `wactl force-logout {user}` gives it up."
+        ),
         Phase::Held => "Wait: WhatsApp accepts nothing before then. The credentials are kept.".to_owned(),
         Phase::Parked => parked(user, reason),
         Phase::Disconnected => format!("`wactl connect {user}` brings it back without a QR code."),
@@ -35,6 +45,41 @@ pub(super) fn next_action(
     }
 }
 
+/// How often WhatsApp may remove a user's device right after it was linked, in a day, before a person is
+/// warned.
+const REMOVED_OFTEN: u32 = 3;
+
+/// The warning before a device is linked that WhatsApp is likely to remove again.
+pub(super) fn removed_often(user: &UserId, times: u32) -> Option<String> {
+    (times >= REMOVED_OFTEN).then(|| {
+        format!(
+            "WhatsApp removed the device of {user} {times} times in the last day right after it was linked, and is likely to do it again. Wait some hours, and use WhatsApp on the phone meanwhile, before it is linked once more."
+        )
+    })
+}
+
+/// What a person should do where WhatsApp wants a passkey. The code to compare is not in it: everybody who
+/// may see the session reads this.
+fn with_passkey(user: &UserId, step: PasskeyStep) -> String {
+    match step {
+        PasskeyStep::Announced => format!(
+            "WhatsApp wants a passkey of this account before it links the device, and has not sent its challenge yet: wait, or begin anew with `wactl disconnect {user}` and `wactl connect {user}`."
+        ),
+        PasskeyStep::Challenge => format!(
+            "WhatsApp wants a passkey of this account before it links the device: `wactl passkey {user}` prints its challenge, a browser or another program that holds the passkey answers it, and `wactl passkey {user} --assertion FILE` hands the answer in. A pair code instead of the QR code does not help."
+        ),
+        PasskeyStep::Checking => {
+            "Wait, and look at the phone: WhatsApp checks the answer of the passkey.".to_owned()
+        }
+        PasskeyStep::Confirmation => format!(
+            "Compare the code that is shown here with the one on the phone; where they are the same, `wactl passkey {user} --confirm`."
+        ),
+        PasskeyStep::Linking => "Wait: WhatsApp links the device.".to_owned(),
+        // Only a newer daemon has such a step, and advice of its own for it.
+        PasskeyStep::Unknown(_) => String::new(),
+    }
+}
+
 fn parked(user: &UserId, reason: Option<Cause>) -> String {
     match reason {
         Some(Cause::Replaced) => format!(
@@ -43,9 +88,6 @@ fn parked(user: &UserId, reason: Option<Cause>) -> String {
         Some(Cause::CopiedCredentials) => format!(
             "Two sessions here have the same credentials, and this one is not connected: `wactl force-logout {user}` removes only this copy. To use it instead, remove the other one, then `wactl connect {user}`."
         ),
-        Some(Cause::ClientOutdated) => {
-            "Update wasessiond: WhatsApp no longer accepts this version. Every session here is concerned; the credentials are kept.".to_owned()
-        }
         _ => format!(
             "WhatsApp refused the login; look at the phone, then `wactl connect {user}` tries again, or `wactl force-logout {user}` starts anew."
         ),

@@ -2,8 +2,12 @@
 
 use tokio::sync::oneshot;
 
+use super::pairing::PairOptions;
 use crate::deadline::Deadline;
-use crate::protocol::{Failure, Group, GroupJid, LogoutReport, PhoneNumber, Status, TargetEdit};
+use crate::protocol::{
+    Failure, Group, GroupJid, LogoutReport, PasskeyAction, PasskeyChallenge, ProxyEdit,
+    SessionProxy, Status, TargetEdit,
+};
 
 /// The reply to a logout: what became of it.
 pub type LogoutReply = oneshot::Sender<Result<LogoutReport, Failure>>;
@@ -15,8 +19,8 @@ pub type LogoutReply = oneshot::Sender<Result<LogoutReport, Failure>>;
 pub enum SessionCommand {
     /// Bring it up.
     Connect {
-        /// By pair code for this phone, where it must be paired.
-        phone: Option<PhoneNumber>,
+        /// How to pair it, where it must be.
+        options: PairOptions,
         /// The session as it is then; with a phone number, when there is a code.
         reply: oneshot::Sender<Result<Status, Failure>>,
     },
@@ -43,6 +47,15 @@ pub enum SessionCommand {
         /// The groups.
         reply: oneshot::Sender<Result<Vec<Group>, Failure>>,
     },
+    /// Do a step of a pairing for which WhatsApp wants a passkey.
+    Passkey {
+        /// Which.
+        action: PasskeyAction,
+        /// By when WhatsApp must have taken it.
+        deadline: Deadline,
+        /// The challenge, or the session as it is then.
+        reply: oneshot::Sender<Result<PasskeyReply, Failure>>,
+    },
     /// Show or change the target groups.
     Targets {
         /// The change.
@@ -52,6 +65,22 @@ pub enum SessionCommand {
         /// The target groups after it.
         reply: oneshot::Sender<Result<Vec<GroupJid>, Failure>>,
     },
+    /// Show or change the proxy.
+    Proxy {
+        /// The change.
+        edit: ProxyEdit,
+        /// The proxy after it.
+        reply: oneshot::Sender<Result<SessionProxy, Failure>>,
+    },
+}
+
+/// The reply to a step of a pairing that needs a passkey.
+#[derive(Debug, Clone)]
+pub enum PasskeyReply {
+    /// The challenge.
+    Challenge(Box<PasskeyChallenge>),
+    /// WhatsApp has taken what was handed in.
+    Taken(Box<Status>),
 }
 
 /// What `disconnect` did.
@@ -71,7 +100,9 @@ impl SessionCommand {
             Self::Disconnect { reply, .. } => drop(reply.send(Err(failure))),
             Self::ForceLogout { reply, .. } => drop(reply.send(Err(failure))),
             Self::Groups { reply, .. } => drop(reply.send(Err(failure))),
+            Self::Passkey { reply, .. } => drop(reply.send(Err(failure))),
             Self::Targets { reply, .. } => drop(reply.send(Err(failure))),
+            Self::Proxy { reply, .. } => drop(reply.send(Err(failure))),
         }
     }
 }

@@ -4,29 +4,39 @@
 //! an [`Effect`], the passing of time, the daemon's stop. Nothing else changes a [`Machine`]. The machine
 //! knows no clock and does no I/O, so what it does can be read, and tested, as a table.
 
+mod account;
 mod answers;
 mod asked;
 mod disk;
+mod ending;
+mod ghost;
 mod lifecycle;
 mod link;
 mod logout;
+mod passkey;
+mod proxy;
 mod target_edits;
 mod time;
 
 use jiff::Timestamp;
 
 use super::clock::Monotonic;
-use super::pairing::Pairing;
+use super::pairing::{PairOptions, Pairing, Past};
+use super::passkey::PasskeyInput;
+use super::proxy::ProxyChange;
 use super::settings::Settings;
 use super::standing::Standing;
 use super::targets::Change;
 use crate::protocol::{
-    Cause, Connecting, EventKind, Failure, Group, GroupJid, HistoryEntry, PairCode, Phase,
-    PhoneNumber, Qr, Status, UserId,
+    Cause, Connecting, EventKind, Failure, Group, GroupJid, HistoryEntry, PairCode,
+    PasskeyChallenge, Phase, PhoneNumber, Qr, Status, UserId, Warning,
 };
-use crate::store::{Intent, Record};
-use crate::whatsapp::{AskError, Expected, LinkEvent};
+use crate::store::{Intent, ProxyChoice, Record};
+use crate::whatsapp::{AskError, Assertion, Expected, LinkEvent};
 pub(super) use disk::Saving;
+pub(super) use ending::Outdated;
+pub(super) use ghost::Ghosts;
+pub use ghost::LOGIN_MAY_BE_OPEN;
 pub(super) use logout::Logout;
 pub use logout::Unlinked;
 pub(super) use target_edits::TargetEdits;
@@ -66,15 +76,35 @@ pub struct Machine {
     looking: bool,
     logout: Option<Logout>,
     waiting: Waiting,
+    /// What will become a failure if nobody does anything.
+    pub(super) warnings: Vec<Warning>,
+    /// How many times it was warned of the silence of the account's phone.
+    phone_warnings: usize,
+    /// When to show up as available again.
+    shows_up_at: Option<Monotonic>,
     /// Links opened since it was last online.
-    attempts: u32,
+    pub(super) attempts: u32,
     /// Links that failed in a row.
     failures: u32,
+    /// Links in a row that were online for a short time only.
+    short_links: u32,
+    pub(super) way_back: WayBack,
     /// Handshakes that failed in a row.
     failed_handshakes: u32,
+    outdated: Outdated,
+    ghosts: Ghosts,
     course: Course,
     /// The effects of the step under way.
     effects: Vec<Effect>,
+}
+
+/// What decides when a session that lost its link comes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct WayBack {
+    /// How long the last link was online.
+    pub(super) was_online_for: std::time::Duration,
+    /// Whether the session tried again because another one had come online, since it was last online itself.
+    was_told: bool,
 }
 
 /// Whether the task goes on.
@@ -107,10 +137,14 @@ struct Waiting {
     close: Vec<Request>,
     /// `force-logout`, and commands that are carried out after the logout: for its end.
     removal: Vec<Request>,
+    /// `proxy`: until the record is written.
+    proxy: Vec<Request>,
     /// `groups`: for WhatsApp's answer.
     groups: Vec<Request>,
+    /// `passkey`: for WhatsApp's answer to what was handed in.
+    passkey: Vec<Request>,
     /// `connect`: for the look at the disk.
-    look: Vec<(Request, Option<PhoneNumber>)>,
+    look: Vec<(Request, PairOptions)>,
 }
 
 /// Whether the session has a link.
@@ -128,8 +162,10 @@ enum LinkState {
 pub enum Origin {
     /// Somebody said `connect` and there was nothing.
     New {
-        /// By pair code for this phone.
-        phone: Option<PhoneNumber>,
+        /// How to pair it.
+        options: PairOptions,
+        /// What the history knows of the user.
+        past: Past,
     },
     /// It was on the disk.
     Stored {
@@ -148,6 +184,8 @@ pub enum Origin {
         error: String,
         /// How long until the next try.
         wait: std::time::Duration,
+        /// What the history knows of the user.
+        past: Past,
     },
 }
 
@@ -155,7 +193,7 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// Somebody asks for it to be brought up.
-    Connect(Request, Option<PhoneNumber>),
+    Connect(Request, PairOptions),
     /// Somebody asks for it to be closed.
     Disconnect {
         /// The request.
@@ -176,12 +214,20 @@ pub enum Input {
     Groups(Request),
     /// Somebody asks for the target groups to be shown or changed.
     Targets(Request, Change),
+    /// Somebody does a step of a pairing for which WhatsApp wants a passkey.
+    Passkey(Request, PasskeyInput),
+    /// Somebody asks for the proxy to be shown or changed.
+    Proxy(Request, ProxyChange),
     /// The daemon stops.
     Stop,
     /// Its link reported something.
     Link(LinkEvent),
     /// Something is due.
     Due,
+    /// The client names another version to WhatsApp, or WhatsApp accepts the present one again.
+    VersionChanged,
+    /// Another session came online after WhatsApp could not be reached.
+    Reachable,
 
     /// Of [`Effect::OpenLink`]: the link is open.
     Opened,
@@ -200,6 +246,8 @@ pub enum Input {
     Looked(Standing),
     /// The result of [`Effect::AskGroups`].
     GroupsAnswered(Request, Result<Vec<Group>, AskError>),
+    /// The result of [`Effect::AnswerPasskey`] or [`Effect::ConfirmPasskey`].
+    PasskeyAnswered(Option<Request>, Result<(), AskError>),
     /// The result of [`Effect::Unlink`].
     Unlinked(Unlinked),
     /// Of [`Effect::Remove`]: the line of the history, or what is left and why.
@@ -233,6 +281,12 @@ pub enum Effect {
     },
     /// Ask the link for a pair code.
     AskPairCode(PhoneNumber),
+    /// Say `available` over the link, and take it back at once.
+    ShowUp,
+    /// Send the answer of a passkey through the link.
+    AnswerPasskey(Request, Box<Assertion>),
+    /// Say through the link that the codes are the same.
+    ConfirmPasskey(Option<Request>),
     /// Ask the link for the account's groups.
     AskGroups(Request),
     /// Write this record.
@@ -268,6 +322,10 @@ pub enum Answer {
     Groups(Vec<Group>),
     /// The target groups.
     Targets(Vec<GroupJid>),
+    /// The challenge for a passkey.
+    Passkey(Box<PasskeyChallenge>),
+    /// The session's own proxy, if it has one.
+    Proxy(Option<ProxyChoice>),
     /// It could not be done.
     Refused(Failure),
 }
@@ -318,9 +376,16 @@ impl Machine {
             looking: false,
             logout: None,
             waiting: Waiting::default(),
+            warnings: Vec::new(),
+            phone_warnings: 0,
+            shows_up_at: None,
             attempts: 0,
             failures: 0,
+            short_links: 0,
+            way_back: WayBack::default(),
             failed_handshakes: 0,
+            outdated: Outdated::default(),
+            ghosts: Ghosts::default(),
             course: Course::Running,
             effects: Vec::new(),
         };
@@ -333,6 +398,7 @@ impl Machine {
     pub fn step(&mut self, input: Input, at: Moment, settings: &Settings) -> Vec<Effect> {
         if self.course != Course::Ended {
             self.take(input, at, settings);
+            self.note_lost_login(at);
             self.settle();
         }
         std::mem::take(&mut self.effects)
@@ -340,7 +406,7 @@ impl Machine {
 
     fn take(&mut self, input: Input, at: Moment, settings: &Settings) {
         match input {
-            Input::Connect(request, phone) => self.connect_asked(request, phone, at, settings),
+            Input::Connect(request, options) => self.connect_asked(request, options, at, settings),
             Input::Disconnect { request, by } => self.disconnect_asked(request, by, at, settings),
             Input::ForceLogout {
                 request,
@@ -349,8 +415,12 @@ impl Machine {
             } => self.force_logout_asked(request, by, within, at, settings),
             Input::Groups(request) => self.groups_asked(request),
             Input::Targets(request, change) => self.targets_asked(request, change),
-            Input::Stop => self.stop(),
+            Input::Passkey(request, input) => self.passkey_asked(request, input, at),
+            Input::Proxy(request, change) => self.proxy_asked(request, change, at),
+            Input::Stop => self.stop(at),
             Input::Due => self.due(at, settings),
+            Input::VersionChanged => self.version_changed(at),
+            Input::Reachable => self.reachable(at),
             // A link that is being closed has nothing to say any more.
             Input::Link(event) if self.has_link() => self.link(event, at, settings),
             Input::Link(_) => {}
@@ -364,6 +434,7 @@ impl Machine {
             Input::Saved(saved) => self.saved(saved, at),
             Input::Looked(standing) => self.looked(standing, at, settings),
             Input::GroupsAnswered(request, groups) => self.groups_answered(request, groups),
+            Input::PasskeyAnswered(request, result) => self.passkey_answered(request, result),
             Input::Unlinked(unlinked) => self.unlinked(unlinked, at, settings),
             Input::Removed(removed) => self.removed(removed, at),
         }
@@ -374,6 +445,7 @@ impl Machine {
         self.answer_for_code();
         self.answer_when_written();
         self.answer_for_close();
+        self.answer_for_proxy();
         self.stop_when_done();
     }
 
@@ -409,6 +481,12 @@ impl Machine {
         self.retry_at = None;
         self.retry_due = None;
         self.reason = None;
+        // WhatsApp binds a passkey to the connection on which it wants it.
+        if !matches!(phase, Phase::AwaitingScan | Phase::AwaitingCode)
+            && let Some(pairing) = &mut self.pairing
+        {
+            pairing.passkey = None;
+        }
         // While the session tries again, a person wants to see the last error.
         if !matches!(
             phase,

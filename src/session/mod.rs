@@ -12,23 +12,32 @@ mod backoff;
 mod clock;
 mod command;
 mod devices;
+mod gate;
 mod logout;
 mod machine;
 mod narration;
 mod pairing;
+mod passkey;
 mod projection;
+mod proxy;
 mod settings;
 mod standing;
 mod targets;
 mod task;
 
 pub use clock::{Clock, Due, Monotonic};
-pub use command::{LogoutReply, SessionCommand, Stopped};
+pub use command::{LogoutReply, PasskeyReply, SessionCommand, Stopped};
 pub use devices::Devices;
+pub use gate::{Gate, Turn};
 pub use logout::{answer, report};
-pub use machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request, Unlinked};
-pub use settings::{OnConflict, Settings};
+pub use machine::{
+    Answer, Effect, Exit, Input, LOGIN_MAY_BE_OPEN, Machine, Moment, Origin, Request, Unlinked,
+};
+pub use pairing::{PairOptions, Past};
+pub use passkey::PasskeyInput;
+pub use proxy::ProxyChange;
+pub use settings::{OnConflict, OnLocked, Settings};
 pub(crate) use standing::look_further;
 pub use standing::{Standing, look};
 pub use targets::Change;
-pub use task::{Ended, Outcome, Report, SessionContext, run};
+pub use task::{Ended, FirstLink, Outcome, Report, SessionContext, run};

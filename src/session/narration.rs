@@ -1,7 +1,7 @@
 //! The log of what happens to a session.
 
 use crate::message_id;
-use crate::protocol::{EventKind, Status};
+use crate::protocol::{EventKind, Restriction, Status, Warning};
 
 /// Logs a change in one line, within the session's span, which names the user. Later QR codes and stages
 /// of connecting are only for watchers, and are not logged.
@@ -14,6 +14,14 @@ pub(super) fn log(kind: &EventKind, status: &Status) {
             tracing::info!("a QR code waits to be scanned");
         }
         EventKind::PairCode => tracing::info!("a pair code waits to be entered on the phone"),
+        EventKind::Passkey => {
+            let step = status.passkey.as_ref().map(|passkey| passkey.step);
+            let step = step.map(|step| step.to_string()).unwrap_or_default();
+            tracing::info!(
+                wasession_cause,
+                "WhatsApp wants a passkey for the pairing: {step} {error}"
+            );
+        }
         EventKind::Paired => {
             tracing::info!(message_id = message_id::PAIRED, "paired as {account}");
         }
@@ -72,6 +80,41 @@ pub(super) fn log(kind: &EventKind, status: &Status) {
                 "another account was paired; the target groups were cleared"
             );
         }
+        EventKind::Restrictions => restrictions(&status.restrictions),
+        EventKind::Warnings => warnings(&status.warnings),
         _ => {}
+    }
+}
+
+fn restrictions(restrictions: &[Restriction]) {
+    if restrictions.is_empty() {
+        tracing::info!(
+            message_id = message_id::RESTRICTED,
+            "WhatsApp does not restrict the account any more"
+        );
+    }
+    for restriction in restrictions {
+        let until = restriction.until.map_or_else(
+            || "WhatsApp did not say until when".to_owned(),
+            |until| format!("until {until:.0}"),
+        );
+        let detail = restriction.detail.as_deref().unwrap_or_default();
+        tracing::warn!(
+            message_id = message_id::RESTRICTED,
+            "WhatsApp restricts the account: {}, {until} ({detail}); the session stays online",
+            restriction.kind
+        );
+    }
+}
+
+fn warnings(warnings: &[Warning]) {
+    if warnings.is_empty() {
+        tracing::info!(
+            message_id = message_id::WARNED,
+            "no warning stands any more"
+        );
+    }
+    for Warning { kind, text, .. } in warnings {
+        tracing::warn!(message_id = message_id::WARNED, "{kind}: {text}");
     }
 }

@@ -2,14 +2,36 @@
 
 use std::time::Duration;
 
-use super::clock::Monotonic;
-use crate::protocol::PhoneNumber;
+use jiff::Timestamp;
+
+use super::clock::{Monotonic, after};
+use crate::protocol::{Account, Cause, PasskeyStep, PhoneNumber, Redacted};
 
 /// A pairing ends by itself after this, whatever happens to its links: with six QR codes it lasts 160
 /// seconds, with a pair code 180.
 const LONGEST: Duration = Duration::from_mins(10);
-/// How many pair codes one pairing may ask for.
-const MOST_CODES: u32 = 3;
+/// How many pair codes one pairing may ask for. WhatsApp counts them for each phone number.
+const MOST_CODES: u32 = 5;
+/// How long WhatsApp and a person have for a passkey, from WhatsApp's question on.
+const PASSKEY_WITHIN: Duration = Duration::from_mins(10);
+
+/// How a session is to be paired, where it must be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PairOptions {
+    /// By pair code for this phone; `None`: by QR code.
+    pub phone: Option<PhoneNumber>,
+    /// The account that is expected.
+    pub expect: Option<PhoneNumber>,
+}
+
+/// What the history knows of a user whose session begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Past {
+    /// The account that the user had last.
+    pub account: Option<Account>,
+    /// How often in the last day WhatsApp removed the user's device right after it was linked.
+    pub removed_soon: u32,
+}
 
 /// A pairing that is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,21 +40,82 @@ pub(super) struct Pairing {
     began: Monotonic,
     /// The phone number, where it is by pair code.
     pub(super) phone: Option<PhoneNumber>,
+    /// What the history knows of the user.
+    pub(super) past: Past,
     codes_asked: u32,
+    /// Why the last pair code, or the try to get one, failed.
+    pub(super) trouble: Option<(Cause, String)>,
+    /// WhatsApp wants a passkey.
+    pub(super) passkey: Option<PasskeyWanted>,
+}
+
+/// A passkey that WhatsApp wants for the pairing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PasskeyWanted {
+    pub(super) step: PasskeyStep,
+    /// The challenge, once it is here.
+    pub(super) challenge: Option<Redacted>,
+    /// The code to compare.
+    pub(super) code: Option<Redacted>,
+    ends_at: Monotonic,
+    pub(super) expires_at: Timestamp,
+}
+
+impl PasskeyWanted {
+    pub(super) fn new(now: Timestamp, monotonic: Monotonic) -> Self {
+        Self {
+            step: PasskeyStep::Announced,
+            challenge: None,
+            code: None,
+            ends_at: monotonic + PASSKEY_WITHIN,
+            expires_at: after(now, PASSKEY_WITHIN),
+        }
+    }
 }
 
 impl Pairing {
-    pub(super) fn new(now: Monotonic, phone: Option<PhoneNumber>) -> Self {
+    pub(super) fn new(now: Monotonic, phone: Option<PhoneNumber>, past: Past) -> Self {
         Self {
             began: now,
             phone,
+            past,
             codes_asked: 0,
+            trouble: None,
+            passkey: None,
         }
     }
 
-    /// When it ends at the latest.
+    /// Begins its time anew, for this phone number, or for the one that it had.
+    pub(super) fn renew(&mut self, now: Monotonic, phone: Option<PhoneNumber>) {
+        let phone = phone.or(self.phone.take());
+        *self = Self::new(now, phone, std::mem::take(&mut self.past));
+    }
+
+    /// When it ends at the latest. A passkey has its own time.
     pub(super) fn ends_at(&self) -> Monotonic {
-        self.began + LONGEST
+        let passkey = self.passkey.as_ref().map(|passkey| passkey.ends_at);
+        passkey.unwrap_or(self.began + LONGEST)
+    }
+
+    /// Why it failed, when its time is over.
+    pub(super) fn expired(&self) -> Cause {
+        match self.passkey {
+            Some(_) => Cause::PasskeyRequired,
+            None => Cause::PairingExpired,
+        }
+    }
+
+    /// Why it failed, when somebody gives it up.
+    pub(super) fn given_up(&self) -> Cause {
+        match self.passkey {
+            Some(_) => Cause::PasskeyRequired,
+            None => Cause::PairingAbandoned,
+        }
+    }
+
+    /// Whether it is by pair code.
+    pub(super) fn is_by_code(&self) -> bool {
+        self.phone.is_some()
     }
 
     /// Whether a pair code was asked for.
@@ -40,10 +123,18 @@ impl Pairing {
         self.codes_asked > 0
     }
 
+    /// Whether it is by pair code, and has had all its codes.
+    pub(super) fn has_had_all_codes(&self) -> bool {
+        self.is_by_code() && self.codes_asked >= MOST_CODES
+    }
+
     /// The phone number to ask another pair code for, while there may be one.
     pub(super) fn next_code(&mut self) -> Option<PhoneNumber> {
         let phone = self.phone.clone()?;
+        if self.codes_asked >= MOST_CODES {
+            return None;
+        }
         self.codes_asked += 1;
-        (self.codes_asked <= MOST_CODES).then_some(phone)
+        Some(phone)
     }
 }

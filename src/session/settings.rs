@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use crate::whatsapp::Presence;
+
 /// The part of the configuration that concerns sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// What a session that is online says of itself.
+    pub presence: Presence,
     /// What another connection with the same credentials means.
     pub on_conflict: OnConflict,
-    /// How many stored sessions connect at a time after a start.
+    /// What to do when WhatsApp locks the account.
+    pub on_locked: OnLocked,
+    /// How many sessions connect at a time: after a start, and after they have lost their links.
     pub restore_concurrency: usize,
     /// Disconnect (never wipe) a session that nobody used for this long.
     pub idle_after: Option<Duration>,
@@ -32,10 +38,21 @@ pub enum OnConflict {
     Park,
 }
 
+/// What to do when WhatsApp locks the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLocked {
+    /// Keep the credentials, and try again later and later, for two weeks.
+    Hold,
+    /// Log out at once: remove the credentials.
+    Logout,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            presence: Presence::Unavailable,
             on_conflict: OnConflict::Logout,
+            on_locked: OnLocked::Hold,
             restore_concurrency: 16,
             idle_after: None,
             max_sessions: 2000,

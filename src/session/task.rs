@@ -10,15 +10,18 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::command::{LogoutReply, SessionCommand, Stopped};
+use super::command::{LogoutReply, PasskeyReply, SessionCommand, Stopped};
 use super::devices::Devices;
+use super::gate::{Gate, Turn};
 use super::machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request};
 use super::narration;
+use super::passkey::PasskeyInput;
+use super::proxy::ProxyChange;
 use super::settings::Settings;
 use super::targets::Change;
 use crate::blocking::UncancellableWork;
@@ -65,12 +68,25 @@ pub struct SessionContext {
     pub early: Option<SessionCommand>,
     /// Fires when the daemon stops.
     pub stop: CancellationToken,
-    /// After a start of the daemon: the turns to connect, of which only some sessions have one at a time.
-    pub turn: Option<Arc<Semaphore>>,
+    /// The gate through which the session goes when it connects.
+    pub gate: Gate,
+    /// How soon it connects the first time.
+    pub first_link: FirstLink,
     /// The user's work that cannot be cancelled.
     pub work: UncancellableWork,
     /// The span that everything of this session logs in.
     pub span: tracing::Span,
+}
+
+/// How soon a session connects the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FirstLink {
+    /// At once: somebody asked for it.
+    AtOnce,
+    /// When it is its turn.
+    InLine,
+    /// When it is its turn, for which it asks after a moment: the daemon has just started.
+    Restored,
 }
 
 impl SessionContext {
@@ -115,6 +131,10 @@ pub async fn run(mut context: SessionContext, record: Record, origin: Origin) ->
     let at = moment(&context.clock);
     let settings = context.settings.borrow_and_update().clone();
     let user = context.user.clone();
+    // Whatever is news from here on ends a wait that begins from here on.
+    let version_news = context.gateway.version_news();
+    let urgent = context.first_link == FirstLink::AtOnce;
+    let reachable = context.gate.reachable();
     let (machine, effects) = Machine::new(user, record, origin, at, &settings);
     let mut task = Task {
         context,
@@ -123,7 +143,10 @@ pub async fn run(mut context: SessionContext, record: Record, origin: Origin) ->
         events: None,
         opening: None,
         turn: None,
+        urgent,
+        reachable,
         removal: None,
+        version_news,
         asked: BTreeMap::new(),
         last_request: 0,
         under_way: FuturesUnordered::new(),
@@ -152,9 +175,15 @@ struct Task {
     /// The link that is being opened.
     opening: Option<Opening>,
     /// The session's turn to connect, and how long the session may keep it.
-    turn: Option<(OwnedSemaphorePermit, Instant)>,
+    turn: Option<(Turn, Instant)>,
+    /// Whether somebody asked for the session to be connected now, so it does not wait for its turn.
+    urgent: bool,
+    /// Ticks when WhatsApp can be reached again.
+    reachable: watch::Receiver<()>,
     /// A removal that failed, with the steps that are done.
     removal: Option<Removal>,
+    /// Ticks when WhatsApp may accept a version that it did not.
+    version_news: watch::Receiver<u64>,
     /// The commands that are not answered yet.
     asked: BTreeMap<Request, SessionCommand>,
     last_request: u64,
@@ -172,8 +201,10 @@ enum Wake {
     Done(Done),
     Link(LinkEvent),
     TurnEnds,
+    Reachable,
     Due,
     Configured,
+    VersionChanged,
 }
 
 impl Task {
@@ -189,19 +220,16 @@ impl Task {
                 }
                 Wake::Command(command) => self.command(command),
                 Wake::Done(done) => self.done(done),
-                Wake::Link(event) => {
-                    if let LinkEvent::Paired(account) = &event {
-                        let SessionContext { devices, user, .. } = &self.context;
-                        devices.take(&account.jid, user);
-                    }
-                    self.take(Input::Link(event));
-                }
+                Wake::Link(event) => self.link_event(event),
                 Wake::TurnEnds => self.turn = None,
+                Wake::Reachable => self.take(Input::Reachable),
                 Wake::Due => self.take(Input::Due),
-                Wake::Configured => {}
+                Wake::Configured => self.configured(),
+                Wake::VersionChanged => self.take(Input::VersionChanged),
             }
             if self.machine.phase() != Phase::Connecting {
                 self.turn = None;
+                self.urgent = false;
             }
         }
     }
@@ -211,6 +239,11 @@ impl Task {
             let settings = self.context.settings.borrow_and_update();
             self.machine.deadline(&settings)
         };
+        let backs_off = self.machine.phase() == Phase::BackingOff;
+        if !backs_off {
+            // What was told before the session had to wait does not concern it.
+            self.reachable.mark_unchanged();
+        }
         tokio::select! {
             () = self.context.stop.cancelled(), if !self.stopping => Wake::Stop,
             command = command(&mut self.context.early, &mut self.context.commands), if !self.deserted => {
@@ -222,7 +255,25 @@ impl Task {
             Some(event) = next_event(&mut self.events) => Wake::Link(event),
             () = turn_ends(self.turn.as_ref().map(|(_, until)| *until)) => Wake::TurnEnds,
             () = self.context.clock.until(due) => Wake::Due,
+            Ok(()) = self.reachable.changed(), if backs_off => Wake::Reachable,
             Ok(()) = self.context.settings.changed() => Wake::Configured,
+            Ok(()) = self.version_news.changed() => Wake::VersionChanged,
+        }
+    }
+
+    /// Takes an event of the link, and tells the gate what it means for the other sessions.
+    fn link_event(&mut self, event: LinkEvent) {
+        if let LinkEvent::Paired(account) = &event {
+            let SessionContext { devices, user, .. } = &self.context;
+            devices.take(&account.jid, user);
+        }
+        let before = self.machine.phase();
+        let struggled = self.machine.has_failed();
+        self.take(Input::Link(event));
+        match (before, self.machine.phase()) {
+            (Phase::Online, Phase::BackingOff | Phase::Connecting) => self.context.gate.lost(),
+            (Phase::Connecting, Phase::Online) if struggled => self.context.gate.reached(),
+            _ => {}
         }
     }
 
@@ -234,15 +285,23 @@ impl Task {
         self.perform(effects);
     }
 
+    /// Takes over what changed in the configuration. Deadlines follow from it anyway.
+    fn configured(&self) {
+        if let Some(link) = &self.link {
+            link.handle()
+                .set_presence(self.context.settings.borrow().presence);
+        }
+    }
+
     fn command(&mut self, command: SessionCommand) {
         failpoint::panic("session_command", &self.context.user);
         self.last_request += 1;
         let request = Request(self.last_request);
         let input = match &command {
-            SessionCommand::Connect { phone, .. } => {
+            SessionCommand::Connect { options, .. } => {
                 // A session that somebody asks for does not wait for its turn.
                 self.skip_the_queue();
-                Input::Connect(request, phone.clone())
+                Input::Connect(request, options.clone())
             }
             SessionCommand::Disconnect { by, .. } => Input::Disconnect { request, by: *by },
             SessionCommand::ForceLogout { by, deadline, .. } => Input::ForceLogout {
@@ -251,8 +310,23 @@ impl Task {
                 within: deadline.left(),
             },
             SessionCommand::Groups { .. } => Input::Groups(request),
+            SessionCommand::Passkey { action, .. } => {
+                match PasskeyInput::parse(&self.context.user, action) {
+                    Ok(input) => Input::Passkey(request, input),
+                    Err(failure) => return command.refuse(failure),
+                }
+            }
             SessionCommand::Targets { edit, .. } => match Change::parse(edit.clone()) {
                 Ok(change) => Input::Targets(request, change),
+                Err(failure) => return command.refuse(failure),
+            },
+            SessionCommand::Proxy { edit, .. } => match ProxyChange::parse(edit.clone()) {
+                Ok(change) => {
+                    if change != ProxyChange::Nothing {
+                        self.skip_the_queue();
+                    }
+                    Input::Proxy(request, change)
+                }
                 Err(failure) => return command.refuse(failure),
             },
         };
@@ -274,6 +348,15 @@ impl Task {
                         link.handle().ask_pair_code(&phone);
                     }
                 }
+                Effect::ShowUp => {
+                    if let Some(link) = &self.link {
+                        link.handle().show_up();
+                    }
+                }
+                Effect::AnswerPasskey(request, assertion) => {
+                    self.send_passkey(Some(request), Some(*assertion));
+                }
+                Effect::ConfirmPasskey(request) => self.send_passkey(request, None),
                 Effect::AskGroups(request) => self.ask_groups(request),
                 Effect::Save(record) => self.save(*record),
                 Effect::Look => self.look(),
@@ -289,7 +372,7 @@ impl Task {
                 }
                 Effect::Answer(request, answer) => {
                     if let Some(command) = self.asked.remove(&request) {
-                        reply(command, answer);
+                        reply(&self.context.gateway, command, answer);
                     }
                 }
                 Effect::End(exit) => self.exit = Some(exit),
@@ -299,7 +382,7 @@ impl Task {
 }
 
 /// Sends the answer to a command.
-fn reply(command: SessionCommand, answer: Answer) {
+fn reply(gateway: &Gateway, command: SessionCommand, answer: Answer) {
     match (command, answer) {
         (command, Answer::Refused(failure)) => command.refuse(failure),
         (SessionCommand::Connect { reply, .. }, Answer::Status(status)) => {
@@ -308,11 +391,20 @@ fn reply(command: SessionCommand, answer: Answer) {
         (SessionCommand::Disconnect { reply, .. }, Answer::Status(status)) => {
             let _ = reply.send(Ok(Stopped::Kept(status)));
         }
+        (SessionCommand::Passkey { reply, .. }, Answer::Passkey(challenge)) => {
+            let _ = reply.send(Ok(PasskeyReply::Challenge(challenge)));
+        }
+        (SessionCommand::Passkey { reply, .. }, Answer::Status(status)) => {
+            let _ = reply.send(Ok(PasskeyReply::Taken(status)));
+        }
         (SessionCommand::Groups { reply, .. }, Answer::Groups(groups)) => {
             let _ = reply.send(Ok(groups));
         }
         (SessionCommand::Targets { reply, .. }, Answer::Targets(targets)) => {
             let _ = reply.send(Ok(targets));
+        }
+        (SessionCommand::Proxy { reply, .. }, Answer::Proxy(choice)) => {
+            let _ = reply.send(Ok(gateway.proxy_of(choice.as_ref())));
         }
         (command, _) => {
             // Neither the command nor the answer is logged: they name phones, groups and correspondents.

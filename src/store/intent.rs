@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::protocol::{Account, Cause, HistoryEntry, Redacted, Removed, Unlink, UserId};
+use crate::protocol::{
+    Account, Cause, HistoryEntry, Redacted, Removed, Restriction, Unlink, UserId,
+};
 
 /// Why a session is removed, and what else its line in the history needs. That line is durable before the
 /// rename.
@@ -28,6 +30,10 @@ pub struct Intent {
     pub text: Option<String>,
     /// The appeal token of a locked account.
     pub appeal_token: Option<Redacted>,
+    /// What WhatsApp forbade the account.
+    pub restrictions: Vec<Restriction>,
+    /// When the device was linked.
+    pub linked_at: Option<Timestamp>,
 }
 
 impl Intent {
@@ -46,6 +52,8 @@ impl Intent {
             removed,
             text: self.text.clone(),
             appeal_token: self.appeal_token.clone(),
+            restrictions: self.restrictions.clone(),
+            linked_at: self.linked_at,
         };
         entry.bounded()
     }

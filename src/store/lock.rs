@@ -13,11 +13,12 @@ use super::{StoreError, durable, regular};
 ///
 /// The lock is on the directory itself: it holds whatever path leads there, and removing a file in it does
 /// not release it. The file `lock` in the directory has the holder's pid, for the message to a second
-/// daemon. Nothing else needs the file.
+/// daemon. A daemon that ends well empties it, so a pid that is there tells of one that did not.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
     directory: File,
+    found_pid: bool,
 }
 
 impl Lock {
@@ -27,6 +28,7 @@ impl Lock {
         let directory =
             durable::open_dir(dir).map_err(|e| StoreError::unavailable("open", dir, e))?;
         lock(&directory, dir, &note)?;
+        let found_pid = holder(&note).is_some();
         match write_pid(&note) {
             Ok(()) => {}
             // A disk that is full or read-only stops no start: the sessions on it are kept, and wait for it.
@@ -39,7 +41,26 @@ impl Lock {
         Ok(Self {
             path: dir.to_owned(),
             directory,
+            found_pid,
         })
+    }
+
+    /// Whether the daemon before this one was not stopped, but died.
+    pub(super) fn was_left_by_a_crash(&self) -> bool {
+        self.found_pid
+    }
+
+    /// Notes that this daemon ends well.
+    pub(super) fn ends_well(&self) {
+        let note = self.path.join("lock");
+        let emptied =
+            regular::open(OpenOptions::new().write(true), &note).and_then(|file| file.set_len(0));
+        if let Err(e) = emptied {
+            tracing::debug!(
+                "the next start will take this stop for a crash: {}: {e}",
+                note.display()
+            );
+        }
     }
 
     /// Makes sure that the directory's name still leads to the directory that is locked.
@@ -81,19 +102,16 @@ fn lock(file: &File, dir: &Path, note: &Path) -> Result<(), StoreError> {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
             path: dir.to_owned(),
-            holder: holder(note),
+            holder: holder(note).map_or_else(String::new, |pid| format!(" (pid {pid})")),
         }),
         Err(TryLockError::Error(e)) => Err(StoreError::unavailable("lock", dir, e)),
     }
 }
 
-fn holder(note: &Path) -> String {
+/// The pid that is in the file.
+fn holder(note: &Path) -> Option<u32> {
     let mut text = String::new();
-    if let Ok(file) = regular::open(OpenOptions::new().read(true), note) {
-        let _ = file.take(32).read_to_string(&mut text);
-    }
-    match text.trim().parse::<u32>() {
-        Ok(pid) => format!(" (pid {pid})"),
-        Err(_) => String::new(),
-    }
+    let file = regular::open(OpenOptions::new().read(true), note).ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }

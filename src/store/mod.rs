@@ -4,11 +4,12 @@
 //!
 //! ```text
 //! <state directory>/     0700, locked: one daemon
-//!   lock                 the pid of the daemon, for the message to a second one
+//!   lock                 the pid of the daemon, for the message to a second one; empty after a stop
 //!   sessions/<user>/     session.toml; auth.db (-wal), locked while the session is open
 //!   trash/<user>.<cause>.<id>/  renamed here by a removal, then erased
 //!   intents.jsonl        why, of the removals under way; empty when there are none
 //!   history.jsonl        one line per ended session
+//!   client-version.toml  the version of WhatsApp Web that was fetched last
 //! ```
 //!
 //! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
@@ -16,6 +17,7 @@
 //!
 //! A [`Store`] proves that the lock is held: every change of the disk needs one.
 
+mod client_version;
 mod commit;
 mod credentials;
 mod durable;
@@ -38,12 +40,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use client_version::ClientVersion;
 pub(crate) use credentials::set_up;
 pub use credentials::{Contents, Credentials, CredentialsError};
 pub use error::StoreError;
 pub use history::{Entries, History};
 pub use intent::Intent;
-pub use record::{Desired, Hold, Record};
+pub use record::{AccountLock, Desired, Hold, ProxyChoice, Record};
 pub use removal::{Removal, RemovalFailed};
 pub use step::Step;
 
@@ -156,6 +159,17 @@ impl Store {
     #[must_use]
     pub(crate) fn disk(&self) -> &Room {
         &self.inner.disk
+    }
+
+    /// Whether the daemon before this one died, instead of being stopped.
+    #[must_use]
+    pub(crate) fn was_left_by_a_crash(&self) -> bool {
+        self.inner.lock.was_left_by_a_crash()
+    }
+
+    /// Notes that this daemon was stopped, and is done with the disk.
+    pub(crate) fn ends_well(&self) {
+        self.inner.lock.ends_well();
     }
 
     /// For the watchdog: whether the disk answers, and the state directory is still the one that is locked.
@@ -302,6 +316,22 @@ impl Store {
     pub fn history(&self, limit: usize) -> Result<History, StoreError> {
         let path = self.inner.root.join("history.jsonl");
         History::open(&path, limit, self.inner.commits.clone())
+    }
+
+    /// The version of WhatsApp Web that was fetched last, if one is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read; a fetch replaces it.
+    pub fn client_version(&self) -> Result<Option<ClientVersion>, StoreError> {
+        client_version::read(&self.inner.root.join(client_version::FILE))
+    }
+
+    /// Keeps a version of WhatsApp Web, durably.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; the old one is then still there, whole.
+    pub fn keep_client_version(&self, version: &ClientVersion) -> Result<(), StoreError> {
+        client_version::write(&self.inner.root.join(client_version::FILE), version)
     }
 
     /// The removal of a user's session, not yet begun.

@@ -1,6 +1,7 @@
 //! `session.toml`: the record of a session.
 
 use std::path::Path;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::durable::Replacing;
 use super::step::Step;
 use super::{StoreError, durable, regular};
-use crate::protocol::{Account, Cause, GroupJid, UserId};
+use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Restriction, UserId};
 
 /// The format written by this version. A file of a newer one is refused, never overwritten.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 pub(super) const FILE: &str = "session.toml";
 
@@ -40,16 +41,74 @@ pub struct Record {
     /// When it was last used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_activity: Option<Timestamp>,
+    /// When the account's phone last gave a sign of life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone_heard: Option<Timestamp>,
+    /// When the device last showed itself as available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub showed_up: Option<Timestamp>,
+    /// Since when the critical part of the account's settings has been missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_missing: Option<Timestamp>,
     /// The target groups.
     #[serde(default)]
     pub targets: Vec<GroupJid>,
+    /// Until when WhatsApp may conclude a login that a stop of the daemon has cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_open_until: Option<Timestamp>,
     /// The account, from the moment its credentials were durable. `None`: perhaps never paired; only
     /// `auth.db` can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
+    /// When the device was linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_at: Option<Timestamp>,
+    /// The account that is expected, as long as none is linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<PhoneNumber>,
     /// Why it must not connect by itself, over restarts too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// What WhatsApp said about a locked account, until it accepts a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<AccountLock>,
+    /// What WhatsApp forbids the account for a time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restrictions: Vec<Restriction>,
+    /// The session's own proxy; `None`: the configuration's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyChoice>,
+}
+
+/// The proxy that somebody chose for a session. In the file it is a string: a URL, or `none`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum ProxyChoice {
+    /// No proxy, also where the configuration has one.
+    Direct,
+    /// The proxy with this URL, which may hold a user and a password.
+    Url(Redacted),
+}
+
+const NO_PROXY: &str = "none";
+
+impl From<String> for ProxyChoice {
+    fn from(text: String) -> Self {
+        if text == NO_PROXY {
+            Self::Direct
+        } else {
+            Self::Url(text.into())
+        }
+    }
+}
+
+impl From<ProxyChoice> for String {
+    fn from(choice: ProxyChoice) -> Self {
+        match choice {
+            ProxyChoice::Direct => NO_PROXY.to_owned(),
+            ProxyChoice::Url(url) => url.reveal().to_owned(),
+        }
+    }
 }
 
 /// What a session is to be, over restarts of the daemon.
@@ -76,6 +135,81 @@ pub struct Hold {
     pub error: Option<String>,
 }
 
+/// A lock of the account, as WhatsApp has told it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountLock {
+    /// When WhatsApp first said so.
+    pub since: Timestamp,
+    /// When WhatsApp last said so.
+    pub last: Timestamp,
+    /// How often WhatsApp said so, and nothing else.
+    pub answers: u32,
+    /// For how many seconds that was seen.
+    pub seen_for: u64,
+    /// What WhatsApp said to the person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The token with which the person can appeal. WhatsApp sends it once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appeal_token: Option<Redacted>,
+}
+
+impl AccountLock {
+    /// The time between two answers counts up to this. The wall clock measures it, also over restarts, and a
+    /// clock that is set must not make years of a day: so a lock is old only after many answers.
+    const LONGEST_GAP: Duration = Duration::from_hours(48);
+
+    /// A lock that WhatsApp has not told yet.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            last: now,
+            answers: 0,
+            seen_for: 0,
+            text: None,
+            appeal_token: None,
+        }
+    }
+
+    /// WhatsApp says so, perhaps again. What it said before is kept where it says nothing now.
+    pub fn seen(&mut self, now: Timestamp, text: Option<String>, appeal_token: Option<Redacted>) {
+        // Zero where the clock was set back.
+        let gap = Duration::try_from(now.duration_since(self.last)).unwrap_or_default();
+        let gap = gap.min(Self::LONGEST_GAP);
+        self.seen_for = self.seen_for.saturating_add(gap.as_secs());
+        self.answers = self.answers.saturating_add(1);
+        if self.answers == 1 {
+            (self.since, self.seen_for) = (now, 0);
+        }
+        self.last = now;
+        self.text = text.or(self.text.take());
+        self.appeal_token = appeal_token.or(self.appeal_token.take());
+    }
+
+    /// WhatsApp says something else: the next lock is another one. What WhatsApp said is kept.
+    pub fn begin_anew(&mut self) {
+        (self.answers, self.seen_for) = (0, 0);
+    }
+
+    /// For how long it was seen.
+    #[must_use]
+    pub fn seen_for(&self) -> Duration {
+        Duration::from_secs(self.seen_for)
+    }
+
+    /// How long to wait before the next try. Trying often makes a lock last longer.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        Duration::from_hours(match self.answers {
+            0 | 1 => 1,
+            2 => 6,
+            _ => 24,
+        })
+    }
+}
+
 impl Record {
     /// The record of a new session of this uid.
     #[must_use]
@@ -87,9 +221,18 @@ impl Record {
             created_at: Timestamp::now(),
             desired: Desired::Up,
             last_activity: None,
+            phone_heard: None,
+            showed_up: None,
+            settings_missing: None,
             targets: Vec::new(),
+            login_open_until: None,
             account: None,
+            linked_at: None,
+            expect: None,
             hold: None,
+            lock: None,
+            restrictions: Vec::new(),
+            proxy: None,
         }
     }
 
@@ -124,7 +267,7 @@ impl Record {
         struct Versioned {
             version: u32,
         }
-        let versioned: Versioned = toml::from_str(text).map_err(|e| e.to_string())?;
+        let versioned: Versioned = toml::from_str(text).map_err(|e| without_text(text, &e))?;
         if versioned.version > VERSION {
             return Err(format!(
                 "it was written by a newer wasessiond (format {}, this one reads up to {VERSION}); start the newer one again",
@@ -132,13 +275,123 @@ impl Record {
             ));
         }
         // What this version does not know it would lose with its next write, so it does not take the file.
-        toml::from_str(text).map_err(|e| e.to_string())
+        let read: Self = toml::from_str(text).map_err(|e| without_text(text, &e))?;
+        Ok(Self {
+            version: VERSION,
+            ..read
+        })
+    }
+}
+
+/// The keys of the record. Only they are named where something is wrong.
+const KEYS: &[&str] = &[
+    "version",
+    "user",
+    "owner",
+    "created_at",
+    "desired",
+    "last_activity",
+    "phone_heard",
+    "showed_up",
+    "settings_missing",
+    "targets",
+    "login_open_until",
+    "account",
+    "linked_at",
+    "expect",
+    "hold",
+    "lock",
+    "restrictions",
+    "proxy",
+];
+
+/// What is wrong with a file, without the line in which it is wrong: that may hold a proxy's password.
+fn without_text(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return message.to_owned();
+    };
+    let line = before.matches('\n').count();
+    let key = text.lines().nth(line).and_then(|line| line.split_once('='));
+    let key = key.map(|(key, _)| key.trim());
+    match key.filter(|key| KEYS.contains(key)) {
+        Some(key) => format!("line {}, {key}: {message}", line + 1),
+        None => format!("line {}: {message}", line + 1),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::protocol::RestrictionKind;
+
+    fn start() -> Timestamp {
+        "2026-11-24T09:00:00Z".parse().expect("a time")
+    }
+
+    /// A lock that was seen at these hours.
+    fn seen_at(hours: &[i64]) -> AccountLock {
+        let mut lock = AccountLock::new(start());
+        for hours in hours {
+            lock.seen(start() + SignedDuration::from_hours(*hours), None, None);
+        }
+        lock
+    }
+
+    #[test]
+    fn a_lock_is_old_after_many_answers_whatever_the_clock_says() {
+        let days = |hours: &[i64]| seen_at(hours).seen_for().as_secs() / 86400;
+        assert_eq!(days(&[0]), 0);
+        // The hours at which a daemon that is always up tries.
+        let mut tries = vec![0, 1, 7];
+        tries.extend((1..=14).map(|day| 7 + 24 * day));
+        assert_eq!(days(&tries), 14);
+        // A clock that was years behind at the first answer, and is right at the next one.
+        let years = 24 * 365 * 10;
+        assert_eq!(days(&[0, years, years + 6]), 2);
+        assert_eq!(days(&[years, 0, 6]), 0);
+        // A daemon that was off for a month.
+        assert_eq!(days(&[0, 24 * 30]), 2);
+    }
+
+    #[test]
+    fn a_lock_waits_longer_and_longer() {
+        let mut lock = AccountLock::new(start());
+        let waits = [(); 4].map(|()| {
+            lock.seen(start(), None, None);
+            lock.wait().as_secs() / 3600
+        });
+        assert_eq!(waits, [1, 6, 24, 24]);
+    }
+
+    #[test]
+    fn a_token_is_kept_when_whatsapp_does_not_repeat_it() {
+        let mut lock = AccountLock::new(start());
+        lock.seen(start(), Some("locked".to_owned()), Some("once".into()));
+        lock.seen(start(), None, None);
+        lock.begin_anew();
+        lock.seen(start(), None, None);
+        assert_eq!(lock.text.as_deref(), Some("locked"));
+        let token = lock.appeal_token.as_ref().map(Redacted::reveal);
+        assert_eq!((token, lock.answers), (Some("once"), 1));
+        assert!(!format!("{lock:?}").contains("once"));
+        let mut record = Record::new(0);
+        record.lock = Some(lock);
+        let text = toml::to_string(&record).expect("write");
+        assert_eq!(Record::parse(&text), Ok(record));
+    }
+
+    proptest! {
+        /// Seven answers are never enough, however the clock is set between them.
+        #[test]
+        fn few_answers_never_make_a_lock_old(hours in prop::collection::vec(-200_000i64..200_000, 0..8)) {
+            let lock = seen_at(&hours);
+            prop_assert!(lock.seen_for() < Duration::from_hours(14 * 24));
+        }
+    }
 
     /// A file as version 0.1.0 wrote it. It must load for ever.
     const SAMPLE: &str = r#"
@@ -180,7 +433,7 @@ error = "too many messages"
     #[test]
     fn what_is_not_known_is_refused() {
         let known = toml::to_string(&Record::new(0)).expect("write");
-        let newer = known.replace("version = 1", "version = 2");
+        let newer = known.replace("version = 2", "version = 3");
         let why = Record::parse(&newer).expect_err("a newer version");
         assert!(why.contains("start the newer one again"), "{why}");
         let more = format!("colour = \"blue\"\n{known}");
@@ -189,8 +442,57 @@ error = "too many messages"
     }
 
     #[test]
+    fn a_proxy_reads_back() {
+        for (said, choice) in [
+            ("none", ProxyChoice::Direct),
+            (
+                "socks5://me:pw@proxy:1",
+                ProxyChoice::Url("socks5://me:pw@proxy:1".into()),
+            ),
+        ] {
+            let text = format!("proxy = \"{said}\"\n{SAMPLE}");
+            let record = Record::parse(&text).expect("a record");
+            assert_eq!(record.proxy, Some(choice));
+            let text = toml::to_string(&record).expect("write");
+            assert_eq!(Record::parse(&text), Ok(record));
+        }
+    }
+
+    /// Whatever is wrong with the file goes into the status and into the log.
+    #[test]
+    fn what_is_wrong_is_told_without_a_password() {
+        for proxy in [
+            "proxy = \"http://me:secret@proxy",
+            "proxy = http://me:secret@proxy",
+            "proxies = \"http://me:secret@proxy\"",
+            "proxy = [\"http://me:secret@proxy\"]",
+            "proxy = \"http://me:secret@proxy\"\nproxy = \"http://me:secret@proxy\"",
+        ] {
+            let why = Record::parse(&format!("{proxy}\n{SAMPLE}")).expect_err(proxy);
+            assert!(why.starts_with("line ") && !why.contains("secret"), "{why}");
+        }
+    }
+
+    #[test]
     fn a_new_record_reads_back() {
-        let record = Record::new(0);
+        let mut record = Record::new(0);
+        let text = toml::to_string(&record).expect("write");
+        assert_eq!(Record::parse(&text), Ok(record.clone()));
+        record.account = Some(Account {
+            jid: "15550100999:7@s.whatsapp.net".to_owned(),
+            phone: "+15550100999".to_owned(),
+            name: None,
+        });
+        record.phone_heard = Some(Timestamp::UNIX_EPOCH);
+        record.showed_up = Some(Timestamp::UNIX_EPOCH);
+        record.settings_missing = Some(Timestamp::UNIX_EPOCH);
+        let restriction = Restriction {
+            kind: RestrictionKind::ReachoutTimelock,
+            since: Timestamp::UNIX_EPOCH,
+            until: None,
+            detail: Some("RESTRICT_ALL_COMPANIONS".to_owned()),
+        };
+        record.restrictions = vec![restriction; 2];
         let text = toml::to_string(&record).expect("write");
         assert_eq!(Record::parse(&text), Ok(record));
     }

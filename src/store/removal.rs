@@ -283,6 +283,8 @@ pub(super) mod fixtures {
             targets: 2,
             text: None,
             appeal_token: Some("token-4711".into()),
+            restrictions: Vec::new(),
+            linked_at: Some(Timestamp::UNIX_EPOCH),
         }
     }
 }

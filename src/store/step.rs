@@ -25,6 +25,14 @@ pub enum Step {
     RecordRename,
     /// The sync of that.
     RecordSyncDir,
+    /// The bytes of the fetched version of WhatsApp Web, into a temporary file.
+    VersionWrite,
+    /// Their sync.
+    VersionSync,
+    /// They take the place of the old ones.
+    VersionRename,
+    /// The sync of that.
+    VersionSyncDir,
     /// The sync of where the intents are, before the first one ever.
     IntentSyncDir,
     /// The line of a logout's intent.
@@ -124,6 +132,10 @@ impl Step {
             Self::RecordSync => "record_sync",
             Self::RecordRename => "record_rename",
             Self::RecordSyncDir => "record_sync_dir",
+            Self::VersionWrite => "version_write",
+            Self::VersionSync => "version_sync",
+            Self::VersionRename => "version_rename",
+            Self::VersionSyncDir => "version_sync_dir",
             Self::IntentSyncDir => "intent_sync_dir",
             Self::IntentWrite => "intent_write",
             Self::IntentSync => "intent_sync",

@@ -259,3 +259,16 @@ fn strangers_are_left_alone() {
     assert_eq!(users, [user("alice"), user("bob")]);
     assert_eq!(strangers, [dir.path().join("sessions/.hidden")]);
 }
+
+#[test]
+fn a_start_knows_whether_the_daemon_before_it_died() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let open = || Store::open(dir.path()).expect("a store");
+    assert!(!open().was_left_by_a_crash(), "there was none");
+    assert!(open().was_left_by_a_crash(), "it was not stopped");
+    open().ends_well();
+    assert!(!open().was_left_by_a_crash(), "it was stopped");
+    // Whatever somebody wrote into the file.
+    fs::write(dir.path().join("lock"), "no pid").expect("write");
+    assert!(!open().was_left_by_a_crash());
+}

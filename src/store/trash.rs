@@ -78,9 +78,11 @@ pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
         // Nobody knows how the unlink went, so the person is asked to look at the phone.
         unlink: Unlink::Unreachable,
         removed,
+        linked_at: record.as_ref().and_then(|record| record.linked_at),
         account: record.and_then(|record| record.account),
         text: None,
         appeal_token: None,
+        restrictions: Vec::new(),
     })
 }
 

@@ -3,16 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{sleep, timeout};
 
 use super::restore;
 use crate::deadline::Deadline;
-use crate::protocol::{Failure, FailureCode, HistoryEntry, PhoneNumber};
-use crate::session::{Ended, Origin, Outcome, SessionContext, Standing, look, look_further, run};
+use crate::protocol::{Cause, Failure, FailureCode, HistoryEntry};
+use crate::session::{
+    Ended, LOGIN_MAY_BE_OPEN, Origin, Outcome, PairOptions, Past, SessionContext, Standing, look,
+    look_further, run,
+};
 use crate::store::{Found, Record};
 
 /// After this time a warning says that the work of the earlier task is not over.
 const WARN_AFTER: Duration = Duration::from_secs(5);
+
+/// How many of a user's last sessions are looked at when another one begins.
+const PAST: usize = 100;
+
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// How long the first look at a stored session may take. Then it has a status that says so, before the
 /// daemon's start gives up waiting for its first status, and is looked at again.
@@ -21,10 +30,7 @@ const LOOK_WITHIN: Duration = Duration::from_secs(5);
 /// Why a session's task is started.
 pub(super) enum Birth {
     /// Somebody said `connect`, and no task runs.
-    Connect {
-        owner: u32,
-        phone: Option<PhoneNumber>,
-    },
+    Connect { owner: u32, options: PairOptions },
     /// It was on the disk when the daemon started.
     Restored {
         /// What the start has read of it; `None`: nothing that can be used.
@@ -76,8 +82,8 @@ pub(super) async fn run_session(mut context: SessionContext, mut birth: Birth) -
         let _ = context.devices.claim(&account.jid, &context.user);
     }
     let (record, origin) = match (standing, birth) {
-        (Standing::Nothing, Birth::Connect { owner, phone }) => {
-            return begin_new(context, owner, phone).await;
+        (Standing::Nothing, Birth::Connect { owner, options }) => {
+            return begin_new(context, owner, options).await;
         }
         (Standing::Nothing, _) => return TaskExit::NothingOnDisk(context, entry.map(Box::new)),
         (Standing::Unavailable { why, .. }, Birth::Connect { .. }) => {
@@ -102,10 +108,15 @@ pub(super) async fn run_session(mut context: SessionContext, mut birth: Birth) -
                 paired,
                 error,
                 wait,
+                past: past(&context, record.owner),
             };
             (*record, origin)
         }
-        (Standing::Session { record, paired }, Birth::Connect { .. } | Birth::Restored { .. }) => {
+        (Standing::Session { mut record, paired }, birth) => {
+            if matches!(birth, Birth::Restored { .. }) && context.store.was_left_by_a_crash() {
+                // Nobody knows which logins the crash has cut off.
+                record.login_open_until = context.clock.now().checked_add(LOGIN_MAY_BE_OPEN).ok();
+            }
             (*record, Origin::Stored { paired })
         }
     };
@@ -161,17 +172,44 @@ async fn wait(context: &mut SessionContext, pause: Duration) {
     }
 }
 
-async fn begin_new(context: SessionContext, owner: u32, phone: Option<PhoneNumber>) -> TaskExit {
+async fn begin_new(context: SessionContext, owner: u32, options: PairOptions) -> TaskExit {
     let mut record = Record::new(owner);
     record.user = Some(context.user.clone());
+    record.expect.clone_from(&options.expect);
     let (store, user, written) = (context.store.clone(), context.user.clone(), record.clone());
     let created = context.work.on_disk(move || store.create(&user, &written));
     let why = match created.await {
-        Ok(()) => return TaskExit::Ran(run(context, record, Origin::New { phone }).await),
+        Ok(()) => {
+            let past = past(&context, owner);
+            return TaskExit::Ran(run(context, record, Origin::New { options, past }).await);
+        }
         Err(e) => e.to_string(),
     };
     let message = format!("the session of {} could not be made: {why}", context.user);
     TaskExit::CouldNotStart(context, Failure::new(FailureCode::StoreFailed, message))
+}
+
+/// What the history knows of the user, as far as the owner of the new session may know it.
+fn past(context: &SessionContext, owner: u32) -> Past {
+    let history = context.history.read();
+    let entries = history.select(None, Some(&context.user), (owner != 0).then_some(owner));
+    past_of(entries.map(|(_, entry)| entry), context.clock.now())
+}
+
+/// What these lines of the history, the newest first, say of their user.
+fn past_of<'a>(entries: impl Iterator<Item = &'a HistoryEntry>, now: Timestamp) -> Past {
+    let mut past = Past::default();
+    for entry in entries.take(PAST) {
+        // An account that was linked by mistake was never the user's.
+        if past.account.is_none() && entry.cause != Cause::WrongAccount {
+            past.account.clone_from(&entry.account);
+        }
+        let is_recent = now.duration_since(entry.at) <= A_DAY;
+        if is_recent && entry.removed_soon().is_some() {
+            past.removed_soon += 1;
+        }
+    }
+    past
 }
 
 /// Waits until the uncancellable work of the earlier task is over, such as an opening of the credentials or
@@ -205,4 +243,56 @@ async fn finish_purge(context: &SessionContext) -> Option<HistoryEntry> {
         |_| (),
     ));
     entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Account;
+    use crate::protocol::fixtures::bare_entry;
+
+    fn ended(cause: Cause, hours_ago: i64, phone: &str, linked_for: Option<i64>) -> HistoryEntry {
+        let at = Timestamp::UNIX_EPOCH - SignedDuration::from_hours(hours_ago);
+        HistoryEntry {
+            at,
+            account: (!phone.is_empty()).then(|| Account {
+                jid: String::new(),
+                phone: phone.to_owned(),
+                name: None,
+            }),
+            linked_at: linked_for.map(|seconds| at - SignedDuration::from_secs(seconds)),
+            ..bare_entry("alice", cause)
+        }
+    }
+
+    #[test]
+    fn the_last_account_is_the_last_one_that_was_the_users() {
+        let entries = [
+            ended(Cause::PairingExpired, 1, "", None),
+            ended(Cause::WrongAccount, 2, "+3", None),
+            ended(Cause::Unlinked, 3, "+2", None),
+            ended(Cause::Unlinked, 4, "+1", None),
+        ];
+        let past = past_of(entries.iter(), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            past.account.map(|account| account.phone).as_deref(),
+            Some("+2")
+        );
+        assert_eq!(past.removed_soon, 0);
+        assert_eq!(past_of([].iter(), Timestamp::UNIX_EPOCH), Past::default());
+    }
+
+    #[test]
+    fn what_whatsapp_removed_soon_counts_for_a_day() {
+        let entries = [
+            ended(Cause::Unlinked, 1, "+1", Some(12)),
+            ended(Cause::LoggedOut, 2, "+1", Some(120)),
+            ended(Cause::Unlinked, 3, "+1", Some(121)),
+            ended(Cause::ForceLogout, 4, "+1", Some(12)),
+            ended(Cause::Unlinked, 23, "+1", Some(0)),
+            ended(Cause::Unlinked, 25, "+1", Some(12)),
+        ];
+        let past = past_of(entries.iter(), Timestamp::UNIX_EPOCH);
+        assert_eq!(past.removed_soon, 3);
+    }
 }

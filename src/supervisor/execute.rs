@@ -9,7 +9,7 @@ use crate::protocol::{
     Answer, Command, DEFAULT_HISTORY, Failure, FailureCode, Group, HistoryPage, MAX_GROUPS,
     MAX_HISTORY, MAX_PAGE, PhoneNumber, SessionsPage, Status, UserId,
 };
-use crate::session::Stopped;
+use crate::session::{PairOptions, PasskeyReply, Stopped};
 
 /// No session is shorter than this as JSON.
 const SHORTEST: usize = 200;
@@ -24,11 +24,21 @@ impl Supervisor {
     /// A [`Failure`] for the client.
     pub async fn execute(&self, caller: Caller, command: Command) -> Result<Answer, Failure> {
         match command {
-            Command::Connect { user, phone } => {
-                let phone = phone.map(PhoneNumber::try_from).transpose();
-                let phone = phone.map_err(|e| invalid(e.to_string()))?;
+            Command::Connect {
+                user,
+                phone,
+                expect,
+            } => {
+                let number = |text: Option<String>| {
+                    let number = text.map(PhoneNumber::try_from).transpose();
+                    number.map_err(|e| invalid(e.to_string()))
+                };
+                let options = PairOptions {
+                    phone: number(phone)?,
+                    expect: number(expect)?,
+                };
                 let user = user_id(user)?;
-                let status = match self.shared.routes.connect(caller, &user, phone).await? {
+                let status = match self.shared.routes.connect(caller, &user, options).await? {
                     Some(status) => status,
                     None => self.status(caller, &user)?,
                 };
@@ -65,6 +75,19 @@ impl Supervisor {
                     .targets(caller, user_id(user)?, edit)
                     .await?;
                 Ok(Answer::Targets(targets))
+            }
+            Command::Passkey { user, action } => {
+                let user = user_id(user)?;
+                let reply = self.shared.routes.passkey(caller, &user, action).await?;
+                Ok(match reply {
+                    PasskeyReply::Challenge(challenge) => Answer::Passkey(*challenge),
+                    PasskeyReply::Taken(status) => Answer::Status(status),
+                })
+            }
+            Command::Proxy { user, edit } => {
+                let user = user_id(user)?;
+                let proxy = self.shared.routes.proxy(caller, &user, edit).await?;
+                Ok(Answer::Proxy(proxy))
             }
             command => self.look_up(caller, command),
         }

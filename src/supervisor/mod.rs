@@ -35,20 +35,23 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::session::{Clock, OnConflict, Settings};
+pub use crate::session::{Clock, OnConflict, OnLocked, Settings};
 pub use caller::Caller;
 pub use views::{Census, Watcher};
 
 use crate::blocking::{Room, Rooms};
 use crate::protocol::{Failure, FailureCode, MAX_WATCHED, Since, Watching};
+use crate::session::Gate;
 use crate::store::{History, Store, StoreError};
-use crate::whatsapp::Gateway;
+use crate::whatsapp::{DaemonWarnings, Gateway};
 use registry::Registry;
 use routes::{Order, Routes};
 use views::Board;
 
 /// How many orders may wait for the registry's loop, which never waits for anything itself.
 const ORDERS: usize = 1024;
+/// How long a stop waits for its note that it was one.
+const NOTE_WITHIN: Duration = Duration::from_secs(1);
 /// How long the stored sessions may take to publish their first status.
 const FIRST_STATUSES: Duration = Duration::from_secs(10);
 
@@ -115,6 +118,8 @@ struct Shared {
     board: Arc<Board>,
     history: Arc<History>,
     settings: watch::Sender<Settings>,
+    /// The gate through which all sessions connect.
+    gate: Gate,
     routes: Routes,
     orders: mpsc::Sender<Order>,
     /// The room for the watchdog's probe of the disk.
@@ -123,6 +128,7 @@ struct Shared {
     stopped: CancellationToken,
     clock: Clock,
     started_at: Timestamp,
+    gateway: Gateway,
 }
 
 impl Supervisor {
@@ -142,6 +148,22 @@ impl Supervisor {
         Ok(begun.supervisor)
     }
 
+    /// What concerns the daemon and all its sessions, and will become a failure if nobody does anything.
+    #[must_use]
+    pub fn warnings(&self) -> &DaemonWarnings {
+        self.shared.gateway.warnings()
+    }
+
+    /// One line: how many sessions are in which phase, and the warnings of the daemon.
+    #[must_use]
+    pub fn status_line(&self) -> String {
+        let mut line = self.census().summary();
+        for warning in self.warnings().standing() {
+            line = format!("{line}. {}: {}", warning.kind, warning.text);
+        }
+        line
+    }
+
     /// Finishes removals that a crash interrupted, removes unfinished pairings, and begins to restore the
     /// other sessions. Returns when every session has its task, and can be stopped.
     ///
@@ -155,7 +177,8 @@ impl Supervisor {
         rooms: &Rooms,
     ) -> Result<Begun, StoreError> {
         let start = restore::read(&store, settings.history_limit).await?;
-        let concurrency = settings.restore_concurrency.max(1);
+        gateway.keep_versions_in(store.clone());
+        let gate = Gate::new(settings.restore_concurrency);
         let (orders, to_do) = mpsc::channel(ORDERS);
         let stop = CancellationToken::new();
         let (settings, in_force) = watch::channel(settings);
@@ -165,6 +188,7 @@ impl Supervisor {
             board: Arc::new(Board::new()),
             history: start.history,
             settings,
+            gate,
             routes: Routes::new(orders.clone(), history, in_force, stop.clone()),
             orders,
             probe: rooms.probe.clone(),
@@ -172,9 +196,10 @@ impl Supervisor {
             stopped: CancellationToken::new(),
             started_at: clock.now(),
             clock,
+            gateway,
         });
-        let mut registry = Registry::new(Arc::clone(&shared), gateway, to_do);
-        let restored = RestoreBarrier(registry.restore(start.sessions, concurrency));
+        let mut registry = Registry::new(Arc::clone(&shared), to_do);
+        let restored = RestoreBarrier(registry.restore(start.sessions));
         let loop_end = LoopEnd {
             running: tokio::spawn(registry.run()),
             stop,
@@ -247,6 +272,12 @@ impl Supervisor {
         self.shared.started_at
     }
 
+    /// The way to WhatsApp that all sessions use.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.shared.gateway
+    }
+
     /// The state directory.
     #[must_use]
     pub fn state_directory(&self) -> PathBuf {
@@ -256,6 +287,7 @@ impl Supervisor {
     /// Changes the settings of running sessions and of those to come.
     pub fn configure(&self, settings: Settings) {
         self.shared.history.set_limit(settings.history_limit);
+        self.shared.gate.set_limit(settings.restore_concurrency);
         self.shared.settings.send_if_modified(|present| {
             let differs = *present != settings;
             *present = settings;
@@ -291,6 +323,11 @@ impl Supervisor {
             tracing::warn!("not every session closed within {} s", grace.as_secs_f32());
             let _ = self.shared.orders.send(Order::EndAll).await;
             self.shared.stopped.cancelled().await;
+            return;
         }
+        let store = self.shared.store.clone();
+        // Where the disk hangs, nobody waits for it: the next start takes this stop for a crash.
+        let noted = self.shared.store.disk().run(move || store.ends_well());
+        let _ = timeout(NOTE_WITHIN, noted).await;
     }
 }

@@ -11,7 +11,9 @@ fn refuse(command: SessionCommand, failure: &Failure) {
         SessionCommand::Disconnect { reply, .. } => drop(reply.send(Err(failure))),
         SessionCommand::ForceLogout { reply, .. } => drop(reply.send(Err(failure))),
         SessionCommand::Groups { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::Passkey { reply, .. } => drop(reply.send(Err(failure))),
         SessionCommand::Targets { reply, .. } => drop(reply.send(Err(failure))),
+        SessionCommand::Proxy { reply, .. } => drop(reply.send(Err(failure))),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Reaching WhatsApp: DNS, TCP, a proxy where there is one, TLS, the WebSocket upgrade. Each failure has a
-//! cause of its own: a proxy that answers 401 is not a logout.
+//! cause of its own: a proxy that answers 401 is not a logout. Each step has a limit and words of its own.
 
-use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_websockets::upgrade::Error as UpgradeError;
 use tokio_websockets::{
@@ -12,7 +12,11 @@ use tokio_websockets::{
 use whatsapp_rust::wacore::net::WHATSAPP_WEB_ORIGIN;
 
 use super::ending::Ending;
+use super::proxy::{Proxy, ProxyKind};
+use super::race;
 use super::resolver::Resolver;
+use super::tunnel::{Place, place, tunnel};
+use crate::deadline::Deadline;
 use crate::protocol::Cause;
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -21,114 +25,172 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) uri: http::Uri,
-    pub(super) proxy: Option<Proxy>,
+    pub(super) route: Route,
     pub(super) resolver: Resolver,
 }
 
-/// An HTTP proxy that tunnels with CONNECT.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Proxy {
-    pub(super) host: String,
-    pub(super) port: u16,
+/// The way to where is dialled.
+#[derive(Debug, Clone)]
+pub(super) enum Route {
+    /// Without a proxy.
+    Direct,
+    /// Through this proxy.
+    Proxy(Proxy),
+    /// Nowhere: the session's record names a proxy that cannot be used, and this is why. To go without it
+    /// would show WhatsApp another address than its user wants.
+    Closed(String),
 }
+
+/// How long all steps together may take. The library gives up after 20 s, and cannot say at which step.
+const WHOLE: Duration = Duration::from_secs(18);
+/// How long a name server may take. The system asks again after 5 s.
+const NAME_WITHIN: Duration = Duration::from_secs(8);
+/// How long all addresses of a host together may take.
+const TCP_WITHIN: Duration = Duration::from_secs(12);
+/// How long a proxy may take to connect.
+const PROXY_WITHIN: Duration = Duration::from_secs(10);
+const TLS_WITHIN: Duration = Duration::from_secs(8);
+const UPGRADE_WITHIN: Duration = Duration::from_secs(8);
 
 /// Opens a WebSocket.
 ///
 /// # Errors
 /// How the link ended, before it began.
 pub(super) async fn dial(target: &Target, connector: &Connector) -> Result<Socket, Ending> {
-    let unreachable = |what: String| Ending::retry(Cause::Unreachable, what);
-    let host = target
-        .uri
-        .host()
-        .unwrap_or_default()
-        .trim_matches(['[', ']']);
+    let deadline = Deadline::within(WHOLE);
+    let host = target.uri.host().unwrap_or_default();
+    let host = host.trim_matches(['[', ']']);
     let secure = target.uri.scheme_str() == Some("wss");
-    let port = target
-        .uri
-        .port_u16()
-        .unwrap_or(if secure { 443 } else { 80 });
+    let port = target.uri.port_u16();
+    let port = port.unwrap_or(if secure { 443 } else { 80 });
 
-    let stream = match &target.proxy {
-        None => connect(&target.resolver, host, port)
-            .await
-            .map_err(unreachable)?,
-        Some(proxy) => tunnel(&target.resolver, proxy, host, port).await?,
+    let dialling = Dialling {
+        resolver: &target.resolver,
+        deadline,
+    };
+    let stream = match &target.route {
+        Route::Direct => dialling.connect(host, port).await.map_err(unreachable)?,
+        Route::Proxy(proxy) => dialling.through(proxy, host, port).await?,
+        Route::Closed(why) => return Err(unreachable(why.clone())),
     };
     // Stanzas are small and each waits for its answer.
     let _ = stream.set_nodelay(true);
 
     let stream = if secure {
-        let wrapped = connector.wrap(host, stream).await;
+        let late = |within| unreachable(format!("{host} did not answer TLS within {within}"));
+        let wrapped = within(deadline, TLS_WITHIN, late, connector.wrap(host, stream)).await?;
         wrapped.map_err(|e| unreachable(format!("TLS with {host} failed: {e}")))?
     } else {
         MaybeTlsStream::Plain(stream)
     };
-    upgrade(&target.uri, stream).await
-}
-
-/// DNS and TCP. The error says which.
-async fn connect(resolver: &Resolver, host: &str, port: u16) -> Result<TcpStream, String> {
-    let addresses = resolver
-        .look_up(host, port)
-        .await
-        .map_err(|e| format!("the name {host} could not be resolved: {e}"))?;
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses.iter() {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(e) => last = e,
-        }
-    }
-    Err(format!("{host} port {port} could not be reached: {last}"))
-}
-
-/// The longest answer of a proxy to CONNECT, in bytes.
-const LONGEST_ANSWER: usize = 8 * 1024;
-
-async fn tunnel(
-    resolver: &Resolver,
-    proxy: &Proxy,
-    host: &str,
-    port: u16,
-) -> Result<TcpStream, Ending> {
-    let unreachable = |what: String| Ending::retry(Cause::Unreachable, what);
-    let at = format!("the proxy {}:{}", proxy.host, proxy.port);
-    let mut stream = connect(resolver, &proxy.host, proxy.port)
-        .await
-        .map_err(|e| unreachable(format!("{at}: {e}")))?;
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
+    let late = |within| {
+        unreachable(format!(
+            "{host} did not answer the WebSocket upgrade within {within}"
+        ))
     };
-    let request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
-    let broke = |e: io::Error| unreachable(format!("{at} broke off: {e}"));
-    stream.write_all(request.as_bytes()).await.map_err(broke)?;
+    within(deadline, UPGRADE_WITHIN, late, upgrade(&target.uri, stream)).await?
+}
 
-    // Byte by byte: what follows the blank line belongs to the tunnel.
-    let mut answer = Vec::new();
-    while !answer.ends_with(b"\r\n\r\n") && answer.len() < LONGEST_ANSWER {
-        answer.push(stream.read_u8().await.map_err(broke)?);
+fn unreachable(what: String) -> Ending {
+    Ending::retry(Cause::Unreachable, what)
+}
+
+/// Waits for a step, at most this long and never beyond the deadline of the whole. `late` gets the time
+/// that the step had, in words.
+async fn within<T>(
+    deadline: Deadline,
+    limit: Duration,
+    late: impl FnOnce(String) -> Ending,
+    step: impl Future<Output = T>,
+) -> Result<T, Ending> {
+    let step_deadline = deadline.at_most(limit);
+    let had = step_deadline.left();
+    let done = step_deadline.limit(step).await;
+    done.ok_or_else(|| late(seconds(had)))
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f32().ceil())
+}
+
+/// The steps until the other end has accepted a TCP connection.
+struct Dialling<'a> {
+    resolver: &'a Resolver,
+    deadline: Deadline,
+}
+
+impl Dialling<'_> {
+    /// DNS and TCP. The error says which.
+    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, String> {
+        let addresses = self.look_up(host, port).await?;
+        let deadline = self.deadline.at_most(TCP_WITHIN);
+        let stream = race::connect(&addresses, deadline).await;
+        stream.map_err(|why| format!("{host} port {port} could not be reached: {why}"))
     }
-    match status_of(&answer) {
-        Some(200..=299) => Ok(stream),
-        Some(status) => Err(from_status(status, &format!("{at} answered"))),
-        None => Err(unreachable(format!(
-            "{at} answered something that is not HTTP"
-        ))),
+
+    async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let deadline = self.deadline.at_most(NAME_WITHIN);
+        let had = deadline.left();
+        let found = deadline.limit(self.resolver.look_up(host, port)).await;
+        let found = found.unwrap_or_else(|| {
+            Err(format!("no name server answered within {}", seconds(had)).into())
+        });
+        let found = found.map_err(|e| format!("the name {host} could not be resolved: {e}"))?;
+        reachable(host, &found)
+    }
+
+    /// TCP to the proxy, dialled like any other host, and the proxy's answer.
+    async fn through(&self, proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Ending> {
+        let look_up_here = proxy.kind == ProxyKind::Socks5;
+        if !look_up_here {
+            let to = place(host, port).map_err(unreachable)?;
+            return self.tunnel(proxy, to).await;
+        }
+        let addresses = self.look_up(host, port).await.map_err(unreachable)?;
+        let mut last = unreachable(format!("the name {host} has no address"));
+        // One of each family: the proxy may have no way to one of them.
+        let mut families = Vec::new();
+        for address in race::interleaved(&addresses) {
+            if families.contains(&address.is_ipv6()) {
+                continue;
+            }
+            families.push(address.is_ipv6());
+            match self.tunnel(proxy, Place::Ip(address)).await {
+                Ok(stream) => return Ok(stream),
+                Err(ending) => last = ending,
+            }
+        }
+        Err(last)
+    }
+
+    async fn tunnel(&self, proxy: &Proxy, to: Place<'_>) -> Result<TcpStream, Ending> {
+        let stream = self.connect(&proxy.host, proxy.port).await;
+        let stream = stream.map_err(|why| unreachable(format!("the proxy {proxy}: {why}")))?;
+        let late =
+            |within| unreachable(format!("the proxy {proxy} did not answer within {within}"));
+        within(self.deadline, PROXY_WITHIN, late, tunnel(stream, proxy, to)).await?
     }
 }
 
-fn status_of(answer: &[u8]) -> Option<u16> {
-    let line = std::str::from_utf8(answer).ok()?.lines().next()?;
-    let (version, rest) = line.split_once(' ')?;
-    version.starts_with("HTTP/1.").then_some(())?;
-    rest.get(..3)?.parse().ok()
+/// The addresses of a host that this build may dial: a simulator build stays on this machine, wherever a
+/// name leads.
+fn reachable(host: &str, addresses: &[SocketAddr]) -> Result<Vec<SocketAddr>, String> {
+    if cfg!(not(feature = "simulator")) {
+        return Ok(addresses.to_vec());
+    }
+    let here = addresses
+        .iter()
+        .filter(|address| address.ip().is_loopback());
+    let here: Vec<_> = here.copied().collect();
+    if here.is_empty() && !addresses.is_empty() {
+        return Err(format!(
+            "{host} is not on this machine, and a simulator build reaches nothing else"
+        ));
+    }
+    Ok(here)
 }
 
 async fn upgrade(uri: &http::Uri, stream: MaybeTlsStream<TcpStream>) -> Result<Socket, Ending> {
-    let unreachable = |what: String| Ending::retry(Cause::Unreachable, what);
     let origin = http::HeaderValue::from_static(WHATSAPP_WEB_ORIGIN);
     let builder = ClientBuilder::from_uri(uri.clone())
         .add_header(http::header::ORIGIN, origin)
@@ -145,7 +207,7 @@ async fn upgrade(uri: &http::Uri, stream: MaybeTlsStream<TcpStream>) -> Result<S
 
 /// The ending for an HTTP answer in the place of a WebSocket. WhatsApp ends sessions on the stream, never
 /// here: 401, 403 and 407 come from a proxy in between.
-fn from_status(status: u16, what: &str) -> Ending {
+pub(super) fn from_status(status: u16, what: &str) -> Ending {
     let cause = match status {
         401 | 403 | 407 => Cause::ProxyRefused,
         429 => Cause::RateLimited,
@@ -156,37 +218,4 @@ fn from_status(status: u16, what: &str) -> Ending {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::ending::Verdict;
-    use super::*;
-
-    #[test]
-    fn no_http_status_wipes() {
-        for status in 100..=999 {
-            let ending = from_status(status, "answered");
-            assert!(matches!(ending.verdict, Verdict::Retry(..)), "{status}");
-        }
-        for status in [401, 403, 407] {
-            let ending = from_status(status, "answered");
-            assert!(matches!(
-                ending.verdict,
-                Verdict::Retry(Cause::ProxyRefused, _)
-            ));
-        }
-    }
-
-    #[test]
-    fn answers_of_proxies() {
-        assert_eq!(
-            status_of(b"HTTP/1.1 200 Connection established\r\n\r\n"),
-            Some(200)
-        );
-        assert_eq!(
-            status_of(b"HTTP/1.0 407 Proxy Authentication Required\r\n\r\n"),
-            Some(407)
-        );
-        assert_eq!(status_of(b"SSH-2.0-OpenSSH\r\n\r\n"), None);
-        assert_eq!(status_of(b"HTTP/1.1 2\r\n"), None);
-        assert_eq!(status_of(b""), None);
-    }
-}
+mod tests;

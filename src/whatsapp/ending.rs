@@ -25,10 +25,13 @@ pub struct Ending {
 /// What follows from an ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The credentials are dead.
-    Wipe(Cause),
+    /// The credentials are dead. With what WhatsApp said about the device: it is gone from the phone's list,
+    /// or nobody knows.
+    Wipe(Cause, Unlink),
     /// Another connection uses the same credentials; the policy decides.
     Conflict,
+    /// WhatsApp locked the account; the policy decides.
+    Locked,
     /// Keep them, stop, wait for a person.
     Park(Cause),
     /// Keep them, stop for this long.
@@ -46,6 +49,9 @@ pub enum Pace {
     Usual,
     /// With a long backoff: WhatsApp asked for it.
     Long,
+    /// After a wait of minutes to hours: WhatsApp does not accept the client's version, and no try helps before
+    /// that changes.
+    Outdated,
 }
 
 /// How long a ban is whose end cannot be used.
@@ -71,8 +77,9 @@ impl Ending {
     #[must_use]
     pub fn as_unlink(&self) -> Unlink {
         match self.verdict {
-            // WhatsApp knows no such device any more: there is nothing to unlink.
-            Verdict::Wipe(Cause::Unlinked | Cause::LoggedOut) => Unlink::NotLinked,
+            // WhatsApp knows no such device any more, and there is nothing to unlink; or it accepts the
+            // credentials for nothing, and does not say whether it knows the device.
+            Verdict::Wipe(_, known) => known,
             _ => Unlink::Unreachable,
         }
     }
@@ -94,11 +101,11 @@ pub(super) fn from_stream_error(node: &Node) -> Option<Ending> {
             confirm("stream error 401 for a reason that is not known")
         }
         "401" => Ending::new(
-            Verdict::Wipe(Cause::LoggedOut),
+            Verdict::Wipe(Cause::LoggedOut, Unlink::NotKnown),
             "WhatsApp logged the session out (stream error 401)",
         ),
         "516" => Ending::new(
-            Verdict::Wipe(Cause::Unlinked),
+            Verdict::Wipe(Cause::Unlinked, Unlink::NotLinked),
             "the device was removed from the account (stream error 516)",
         ),
         "409" => Ending::new(
@@ -129,10 +136,11 @@ pub(super) fn from_stream_error(node: &Node) -> Option<Ending> {
 fn from_conflict(code: &str, kind: Option<&str>) -> Ending {
     match (code, kind) {
         (_, Some("device_removed")) => Ending::new(
-            Verdict::Wipe(Cause::Unlinked),
+            Verdict::Wipe(Cause::Unlinked, Unlink::NotLinked),
             "the device was unlinked on the phone",
         ),
         (_, Some("replaced")) => Ending::new(Verdict::Conflict, "another connection took over"),
+        ("401", None | Some("")) => confirm("stream error 401 with a conflict without a type"),
         (_, None | Some("")) => Ending::new(
             Verdict::Conflict,
             "another connection took over (a conflict without a type)",
@@ -172,21 +180,26 @@ pub(super) fn from_failure(node: &Node) -> Ending {
     });
     let mut ending = match code {
         Some(401) => Ending::new(
-            Verdict::Wipe(Cause::LoggedOut),
+            Verdict::Wipe(Cause::LoggedOut, Unlink::NotLinked),
             "WhatsApp does not know this device any more (login failure 401)",
         ),
         Some(403) => Ending::new(
-            Verdict::Wipe(Cause::AccountLocked),
+            Verdict::Locked,
             "WhatsApp locked the account (login failure 403)",
         ),
         Some(406) => Ending::new(
-            Verdict::Wipe(Cause::Invalidated),
+            Verdict::Wipe(Cause::Invalidated, Unlink::NotKnown),
             "WhatsApp declared the credentials invalid (login failure 406)",
         ),
         Some(402) => from_ban(node),
-        Some(405) => Ending::new(
-            Verdict::Park(Cause::ClientOutdated),
-            "WhatsApp no longer accepts this version of the client: the daemon must be updated (login failure 405)",
+        // One such answer may be wrong. The daemon knows what the other logins were answered.
+        Some(405) => Ending::retry(
+            Cause::ClientOutdated,
+            "WhatsApp no longer accepts this version of the client (login failure 405)",
+        ),
+        Some(429) => Ending::new(
+            Verdict::Retry(Cause::RateLimited, Pace::Long),
+            "WhatsApp asks to slow down (login failure 429)",
         ),
         Some(code @ (500 | 503)) => Ending::retry(
             Cause::ServerUnavailable,
@@ -262,276 +275,4 @@ fn short(word: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use whatsapp_rust::NodeBuilder;
-
-    fn node(tag: &'static str, attrs: &[(&'static str, &str)], child: Option<Node>) -> Node {
-        let attrs = attrs.iter().map(|(k, v)| (*k, (*v).to_owned()));
-        NodeBuilder::new(tag).attrs(attrs).children(child).build()
-    }
-
-    fn stream_error(attrs: &[(&'static str, &str)], child: Option<Node>) -> Option<Verdict> {
-        from_stream_error(&node("stream:error", attrs, child)).map(|e| e.verdict)
-    }
-
-    fn conflict(kind: &str) -> Node {
-        node("conflict", &[("type", kind)], None)
-    }
-
-    fn failure(attrs: &[(&'static str, &str)]) -> Verdict {
-        from_failure(&node("failure", attrs, None)).verdict
-    }
-
-    /// The rows of CONFORMANCE, stream errors.
-    #[test]
-    fn stream_errors() {
-        use Cause::{
-            LoggedOut, RateLimited, ServerUnavailable, StreamEnded, StreamError, Unlinked,
-        };
-        use Verdict::{Conflict, Retry, Wipe};
-        let bare = |tag| Some(node(tag, &[], None));
-        let rows = [
-            (
-                "S1",
-                stream_error(&[("code", "401")], Some(conflict("device_removed"))),
-                Some(Wipe(Unlinked)),
-            ),
-            (
-                "S2",
-                stream_error(&[], Some(conflict("device_removed"))),
-                Some(Wipe(Unlinked)),
-            ),
-            (
-                "S3",
-                stream_error(&[], Some(conflict("replaced"))),
-                Some(Conflict),
-            ),
-            (
-                "S4",
-                stream_error(&[("code", "401")], Some(conflict("replaced"))),
-                Some(Conflict),
-            ),
-            (
-                "S5",
-                stream_error(&[("code", "401")], None),
-                Some(Wipe(LoggedOut)),
-            ),
-            (
-                "S6",
-                stream_error(&[("code", "401")], Some(conflict("novel"))),
-                Some(Retry(StreamError, Pace::AtOnce)),
-            ),
-            (
-                "not in the table",
-                stream_error(&[("code", "401")], bare("novel")),
-                Some(Retry(StreamError, Pace::AtOnce)),
-            ),
-            ("S7", stream_error(&[], bare("conflict")), Some(Conflict)),
-            ("S8", stream_error(&[("code", "409")], None), Some(Conflict)),
-            (
-                "S9",
-                stream_error(&[("code", "515")], None),
-                Some(Retry(StreamEnded, Pace::AtOnce)),
-            ),
-            (
-                "S10",
-                stream_error(&[("code", "516")], None),
-                Some(Wipe(Unlinked)),
-            ),
-            (
-                "S11",
-                stream_error(&[("code", "503")], None),
-                Some(Retry(ServerUnavailable, Pace::Usual)),
-            ),
-            (
-                "S12",
-                stream_error(&[("code", "429")], None),
-                Some(Retry(RateLimited, Pace::Long)),
-            ),
-            (
-                "S13",
-                stream_error(&[("code", "500")], None),
-                Some(Retry(StreamError, Pace::Usual)),
-            ),
-            (
-                "S13",
-                stream_error(&[("code", "777")], None),
-                Some(Retry(StreamError, Pace::Usual)),
-            ),
-            ("S16", stream_error(&[], bare("ack")), None),
-            (
-                "S17",
-                stream_error(&[], bare("xml-not-well-formed")),
-                Some(Retry(StreamError, Pace::Usual)),
-            ),
-            ("S18", stream_error(&[], None), None),
-        ];
-        for (row, got, want) in rows {
-            assert_eq!(got, want, "{row}");
-        }
-    }
-
-    /// The rows of CONFORMANCE, login failures.
-    #[test]
-    fn failures() {
-        use Verdict::{Hold, Park, Retry, Wipe};
-        let day = Duration::from_hours(24);
-        let rows = [
-            (
-                "F401",
-                failure(&[("reason", "401"), ("location", "odn")]),
-                Wipe(Cause::LoggedOut),
-            ),
-            (
-                "F403",
-                failure(&[("reason", "403"), ("location", "rva")]),
-                Wipe(Cause::AccountLocked),
-            ),
-            (
-                "F406",
-                failure(&[("reason", "406")]),
-                Wipe(Cause::Invalidated),
-            ),
-            (
-                "F402a",
-                failure(&[("reason", "402"), ("code", "101"), ("expire", "21600")]),
-                Hold(Cause::TemporaryBan, Duration::from_hours(6)),
-            ),
-            (
-                "F402b",
-                failure(&[("reason", "402")]),
-                Hold(Cause::TemporaryBan, day),
-            ),
-            (
-                "F402b",
-                failure(&[("reason", "402"), ("expire", "soon"), ("code", "1")]),
-                Hold(Cause::TemporaryBan, day),
-            ),
-            (
-                "F402b",
-                failure(&[("reason", "402"), ("code", "101")]),
-                Hold(Cause::TemporaryBan, day),
-            ),
-            (
-                "F402a/0",
-                failure(&[("reason", "402"), ("expire", "0"), ("code", "1")]),
-                Hold(Cause::TemporaryBan, BAN_OF_NO_LENGTH),
-            ),
-            (
-                "F402a, short",
-                failure(&[("reason", "402"), ("expire", "3"), ("code", "101")]),
-                Hold(Cause::TemporaryBan, Duration::from_secs(3)),
-            ),
-            (
-                "F402a, no code",
-                failure(&[("reason", "402"), ("expire", "21600")]),
-                Hold(Cause::TemporaryBan, Duration::from_hours(6)),
-            ),
-            (
-                "F405",
-                failure(&[("reason", "405")]),
-                Park(Cause::ClientOutdated),
-            ),
-            (
-                "F409",
-                failure(&[("reason", "409")]),
-                Park(Cause::Refused(Some(409))),
-            ),
-            (
-                "F400",
-                failure(&[("reason", "400")]),
-                Park(Cause::Refused(Some(400))),
-            ),
-            (
-                "F418",
-                failure(&[("reason", "418")]),
-                Park(Cause::Refused(Some(418))),
-            ),
-            (
-                "F501",
-                failure(&[("reason", "501")]),
-                Park(Cause::Refused(Some(501))),
-            ),
-            (
-                "F500",
-                failure(&[("reason", "500")]),
-                Retry(Cause::ServerUnavailable, Pace::Usual),
-            ),
-            (
-                "F503",
-                failure(&[("reason", "503")]),
-                Retry(Cause::ServerUnavailable, Pace::Usual),
-            ),
-            ("F-", failure(&[]), Park(Cause::Refused(None))),
-            (
-                "F-",
-                failure(&[("reason", "no number")]),
-                Park(Cause::Refused(None)),
-            ),
-        ];
-        for (row, got, want) in rows {
-            assert_eq!(got, want, "{row}");
-        }
-    }
-
-    #[test]
-    fn what_whatsapp_said_is_kept() {
-        let ending = from_failure(&node(
-            "failure",
-            &[
-                ("reason", "403"),
-                ("appeal_token", "one-time"),
-                ("logout_message_locale", "en"),
-                ("logout_message_footer", "or ask for help"),
-                ("logout_message_subtext", "Open the app"),
-                ("logout_message_header", "Account locked"),
-            ],
-            None,
-        ));
-        assert_eq!(
-            ending.text.as_deref(),
-            Some("Account locked Open the app or ask for help")
-        );
-        assert_eq!(
-            ending.appeal_token.as_ref().map(Redacted::reveal),
-            Some("one-time")
-        );
-        assert!(!format!("{ending:?}").contains("one-time"));
-    }
-
-    proptest! {
-        /// Never wiped by accident: outside the closed list nothing wipes.
-        #[test]
-        fn unknown_stream_errors_keep_the_credentials(code in "[0-9]{0,4}|[a-z]{1,8}", child in "[a-z-]{1,12}", kind in "[a-z_]{0,14}") {
-            prop_assume!(!matches!(code.as_str(), "401" | "516"));
-            prop_assume!(child != "conflict");
-            prop_assume!(kind != "device_removed");
-            let attrs: Vec<(&'static str, &str)> = if code.is_empty() { vec![] } else { vec![("code", code.as_str())] };
-            let children = NodeBuilder::new_dynamic(child.clone()).attr("type", kind.clone()).build();
-            for child in [None, Some(children), Some(conflict(&kind))] {
-                let verdict = stream_error(&attrs, child);
-                prop_assert!(!matches!(verdict, Some(Verdict::Wipe(_))), "{:?}", verdict);
-            }
-            let novel = NodeBuilder::new_dynamic(child).build();
-            let verdict = stream_error(&[("code", "401")], Some(novel));
-            prop_assert!(!matches!(verdict, Some(Verdict::Wipe(_))), "{:?}", verdict);
-        }
-
-        #[test]
-        fn unknown_failures_keep_the_credentials(reason in "[0-9]{0,6}|[a-z]{0,5}|[ +0]{1,2}40[136]|40[136][. 0]", extra in ".{0,20}") {
-            prop_assume!(!matches!(reason.as_str(), "401" | "403" | "406"));
-            let verdict = failure(&[("reason", &reason), ("location", &extra), ("code", &extra), ("expire", &extra)]);
-            prop_assert!(!matches!(verdict, Verdict::Wipe(_)), "{:?}", verdict);
-        }
-
-        /// A ban is never over now, and its end can be computed.
-        #[test]
-        fn bans_are_bounded(expire in any::<u64>(), code in any::<u32>()) {
-            let verdict = failure(&[("reason", "402"), ("code", &code.to_string()), ("expire", &expire.to_string())]);
-            let Verdict::Hold(_, length) = verdict else { return Err(TestCaseError::fail("no hold")) };
-            prop_assert!(!length.is_zero() && length <= LONGEST_BAN);
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::ending::Ending;
+use super::limits::Limit;
+use super::passkey::PasskeyEvent;
 use crate::protocol::{Account, Redacted, Stage};
 
 /// An event of a link. Events come in order, and the last one is [`LinkEvent::Ended`].
@@ -36,6 +38,8 @@ pub enum LinkEvent {
     PairCodeStale,
     /// WhatsApp gave no pair code.
     PairCodeRefused(PairCodeRefused),
+    /// WhatsApp wants a passkey for the pairing, or this step went on.
+    Passkey(PasskeyEvent),
     /// The phone accepted the device, and the credentials are durable.
     Paired(Account),
     /// The phone's answer could not be used; the pairing goes on.
@@ -46,6 +50,15 @@ pub enum LinkEvent {
     Name(String),
     /// Something arrived.
     Activity,
+    /// The account's phone gave a sign of life.
+    PhoneHeard,
+    /// How a limit of the account stands.
+    Limit(Limit),
+    /// Whether the critical part of the account's settings is here. A link without it works.
+    Settings {
+        /// Whether it is here.
+        complete: bool,
+    },
     /// The link has ended.
     Ended(Ending),
 }

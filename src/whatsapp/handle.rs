@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use whatsapp_rust::Client;
 use whatsapp_rust::anyhow;
 use whatsapp_rust::pair_code::PairCodeOptions;
+use whatsapp_rust::passkey::PasskeyError;
 use whatsapp_rust::request::{InfoQuery, IqError};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
 use whatsapp_rust::wacore::iq::spec::IqSpec;
@@ -15,6 +16,8 @@ use whatsapp_rust::wacore_binary::NodeRef;
 
 use super::auth;
 use super::ending::{Ending, Verdict};
+use super::passkey::Assertion;
+use super::presence::Presence;
 use super::scope::Scope;
 use crate::deadline::Deadline;
 use crate::protocol::{Account, Cause, Group, PhoneNumber, Unlink};
@@ -42,6 +45,8 @@ pub enum AskError {
 
 /// How long the answer about the groups may take.
 const GROUPS_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long WhatsApp may take for a step of a passkey: the first one has two questions.
+const PASSKEY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long to wait for the stanza that tells why the link broke during an unlink.
 const LAST_WORD: Duration = Duration::from_millis(300);
 
@@ -72,9 +77,53 @@ impl LinkHandle {
             ..PairCodeOptions::default()
         };
         self.scope.run(async move {
-            // The library reports both outcomes as events, too.
+            // The library gives no second code while one is live.
+            client.cancel_pair_code().await;
+            // It reports both outcomes as events, too.
             let _ = client.pair_with_code(options).await;
         });
+    }
+
+    /// Sends the answer of a passkey to WhatsApp's challenge. How it goes on arrives as
+    /// [`LinkEvent::Passkey`](super::LinkEvent::Passkey).
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn answer_passkey(
+        self,
+        assertion: Assertion,
+        deadline: Deadline,
+    ) -> Result<(), AskError> {
+        let client = Arc::clone(&self.client);
+        let sent = async move { client.send_passkey_response(assertion.into_library()).await };
+        self.passkey(sent, deadline).await
+    }
+
+    /// Says that the code on the phone is the same. The pairing arrives as
+    /// [`LinkEvent::Paired`](super::LinkEvent::Paired).
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn confirm_passkey(self, deadline: Deadline) -> Result<(), AskError> {
+        let client = Arc::clone(&self.client);
+        let sent = async move { client.send_passkey_confirmation().await };
+        self.passkey(sent, deadline).await
+    }
+
+    async fn passkey(
+        self,
+        sent: impl Future<Output = Result<(), PasskeyError>> + Send + 'static,
+        deadline: Deadline,
+    ) -> Result<(), AskError> {
+        let deadline = deadline.at_most(PASSKEY_TIMEOUT);
+        let asked = self.scope.ask(async move {
+            match deadline.limit(sent).await {
+                Some(Ok(())) => Ok(()),
+                Some(Err(error)) => Err(AskError::Refused(error.to_string())),
+                None => Err(AskError::Timeout),
+            }
+        });
+        asked.await.unwrap_or(Err(AskError::NotConnected))
     }
 
     /// Asks WhatsApp for the account's groups, by subject.
@@ -113,6 +162,53 @@ impl LinkHandle {
         self.client.is_logged_in()
     }
 
+    /// Sets what the link says of itself, and says it at once where that is new.
+    pub fn set_presence(&self, presence: Presence) {
+        if self.scope.announcements().set(presence) && self.is_logged_in() {
+            let client = Arc::clone(&self.client);
+            self.scope.run(async move {
+                let said = match presence {
+                    Presence::Available => client.presence().set_available().await,
+                    Presence::Unavailable => client.presence().set_unavailable().await,
+                };
+                if let Err(error) = said {
+                    tracing::debug!("the presence could not be said: {error}");
+                }
+            });
+        }
+    }
+
+    /// Says `available`, and takes it back at once: WhatsApp calls a device that is never available
+    /// inactive. A link that is available anyway need not.
+    pub fn show_up(&self) {
+        let announcements = self.scope.announcements().clone();
+        if announcements.present() == Presence::Available || !self.is_logged_in() {
+            return;
+        }
+        let client = Arc::clone(&self.client);
+        self.scope.run(async move {
+            announcements.let_one_pass();
+            let said = client.presence().set_available().await;
+            announcements.let_none_pass();
+            let taken_back = client.presence().set_unavailable().await;
+            if let Err(error) = said.and(taken_back) {
+                tracing::debug!("the device could not show up: {error}");
+            }
+        });
+    }
+
+    /// Says `unavailable` before the link closes, where it was available: the phone is silent until then.
+    pub(super) async fn say_goodbye(&self, deadline: Deadline) {
+        if self.scope.announcements().present() == Presence::Available && self.is_logged_in() {
+            let client = Arc::clone(&self.client);
+            let said = self.scope.ask(async move {
+                // The link closes in any case.
+                let _ = client.presence().set_unavailable().await;
+            });
+            deadline.limit(said).await;
+        }
+    }
+
     /// The account, from the moment at which the phone accepted the device. The event
     /// [`LinkEvent::Paired`](super::LinkEvent::Paired) comes later, when the account is durable.
     #[must_use]
@@ -147,7 +243,7 @@ impl LinkHandle {
             return Unlink::NotLinked;
         };
         let (client, within) = (Arc::clone(&self.client), deadline.left());
-        let spec = RemoveDevice(RemoveCompanionDeviceSpec::new(&jid), within);
+        let spec = Within(RemoveCompanionDeviceSpec::new(&jid), within);
         let asked = self.scope.ask(async move { client.execute(spec).await });
         let mut ending = self.ending.clone();
         let answer = tokio::select! {
@@ -173,7 +269,7 @@ impl LinkHandle {
             _ => None,
         };
         match verdict {
-            Some(Verdict::Wipe(Cause::Unlinked | Cause::LoggedOut)) => Unlink::Confirmed,
+            Some(Verdict::Wipe(Cause::Unlinked | Cause::LoggedOut, _)) => Unlink::Confirmed,
             _ => Unlink::Unreachable,
         }
     }
@@ -201,17 +297,17 @@ fn refusal(error: &(dyn std::error::Error + 'static)) -> AskError {
     AskError::Refused(error.to_string())
 }
 
-/// The library's request with this daemon's own time-out.
-struct RemoveDevice(RemoveCompanionDeviceSpec, Duration);
+/// A request of the library with this daemon's own time-out.
+pub(super) struct Within<S>(pub(super) S, pub(super) Duration);
 
-impl IqSpec for RemoveDevice {
-    type Response = ();
+impl<S: IqSpec> IqSpec for Within<S> {
+    type Response = S::Response;
 
     fn build_iq(&self) -> InfoQuery<'static> {
         self.0.build_iq().with_timeout(self.1)
     }
 
-    fn parse_response(&self, response: &NodeRef<'_>) -> Result<(), anyhow::Error> {
+    fn parse_response(&self, response: &NodeRef<'_>) -> Result<S::Response, anyhow::Error> {
         self.0.parse_response(response)
     }
 }

@@ -13,7 +13,8 @@ use super::auth;
 use super::event::LinkEvent;
 use super::gateway::Gateway;
 use super::handle::LinkHandle;
-use super::monitor::{LinkMonitor, Reporter};
+use super::monitor::{Claim, LinkMonitor, Reporter};
+use super::phone::Phone;
 use super::pump::{Dialer, LastHeard};
 use super::restart::Restart;
 use super::scope::{Scope, ScopedRuntime};
@@ -101,12 +102,23 @@ impl Link {
             last_heard: last_heard.clone(),
             restart: restart.clone(),
         };
-        let handler = Handler::new(signals.clone(), restart.clone(), last_heard.clone());
+        let phone = Arc::new(Phone::default());
+        let handler = Handler::new(
+            signals.clone(),
+            restart.clone(),
+            last_heard.clone(),
+            Arc::clone(&phone),
+            gateway.warnings.clone(),
+        );
+        let runtime = ScopedRuntime {
+            scope: scope.clone(),
+            signals: signals.clone(),
+        };
         let version = gateway.versions.get(&gateway.http).await;
         let built = Bot::builder()
             .with_backend_arc(Arc::clone(&store) as Arc<dyn whatsapp_rust::store::Backend>)
-            .with_http_client(SharedHttp(Arc::clone(&gateway.http)))
-            .with_runtime(ScopedRuntime(scope.clone()))
+            .with_http_client(SharedHttp(Arc::clone(&gateway.session_http)))
+            .with_runtime(runtime)
             .with_device_props(DevicePropsOverride::new().with_os(gateway.device_name.as_ref()))
             .with_wanted_pre_key_count(PREKEYS)
             .skip_history_sync()
@@ -117,6 +129,7 @@ impl Link {
             .await;
         let bot = built.map_err(|e| credentials.unavailable(e.to_string()))?;
         let client = bot.client();
+        phone.of(Arc::downgrade(&client));
         if expected.paired && client.pn().is_none() {
             return Err(
                 credentials.unusable("they hold no account although this session was paired")
@@ -136,8 +149,14 @@ impl Link {
         let (end, ending) = watch::channel(None);
         let reporter = Reporter { events, end };
         match version {
-            Ok(_) => {
+            Ok(version) => {
+                let claim = Claim {
+                    versions: Arc::clone(&gateway.versions),
+                    http: Arc::clone(&gateway.http),
+                    version,
+                };
                 let monitor = LinkMonitor {
+                    claim,
                     client: Arc::clone(&client),
                     store,
                     scope: scope.clone(),
@@ -176,6 +195,7 @@ impl Link {
     pub async fn close(self, goodbye: bool, deadline: Deadline) -> Result<(), StillRunning> {
         if goodbye {
             let part = GOODBYE.min(deadline.left() / 3);
+            self.handle.say_goodbye(Deadline::within(part)).await;
             let client = Arc::clone(&self.handle.client);
             // The library's own teardown may wait for the network; the flush must not depend on it.
             let said = self

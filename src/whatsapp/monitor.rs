@@ -1,6 +1,7 @@
 //! The monitor of a link: reads the signals of the library and the transport in order, and makes the link's
 //! events and its ending of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,18 +9,21 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use whatsapp_rust::Client;
 use whatsapp_rust::bot::BotHandle;
+use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::wacore::store::DeviceCommand;
 
 use super::auth::{account, make_durable, write_device};
-use super::ending::{Ending, from_failure, from_stream_error};
+use super::ending::{Ending, Pace, Verdict, from_failure, from_stream_error};
 use super::event::LinkEvent;
+use super::limits;
 use super::pump::LastHeard;
 use super::scope::Scope;
 use super::signal::{Signal, Signals};
+use super::version::{Version, Versions};
 use crate::deadline::Deadline;
-use crate::protocol::{Account, Cause, Stage};
+use crate::protocol::{Account, Cause, RestrictionKind, Stage};
 
 /// After this long without a stanza the link is silent. The library itself asks an idle server for a sign
 /// of life every 15 to 30 s, and gives it up after 45 to 50 s. This limit is for when the library is stuck.
@@ -57,7 +61,26 @@ impl Reporter {
     }
 }
 
+/// The version that the link names, and who wants to know what WhatsApp says to it.
+pub(super) struct Claim {
+    pub(super) versions: Arc<Versions>,
+    pub(super) http: Arc<dyn HttpClient>,
+    pub(super) version: Version,
+}
+
+impl Claim {
+    /// The ending of a login that WhatsApp refused, with what the other logins say about it.
+    fn weigh(&self, mut ending: Ending) -> Ending {
+        let refused = matches!(ending.verdict, Verdict::Retry(Cause::ClientOutdated, _));
+        if refused && self.versions.refused(self.version, &self.http) {
+            ending.verdict = Verdict::Retry(Cause::ClientOutdated, Pace::Outdated);
+        }
+        ending
+    }
+}
+
 pub(super) struct LinkMonitor {
+    pub(super) claim: Claim,
     pub(super) client: Arc<Client>,
     pub(super) store: Arc<SqliteStore>,
     pub(super) scope: Scope,
@@ -86,9 +109,13 @@ struct Progress {
     online: bool,
     refs: u32,
     shown: u32,
+    /// The reference in the QR code that is shown.
+    reference: Option<String>,
     /// Whether the silent server was asked for a sign of life.
     asked: bool,
     name: Option<String>,
+    /// The limits of the account that WhatsApp has told by itself.
+    told_limits: BTreeSet<RestrictionKind>,
 }
 
 impl Progress {
@@ -97,6 +124,16 @@ impl Progress {
         let news = self.reached < Reached::Handshake;
         self.reached = Reached::Handshake;
         news
+    }
+
+    /// Counts a QR code. WhatsApp may demand new keys for the code that is shown: then another code comes
+    /// with the same reference, and takes its place.
+    fn show(&mut self, code: &str) {
+        let reference = code.split(',').next().unwrap_or_default();
+        if self.reference.as_deref() != Some(reference) {
+            self.reference = Some(reference.to_owned());
+            self.shown += 1;
+        }
     }
 }
 
@@ -110,6 +147,11 @@ impl LinkMonitor {
             let over = tokio::select! {
                 biased;
                 Some(signal) = received.recv() => self.read(signal, &mut progress).await,
+                () = self.scope.announcements().held_back() => {
+                    // The library believes that it is available.
+                    self.client.set_force_active_delivery_receipts(false);
+                    None
+                }
                 () = self.signals.flooded() => Some(Ending::retry(
                     Cause::StreamError,
                     "WhatsApp sent more than a session can take in",
@@ -137,13 +179,18 @@ impl LinkMonitor {
             Signal::Closed(reason) => progress.closed = Some(reason),
             Signal::Refs(refs) => {
                 self.handshake_done(progress).await;
+                let is_first = progress.refs == 0;
                 progress.refs = u32::try_from(refs).unwrap_or(u32::MAX);
                 progress.shown = 0;
-                self.reporter.send(LinkEvent::ReadyForPairCode).await;
+                progress.reference = None;
+                // A pair code stays good when the references are renewed.
+                if is_first {
+                    self.reporter.send(LinkEvent::ReadyForPairCode).await;
+                }
             }
             Signal::Qr { code, valid_for } => {
                 self.handshake_done(progress).await;
-                progress.shown += 1;
+                progress.show(code.reveal());
                 self.reporter
                     .send(LinkEvent::Qr {
                         code,
@@ -163,6 +210,7 @@ impl LinkMonitor {
             Signal::PairCodeRefused(why) => {
                 self.reporter.send(LinkEvent::PairCodeRefused(why)).await;
             }
+            Signal::Passkey(event) => self.reporter.send(LinkEvent::Passkey(event)).await,
             Signal::Restart => progress.restarting = true,
             Signal::PairSuccess => return self.paired(progress).await,
             Signal::PairFailed(why) => {
@@ -173,15 +221,32 @@ impl LinkMonitor {
             Signal::Success if progress.logged_in_at.is_some() => {}
             Signal::Success => {
                 self.handshake_done(progress).await;
+                self.claim.versions.accepted();
                 progress.logged_in_at = Some(Instant::now());
                 self.reporter.send(LinkEvent::Stage(Stage::Sync)).await;
             }
-            Signal::Ready => self.ready(progress).await,
+            Signal::Ready => {
+                self.ready(progress).await;
+                self.settings_are_here().await;
+            }
             Signal::Name(name) => {
                 progress.name = Some(name.clone());
                 self.reporter.send(LinkEvent::Name(name)).await;
+                self.settings_are_here().await;
+            }
+            Signal::SettingsMissing => {
+                let missing = LinkEvent::Settings { complete: false };
+                self.reporter.send(missing).await;
             }
             Signal::Activity => self.reporter.send(LinkEvent::Activity).await,
+            Signal::PhoneHeard => self.reporter.send(LinkEvent::PhoneHeard).await,
+            Signal::Limit(limit) => {
+                progress.told_limits.insert(limit.kind);
+                self.reporter.send(LinkEvent::Limit(limit)).await;
+            }
+            // The answer may be older than what WhatsApp has told meanwhile.
+            Signal::AskedLimit(limit) if progress.told_limits.contains(&limit.kind) => {}
+            Signal::AskedLimit(limit) => self.reporter.send(LinkEvent::Limit(limit)).await,
             Signal::StreamEnd => {
                 return Some(Ending::retry(
                     Cause::StreamEnded,
@@ -189,7 +254,7 @@ impl LinkMonitor {
                 ));
             }
             Signal::StreamError(node) => return stream_error(&node),
-            Signal::Failure(node) => return Some(from_failure(&node)),
+            Signal::Failure(node) => return Some(self.claim.weigh(from_failure(&node))),
         }
         None
     }
@@ -266,7 +331,26 @@ impl LinkMonitor {
         {
             progress.online = true;
             self.reporter.send(LinkEvent::Online(account)).await;
+            self.ask_for_limits();
         }
+    }
+
+    /// Reports that the account's settings are here. The account's name is a part of them.
+    async fn settings_are_here(&self) {
+        if self.account().is_some_and(|account| account.name.is_some()) {
+            let here = LinkEvent::Settings { complete: true };
+            self.reporter.send(here).await;
+        }
+    }
+
+    /// Asks how the limits of the account stand. WhatsApp tells only changes by itself.
+    fn ask_for_limits(&self) {
+        let (client, signals) = (Arc::clone(&self.client), self.signals.clone());
+        self.scope.run(async move {
+            for limit in limits::ask(&client).await {
+                signals.send(Signal::AskedLimit(limit));
+            }
+        });
     }
 
     /// Checks once a second what no signal reports: a late readiness, and silence.
@@ -333,7 +417,7 @@ impl LinkMonitor {
         }
         if progress.restarting {
             return Ending::new(
-                super::ending::Verdict::Retry(Cause::StreamEnded, super::ending::Pace::AtOnce),
+                Verdict::Retry(Cause::StreamEnded, Pace::AtOnce),
                 "the link was closed after the pairing",
             );
         }
@@ -367,6 +451,19 @@ fn stream_error(node: &whatsapp_rust::wacore_binary::Node) -> Option<Ending> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_with_new_keys_keeps_its_number() {
+        let mut progress = Progress::default();
+        let shown: Vec<u32> = ["a,k1", "a,k2", "b,k2", "b,k3", "b,k3", "c,k3"]
+            .into_iter()
+            .map(|code| {
+                progress.show(code);
+                progress.shown
+            })
+            .collect();
+        assert_eq!(shown, [1, 1, 2, 2, 2, 3]);
+    }
 
     #[test]
     fn the_handshake_of_a_connection_is_over_once() {

@@ -15,7 +15,19 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, Span};
 use whatsapp_rust::wacore::runtime::{AbortHandle, Runtime};
 
+use super::presence::{Announcements, Presence};
+use super::signal::{Signal, Signals};
 use crate::blocking::UncancellableWork;
+
+tokio::task_local! {
+    /// Ends the library's task that runs now.
+    static OWN: CancellationToken;
+}
+
+/// What ends the library's task that calls this; `None`: it is none of the library's.
+pub(super) fn own_task() -> Option<CancellationToken> {
+    OWN.try_with(Clone::clone).ok()
+}
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send + 'static>>;
 
@@ -26,6 +38,7 @@ pub struct Scope {
     tracker: TaskTracker,
     span: Span,
     work: UncancellableWork,
+    announcements: Announcements,
 }
 
 impl Scope {
@@ -37,6 +50,7 @@ impl Scope {
             tracker: TaskTracker::new(),
             span,
             work,
+            announcements: Announcements::default(),
         };
         // The user's work is not over before this scope has ended, however it ends.
         let (token, tracker) = (scope.token.clone(), scope.tracker.clone());
@@ -46,6 +60,13 @@ impl Scope {
             tracker.wait().await;
         });
         scope
+    }
+
+    /// The same scope, for a link that says this of itself.
+    #[must_use]
+    pub fn announces(self, presence: Presence) -> Self {
+        self.announcements.set(presence);
+        self
     }
 
     /// The user's work, in which the scope's uncancellable calls are counted.
@@ -76,6 +97,7 @@ impl Scope {
 
     /// Runs a task until it is done or the scope ends.
     pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::AbortHandle {
+        let task = self.announcements.clone().scope(task);
         let until = self.token.clone().run_until_cancelled_owned(task);
         let logged = async move {
             until.await;
@@ -96,6 +118,11 @@ impl Scope {
             let _ = reply.send(question.await);
         });
         async move { answer.await.ok() }
+    }
+
+    /// What may leave the link.
+    pub(super) fn announcements(&self) -> &Announcements {
+        &self.announcements
     }
 
     /// Returns a guard that ends every task when it is dropped, unless it is disarmed.
@@ -128,29 +155,60 @@ impl Scope {
     }
 }
 
+/// After this long without the critical part of the account's settings the library breaks the link, to try
+/// again. It would do so for ever, over restarts too, and nothing else in the library sleeps as long.
+const SETTINGS_WATCHDOG: Duration = Duration::from_mins(3);
+
 /// The scope as the library's runtime.
-pub(super) struct ScopedRuntime(pub(super) Scope);
+pub(super) struct ScopedRuntime {
+    pub(super) scope: Scope,
+    pub(super) signals: Signals,
+}
+
+impl ScopedRuntime {
+    /// Runs a task that can be ended by [`own_task`].
+    fn run(&self, task: Task) -> tokio::task::AbortHandle {
+        let own = CancellationToken::new();
+        let until = own.clone().run_until_cancelled_owned(task);
+        self.scope.run(OWN.scope(own, async move {
+            until.await;
+        }))
+    }
+}
 
 impl Runtime for ScopedRuntime {
     fn spawn(&self, task: Task) -> AbortHandle {
-        let handle = self.0.run(task);
+        let handle = self.run(task);
         AbortHandle::new(move || handle.abort())
     }
 
     fn spawn_detached(&self, task: Task) {
-        self.0.run(task);
+        self.run(task);
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(tokio::time::sleep(duration))
+        if duration != SETTINGS_WATCHDOG {
+            return Box::pin(tokio::time::sleep(duration));
+        }
+        // The link works without these settings, so it stays: the watchdog says that they are missing, and
+        // never wakes.
+        let signals = self.signals.clone();
+        Box::pin(async move {
+            tokio::time::sleep(duration).await;
+            signals.send(Signal::SettingsMissing);
+            std::future::pending::<()>().await;
+        })
     }
 
     fn spawn_blocking(
         &self,
         call: Box<dyn FnOnce() + Send + 'static>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let span = self.0.span.clone();
-        let handle = self.0.tracker.spawn_blocking(move || span.in_scope(call));
+        let span = self.scope.span.clone();
+        let handle = self
+            .scope
+            .tracker
+            .spawn_blocking(move || span.in_scope(call));
         Box::pin(async move {
             // A panic of the call has been reported by the panic hook; its caller sees no result.
             let _ = handle.await;
@@ -165,11 +223,31 @@ impl Runtime for ScopedRuntime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::mpsc;
+
+    fn runtime(scope: &Scope) -> (ScopedRuntime, mpsc::Receiver<Signal>) {
+        let (signals, received) = Signals::channel();
+        let scope = scope.clone();
+        (ScopedRuntime { scope, signals }, received)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_watchdog_of_the_settings_says_so_and_never_wakes() {
+        let scope = Scope::new(Span::none(), UncancellableWork::default());
+        let (runtime, mut signals) = runtime(&scope);
+        runtime.sleep(Duration::from_secs(179)).await;
+        runtime.sleep(Duration::from_secs(181)).await;
+        assert!(signals.try_recv().is_err());
+        let watchdog = runtime.sleep(SETTINGS_WATCHDOG);
+        let woke = tokio::time::timeout(SETTINGS_WATCHDOG * 10, watchdog).await;
+        assert!(woke.is_err(), "it would break the link");
+        assert!(matches!(signals.try_recv(), Ok(Signal::SettingsMissing)));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_cancelled_scope_leaves_no_task() {
         let scope = Scope::new(Span::none(), UncancellableWork::default());
-        let runtime = ScopedRuntime(scope.clone());
+        let (runtime, _signals) = runtime(&scope);
         runtime.spawn_detached(Box::pin(std::future::pending()));
         runtime.spawn(Box::pin(std::future::pending())).detach();
         runtime.spawn_detached(Box::pin(tokio::time::sleep(Duration::from_secs(160))));
@@ -215,9 +293,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_task_of_the_library_can_be_ended_alone() {
+        let scope = Scope::new(Span::none(), UncancellableWork::default());
+        let (runtime, _signals) = runtime(&scope);
+        assert!(own_task().is_none(), "this is none of the library's");
+        runtime.spawn_detached(Box::pin(std::future::pending()));
+        let (tell, told) = oneshot::channel();
+        runtime.spawn_detached(Box::pin(async move {
+            let _ = tell.send(own_task());
+            std::future::pending::<()>().await;
+        }));
+        let own = told.await.expect("told").expect("a token");
+        assert_eq!(scope.len(), 2);
+        own.cancel();
+        while scope.len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
     async fn blocking_calls_are_awaited() {
         let scope = Scope::new(Span::none(), UncancellableWork::default());
-        let runtime = ScopedRuntime(scope.clone());
+        let (runtime, _signals) = runtime(&scope);
         let (go, wait) = std::sync::mpsc::channel::<()>();
         let call = runtime.spawn_blocking(Box::new(move || {
             let _ = wait.recv();

@@ -1,18 +1,27 @@
 //! Signals: what the library and the transport report, in order. The monitor says what they mean.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use whatsapp_rust::types::events::{Event, EventHandler};
-use whatsapp_rust::wacore_binary::Node;
+use whatsapp_rust::wacore_binary::{Node, NodeRef};
+use whatsapp_rust::waproto::codec;
+use whatsapp_rust::waproto::whatsapp::ADVEncryptionType;
 
 use super::ending::Ending;
 use super::event::PairCodeRefused;
+use super::limits::{self, Limit};
+use super::passkey::{PasskeyEvent, check_challenge};
+use super::phone::Phone;
 use super::pump::LastHeard;
 use super::restart::Restart;
+use super::scope::own_task;
+use super::warnings::DaemonWarnings;
 use crate::protocol::Redacted;
 
 /// A report of the library or the transport.
@@ -38,6 +47,7 @@ pub(super) enum Signal {
     },
     PairCodeRefresh,
     PairCodeRefused(PairCodeRefused),
+    Passkey(PasskeyEvent),
     PairSuccess,
     /// The stream of a pairing ends, and the library connects again.
     Restart,
@@ -51,7 +61,19 @@ pub(super) enum Signal {
     Name(String),
     /// Something arrived for the user.
     Activity,
+    /// The account's phone sent something.
+    PhoneHeard,
+    /// How a limit of the account stands now: WhatsApp says so by itself.
+    Limit(Limit),
+    /// How a limit of the account stood when it was asked for.
+    AskedLimit(Limit),
+    /// The critical part of the account's settings does not come.
+    SettingsMissing,
 }
+
+/// The notification with which WhatsApp wants a passkey, and whose it is.
+const PASSKEY: &str = "passkey_prologue_request";
+const SERVER: &str = "s.whatsapp.net";
 
 /// How many signals may wait to be read. A link has a few dozen in all, besides the activity, which is
 /// reported rarely. A server that causes more is misbehaving, and the link ends.
@@ -94,8 +116,14 @@ pub(super) struct Handler {
     signals: Signals,
     restart: Restart,
     last_heard: LastHeard,
+    phone: Arc<Phone>,
+    warnings: DaemonWarnings,
     /// When activity was last reported.
     active: Mutex<Option<Instant>>,
+    /// The library's task that shows one QR code after the other. At their end it closes the link.
+    qr_codes: Mutex<Option<CancellationToken>>,
+    /// Whether the last answer of a phone was that of a Business account in coexistence.
+    hosted: AtomicBool,
 }
 
 impl EventHandler for Handler {
@@ -107,13 +135,37 @@ impl EventHandler for Handler {
 }
 
 impl Handler {
-    pub(super) fn new(signals: Signals, restart: Restart, last_heard: LastHeard) -> Self {
+    pub(super) fn new(
+        signals: Signals,
+        restart: Restart,
+        last_heard: LastHeard,
+        phone: Arc<Phone>,
+        warnings: DaemonWarnings,
+    ) -> Self {
         Self {
             signals,
             restart,
             last_heard,
+            phone,
+            warnings,
             active: Mutex::default(),
+            qr_codes: Mutex::default(),
+            hosted: AtomicBool::new(false),
         }
+    }
+
+    /// Ends the library's QR codes: the last one was scanned. A link that shows no more codes stays up.
+    fn end_qr_codes(&self) {
+        let codes = &self.qr_codes;
+        let ended = codes.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = ended {
+            task.cancel();
+        }
+    }
+
+    fn note_qr_codes(&self) {
+        let codes = &self.qr_codes;
+        *codes.lock().unwrap_or_else(PoisonError::into_inner) = own_task();
     }
 
     /// Whether activity is to be reported again.
@@ -130,12 +182,18 @@ impl Handler {
         let signal = match event {
             Event::RawNode(node) => {
                 self.last_heard.note();
+                if self.phone.is_heard_in(node.get()) {
+                    self.signals.send(Signal::PhoneHeard);
+                }
                 return self.read_stanza(node);
             }
-            Event::PairingQrCode(qr) => Signal::Qr {
-                code: qr.code.as_str().into(),
-                valid_for: qr.timeout,
-            },
+            Event::PairingQrCode(qr) => {
+                self.note_qr_codes();
+                Signal::Qr {
+                    code: qr.code.as_str().into(),
+                    valid_for: qr.timeout,
+                }
+            }
             Event::PairingQrCodesExhausted(_) => Signal::QrExhausted,
             Event::PairingCode(code) => Signal::PairCode {
                 code: code.code.as_str().into(),
@@ -156,10 +214,39 @@ impl Handler {
             }
             Event::PairError(error) => {
                 self.restart.forbid();
-                Signal::PairFailed(error.error.clone())
+                let hosted = self.hosted.load(Ordering::SeqCst);
+                Signal::PairFailed(pair_error(&error.error, hosted))
+            }
+            Event::PairPasskeyRequest(request) => {
+                self.end_qr_codes();
+                let options = &request.request_options_json;
+                Signal::Passkey(match check_challenge(options) {
+                    Ok(()) => PasskeyEvent::Challenge(options.as_str().into()),
+                    Err(why) => PasskeyEvent::Failed(why),
+                })
+            }
+            Event::PairPasskeyConfirmation(confirm) => Signal::Passkey(PasskeyEvent::Confirm {
+                code: confirm.code.as_str().into(),
+                skip: confirm.skip_handoff_ux,
+            }),
+            Event::PairPasskeyError(error) => {
+                Signal::Passkey(PasskeyEvent::Failed(error.error.clone()))
             }
             Event::Connected(_) => Signal::Ready,
             Event::SelfPushNameUpdated(update) => Signal::Name(update.new_name.clone()),
+            // What waited for the device may be over; how it is now is asked at each login.
+            Event::MexNotification(said) if said.offline.is_none() => {
+                for limit in limits::read(&said.payload) {
+                    self.signals.send(Signal::Limit(limit));
+                }
+                return None;
+            }
+            Event::AppStateSyncFailed(failed) => {
+                let all = [&failed.fatal, &failed.retryable, &failed.skipped];
+                let critical = |name: &String| name.starts_with("critical");
+                let is_critical = all.into_iter().flatten().any(critical);
+                return is_critical.then_some(Signal::SettingsMissing);
+            }
             Event::Messages(_) if self.is_active() => Signal::Activity,
             _ => return None,
         };
@@ -184,7 +271,29 @@ impl Handler {
                 Some(Signal::Success)
             }
             "xmlstreamend" => Some(Signal::StreamEnd),
+            "ib" => {
+                let said = node.get().get_optional_child("client_expiration")?;
+                let at = said.attrs().optional_u64("t")?;
+                let at = Timestamp::from_second(i64::try_from(at).ok()?).ok()?;
+                self.warnings.client_expires(at);
+                None
+            }
+            "notification" => {
+                let node = node.get();
+                let is = |name: &str, value: &str| {
+                    node.get_attr(name).is_some_and(|v| v.as_str() == value)
+                };
+                // The library takes it from the server only. It reports the challenge when that is there.
+                if !is("type", PASSKEY) || !is("from", SERVER) {
+                    return None;
+                }
+                self.end_qr_codes();
+                Some(Signal::Passkey(PasskeyEvent::Announced))
+            }
             "iq" => {
+                if let Some(success) = node.get().get_optional_child("pair-success") {
+                    self.hosted.store(is_hosted(success), Ordering::SeqCst);
+                }
                 let pairing = node.get().get_optional_child("pair-device")?;
                 let refs = pairing.children().unwrap_or_default();
                 let refs = refs.iter().filter(|n| n.tag.as_ref() == "ref");
@@ -192,5 +301,39 @@ impl Handler {
             }
             _ => None,
         }
+    }
+}
+
+/// Whether a phone's answer is that of a Business account in coexistence: its WhatsApp is hosted, and its
+/// signatures are made in another way.
+fn is_hosted(success: &NodeRef<'_>) -> bool {
+    let identity = success.get_optional_child("device-identity");
+    let Some(bytes) = identity.and_then(NodeRef::content_bytes) else {
+        return false;
+    };
+    let Ok(container) = codec::adv_signed_device_identity_hmac_decode(bytes) else {
+        return false;
+    };
+    if container.account_type == Some(ADVEncryptionType::HOSTED) {
+        return true;
+    }
+    let signed = container.details.as_deref().unwrap_or_default();
+    let signed = codec::adv_signed_device_identity_decode(signed).ok();
+    let details = signed.and_then(|signed| signed.details);
+    let details = codec::adv_device_identity_decode(details.as_deref().unwrap_or_default()).ok();
+    details.is_some_and(|details| {
+        let hosted = Some(ADVEncryptionType::HOSTED);
+        details.account_type == hosted || details.device_type == hosted
+    })
+}
+
+/// Why a phone's answer could not be used, for a person.
+fn pair_error(error: &str, hosted: bool) -> String {
+    if hosted {
+        format!(
+            "this is a WhatsApp Business account in coexistence (hosted with Meta), which signs its devices in another way than this version of wasessiond knows: {error}. Update wasessiond, or link an account that is only on its phone"
+        )
+    } else {
+        error.to_owned()
     }
 }

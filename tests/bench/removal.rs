@@ -163,6 +163,8 @@ async fn remove(store: &Store, history: &Arc<History>, user: &UserId) {
         targets: 0,
         text: None,
         appeal_token: None,
+        restrictions: Vec::new(),
+        linked_at: None,
     };
     let mut removal = store.removal(user);
     let removed = removal.carry_out(&intent, history).await;

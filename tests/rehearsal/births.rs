@@ -26,6 +26,7 @@ async fn connect(supervisor: &Supervisor, who: Caller, user: &str) -> Result<Ans
     let command = Command::Connect {
         user: user.to_owned(),
         phone: None,
+        expect: None,
     };
     supervisor.execute(who, command).await
 }

@@ -42,7 +42,7 @@ fn lines(home: &Path) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tells_who_when_why_and_what_of_every_end() {
-    let mut stage = Stage::set().await;
+    let mut stage = Stage::with("[sessions]\non_locked = \"logout\"\n").await;
     let began = jiff::Timestamp::now();
     let device = stage.pair("alice", PHONE).await;
     let groups = stage.client.groups("alice").await.expect("groups");
@@ -81,7 +81,7 @@ async fn tells_who_when_why_and_what_of_every_end() {
 
     assert_eq!(
         (alice.cause, alice.unlink),
-        (Cause::AccountLocked, Unlink::NotLinked)
+        (Cause::AccountLocked, Unlink::NotKnown)
     );
     assert_eq!((alice.requested_by, alice.owner), (None, uid));
     let account = alice.account.as_ref().expect("an account");

@@ -124,7 +124,7 @@ async fn an_invalidated_session_ends_at_its_next_login() {
     stage.sim.drop_connection(&device).await.expect("drop");
     stage.ended("alice").await;
     stage
-        .assert_gone("alice", Cause::Invalidated, Unlink::NotLinked)
+        .assert_gone("alice", Cause::Invalidated, Unlink::NotKnown)
         .await;
 }
 

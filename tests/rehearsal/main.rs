@@ -12,6 +12,7 @@
     reason = "a test that fails, fails: what is lint-worthy in a daemon is the point here"
 )]
 
+mod account;
 mod births;
 mod blast;
 mod conflict;
@@ -24,11 +25,17 @@ mod forced;
 #[cfg(feature = "ctl")]
 mod history;
 mod lifecycle;
+mod linking;
 mod model;
 mod obstacles;
 mod pairing;
 mod panic;
+mod proxies;
+#[path = "../harness/proxy.rs"]
+mod proxy;
 mod races;
+#[path = "../harness/relay.rs"]
+mod relay;
 mod revisions;
 mod samples;
 #[cfg(feature = "ctl")]
@@ -37,6 +44,7 @@ mod signals;
 #[path = "../skipped/mod.rs"]
 mod skipped;
 mod stage;
+mod storm;
 mod stuck;
 mod targets;
 mod verbs;

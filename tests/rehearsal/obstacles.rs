@@ -110,7 +110,7 @@ async fn a_refused_login_is_parked_until_somebody_says_connect() {
     let mut stage = Stage::set().await;
     let device = stage.pair("alice", PHONE).await;
     for (reason, cause) in [
-        (405, Cause::ClientOutdated),
+        (400, Cause::Refused(Some(400))),
         (409, Cause::Refused(Some(409))),
         (418, Cause::Refused(Some(418))),
     ] {

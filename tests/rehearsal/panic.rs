@@ -87,6 +87,7 @@ async fn pair(
     let connect = Command::Connect {
         user: user.to_owned(),
         phone: None,
+        expect: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
     let shown = event(watcher, |e| {
@@ -208,6 +209,7 @@ async fn opening_that_hangs(
     let connect = Command::Connect {
         user: user.to_owned(),
         phone: None,
+        expect: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
     let opening = timeout(PATIENCE, async {
@@ -367,6 +369,7 @@ async fn of_the_loop_itself_is_told_and_holds_up_no_stop() {
     let connect = Command::Connect {
         user: "alice".to_owned(),
         phone: None,
+        expect: None,
     };
     let refused = begun.supervisor.execute(ROOT, connect).await;
     assert_eq!(refused.expect_err("no loop").code, FailureCode::Stopping);

@@ -72,10 +72,10 @@ async fn a_stop_in_any_phase_of_a_paired_session_keeps_it() {
     restart(&mut stage).await;
     is_back(&mut stage, &device, "backing off").await;
 
-    let outdated = Failure::reason(405);
+    let refused = Failure::reason(409);
     stage
         .sim
-        .fail_next_login(&device, outdated)
+        .fail_next_login(&device, refused)
         .await
         .expect("fail");
     stage.sim.drop_connection(&device).await.expect("drop");

@@ -57,10 +57,19 @@ impl Stage {
         config: &str,
         command: Command,
     ) -> Self {
-        let text = format!(
-            "[whatsapp]\nendpoint = {:?}\nversion = \"2.3000.1\"\n{config}",
-            sim.url()
-        );
+        let url = sim.url();
+        Self::at(&url, sim, dir, config, command).await
+    }
+
+    /// The same, where the daemon finds the simulator at this URL.
+    pub(crate) async fn at(
+        url: &str,
+        sim: wasim::Server,
+        dir: TempDir,
+        config: &str,
+        command: Command,
+    ) -> Self {
+        let text = format!("[whatsapp]\nendpoint = {url:?}\nversion = \"2.3000.1\"\n{config}");
         std::fs::write(dir.path().join("config.toml"), text).expect("write the configuration");
         let daemon = Daemon::launch(dir.path(), command);
         let (client, watch) = join(&daemon).await;
@@ -128,6 +137,18 @@ impl Stage {
         match found.await {
             Ok(event) => event,
             Err(_) => panic!("what was waited for did not happen; seen: {seen:#?}"),
+        }
+    }
+
+    /// Waits for an event about anybody.
+    pub(crate) async fn any_event(&mut self, fits: impl Fn(&Event) -> bool) -> Event {
+        loop {
+            let next = timeout(PATIENCE, self.watch.next()).await;
+            match next.expect("it happens in time") {
+                Ok(WatchItem::Event(event)) if fits(&event) => return *event,
+                Ok(_) => {}
+                Err(e) => panic!("the watch ended: {e}"),
+            }
         }
     }
 

@@ -78,7 +78,16 @@ fn defaults() -> HashMap<String, Option<String>> {
 /// The sections whose keys take effect then: `[a], [b] and [c]`.
 pub(crate) fn sections(when: TakesEffect) -> String {
     let sections = Config::SECTIONS.iter().filter(|s| s.takes_effect == when);
-    let names: Vec<_> = sections.map(|s| format!("[{}]", s.name)).collect();
+    let name = |section: &Section| {
+        let others = section.keys.iter().filter(|key| key.takes_effect != when);
+        let others: Vec<_> = others.map(|key| key.name).collect();
+        if others.is_empty() {
+            format!("[{}]", section.name)
+        } else {
+            format!("[{}] (but not {})", section.name, others.join(", "))
+        }
+    };
+    let names: Vec<_> = sections.map(name).collect();
     match names.as_slice() {
         [names @ .., last] if !names.is_empty() => format!("{} and {last}", names.join(", ")),
         names => names.join(""),

@@ -48,8 +48,8 @@ export class Client {
     return take(await this.request('reload'), 'reloaded');
   }
 
-  async connect(user, { phone = null } = {}) {
-    return take(await this.request({ connect: { user, phone } }), 'status');
+  async connect(user, { phone = null, expect = null } = {}) {
+    return take(await this.request({ connect: { user, phone, expect } }), 'status');
   }
 
   async disconnect(user) {
@@ -95,12 +95,29 @@ export class Client {
     return all;
   }
 
+  async passkeyChallenge(user) {
+    return take(await this.request({ passkey: { user, action: 'challenge' } }), 'passkey');
+  }
+
+  async passkeyAssert(user, assertion) {
+    const action = { assert: typeof assertion === 'string' ? assertion : JSON.stringify(assertion) };
+    return take(await this.request({ passkey: { user, action } }), 'status');
+  }
+
+  async passkeyConfirm(user) {
+    return take(await this.request({ passkey: { user, action: 'confirm' } }), 'status');
+  }
+
   async groups(user) {
     return take(await this.request({ groups: { user } }), 'groups');
   }
 
   async targets(user, edit = 'show') {
     return take(await this.request({ targets: { user, edit } }), 'targets');
+  }
+
+  async proxy(user, edit = 'show') {
+    return take(await this.request({ proxy: { user, edit } }), 'proxy');
   }
 
   /** Follows these users, or everyone; resolves when the whole state is here. */

@@ -55,6 +55,9 @@ test('a session from its QR code to its logout', async (t) => {
 
   const [one, two] = (await client.groups('alice')).map((group) => group.jid);
   assert.deepEqual(await client.targets('alice'), []);
+  const standard = { source: 'default', url: null, authenticated: false };
+  assert.deepEqual(await client.proxy('alice'), standard);
+  assert.deepEqual(await client.proxy('alice', 'clear'), standard);
   assert.deepEqual(await client.targets('alice', { set: [one] }), [one]);
   assert.deepEqual(await client.targets('alice', { add: [two] }), [one, two]);
   assert.deepEqual(await client.targets('alice', { remove: [one] }), [two]);
@@ -293,7 +296,7 @@ test('a newer daemon is understood as far as that goes', async (t) => {
   const status = {
     user: 'alice', phase: 'restricted', since: at, next_action: 'Wait until Tuesday.', owner: 1000, account: null,
     connecting: null, qr: null, pair_code: null, retry_at: null, held_until: null, reason: 'spam_reported',
-    error: null, targets: [], last_activity: null, restrictions: [{ of: 'send' }],
+    error: null, targets: [], last_activity: null, of_tomorrow: [{ of: 'send' }],
   };
   const entry = {
     at, user: 'alice', cause: 'passkey_changed', account: null, owner: 1000, requested_by: null, unlink: 'queued',

@@ -58,6 +58,7 @@ class Asyncio(Case):
                 one, two = (group.jid for group in await client.groups("alice"))
                 self.assertEqual(await client.targets("alice", add=[one]), [one])
                 self.assertEqual(await client.targets("alice", clear=True), [])
+                self.assertEqual((await client.proxy("alice")).source, "default")
                 self.assertEqual([s.user for s in await client.list()], ["alice"])
 
                 async with await client.follow(["alice"]) as follow:

@@ -49,6 +49,9 @@ class Life(Case):
         self.assertEqual(len(groups), 2)
         one, two = (group.jid for group in groups)
         self.assertEqual(client.targets("alice"), [])
+        default = wasession.SessionProxy("default", None, False)
+        self.assertEqual(client.proxy("alice"), default)
+        self.assertEqual(client.proxy("alice", clear=True), default)
         self.assertEqual(client.targets("alice", set=[one]), [one])
         self.assertEqual(client.targets("alice", add=[two]), [one, two])
         self.assertEqual(client.targets("alice", remove=[one]), [two])
@@ -136,6 +139,8 @@ class Trouble(Case):
             client.targets("alice", add="1@g.us")
         with self.assertRaises(ValueError):
             client.targets("alice", add=[], clear=True)
+        with self.assertRaises(ValueError):
+            client.proxy("alice", none=True, clear=True)
         with self.assertRaises(TypeError):
             client.follow("alice")
         with self.assertRaises(ValueError):

@@ -46,7 +46,7 @@ STATUS = {
     "next_action": "Wait until Tuesday.", "account": None,
     "connecting": {"attempt": 1, "stage": "attestation", "stage_since": "2026-11-24T09:12:03Z"},
     "qr": None, "pair_code": None, "retry_at": None, "held_until": None, "reason": "spam_reported",
-    "error": None, "targets": [], "last_activity": None, "restrictions": [{"of": "send"}],
+    "error": None, "targets": [], "last_activity": None, "of_tomorrow": [{"of": "send"}],
 }
 ENTRY = {
     "at": "2026-11-24T09:12:03Z", "user": "alice", "cause": "passkey_changed", "account": None,
@@ -243,6 +243,7 @@ class Strangers(unittest.TestCase):
     def test_what_an_older_daemon_does_not_send_is_none(self):
         older = {name: value for name, value in STATUS.items() if value is not None}
         self.assertIsNone(types.read(types.Status, older).held_until)
+        self.assertEqual(types.read(types.Status, older).restrictions, [])
         del older["phase"]
         with self.assertRaises(wasession.ProtocolError):
             types.read(types.Status, older)

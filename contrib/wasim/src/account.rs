@@ -8,6 +8,7 @@ use wacore_binary::Jid;
 use crate::Error;
 use crate::command::Group;
 use crate::crypto::{Bytes, Key, Pair, random};
+use crate::settings::Settings;
 
 /// The highest number of a linked device. The first one is 1, and the phone itself is 0. A number is used
 /// again as late as possible.
@@ -29,6 +30,8 @@ pub(crate) struct Account {
     /// What is in each collection of the app state, as patches, oldest first.
     pub collections: BTreeMap<String, Vec<Bytes>>,
     pub devices: BTreeMap<u16, Device>,
+    #[serde(default)]
+    pub settings: Settings,
     last_device: u16,
     last_key_index: u32,
 }
@@ -76,23 +79,55 @@ pub(crate) struct SyncKey {
     pub created: u64,
 }
 
-impl Account {
-    /// A new account for a phone, with a name and two groups. `now` in seconds since 1970.
-    pub(crate) fn new(phone: &str, now: u64) -> Self {
-        let identity = Pair::generate();
-        let pair = Pair::generate();
+/// What everybody can see of a person: they follow from the server's secret and the number, so that somebody whose
+/// phone is simulated only later keeps them.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub identity: Pair,
+    pub registration_id: u32,
+    pub signed_prekey: SignedPair,
+}
+
+impl Person {
+    pub(crate) fn new(secret: &Key, phone: &str) -> Self {
+        let identity = Pair::derive(secret, &format!("identity of {phone}"));
+        let pair = Pair::derive(secret, &format!("prekey of {phone}"));
         let signature = identity.sign(&pair.public_key().serialize());
-        let tail = &phone[phone.len().saturating_sub(4)..];
-        let mut account = Self {
-            phone: phone.to_owned(),
-            lid: format!("1{phone:0>14}"),
-            push_name: format!("Rehearsal {tail}"),
-            registration_id: u32::from_be_bytes(random()) & 0x3fff,
+        let [high, low, ..] = pair.public();
+        Self {
+            identity,
+            registration_id: u32::from(u16::from_be_bytes([high, low]) & 0x3fff),
             signed_prekey: SignedPair {
                 id: 1,
                 pair,
                 signature: Bytes(signature.to_vec()),
             },
+        }
+    }
+}
+
+/// The number under which other people see the owner of a phone.
+pub(crate) fn lid_of(phone: &str) -> String {
+    format!("1{phone:0>14}")
+}
+
+/// The phone of whom other people see under this number.
+pub(crate) fn phone_of(lid: &str) -> Option<String> {
+    let padded = lid.strip_prefix('1').filter(|rest| rest.len() >= 14)?;
+    phone_number(padded.trim_start_matches('0')).ok()
+}
+
+impl Account {
+    /// A new account for a phone, with a name and two groups. `secret` is the server's; `now` in seconds since 1970.
+    pub(crate) fn new(secret: &Key, phone: &str, now: u64) -> Self {
+        let person = Person::new(secret, phone);
+        let tail = &phone[phone.len().saturating_sub(4)..];
+        let mut account = Self {
+            phone: phone.to_owned(),
+            lid: lid_of(phone),
+            push_name: format!("Rehearsal {tail}"),
+            registration_id: person.registration_id,
+            signed_prekey: person.signed_prekey,
             raw_id: u32::from_be_bytes(random()) & 0x7fff_ffff,
             sync_key: SyncKey {
                 id: Bytes(random::<6>().to_vec()),
@@ -103,9 +138,10 @@ impl Account {
                 Group::new(&format!("1203630{phone}1@g.us"), "Rehearsal Room"),
                 Group::new(&format!("1203630{phone}2@g.us"), "Stage Crew"),
             ],
-            identity,
+            identity: person.identity,
             collections: BTreeMap::new(),
             devices: BTreeMap::new(),
+            settings: Settings::default(),
             last_device: 0,
             last_key_index: 0,
         };
@@ -186,7 +222,7 @@ mod tests {
 
     #[test]
     fn device_numbers_come_back_late_and_only_when_free() {
-        let mut account = Account::new("15550001001", 0);
+        let mut account = Account::new(&Key([1; 32]), "15550001001", 0);
         let first: Vec<u16> = (0..100)
             .filter_map(|_| account.next_device())
             .map(|next| next.0)
@@ -194,6 +230,16 @@ mod tests {
         assert_eq!(first[..3], [1, 2, 3]);
         assert_eq!(first[98..], [99, 1]);
         assert_eq!(account.next_device(), Some((2, 101)));
+    }
+
+    #[test]
+    fn hidden_numbers_lead_back_to_their_phones() {
+        for phone in ["15550001001", "4915150001001", "155500010012345", "1234567"] {
+            assert_eq!(phone_of(&lid_of(phone)).as_deref(), Some(phone));
+        }
+        for other in ["", "1", "200015550001001", "1000", "100000000000000"] {
+            assert_eq!(phone_of(other), None, "{other}");
+        }
     }
 
     #[test]
@@ -214,7 +260,7 @@ mod tests {
 
     #[test]
     fn jids_are_written_as_clients_write_them() {
-        let account = Account::new("15550001001", 0);
+        let account = Account::new(&Key([1; 32]), "15550001001", 0);
         assert_eq!(account.jid(3).to_string(), "15550001001:3@s.whatsapp.net");
         assert_eq!(account.jid(0).to_string(), "15550001001@s.whatsapp.net");
         assert_eq!(account.lid(3).to_string(), "100015550001001:3@lid");

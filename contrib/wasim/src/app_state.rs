@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn setting_a_name_again_replaces_its_record() {
-        let mut account = Account::new("15550001001", 0);
+        let mut account = Account::new(&Key([1; 32]), "15550001001", 0);
         account.push_name = "Other".to_owned();
         assert_eq!(account.publish_push_name(1), 2);
         let mut contents = Contents::default();
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_devices_patch_is_taken_only_on_top_of_the_latest() {
-        let mut account = Account::new("15550001001", 0);
+        let mut account = Account::new(&Key([1; 32]), "15550001001", 0);
         let patch = account.collections[CRITICAL_BLOCK][0].0.clone();
         assert_eq!(account.append_patch(CRITICAL_BLOCK, 0, &patch), None);
         assert_eq!(account.append_patch(CRITICAL_BLOCK, 1, &patch), Some(2));

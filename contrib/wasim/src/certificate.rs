@@ -7,7 +7,7 @@ use waproto::whatsapp::CertChain;
 use waproto::whatsapp::cert_chain::NoiseCertificate;
 use waproto::whatsapp::cert_chain::noise_certificate::Details;
 
-use crate::crypto::{Bytes, Pair};
+use crate::crypto::{Bytes, Key, Pair};
 
 /// A server's key, and the chain that vouches for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +45,11 @@ impl Certificate {
             key,
             chain: Bytes(chain.encode_to_vec()),
         }
+    }
+
+    /// What the keys of this server's people follow from.
+    pub(crate) fn secret(&self) -> Key {
+        Key::from(self.root.clone())
     }
 
     pub(crate) fn root_key(&self) -> [u8; 32] {

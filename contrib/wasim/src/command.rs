@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ending::{Failure, StreamError, UnlinkAnswer};
 use crate::fault::FaultRule;
+use crate::observation::Seen;
+use crate::received::ReceivedStanza;
+use crate::settings::{AppState, ChatLimit, Hosting, Timelock};
 use crate::stanza::Stanza;
 
 /// A command to the server. Most act as the phone, or as WhatsApp.
@@ -132,14 +135,93 @@ pub enum Command {
         /// The name.
         name: String,
     },
-    /// How requests to be unlinked are answered, by one device's JID, one phone's number, or from
-    /// now on by all.
+    /// Whether a new device of this phone has to prove the passkey of the account's owner.
+    SetPasskey {
+        /// The phone's number.
+        phone: String,
+        /// Whether it has to.
+        needed: bool,
+    },
+    /// The owner's passkey signs what WhatsApp asks for, as a browser does on WhatsApp Web's page.
+    SignPasskey {
+        /// The phone's number.
+        phone: String,
+        /// What WhatsApp asks for: JSON, as the client was sent it.
+        options: String,
+    },
+    /// Sets or lifts a time-lock: the account may not write to new people. Its connected devices are told.
+    SetTimelock {
+        /// The phone's number.
+        phone: String,
+        /// None lifts it.
+        #[serde(default)]
+        timelock: Option<Timelock>,
+        /// Tell nobody: devices learn it when they ask.
+        #[serde(default)]
+        quiet: bool,
+    },
+    /// Sets or lifts the limit on chats with new people. The account's connected devices are told.
+    SetChatLimit {
+        /// The phone's number.
+        phone: String,
+        /// None lifts it.
+        #[serde(default)]
+        limit: Option<ChatLimit>,
+        /// Tell nobody: devices learn it when they ask.
+        #[serde(default)]
+        quiet: bool,
+    },
+    /// Whether the account belongs to a business that also uses the Cloud API.
+    SetHosting {
+        /// The phone's number.
+        phone: String,
+        /// Whether, and how.
+        hosting: Hosting,
+    },
+    /// What becomes of the app state that a new device needs.
+    SetAppState {
+        /// The phone's number.
+        phone: String,
+        /// Whether it is served.
+        app_state: AppState,
+    },
+    /// When the phone signed the list of its devices: the time that clients are told when they ask for the list.
+    SetPhoneSeen {
+        /// The phone's number.
+        phone: String,
+        /// In seconds since 1970. None: each time just now.
+        #[serde(default)]
+        at: Option<u64>,
+    },
+    /// The phone sends its devices something: a notification that the app state has changed.
+    PhoneSpeaks {
+        /// The phone's number.
+        phone: String,
+    },
+    /// The oldest version of a client that may log in or register; older ones get `<failure reason="405"/>`.
+    SetMinimumVersion {
+        /// Such as `[2, 3000, 1030000000]`. None: any.
+        #[serde(default)]
+        version: Option<[u32; 3]>,
+    },
+    /// When WhatsApp stops to accept the clients of today (`<ib><client_expiration t=".."/></ib>`). Devices are told now,
+    /// and each at its login.
+    SetClientExpiration {
+        /// In seconds since 1970. None: nobody is told any more.
+        #[serde(default)]
+        at: Option<u64>,
+    },
+    /// How requests to be unlinked are answered: those of one device (JID), of one phone (number) or on one connection
+    /// (`#7`), or from now on all.
     OnUnlink {
-        /// Whose. None: everyone's, and forget what was set for single ones.
+        /// Whose. None: everyone's; without `times` what was set for single ones is forgotten.
         #[serde(default)]
         device: Option<String>,
         /// How.
         answer: UnlinkAnswer,
+        /// Only the next ones, so many; then it is again as it was.
+        #[serde(default)]
+        times: Option<u32>,
     },
     /// Stops accepting TCP connections (they are refused), or starts again on the same port.
     SetListening {
@@ -150,6 +232,38 @@ pub enum Command {
     RenewRefs {
         /// `#7`, the number of its connection.
         device: String,
+    },
+    /// Tells a client that shows a pair code to show another one.
+    RefreshCode {
+        /// `#7`, the number of its connection.
+        device: String,
+        /// Only when the person asks for it.
+        #[serde(default)]
+        force_manual: bool,
+    },
+    /// Retires the secret in the QR code that a client shows (`companion_reg_refresh`): the client has to show a new
+    /// one with the same reference.
+    RefreshRegistration {
+        /// `#7`, the number of its connection.
+        device: String,
+    },
+    /// The stanzas that a client has sent on its connection: the latest 256. `#7` also works for a connection that
+    /// has ended a short time ago.
+    Received {
+        /// Whose.
+        device: String,
+    },
+    /// What was observed, oldest first, as far as the log reaches.
+    Observations {
+        /// From this position on.
+        #[serde(default)]
+        after: u64,
+        /// Only these observations, such as `login`. Empty: all.
+        #[serde(default)]
+        only: Vec<String>,
+        /// Only those about this device (JID) or phone (number).
+        #[serde(default)]
+        device: Option<String>,
     },
     /// The connections there are.
     Logins,
@@ -169,6 +283,16 @@ pub enum Answer {
         /// Its JID.
         device: String,
     },
+    /// The account needs its owner's passkey: the pairing goes on between the client and WhatsApp.
+    PasskeyNeeded {
+        /// The connection of the client.
+        connection: u64,
+    },
+    /// What the passkey has signed.
+    Assertion {
+        /// JSON, as a browser gives it out.
+        assertion: String,
+    },
     /// Linked devices.
     Devices {
         /// Sorted by JID.
@@ -183,6 +307,18 @@ pub enum Answer {
     Faults {
         /// Oldest first.
         rules: Vec<FaultRule>,
+    },
+    /// Stanzas of a client.
+    Received {
+        /// In the order in which they came.
+        stanzas: Vec<ReceivedStanza>,
+    },
+    /// Observations.
+    Observations {
+        /// Where to go on from.
+        next: u64,
+        /// Oldest first.
+        observations: Vec<Seen>,
     },
     /// Connections.
     Logins {

@@ -4,11 +4,14 @@
 mod app_state;
 mod delay;
 mod groups;
+mod identity;
 mod key_share;
 mod keys;
 mod login;
+mod mex;
 mod pair_code;
 mod pairing;
+mod passkey;
 mod query;
 mod registration;
 mod users;
@@ -26,6 +29,7 @@ use crate::handshake::{Established, HandshakeError, Hello, Pattern};
 use crate::observation::Observation;
 use crate::order::{Order, Then, Work};
 use crate::shared::Shared;
+use crate::stanza::attr;
 use crate::upgrade;
 use crate::wire::{Goodbye, LINGER, SHORT_LINGER, Wire, WireError};
 
@@ -39,6 +43,8 @@ const INBOX: usize = 64;
 /// What comes next: go on, or end in this way.
 type Step<T = ()> = ControlFlow<Goodbye, T>;
 
+pub(crate) use self::login::client_expiration;
+pub(crate) use self::mex::Restriction;
 pub(crate) use self::pair_code::{normalize, unwrap, wrap};
 
 pub(crate) struct Connection {
@@ -95,6 +101,14 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
         next_request: 1,
     };
     let goodbye = stop.run_until_cancelled(connection.run()).await;
+    let ghost = connection.ghost_due();
+    if let (Some(due), Some(jid)) = (ghost, connection.who.device.clone()) {
+        let ghost = login::conclude_ghost(Arc::clone(&shared), id, jid, due);
+        let stop = stop.clone();
+        shared.tasks.spawn(async move {
+            stop.run_until_cancelled(ghost).await;
+        });
+    }
     let jid = shared.world().leave(id);
     shared.see(Observation::Disconnected {
         connection: id,
@@ -251,9 +265,11 @@ impl Connection {
                 biased;
                 order = self.orders.recv() => self.take(order).await?,
                 read = listen(&mut self.wire, self.mode) => {
-                    let read = self.read(read)?;
-                    if let (Some(stanza), Mode::Normal) = (read, self.mode) {
-                        self.answer(&stanza).await?;
+                    if let Some(stanza) = self.read(read)? {
+                        self.note(&stanza);
+                        if self.mode == Mode::Normal {
+                            self.answer(&stanza).await?;
+                        }
                     }
                 }
                 due = until(due) => self.do_deferred(due).await?,
@@ -270,6 +286,25 @@ impl Connection {
         // Nobody may be waiting for it.
         let _ = order.done.send(());
         step
+    }
+
+    /// Remembers that a stanza has come, answered or not.
+    fn note(&self, stanza: &Node) {
+        let place = {
+            let mut world = self.shared.world();
+            let link = world.links.get_mut(&self.id);
+            link.map_or(0, |link| link.received.add(stanza))
+        };
+        if stanza.tag == "presence" {
+            self.shared.see(Observation::Presence {
+                connection: self.id,
+                jid: self.who.device.clone().unwrap_or_default(),
+                // Without a type it means available.
+                kind: attr(stanza, "type").unwrap_or_else(|| "available".to_owned()),
+                name: attr(stanza, "name"),
+                place,
+            });
+        }
     }
 
     async fn answer(&mut self, stanza: &Node) -> Step {
@@ -292,6 +327,8 @@ impl Connection {
             Work::Hang => self.mode = Mode::Hanging,
             Work::Resume => self.mode = Mode::Normal,
             Work::RenewRefs => self.send_refs().await?,
+            Work::RefreshCode(force) => self.refresh_code(force).await?,
+            Work::RefreshRegistration => self.refresh_registration().await?,
             Work::Scanned(scanned) => self.scanned(scanned).await?,
             Work::Typed(typed) => self.typed(*typed).await?,
             Work::Send { nodes, then } => {

@@ -107,6 +107,15 @@ impl Pair {
         }
     }
 
+    /// The pair that follows from a secret and what it is for: always the same.
+    pub(crate) fn derive(secret: &Key, purpose: &str) -> Self {
+        let mut key = [0; 32];
+        hkdf_sha256(&secret.0, None, purpose.as_bytes(), &mut key);
+        key[0] &= 0xf8;
+        key[31] = (key[31] & 0x7f) | 0x40;
+        Self::try_from(Key(key)).expect("invariant: any 32 bytes in this form are a private key")
+    }
+
     pub(crate) fn public(&self) -> [u8; 32] {
         self.public
             .public_key_bytes()
@@ -219,6 +228,20 @@ mod tests {
         let read: Pair = serde_json::from_str(&text).unwrap();
         assert_eq!(read.public(), pair.public());
         assert!(serde_json::from_str::<Pair>("\"AAAA\"").is_err());
+    }
+
+    #[test]
+    fn a_pair_is_derived_again_the_same() {
+        let secret = Key([3; 32]);
+        let pair = Pair::derive(&secret, "one");
+        assert_eq!(pair.public(), Pair::derive(&secret, "one").public());
+        assert_ne!(pair.public(), Pair::derive(&secret, "two").public());
+        let other = Pair::generate();
+        assert_eq!(pair.agree(&other.public()), other.agree(&pair.public()));
+        assert!(
+            pair.public_key()
+                .verify_signature(b"text", &pair.sign(b"text"))
+        );
     }
 
     #[test]

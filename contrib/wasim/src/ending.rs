@@ -194,4 +194,11 @@ pub enum UnlinkAnswer {
     Ignore,
     /// The socket is closed without an answer; the device stays linked.
     CloseSocket,
+    /// The socket is reset without an answer; the device stays linked.
+    ResetSocket,
+    /// The connection is frozen: nothing is read or sent on it any more, and the socket stays open. The device stays
+    /// linked.
+    Freeze,
+    /// The device is removed, and the socket is reset before the answer is sent.
+    LoseResult,
 }

@@ -64,6 +64,14 @@ pub enum Error {
     /// The typed code is not the one the client shows.
     #[error("wrong code: the client answered with something this code cannot open")]
     WrongCode,
+    /// The account wants the owner's passkey: the pairing goes on between the client and WhatsApp.
+    #[error(
+        "the account needs its owner's passkey: the pairing goes on on connection #{connection}"
+    )]
+    PasskeyNeeded {
+        /// The connection of the client.
+        connection: u64,
+    },
     /// The client refused to be paired, or proved the wrong keys.
     #[error("pairing failed: {0}")]
     Pairing(String),

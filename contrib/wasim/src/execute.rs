@@ -1,5 +1,7 @@
 //! Carries out commands.
 
+mod account;
+
 use tokio::sync::oneshot;
 
 use crate::Error;
@@ -8,8 +10,8 @@ use crate::app_state::CRITICAL_BLOCK;
 use crate::command::{Answer, Command, Connection as Listed, Device, Group};
 use crate::connection::{Connection, normalize, unwrap, wrap};
 use crate::crypto::{Key, Pair, hex};
-use crate::ending::StreamError;
-use crate::fault::{Fault, Target};
+use crate::ending::{Failure, StreamError};
+use crate::fault::{Fault, FaultRule, Target};
 use crate::observation::Observation;
 use crate::order::{Scanned, Then, Typed, Work};
 use crate::qr::QrCode;
@@ -55,31 +57,18 @@ impl Shared {
             Command::Hang { device } => self.give(&device, Work::Hang).await,
             Command::Resume { device } => self.give(&device, Work::Resume).await,
             Command::RenewRefs { device } => self.give(&device, Work::RenewRefs).await,
+            Command::RefreshCode {
+                device,
+                force_manual,
+            } => self.give(&device, Work::RefreshCode(force_manual)).await,
+            Command::RefreshRegistration { device } => {
+                self.give(&device, Work::RefreshRegistration).await
+            }
             Command::SendRaw { device, stanza } => {
                 self.tell(&device, vec![stanza], Then::GoOn).await
             }
-            Command::FailNext { device, failure } => {
-                let jid = self
-                    .world()
-                    .find(&device)?
-                    .jid
-                    .ok_or(Error::NoSuchDevice(device))?;
-                let mut world = self.world();
-                world.keep_token(&failure);
-                world.failures.insert(jid, failure);
-                Ok(Answer::Done)
-            }
-            Command::SetFault { mut rule } => {
-                if let Target::Only(who) = &mut rule.target {
-                    *who = plain(who);
-                }
-                let mut world = self.world();
-                if let Fault::FailLogin(failure) = &rule.fault {
-                    world.keep_token(failure);
-                }
-                world.faults.add(rule);
-                Ok(Answer::Done)
-            }
+            Command::FailNext { device, failure } => self.fail_next(device, failure),
+            Command::SetFault { rule } => Ok(self.set_fault(rule)),
             Command::ClearFaults => {
                 self.world().faults.clear();
                 Ok(Answer::Done)
@@ -94,23 +83,53 @@ impl Shared {
                 Ok(Answer::Groups { groups })
             }
             Command::SetPushName { phone, name } => self.set_push_name(&phone, name).await,
-            Command::OnUnlink { device, answer } => {
-                let mut world = self.world();
-                if let Some(device) = device {
-                    world.unlink_for.insert(plain(&device), answer);
-                } else {
-                    world.unlink_for.clear();
-                    world.unlink = answer;
-                }
+            Command::OnUnlink {
+                device,
+                answer,
+                times,
+            } => {
+                let device = device.map(|device| plain(&device));
+                self.world().set_unlink(device, answer, times);
                 Ok(Answer::Done)
             }
             Command::SetListening { listening } => self.set_listening(listening).await,
+            Command::Received { device } => {
+                let stanzas = self.world().received(&device)?;
+                Ok(Answer::Received { stanzas })
+            }
+            Command::Observations {
+                after,
+                only,
+                device,
+            } => Ok(self.observations(after, &only, device.as_deref())),
             Command::Logins => Ok(self.logins()),
             Command::Info => Ok(Answer::Info {
                 url: format!("ws://{}/ws/chat", self.address),
                 root_key: hex(&self.world().state.certificate.root_key()),
             }),
+            other => self.execute_for_account(other).await,
         }
+    }
+
+    fn fail_next(&self, device: String, failure: Failure) -> Result<Answer, Error> {
+        let mut world = self.world();
+        let jid = world.find(&device)?.jid;
+        let jid = jid.ok_or(Error::NoSuchDevice(device))?;
+        world.keep_token(&failure);
+        world.failures.insert(jid, failure);
+        Ok(Answer::Done)
+    }
+
+    fn set_fault(&self, mut rule: FaultRule) -> Answer {
+        if let Target::Only(who) = &mut rule.target {
+            *who = plain(who);
+        }
+        let mut world = self.world();
+        if let Fault::FailLogin(failure) = &rule.fault {
+            world.keep_token(failure);
+        }
+        world.faults.add(rule);
+        Answer::Done
     }
 
     async fn scan(&self, text: &str, phone: &str) -> Result<Answer, Error> {
@@ -187,8 +206,11 @@ impl Shared {
         &self,
         outcome: oneshot::Receiver<Result<String, Error>>,
     ) -> Result<Answer, Error> {
-        let device = Connection::outcome_within(outcome, self.options.pairing_deadline).await?;
-        Ok(Answer::Linked { device })
+        match Connection::outcome_within(outcome, self.options.pairing_deadline).await {
+            Ok(device) => Ok(Answer::Linked { device }),
+            Err(Error::PasskeyNeeded { connection }) => Ok(Answer::PasskeyNeeded { connection }),
+            Err(error) => Err(error),
+        }
     }
 
     fn devices(&self, phone: Option<&str>) -> Result<Answer, Error> {
@@ -215,6 +237,15 @@ impl Shared {
         Ok(Answer::Devices {
             devices: devices.collect(),
         })
+    }
+
+    fn observations(&self, after: u64, only: &[String], device: Option<&str>) -> Answer {
+        let device = device.map(plain);
+        let (next, observations) = self.journal.since(after, |observation| {
+            (only.is_empty() || only.contains(&observation.name()))
+                && device.as_ref().is_none_or(|who| observation.is_about(who))
+        });
+        Answer::Observations { next, observations }
     }
 
     fn logins(&self) -> Answer {

@@ -68,17 +68,34 @@ pub enum Fault {
     NoRestart,
     /// Refuse a pair code with this error code, such as 429.
     RefusePairCode(u16),
+    /// Close the connection as soon as a pair code was given out.
+    CloseAfterPairCode,
+    /// Once the phone has scanned or the code is typed: never send `<pair-success>`, nor ask for a passkey. With a
+    /// passkey: the same after the ceremony.
+    NoPairSuccess,
+    /// Ask for a passkey without saying what it has to sign: the client has to fetch that.
+    NoPasskeyOptions,
+    /// Refuse an assertion of the passkey with this error code, such as 401.
+    RefuseAssertion(u16),
+    /// Take the assertion of the passkey, and never answer it from the phone.
+    NoContinuation,
+    /// Answer the assertion of the passkey from the phone with something that is no answer.
+    CorruptContinuation,
     /// Refuse the login, or the registration of a client that wants to be linked.
     FailLogin(Failure),
     /// Never answer the login.
     NoSuccess,
+    /// Let the login wait this many milliseconds, and conclude it even when its client has given it up meanwhile:
+    /// whoever is logged in as the device then gets `<conflict type="replaced"/>`.
+    GhostLogin(u64),
     /// Never announce the end of offline delivery.
     NoOffline,
     /// Do not send the app-state keys to a new device.
     NoKeyShare,
     /// Answer nothing after the login, pings included.
     NoAnswers,
-    /// Leave requests of this namespace unanswered.
+    /// Leave requests of this namespace unanswered. While a client is not linked yet: requests with a child of this
+    /// name, such as `passkey_prologue`.
     NoAnswerTo(String),
     /// Send the server hello of an IK handshake together with the answer to the login, in one message.
     OneMessage,
@@ -257,6 +274,9 @@ mod tests {
             ("close-on-ik", Fault::CloseOnIk),
             ("http-status=503", Fault::HttpStatus(503)),
             ("refs=2", Fault::Refs(2)),
+            ("refuse-assertion=401", Fault::RefuseAssertion(401)),
+            ("no-continuation", Fault::NoContinuation),
+            ("ghost-login=500", Fault::GhostLogin(500)),
             ("no-answer-to=abt", Fault::NoAnswerTo("abt".to_owned())),
             ("one-message", Fault::OneMessage),
             ("fail-login=403", Fault::FailLogin(Failure::reason(403))),

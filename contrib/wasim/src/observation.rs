@@ -1,13 +1,18 @@
 //! Observations of clients. The server keeps them, so that a test can wait for one.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
-use tokio::sync::{broadcast, watch};
 
-use crate::Error;
+/// An observation with its place and time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Its number; the first observation of a server has 0.
+    pub position: u64,
+    /// When it was made, in milliseconds since 1970.
+    pub at: u64,
+    /// What was observed.
+    #[serde(flatten)]
+    pub observation: Observation,
+}
 
 /// One thing a client did. `connection` numbers the connections of one run of the server, from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +47,30 @@ pub enum Observation {
         phone: String,
         refused: Option<u16>,
     },
+    /// A client that was scanned, or whose code was typed, is told nothing, as a fault says.
+    PairingIgnored { connection: u64, phone: String },
+    /// A client was asked for the passkey of the account's owner.
+    PasskeyRequested { connection: u64, phone: String },
+    /// A client sent something in the passkey ceremony that was refused.
+    PasskeyRefused {
+        connection: u64,
+        phone: String,
+        error: String,
+    },
+    /// A client sent the right assertion; `continuity` when it also proved to be the one that was scanned.
+    PasskeyProved {
+        connection: u64,
+        phone: String,
+        continuity: bool,
+    },
+    /// The phone shows this code, which has to be the one that the client shows; `skipped` when nobody has to compare
+    /// them.
+    PasskeyCode {
+        connection: u64,
+        phone: String,
+        code: String,
+        skipped: bool,
+    },
     /// A client proved its keys: the device is linked.
     Paired { connection: u64, jid: String },
     /// A pairing failed.
@@ -64,6 +93,12 @@ pub enum Observation {
     },
     /// A login was left without an answer, as a fault says.
     LoginIgnored { connection: u64, jid: String },
+    /// A login was concluded long after its client had given it up; `replaced` is the connection that it threw out.
+    GhostConcluded {
+        connection: u64,
+        jid: String,
+        replaced: Option<u64>,
+    },
     /// A device uploaded prekeys.
     PreKeysUploaded {
         connection: u64,
@@ -74,6 +109,21 @@ pub enum Observation {
     KeysShared { connection: u64, jid: String },
     /// A device asked for active delivery and was told that nothing is waiting: it is up.
     Online { connection: u64, jid: String },
+    /// A device said whether its owner is there: `available` or `unavailable`, or another type. `place` numbers the
+    /// stanzas of its connection, from 1, so that it can be compared with [`Command::Received`](crate::Command).
+    Presence {
+        connection: u64,
+        jid: String,
+        kind: String,
+        name: Option<String>,
+        place: u64,
+    },
+    /// A device made a query of WhatsApp's GraphQL interface.
+    MexQuery {
+        connection: u64,
+        jid: String,
+        query: String,
+    },
     /// A device asked for its groups.
     GroupsRequested { connection: u64, jid: String },
     /// A device pinged.
@@ -117,11 +167,48 @@ impl Observation {
             | Self::PreKeysUploaded { connection, .. }
             | Self::KeysShared { connection, .. }
             | Self::Online { connection, .. }
+            | Self::Presence { connection, .. }
+            | Self::GhostConcluded { connection, .. }
+            | Self::MexQuery { connection, .. }
+            | Self::PairingIgnored { connection, .. }
+            | Self::PasskeyRequested { connection, .. }
+            | Self::PasskeyRefused { connection, .. }
+            | Self::PasskeyProved { connection, .. }
+            | Self::PasskeyCode { connection, .. }
             | Self::GroupsRequested { connection, .. }
             | Self::Ping { connection, .. }
             | Self::RequestIgnored { connection, .. }
             | Self::UnlinkRequested { connection, .. }
             | Self::Disconnected { connection, .. } => Some(*connection),
+        }
+    }
+
+    /// Its name, as it is written in JSON: `client_connected`, `login`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let json = serde_json::to_value(self).unwrap_or_default();
+        json["observation"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether it is about this device (JID) or a device of this phone (number).
+    #[must_use]
+    pub fn is_about(&self, who: &str) -> bool {
+        let of_phone = |jid: &str| jid == who || jid.split([':', '@']).next() == Some(who);
+        self.phone() == Some(who) || self.jid().is_some_and(of_phone)
+    }
+
+    /// The phone it is about, if it is about no device yet.
+    #[must_use]
+    pub fn phone(&self) -> Option<&str> {
+        match self {
+            Self::PairCodeRequested { phone, .. }
+            | Self::PairingFailed { phone, .. }
+            | Self::PairingIgnored { phone, .. }
+            | Self::PasskeyRequested { phone, .. }
+            | Self::PasskeyRefused { phone, .. }
+            | Self::PasskeyProved { phone, .. }
+            | Self::PasskeyCode { phone, .. } => Some(phone),
+            _ => None,
         }
     }
 
@@ -136,6 +223,9 @@ impl Observation {
             | Self::PreKeysUploaded { jid, .. }
             | Self::KeysShared { jid, .. }
             | Self::Online { jid, .. }
+            | Self::Presence { jid, .. }
+            | Self::GhostConcluded { jid, .. }
+            | Self::MexQuery { jid, .. }
             | Self::GroupsRequested { jid, .. }
             | Self::Ping { jid, .. }
             | Self::RequestIgnored { jid, .. }
@@ -144,216 +234,5 @@ impl Observation {
             Self::Disconnected { jid, .. } => jid.as_deref(),
             _ => None,
         }
-    }
-}
-
-/// A bounded log of observations, and a way to wait for the next.
-#[derive(Debug)]
-pub(crate) struct Journal {
-    entries: Mutex<Entries>,
-    latest: watch::Sender<u64>,
-    live: broadcast::Sender<Observation>,
-}
-
-#[derive(Debug)]
-struct Entries {
-    kept: VecDeque<Entry>,
-    capacity: usize,
-    next: u64,
-}
-
-impl Entries {
-    /// Forgets what was observed of an earlier device with the same number, so that nobody takes it for an
-    /// observation of this one.
-    fn forget(&mut self, jid: &str) {
-        for entry in &mut self.kept {
-            entry.taken |= entry.observation.jid() == Some(jid);
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Entry {
-    number: u64,
-    taken: bool,
-    observation: Observation,
-}
-
-impl Journal {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            entries: Mutex::new(Entries {
-                kept: VecDeque::new(),
-                capacity: capacity.max(1),
-                next: 0,
-            }),
-            latest: watch::Sender::new(0),
-            live: broadcast::Sender::new(4096),
-        }
-    }
-
-    pub(crate) fn record(&self, observation: Observation) {
-        let next = {
-            let mut entries = lock(&self.entries);
-            if entries.kept.len() == entries.capacity {
-                entries.kept.pop_front();
-            }
-            if let Observation::Paired { jid, .. } = &observation {
-                entries.forget(jid);
-            }
-            let number = entries.next;
-            entries.next += 1;
-            entries.kept.push_back(Entry {
-                number,
-                taken: false,
-                observation: observation.clone(),
-            });
-            entries.next
-        };
-        // Nobody listening is no error.
-        let _ = self.live.send(observation);
-        self.latest.send_replace(next);
-    }
-
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Observation> {
-        self.live.subscribe()
-    }
-
-    /// The number the next observation will get.
-    pub(crate) fn position(&self) -> u64 {
-        lock(&self.entries).next
-    }
-
-    /// The earliest fitting observation that no earlier call returned.
-    pub(crate) async fn take(
-        &self,
-        fits: impl Fn(&Observation) -> bool,
-        deadline: Duration,
-    ) -> Result<Observation, Error> {
-        self.wait(deadline, |entries| {
-            let entry = entries
-                .kept
-                .iter_mut()
-                .find(|entry| !entry.taken && fits(&entry.observation))?;
-            entry.taken = true;
-            Some(entry.observation.clone())
-        })
-        .await
-    }
-
-    /// The earliest fitting observation numbered `position` or later.
-    pub(crate) async fn after(
-        &self,
-        position: u64,
-        fits: impl Fn(&Observation) -> bool,
-        deadline: Duration,
-    ) -> Result<Observation, Error> {
-        self.wait(deadline, |entries| {
-            entries
-                .kept
-                .iter()
-                .find(|entry| entry.number >= position && fits(&entry.observation))
-                .map(|entry| entry.observation.clone())
-        })
-        .await
-    }
-
-    async fn wait(
-        &self,
-        deadline: Duration,
-        find: impl Fn(&mut Entries) -> Option<Observation>,
-    ) -> Result<Observation, Error> {
-        let mut latest = self.latest.subscribe();
-        let search = async {
-            loop {
-                latest.mark_unchanged();
-                if let Some(found) = find(&mut lock(&self.entries)) {
-                    return Ok(found);
-                }
-                if latest.changed().await.is_err() {
-                    return Err(Error::Stopped);
-                }
-            }
-        };
-        tokio::time::timeout(deadline, search)
-            .await
-            .unwrap_or(Err(Error::Deadline(deadline)))
-    }
-}
-
-/// A lock whose holder cannot have panicked half-way: the critical sections only move data.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOON: Duration = Duration::from_millis(1);
-
-    fn seen(connection: u64) -> Observation {
-        Observation::ClientConnected { connection }
-    }
-
-    #[tokio::test]
-    async fn each_observation_is_taken_once_and_found_again_by_position() {
-        let journal = Journal::new(10);
-        journal.record(seen(1));
-        let position = journal.position();
-        journal.record(seen(2));
-        assert_eq!(journal.take(|_| true, SOON).await.unwrap(), seen(1));
-        assert_eq!(journal.take(|_| true, SOON).await.unwrap(), seen(2));
-        assert!(matches!(
-            journal.take(|_| true, SOON).await,
-            Err(Error::Deadline(_))
-        ));
-        for _ in 0..2 {
-            assert_eq!(
-                journal.after(position, |_| true, SOON).await.unwrap(),
-                seen(2)
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn who_waits_is_woken() {
-        let journal = Journal::new(10);
-        let later = async {
-            tokio::task::yield_now().await;
-            journal.record(seen(1));
-            journal.record(seen(2));
-        };
-        let long = Duration::from_mins(1);
-        let wait = journal.take(|observation| *observation == seen(2), long);
-        let (found, ()) = tokio::join!(wait, later);
-        assert_eq!(found.unwrap(), seen(2));
-    }
-
-    #[tokio::test]
-    async fn a_new_device_has_no_past() {
-        let journal = Journal::new(10);
-        let jid = || "15550001001:1@s.whatsapp.net".to_owned();
-        let online = |connection| Observation::Online {
-            connection,
-            jid: jid(),
-        };
-        journal.record(online(1));
-        journal.record(Observation::Paired {
-            connection: 2,
-            jid: jid(),
-        });
-        journal.record(online(3));
-        let up = |seen: &Observation| matches!(seen, Observation::Online { .. });
-        assert_eq!(journal.take(up, SOON).await.unwrap(), online(3));
-    }
-
-    #[tokio::test]
-    async fn the_oldest_is_forgotten_first() {
-        let journal = Journal::new(2);
-        (1..=3).for_each(|connection| journal.record(seen(connection)));
-        assert_eq!(journal.take(|_| true, SOON).await.unwrap(), seen(2));
     }
 }

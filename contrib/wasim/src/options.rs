@@ -16,6 +16,8 @@ pub struct Options {
     pub refs: usize,
     /// How long the phone waits for the client's answer while pairing.
     pub pairing_deadline: Duration,
+    /// How long a passkey may take to answer a challenge.
+    pub passkey_timeout: Duration,
     /// How many observations are kept for [`Server::wait_for`](crate::Server::wait_for).
     pub journal: usize,
 }
@@ -27,6 +29,7 @@ impl Default for Options {
             state: None,
             refs: 6,
             pairing_deadline: Duration::from_secs(20),
+            passkey_timeout: Duration::from_mins(10),
             journal: 32_768,
         }
     }

@@ -24,6 +24,10 @@ pub(crate) enum Work {
     Resume,
     /// Give out new references.
     RenewRefs,
+    /// Ask for another pair code; `true`: only when the person asks for one.
+    RefreshCode(bool),
+    /// Retire the secret that the client shows.
+    RefreshRegistration,
     /// The phone has scanned the code.
     Scanned(Scanned),
     /// The person has typed a code on the phone.

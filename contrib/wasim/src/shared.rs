@@ -8,8 +8,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::describe::describe;
 use crate::fault::{Fault, Stage, Who};
-use crate::observation::{Journal, Observation};
+use crate::journal::Journal;
+use crate::observation::Observation;
 use crate::order::{Order, Work};
 use crate::store::Store;
 use crate::world::World;
@@ -112,73 +114,14 @@ impl Shared {
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    now_milliseconds() / 1000
 }
 
-/// One line for the log. References and codes stay out of it.
-fn describe(observation: &Observation) -> String {
-    let connection = observation
-        .connection()
-        .map(|id| format!("#{id} "))
-        .unwrap_or_default();
-    let jid = observation
-        .jid()
-        .map(|jid| format!("{jid} "))
-        .unwrap_or_default();
-    let what = match observation {
-        Observation::ClientConnected { .. } => "connected".to_owned(),
-        Observation::UpgradeRefused { status: 0 } => "turned away without an answer".to_owned(),
-        Observation::UpgradeRefused { status } => format!("turned away with HTTP {status}"),
-        Observation::HandshakeXx { .. } => "shook hands (XX)".to_owned(),
-        Observation::HandshakeIk { .. } => "shook hands (IK)".to_owned(),
-        Observation::HandshakeFallback { .. } => "shook hands (IK refused, then XX)".to_owned(),
-        Observation::HandshakeFailed { error, .. } => {
-            format!("did not get through the handshake: {error}")
-        }
-        Observation::Pairing { refs, .. } => {
-            format!("wants to be paired: {} references given out", refs.len())
-        }
-        Observation::PairingAcknowledged { .. } => "shows a QR code".to_owned(),
-        Observation::PairCodeRequested {
-            phone,
-            refused: None,
-            ..
-        } => format!("shows a pair code for {phone}"),
-        Observation::PairCodeRequested {
-            phone,
-            refused: Some(code),
-            ..
-        } => {
-            format!("was refused a pair code for {phone}: {code}")
-        }
-        Observation::Paired { .. } => "is linked".to_owned(),
-        Observation::PairingFailed { phone, error, .. } => {
-            format!("was not linked to {phone}: {error}")
-        }
-        Observation::Login { passive, .. } => {
-            format!("logged in{}", if *passive { " (passive)" } else { "" })
-        }
-        Observation::LoginRefused {
-            reason: Some(reason),
-            ..
-        } => format!("was refused at login: {reason}"),
-        Observation::LoginRefused { reason: None, .. } => {
-            "was refused at login without a reason".to_owned()
-        }
-        Observation::LoginIgnored { .. } => "waits for an answer to its login".to_owned(),
-        Observation::PreKeysUploaded { count, .. } => format!("uploaded {count} prekeys"),
-        Observation::KeysShared { .. } => "was sent the app-state keys".to_owned(),
-        Observation::Online { .. } => "is online".to_owned(),
-        Observation::GroupsRequested { .. } => "asked for its groups".to_owned(),
-        Observation::Ping { .. } => "pinged".to_owned(),
-        Observation::RequestIgnored { namespace, .. } => {
-            format!("is given no answer to {namespace}")
-        }
-        Observation::UnlinkRequested { .. } => "asks to be unlinked".to_owned(),
-        Observation::Unlinked { .. } => "is not linked any more".to_owned(),
-        Observation::Disconnected { .. } => "is gone".to_owned(),
-    };
-    format!("{connection}{jid}{what}")
+/// Milliseconds since 1970.
+pub(crate) fn now_milliseconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }

@@ -1,11 +1,14 @@
 //! A method for each command, for tests.
 
+mod account;
+
 use std::time::Duration;
 
 use crate::command::{Answer, Command, Connection, Device, Group};
 use crate::ending::{Failure, StreamError, UnlinkAnswer};
 use crate::fault::FaultRule;
-use crate::observation::Observation;
+use crate::observation::{Observation, Seen};
+use crate::received::ReceivedStanza;
 use crate::stanza::Stanza;
 use crate::{Error, Server};
 
@@ -15,8 +18,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`Error::BadQr`], [`Error::BadPhone`], [`Error::CodeExpired`], [`Error::Pairing`] or
-    /// [`Error::ClientGone`].
+    /// [`Error::BadQr`], [`Error::BadPhone`], [`Error::CodeExpired`], [`Error::PasskeyNeeded`],
+    /// [`Error::Pairing`] or [`Error::ClientGone`].
     pub async fn scan(&self, qr: &str, phone: &str) -> Result<String, Error> {
         let command = Command::Scan {
             qr: qr.to_owned(),
@@ -31,7 +34,7 @@ impl Server {
     /// # Errors
     ///
     /// [`Error::BadPhone`], [`Error::CodeExpired`] when no client asked to be linked to this phone,
-    /// [`Error::WrongCode`], [`Error::Pairing`] or [`Error::ClientGone`].
+    /// [`Error::WrongCode`], [`Error::PasskeyNeeded`], [`Error::Pairing`] or [`Error::ClientGone`].
     pub async fn link_by_code(&self, phone: &str, code: &str) -> Result<String, Error> {
         let command = Command::Link {
             phone: phone.to_owned(),
@@ -65,6 +68,36 @@ impl Server {
     pub async fn logins(&self) -> Result<Vec<Connection>, Error> {
         match self.execute(Command::Logins).await? {
             Answer::Logins { connections } => Ok(connections),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The stanzas that a client has sent on its connection, in order: the latest 256.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchDevice`], [`Error::Ambiguous`] or [`Error::NotConnected`].
+    pub async fn received(&self, device: &str) -> Result<Vec<ReceivedStanza>, Error> {
+        let device = device.to_owned();
+        match self.execute(Command::Received { device }).await? {
+            Answer::Received { stanzas } => Ok(stanzas),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What was observed since the call of [`position`](Self::position), with its time, as far as the log reaches.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub async fn observations(&self, position: u64) -> Result<Vec<Seen>, Error> {
+        let command = Command::Observations {
+            after: position,
+            only: Vec::new(),
+            device: None,
+        };
+        match self.execute(command).await? {
+            Answer::Observations { observations, .. } => Ok(observations),
             _ => Ok(Vec::new()),
         }
     }
@@ -272,8 +305,32 @@ impl Server {
     ///
     /// [`Error::Stopped`].
     pub async fn on_unlink(&self, device: Option<&str>, answer: UnlinkAnswer) -> Result<(), Error> {
-        let device = device.map(str::to_owned);
-        self.done(Command::OnUnlink { device, answer }).await
+        self.done(Command::OnUnlink {
+            device: device.map(str::to_owned),
+            answer,
+            times: None,
+        })
+        .await
+    }
+
+    /// How the next `times` requests to be unlinked are answered: those of one device, phone or connection, or
+    /// everyone's. Afterwards it is again as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub async fn on_next_unlinks(
+        &self,
+        device: Option<&str>,
+        answer: UnlinkAnswer,
+        times: u32,
+    ) -> Result<(), Error> {
+        self.done(Command::OnUnlink {
+            device: device.map(str::to_owned),
+            answer,
+            times: Some(times),
+        })
+        .await
     }
 
     /// Refuses TCP connections from now on, or accepts them again on the same port. Connections
@@ -305,6 +362,7 @@ impl Server {
     async fn linked(&self, command: Command) -> Result<String, Error> {
         match self.execute(command).await? {
             Answer::Linked { device } => Ok(device),
+            Answer::PasskeyNeeded { connection } => Err(Error::PasskeyNeeded { connection }),
             other => Err(Error::Pairing(format!("unexpected answer {other:?}"))),
         }
     }

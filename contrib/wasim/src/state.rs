@@ -21,6 +21,12 @@ pub(crate) struct State {
     version: u32,
     pub certificate: Certificate,
     pub accounts: BTreeMap<String, Account>,
+    /// The oldest version of a client that may log in or register.
+    #[serde(default)]
+    pub minimum_version: Option<[u32; 3]>,
+    /// When WhatsApp stops to accept the clients of today, in seconds since 1970. Each is told at its login.
+    #[serde(default)]
+    pub client_expiration: Option<u64>,
 }
 
 /// What any version of the file has.
@@ -35,6 +41,8 @@ impl State {
             version: VERSION,
             certificate: Certificate::generate(now),
             accounts: BTreeMap::new(),
+            minimum_version: None,
+            client_expiration: None,
         }
     }
 
@@ -111,9 +119,8 @@ mod tests {
         assert!(State::load(&path).unwrap().is_none());
 
         let mut state = State::new(1_700_000_000);
-        state
-            .accounts
-            .insert("15550001001".to_owned(), Account::new("15550001001", 0));
+        let account = Account::new(&state.certificate.secret(), "15550001001", 0);
+        state.accounts.insert("15550001001".to_owned(), account);
         write(&path, &state.encode()).unwrap();
         let read = State::load(&path).unwrap().unwrap();
         assert_eq!(read.certificate.root_key(), state.certificate.root_key());

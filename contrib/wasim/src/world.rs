@@ -1,6 +1,6 @@
 //! The world of one server: accounts, connections, and faults.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use tokio::sync::mpsc;
 use wacore_binary::{Jid, Server};
@@ -11,23 +11,32 @@ use crate::crypto::{Key, hex};
 use crate::ending::{Failure, UnlinkAnswer};
 use crate::fault::Faults;
 use crate::order::Order;
+use crate::passkey::Passkey;
+use crate::received::{Received, ReceivedStanza};
 use crate::state::State;
 
 /// The shared state of a server. Held under a lock for moments only, never across an await.
 pub(crate) struct World {
     pub state: State,
     pub links: BTreeMap<u64, Link>,
+    /// What the latest connections that have ended had received.
+    ended: VecDeque<(u64, Received)>,
     /// The connection each device is logged in on, by JID.
     pub logins: HashMap<String, u64>,
     pub faults: Faults,
     /// How the next login of a device is refused, by JID.
     pub failures: HashMap<String, Failure>,
     pub unlink: UnlinkAnswer,
-    /// Exceptions to `unlink`, by JID or phone number.
-    pub unlink_for: HashMap<String, UnlinkAnswer>,
+    /// Exceptions to `unlink`, by JID, phone number or connection.
+    unlink_for: HashMap<String, UnlinkAnswer>,
+    /// Exceptions to both for the next requests: for whom, how, and how many are left.
+    unlink_next: Vec<(Option<String>, UnlinkAnswer, u32)>,
     pub secrets: BTreeSet<String>,
     next_connection: u64,
 }
+
+/// Of how many ended connections the stanzas are remembered.
+const ENDED_KEPT: usize = 64;
 
 /// A connection, seen from outside.
 pub(crate) struct Link {
@@ -35,6 +44,7 @@ pub(crate) struct Link {
     pub stage: &'static str,
     pub jid: Option<String>,
     pub showing: Option<Showing>,
+    pub received: Received,
 }
 
 /// The ways in which an unpaired client can be paired.
@@ -61,11 +71,13 @@ impl World {
         let mut world = Self {
             state,
             links: BTreeMap::new(),
+            ended: VecDeque::new(),
             logins: HashMap::new(),
             faults: Faults::default(),
             failures: HashMap::new(),
             unlink: UnlinkAnswer::default(),
             unlink_for: HashMap::new(),
+            unlink_next: Vec::new(),
             secrets: BTreeSet::new(),
             next_connection: 1,
         };
@@ -97,6 +109,7 @@ impl World {
             stage: "handshake",
             jid: None,
             showing: None,
+            received: Received::default(),
         };
         self.links.insert(id, link);
         id
@@ -104,17 +117,40 @@ impl World {
 
     /// Forgets a connection. Returns the device that was logged in on it.
     pub(crate) fn leave(&mut self, id: u64) -> Option<String> {
-        let jid = self.links.remove(&id)?.jid?;
+        let link = self.links.remove(&id)?;
+        if self.ended.len() == ENDED_KEPT {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((id, link.received));
+        let jid = link.jid?;
         if self.logins.get(&jid) == Some(&id) {
             self.logins.remove(&jid);
         }
         Some(jid)
     }
 
+    /// The stanzas that came on a connection that is there, or has ended a short time ago.
+    pub(crate) fn received(&self, name: &str) -> Result<Vec<ReceivedStanza>, Error> {
+        let number: Option<u64> = name
+            .strip_prefix('#')
+            .and_then(|number| number.parse().ok());
+        if let Some(number) = number {
+            let mut ended = self.ended.iter();
+            if let Some((_, received)) = ended.find(|(id, _)| *id == number) {
+                return Ok(received.list());
+            }
+        }
+        let connection = self.find(name)?.connection;
+        connection
+            .and_then(|connection| self.links.get(&connection))
+            .map(|link| link.received.list())
+            .ok_or_else(|| Error::NotConnected(name.to_owned()))
+    }
+
     /// The account of a phone, made if there is none. `now` in seconds since 1970.
     pub(crate) fn account(&mut self, phone: &str, now: u64) -> &mut Account {
         if !self.state.accounts.contains_key(phone) {
-            let account = Account::new(phone, now);
+            let account = Account::new(&self.state.certificate.secret(), phone, now);
             for key in account.secrets() {
                 self.keep_secret(&key);
             }
@@ -124,6 +160,12 @@ impl World {
             .accounts
             .get_mut(phone)
             .expect("invariant: it was there or has just been inserted")
+    }
+
+    /// The passkey of a phone's owner, made if there is none.
+    pub(crate) fn passkey(&mut self, phone: &str, now: u64) -> Passkey {
+        let passkey = &mut self.account(phone, now).settings.passkey;
+        passkey.get_or_insert_with(Passkey::generate).clone()
     }
 
     pub(crate) fn device(&self, phone: &str, id: u16) -> Option<&Device> {
@@ -144,12 +186,45 @@ impl World {
         Some(jid)
     }
 
-    /// How a device's request to be unlinked is answered.
-    pub(crate) fn unlink_answer(&self, phone: &str, jid: &str) -> UnlinkAnswer {
-        let single = self
-            .unlink_for
-            .get(jid)
-            .or_else(|| self.unlink_for.get(phone));
+    /// Sets how requests to be unlinked are answered: everyone's, or those of `who`; the next `times`, or all.
+    pub(crate) fn set_unlink(
+        &mut self,
+        who: Option<String>,
+        answer: UnlinkAnswer,
+        times: Option<u32>,
+    ) {
+        match (who, times) {
+            (who, Some(times)) => self.unlink_next.push((who, answer, times)),
+            (Some(who), None) => {
+                self.unlink_for.insert(who, answer);
+            }
+            (None, None) => {
+                self.unlink_for.clear();
+                self.unlink_next.clear();
+                self.unlink = answer;
+            }
+        }
+    }
+
+    /// How a device's request to be unlinked is answered. Counts it as answered.
+    pub(crate) fn unlink_answer(
+        &mut self,
+        connection: u64,
+        phone: &str,
+        jid: &str,
+    ) -> UnlinkAnswer {
+        let connection = format!("#{connection}");
+        let names = [connection.as_str(), jid, phone];
+        self.unlink_next.retain(|(_, _, times)| *times > 0);
+        let next = self
+            .unlink_next
+            .iter_mut()
+            .find(|(who, _, _)| who.as_deref().is_none_or(|who| names.contains(&who)));
+        if let Some((_, answer, times)) = next {
+            *times -= 1;
+            return *answer;
+        }
+        let single = names.iter().find_map(|name| self.unlink_for.get(*name));
         single.copied().unwrap_or(self.unlink)
     }
 
@@ -260,6 +335,27 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn unlinks_are_answered_by_the_closest_rule() {
+        use UnlinkAnswer::{CloseSocket, Freeze, Ignore, Refuse, Result, ResultThenConflict};
+        let (phone, jid) = ("15550001001", "15550001001:1@s.whatsapp.net");
+        let mut world = world(&[(phone, 1)]);
+        let some = |name: &str| Some(name.to_owned());
+        let ask = |world: &mut World, connection| world.unlink_answer(connection, phone, jid);
+        assert_eq!(ask(&mut world, 1), ResultThenConflict);
+        world.set_unlink(some(phone), Ignore, None);
+        world.set_unlink(some(jid), Result, None);
+        world.set_unlink(some("#1"), CloseSocket, None);
+        assert_eq!(ask(&mut world, 1), CloseSocket);
+        assert_eq!(ask(&mut world, 2), Result);
+        world.set_unlink(some("15550001002"), Refuse(500), Some(9));
+        world.set_unlink(None, Freeze, Some(1));
+        assert_eq!(ask(&mut world, 2), Freeze);
+        assert_eq!(ask(&mut world, 2), Result);
+        world.set_unlink(None, Ignore, None);
+        assert_eq!(ask(&mut world, 1), Ignore);
     }
 
     #[test]

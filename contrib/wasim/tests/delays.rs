@@ -266,3 +266,46 @@ async fn a_registration_is_refused_as_a_login_is() {
     pair_raw(&server, &keys, PHONE).await;
     server.shutdown().await;
 }
+
+/// A login that its client has given up is concluded late, and throws the client's next connection out.
+#[tokio::test]
+async fn the_ghost_of_a_login_replaces_the_next_one() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let keys = Keys::generate();
+    let device = pair_raw(&server, &keys, PHONE).await;
+    let ghost = FaultRule::from(Fault::GhostLogin(600))
+        .only(&device)
+        .times(1);
+    server.set_fault(ghost).await.unwrap();
+    let given_up = RawClient::connect(&server, &keys, &payload(), usize::MAX).await;
+    let ignored = |seen: &Observation| matches!(seen, Observation::LoginIgnored { .. });
+    server.wait_for(ignored, LONG).await.unwrap();
+    drop(given_up);
+    server.wait_for(gone, LONG).await.unwrap();
+
+    let mut client = log_in(&server, &keys).await;
+    let error = client.next().await.unwrap();
+    let conflict = error.get_optional_child("conflict").unwrap();
+    assert_eq!(text(conflict, "type"), "replaced");
+    let concluded = |seen: &Observation| {
+        matches!(
+            seen,
+            Observation::GhostConcluded {
+                replaced: Some(_),
+                ..
+            }
+        )
+    };
+    server.wait_for(concluded, LONG).await.unwrap();
+    let mut again = log_in(&server, &keys).await;
+    answers(&mut again, "undisturbed").await;
+
+    // A client that waits long enough is simply logged in late.
+    server
+        .set_fault(FaultRule::from(Fault::GhostLogin(20)).times(1))
+        .await
+        .unwrap();
+    let mut patient = log_in(&server, &keys).await;
+    answers(&mut patient, "late").await;
+    server.shutdown().await;
+}

@@ -14,7 +14,7 @@ use support::raw::{Keys, RawClient, text};
 use support::{LONG, pair_raw};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use wasim::{Error, Failure, Observation, Options, Server, Stanza, StreamError};
+use wasim::{Error, Failure, Observation, Options, Server, Stanza, StreamError, UnlinkAnswer};
 
 const PHONE: &str = "15550001003";
 
@@ -249,5 +249,81 @@ async fn a_device_that_was_removed_while_away_is_told_at_login() {
         (node.tag.as_ref(), text(&node, "reason").as_str()),
         ("failure", "401")
     );
+    server.shutdown().await;
+}
+
+fn unlink(id: &str) -> Node {
+    let remove = NodeBuilder::new("remove-companion-device")
+        .attr("jid", format!("{PHONE}:1@s.whatsapp.net"))
+        .attr("reason", "user_initiated")
+        .build();
+    let request = query(id, "md", Some(remove));
+    NodeBuilder::new("iq")
+        .attr("to", "s.whatsapp.net")
+        .attr("type", "set")
+        .attr("xmlns", "md")
+        .attr("id", text(&request, "id"))
+        .children(request.children().unwrap_or_default().to_vec())
+        .build()
+}
+
+/// A second connection is answered as ever, whatever became of the first.
+#[tokio::test]
+async fn an_unlink_that_fails_on_one_connection_is_confirmed_on_the_next() {
+    let answers = [
+        (UnlinkAnswer::Ignore, None),
+        (UnlinkAnswer::Freeze, None),
+        (UnlinkAnswer::ResetSocket, Some("reset")),
+        (UnlinkAnswer::CloseSocket, Some("end")),
+    ];
+    for (answer, ending) in answers {
+        let server = Server::start(Options::default()).await.unwrap();
+        let mut device = Device::link(&server).await;
+        let connection = server.devices(PHONE).await.unwrap()[0].connection.unwrap();
+        let only = format!("#{connection}");
+        server.on_unlink(Some(&only), answer).await.unwrap();
+        device.client.send(&[unlink("first")]).await;
+        let asked = |seen: &Observation| matches!(seen, Observation::UnlinkRequested { .. });
+        server.wait_for(asked, LONG).await.unwrap();
+        if let Some(ending) = ending {
+            assert_eq!(device.client.ending().await, ending, "{answer:?}");
+        }
+        assert_eq!(server.devices(PHONE).await.unwrap().len(), 1, "{answer:?}");
+
+        let mut second = Device::log_in(&server, &device.keys).await;
+        second.send(&[unlink("second")]).await;
+        let result = second.next().await.unwrap();
+        assert_eq!(
+            (text(&result, "type").as_str(), text(&result, "id").as_str()),
+            ("result", "second"),
+            "{answer:?}"
+        );
+        assert_eq!(text(&second.next().await.unwrap(), "code"), "401");
+        assert!(server.devices(PHONE).await.unwrap().is_empty());
+        server.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn the_result_of_an_unlink_can_be_lost_and_rules_can_be_for_the_next_one_only() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let mut device = Device::link(&server).await;
+    server
+        .on_next_unlinks(None, UnlinkAnswer::Refuse(500), 1)
+        .await
+        .unwrap();
+    device.client.send(&[unlink("refused")]).await;
+    let answer = device.client.next().await.unwrap();
+    assert_eq!(text(&answer, "type"), "error");
+
+    server
+        .on_next_unlinks(Some(PHONE), UnlinkAnswer::LoseResult, 1)
+        .await
+        .unwrap();
+    device.client.send(&[unlink("lost")]).await;
+    assert_eq!(device.client.ending().await, "reset");
+    assert!(server.devices(PHONE).await.unwrap().is_empty());
+    let mut again = Device::connect(&server, &device.keys).await;
+    assert_eq!(text(&again.next().await.unwrap(), "reason"), "401");
     server.shutdown().await;
 }

@@ -153,6 +153,26 @@ async fn a_device_is_linked_inspected_and_removed_from_the_command_line() {
     stdout(&program.run(&["clear-faults"]));
     assert_eq!(stdout(&program.run(&["faults"])), "");
 
+    let received = stdout(&program.run(&["received", PHONE]));
+    assert_eq!(received, "");
+    let seen = stdout(&program.run(&["observations", "--only", "login", "--device", PHONE]));
+    let seen: serde_json::Value = serde_json::from_str(seen.trim()).unwrap();
+    assert_eq!(
+        (&seen["observation"], &seen["connection"]),
+        (&"login".into(), &2.into())
+    );
+    assert!(seen["at"].as_u64() > Some(1_700_000_000_000));
+    stdout(&program.run(&["timelock", PHONE, "--for", "60", "--kind", "DEFAULT"]));
+    let news = client.next().await.unwrap();
+    let update = news.get_optional_child("update").unwrap();
+    assert_eq!(
+        text(update, "op_name"),
+        "NotificationUserReachoutTimelockUpdate"
+    );
+    let options = r#"{"challenge":"AAAA","rpId":"whatsapp.com"}"#;
+    let signed = stdout(&program.run_with(&["sign-passkey", PHONE, "-"], options));
+    assert!(signed.contains("clientDataJSON"), "{signed}");
+
     stdout(&program.run(&["unlink", PHONE]));
     let error = client.next().await.unwrap();
     assert_eq!(text(&error, "code"), "401");
@@ -177,6 +197,27 @@ fn what_is_not_understood_is_2_and_what_cannot_be_done_is_1() {
         (vec!["raw", "#1", "{\"tag\": 1}"], 1),
         (vec!["listen", "off"], 0),
         (vec!["unlink-answer", "refuse=500"], 0),
+        (
+            vec!["unlink-answer", "freeze", "--device", "#1", "--times", "1"],
+            0,
+        ),
+        (vec!["passkey", PHONE, "on"], 0),
+        (vec!["passkey", PHONE, "perhaps"], 2),
+        (vec!["sign-passkey", PHONE, "{}"], 1),
+        (vec!["timelock", PHONE, "--lift"], 0),
+        (
+            vec!["chat-limit", PHONE, "--status", "CAPPED", "--quiet"],
+            0,
+        ),
+        (vec!["hosting", PHONE, "account"], 0),
+        (vec!["app-state", PHONE, "served"], 0),
+        (vec!["phone-seen", PHONE, "--ago", "864000"], 0),
+        (vec!["phone-speaks", PHONE], 0),
+        (vec!["minimum-version", "2.3000"], 2),
+        (vec!["minimum-version", "any"], 0),
+        (vec!["client-expiration", "--in", "60"], 0),
+        (vec!["refresh-code", "#1"], 1),
+        (vec!["received", "#1"], 1),
         (vec!["--help"], 0),
     ];
     for (arguments, code) in codes {

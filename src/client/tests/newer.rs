@@ -185,7 +185,7 @@ async fn a_watch_passes_over_what_it_does_not_know() {
                 status["phase"] = json!("restricted");
                 status["reason"] = json!("spam_reported");
                 status["next_action"] = json!("Wait until Tuesday.");
-                status["restrictions"] = json!([{"of": "send"}]);
+                status["of_tomorrow"] = json!([{"of": "send"}]);
             })
             .await;
         daemon.raw(br#""heartbeat""#.to_vec()).await;

@@ -17,6 +17,7 @@ pub(super) struct Waiting<'a> {
     terminal: &'a mut Terminal,
     user: &'a str,
     phone: Option<String>,
+    expect: Option<String>,
     live: Live,
     /// The last printed line, where nothing can be drawn over.
     told: Option<String>,
@@ -40,12 +41,14 @@ impl<'a> Waiting<'a> {
         terminal: &'a mut Terminal,
         user: &'a str,
         phone: Option<String>,
+        expect: Option<String>,
     ) -> Self {
         Self {
             client,
             terminal,
             user,
             phone,
+            expect,
             live: Live::default(),
             told: None,
         }
@@ -91,7 +94,7 @@ impl<'a> Waiting<'a> {
 
     async fn connect(&self) -> Result<Status, ClientError> {
         self.client
-            .connect_session(self.user, self.phone.as_deref())
+            .connect_expecting(self.user, self.phone.as_deref(), self.expect.as_deref())
             .await
     }
 
@@ -181,7 +184,10 @@ impl<'a> Waiting<'a> {
             return Ok(self.live.draw(self.terminal, body, &foot)?);
         }
         // A line is printed when the phase changes, or the code, or the error.
-        let key = format!("{:?} {:?} {:?}", status.phase, status.qr, status.error);
+        let key = format!(
+            "{:?} {:?} {:?} {:?}",
+            status.phase, status.qr, status.passkey, status.error
+        );
         if self.told.as_ref() == Some(&key) {
             return Ok(());
         }
@@ -298,6 +304,8 @@ fn goes_on(phase: Phase) -> bool {
 fn ended_code(event: &str, entry: &HistoryEntry) -> &'static str {
     use crate::protocol::Cause;
     match (event, entry.cause) {
+        (_, Cause::PasskeyRequired) => "passkey_required",
+        (_, Cause::WrongAccount) => "wrong_account",
         ("pairing_expired", _) | (_, Cause::PairingExpired) => "pairing_expired",
         _ => "logged_out",
     }

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use crate::protocol::{Event, EventKind, HistoryEntry};
 
+use super::cause;
 use super::status::gist;
 use super::time::absolute;
-use super::{cause, plain};
 
 /// `2026-11-24 09:12:03Z  alice  online  +15550100999 Alice (..)`
 pub(crate) fn line(event: &Event, now: Timestamp) -> String {
@@ -32,12 +32,13 @@ pub(crate) fn row(at: Timestamp, user: &str, what: &str, detail: &str) -> String
 
 fn end(entry: &HistoryEntry) -> String {
     let mut words = format!(
-        "{}; unlink {}",
-        cause::with_words(entry.cause),
+        "{} ({}); unlink {}",
+        entry.cause,
+        cause::why(entry),
         entry.unlink
     );
-    if let Some(text) = &entry.text {
-        words = format!("{words}; WhatsApp said: {}", plain(text));
+    if let Some(said) = cause::said(entry) {
+        words = format!("{words}; {said}");
     }
     words
 }

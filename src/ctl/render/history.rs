@@ -3,9 +3,9 @@
 use crate::ctl::terminal::Terminal;
 use crate::protocol::{HistoryEntry, Removed};
 
-use super::plain;
 use super::table::table;
 use super::time::absolute;
+use super::{notes, plain};
 
 /// A line for each ended session, and below it what needs a person's eye.
 pub(crate) fn history(terminal: &Terminal, entries: &[HistoryEntry]) -> String {
@@ -37,6 +37,15 @@ pub(crate) fn history(terminal: &Terminal, entries: &[HistoryEntry]) -> String {
         ]
     });
     let mut text = table(terminal, header, rows);
+    for entry in entries {
+        for restriction in &entry.restrictions {
+            text = format!(
+                "{text}\n{} was restricted when it ended: {}.",
+                entry.user,
+                notes::restriction(restriction)
+            );
+        }
+    }
     for entry in entries.iter().filter(|entry| entry.appeal_token.is_some()) {
         let user = &entry.user;
         text = format!(

@@ -7,13 +7,16 @@ use jiff::Timestamp;
 use crate::protocol::{Count, Info, Reloaded};
 
 use super::fields::Fields;
-use super::plain;
 use super::time::both;
+use super::{notes, plain};
 
 /// Everything the daemon says of itself.
 pub(crate) fn info(info: &Info, socket: &Path, now: Timestamp) -> String {
     let mut fields = Fields::default();
     fields.add("sessions", plain(&info.summary));
+    for warning in &info.warnings {
+        fields.add("warning", notes::warning(warning, now));
+    }
     fields.add("socket", socket.display().to_string());
     fields.add("state", plain(&info.state_directory));
     let configuration = info.config_file.as_deref().map(plain);

@@ -8,6 +8,7 @@ pub(super) mod history;
 pub(super) mod info;
 pub(super) mod live;
 pub(super) mod logout;
+mod notes;
 pub(super) mod qr;
 pub(super) mod screen;
 pub(super) mod status;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::ctl::error::Problem;
 use crate::ctl::terminal::{Look, Size};
-use crate::protocol::{PairCode, Phase, Qr, Status};
+use crate::protocol::{PairCode, Passkey, Phase, Qr, Status};
 
 use super::live::Block;
 use super::qr::{Code, QUIET};
@@ -29,6 +29,9 @@ pub(crate) fn waiting(
     look: Look,
     size: Option<Size>,
 ) -> Result<Screen, Problem> {
+    if let Some(passkey) = &status.passkey {
+        return Ok(ask_passkey(status, passkey, now, size));
+    }
     match (&status.qr, &status.pair_code) {
         (Some(qr), _) => scan(status, qr, now, look, size),
         (None, Some(pair)) => Ok(enter(pair, now, look)),
@@ -122,6 +125,30 @@ fn scan(
         left(qr.expires_at, now)
     );
     Ok(Screen { body, foot })
+}
+
+/// What WhatsApp wants, what to do, and the code to compare.
+fn ask_passkey(status: &Status, passkey: &Passkey, now: Timestamp, size: Option<Size>) -> Screen {
+    let mut lines = vec![plain(&status.next_action)];
+    if let Some(code) = &passkey.code {
+        let spaced: Vec<_> = plain(code.reveal()).chars().map(String::from).collect();
+        lines.extend([
+            String::new(),
+            format!("    {}", spaced.join(" ")),
+            String::new(),
+        ]);
+    }
+    lines.extend(status.error.as_deref().map(plain));
+    let columns = size.map_or(usize::MAX, |size| size.columns);
+    Screen {
+        body: Block::text(lines).wrapped(columns),
+        foot: format!(
+            "{}: passkey: {}, {} left",
+            status.user,
+            passkey.step,
+            left(passkey.expires_at, now)
+        ),
+    }
 }
 
 fn enter(pair: &PairCode, now: Timestamp, look: Look) -> Screen {

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use crate::ctl::terminal::Terminal;
-use crate::protocol::{Account, Phase, Status};
+use crate::protocol::{Account, Passkey, Phase, Status};
 
 use super::fields::Fields;
 use super::table::table;
 use super::time::{absolute, both, left, relative};
-use super::{cause, plain};
+use super::{cause, notes, plain};
 
 /// Everything about one session.
 pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
@@ -43,10 +43,18 @@ pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
             format!("{code} for {}, expires {expires}", plain(&pair.phone))
         }),
     );
+    fields.add_some("passkey", status.passkey.as_ref().map(|p| passkey(p, now)));
     fields.add_some("reason", status.reason.map(cause::with_words));
     fields.add_some("error", status.error.as_deref().map(plain));
     fields.add_some("next try", status.retry_at.map(|at| both(at, now)));
     fields.add_some("held until", status.held_until.map(|at| both(at, now)));
+    fields.add_some(
+        "appeal token",
+        status
+            .appeal_token
+            .as_ref()
+            .map(|_| format!("kept: `wactl --json status {user}` shows it")),
+    );
     if !status.targets.is_empty() {
         let jids: Vec<_> = status.targets.iter().map(ToString::to_string).collect();
         fields.add("targets", jids.join(", "));
@@ -55,6 +63,12 @@ pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
         "last activity",
         status.last_activity.map(|at| both(at, now)),
     );
+    for restriction in &status.restrictions {
+        fields.add("restricted", notes::restriction(restriction));
+    }
+    for warning in &status.warnings {
+        fields.add("warning", notes::warning(warning, now));
+    }
     fields.add("owner", format!("uid {}", status.owner));
     fields.add("next", plain(&status.next_action));
     format!("{user}: {}\n{fields}", phase(status.phase, colour))
@@ -83,7 +97,11 @@ pub(crate) fn sessions(terminal: &Terminal, sessions: &[Status]) -> String {
 /// The gist, without the account that has a column of its own.
 fn note(status: &Status, now: Timestamp) -> String {
     match (status.phase, &status.account) {
-        (Phase::Online, Some(account)) => account.name.as_deref().map(plain).unwrap_or_default(),
+        (Phase::Online, Some(account)) => {
+            let name = account.name.as_deref().map(plain);
+            let words: Vec<_> = name.into_iter().chain(noted(status)).collect();
+            words.join("; ")
+        }
         _ => gist(status, now),
     }
 }
@@ -119,6 +137,13 @@ pub(crate) fn gist(status: &Status, now: Timestamp) -> String {
             left(pair.expires_at, now)
         ));
     }
+    if let Some(passkey) = &status.passkey {
+        words.push(format!(
+            "passkey: {}, {} left",
+            passkey.step,
+            left(passkey.expires_at, now)
+        ));
+    }
     words.extend(status.reason.map(|reason| reason.to_string()));
     words.extend(status.error.as_deref().map(plain));
     words.extend(
@@ -131,7 +156,32 @@ pub(crate) fn gist(status: &Status, now: Timestamp) -> String {
             .held_until
             .map(|at| format!("until {}", absolute(at))),
     );
+    words.extend(noted(status));
     words.join("; ")
+}
+
+/// The restrictions and warnings by their names.
+fn noted(status: &Status) -> impl Iterator<Item = String> {
+    let restrictions = status
+        .restrictions
+        .iter()
+        .map(|restriction| restriction.kind.to_string());
+    let warnings = status
+        .warnings
+        .iter()
+        .map(|warning| warning.kind.to_string());
+    restrictions.chain(warnings).map(|name| plain(&name))
+}
+
+/// `confirmation, the code is ABCD-1234, expires in 9m 30s`
+fn passkey(passkey: &Passkey, now: Timestamp) -> String {
+    let code = passkey.code.as_ref().map(|code| plain(code.reveal()));
+    let code = code.map_or_else(String::new, |code| format!(", the code is {code}"));
+    format!(
+        "{}{code}, expires {}",
+        passkey.step,
+        relative(passkey.expires_at, now)
+    )
 }
 
 /// `+15550100999 Alice (15550100999:4@s.whatsapp.net)`

@@ -2,7 +2,10 @@
 
 use super::{PIPED, alice, asked, jid};
 use crate::client::scripted::after;
-use crate::protocol::{Answer, Command, Count, Group, Info, Reloaded, TargetEdit};
+use crate::protocol::{
+    Answer, Command, Count, Group, Info, ProxyEdit, ProxySource, Reloaded, SessionProxy,
+    TargetEdit, Warning, WarningKind,
+};
 
 #[tokio::test(start_paused = true)]
 async fn groups_and_targets() {
@@ -39,17 +42,56 @@ async fn groups_and_targets() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_proxy_of_a_session() {
+    let answer = |source, url: Option<&str>, authenticated| {
+        Ok(Answer::Proxy(SessionProxy {
+            source,
+            url: url.map(str::to_owned),
+            authenticated,
+        }))
+    };
+    let command = |edit| Command::Proxy {
+        user: alice(),
+        edit,
+    };
+    for (line, edit, told, shown) in [
+        (
+            "proxy alice",
+            ProxyEdit::Show,
+            answer(ProxySource::Default, None, false),
+            "none, as the configuration says for all sessions\n",
+        ),
+        (
+            "proxy alice --set http://me:pw@proxy:1",
+            ProxyEdit::Set("http://me:pw@proxy:1".into()),
+            answer(ProxySource::Session, Some("http://proxy:1"), true),
+            "http://proxy:1, with a login, chosen for this session\n",
+        ),
+        (
+            "proxy alice --none",
+            ProxyEdit::None,
+            answer(ProxySource::Session, None, false),
+            "none, chosen for this session\n",
+        ),
+    ] {
+        let played = asked(line, PIPED, command(edit), told).await;
+        assert_eq!(played.out, shown);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_daemon_itself() {
     let played = asked(
         "daemon info",
         PIPED,
         Command::Info,
-        Ok(Answer::Info(info())),
+        Ok(Answer::Info(Box::new(info()))),
     )
     .await;
     let expected = "\
 wasessiond 0.1.0
   sessions       2 online, 1 parked
+  warning        client_outdated: WhatsApp no longer accepts this version.
   socket         /run/test.sock
   state          /var/lib/wasessiond
   configuration  the defaults
@@ -102,5 +144,11 @@ pub(super) fn info() -> Info {
         purges: 4,
         purge_total_ms: 70,
         purge_longest_ms: Some(40),
+        warnings: vec![Warning {
+            kind: WarningKind::ClientOutdated,
+            since: after(-60),
+            due: None,
+            text: "WhatsApp no longer accepts this version.".to_owned(),
+        }],
     }
 }

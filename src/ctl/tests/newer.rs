@@ -13,7 +13,7 @@ fn restrict(status: &mut Value) {
     status["phase"] = json!("restricted");
     status["reason"] = json!("spam_reported");
     status["next_action"] = json!("Wait until Tuesday.");
-    status["restrictions"] = json!([{"of": "send"}]);
+    status["of_tomorrow"] = json!([{"of": "send"}]);
 }
 
 fn reply(id: u64, answer: Answer) -> Message {

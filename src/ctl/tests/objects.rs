@@ -9,7 +9,7 @@ use crate::client::scripted::{
 };
 use crate::protocol::{
     Answer, Cause, Command, DEFAULT_HISTORY, EventKind, Failure, FailureCode, Group, LogoutReport,
-    Phase, Reloaded, Status, TargetEdit,
+    Phase, ProxyEdit, ProxySource, Reloaded, SessionProxy, Status, TargetEdit,
 };
 
 fn qr_object() -> serde_json::Value {
@@ -24,7 +24,7 @@ fn entry_object() -> serde_json::Value {
         "at": "2026-11-24T09:12:03Z", "user": "alice", "cause": "unlinked",
         "account": account_object(), "owner": 1000, "requested_by": null,
         "unlink": "not_linked", "removed": {"files": 4, "bytes": 311_296, "targets": 2},
-        "text": null, "appeal_token": null,
+        "text": null, "appeal_token": null, "restrictions": [], "linked_at": null,
     })
 }
 
@@ -39,7 +39,8 @@ fn status_object(phase: &str) -> serde_json::Value {
         "user": "alice", "phase": phase, "since": "2026-11-24T09:12:03Z",
         "next_action": "Nothing to do.", "owner": 1000, "account": null, "connecting": null,
         "qr": null, "pair_code": null, "retry_at": null, "held_until": null, "reason": null,
-        "error": null, "targets": [], "last_activity": null,
+        "error": null, "targets": [], "last_activity": null, "appeal_token": null,
+        "restrictions": [], "warnings": [], "passkey": null,
     })
 }
 
@@ -125,6 +126,22 @@ async fn lists() {
         played.objects(),
         [json!({"schema": 1, "user": "alice", "targets": ["1@g.us"]})]
     );
+
+    let command = Command::Proxy {
+        user: alice(),
+        edit: ProxyEdit::Show,
+    };
+    let answer = Ok(Answer::Proxy(SessionProxy {
+        source: ProxySource::Default,
+        url: Some("http://proxy:1".to_owned()),
+        authenticated: false,
+    }));
+    let played = asked("proxy alice", JSON, command, answer).await;
+    let proxy = json!({"source": "default", "url": "http://proxy:1", "authenticated": false});
+    assert_eq!(
+        played.objects(),
+        [json!({"schema": 1, "user": "alice", "proxy": proxy})]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +159,13 @@ async fn a_logout() {
 
 #[tokio::test(start_paused = true)]
 async fn the_daemon() {
-    let played = asked("daemon info", JSON, Command::Info, Ok(Answer::Info(info()))).await;
+    let played = asked(
+        "daemon info",
+        JSON,
+        Command::Info,
+        Ok(Answer::Info(Box::new(info()))),
+    )
+    .await;
     let expected = json!({
         "schema": 1, "version": "0.1.0", "pid": 42, "started_at": "2026-11-24T08:12:03Z",
         "epoch": 5, "state_directory": "/var/lib/wasessiond", "config_file": null,
@@ -151,6 +174,8 @@ async fn the_daemon() {
         "logouts": [{"name": "unlinked", "count": 3}, {"name": "force_logout", "count": 1}],
         "purge_failures": 0, "purge_median_ms": 12,
         "purges": 4, "purge_total_ms": 70, "purge_longest_ms": 40,
+        "warnings": [{"kind": "client_outdated", "since": "2026-11-24T09:11:03Z", "due": null,
+            "text": "WhatsApp no longer accepts this version."}],
     });
     assert_eq!(played.objects(), [expected]);
     let played = asked("daemon ping", JSON, Command::Ping, Ok(Answer::Pong)).await;

@@ -7,7 +7,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use crate::ctl::json::{
-    Beginning, Code, Failed, Groups, Happened, History, Lagged, Pong, SCHEMA, Sessions, Targets,
+    Beginning, Challenge, Code, Failed, Groups, Happened, History, Lagged, Pong, Proxy, SCHEMA,
+    Sessions, Targets,
 };
 use crate::protocol::golden::{keep, plain, validate};
 use crate::protocol::{Info, LogoutReport, Reloaded, Status};
@@ -24,8 +25,10 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("watch", &["Beginning", "Happened", "Lagged"]),
     ("history", &["History"]),
     ("qr USER", &["Code"]),
+    ("passkey USER", &["Challenge", "Status"]),
     ("groups USER", &["Groups"]),
     ("targets USER", &["Targets"]),
+    ("proxy USER", &["Proxy"]),
     ("daemon info", &["Info"]),
     ("daemon ping", &["Pong"]),
     ("daemon reload", &["Reloaded"]),
@@ -51,8 +54,10 @@ fn schema() -> Value {
         History<'_>,
         Groups<'_>,
         Targets<'_>,
+        Proxy<'_>,
         Pong<'_>,
         Code<'_>,
+        Challenge<'_>,
         Failed<'_>,
         Beginning<'_>,
         Lagged<'_>,

@@ -5,7 +5,8 @@ use crate::client::scripted::{
     account, after, ended_so_far, entry, morning, online, status, with_qr,
 };
 use crate::protocol::{
-    Account, Answer, Cause, Command, Connecting, PairCode, Phase, Redacted, Stage, Status, Unlink,
+    Account, Answer, Cause, Command, Connecting, PairCode, Phase, Redacted, Restriction,
+    RestrictionKind, Stage, Status, Unlink, Warning, WarningKind,
 };
 
 #[tokio::test(start_paused = true)]
@@ -62,6 +63,48 @@ alice: backing_off
   next      Nothing to do.
 ";
     assert_eq!(played.out, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_of_one_that_is_restricted_and_warned() {
+    let restriction = |kind, until, detail: &str| Restriction {
+        kind,
+        since: morning(),
+        until,
+        detail: (!detail.is_empty()).then(|| detail.to_owned()),
+    };
+    let shown = Status {
+        restrictions: vec![
+            restriction(
+                RestrictionKind::ReachoutTimelock,
+                Some(after(3600)),
+                "RESTRICT_ALL",
+            ),
+            restriction(RestrictionKind::NewChatLimit, None, ""),
+        ],
+        warnings: vec![Warning {
+            kind: WarningKind::PhoneSilent,
+            since: morning(),
+            due: Some(after(86_400)),
+            text: "Open WhatsApp\non the phone.".to_owned(),
+        }],
+        ..online("alice")
+    };
+    let answer = Ok(Answer::Status(Box::new(shown.clone())));
+    let command = Command::Status { user: alice() };
+    let played = asked("status alice", PIPED, command, answer).await;
+    for line in [
+        "\n  restricted  reachout_timelock: no messages from linked devices to people who never wrote, until \
+         2026-11-24 10:12:03Z (RESTRICT_ALL)\n",
+        "\n  restricted  new_chat_limit: no new chats, WhatsApp did not say until when\n",
+        "\n  warning     phone_silent: Open WhatsApp on the phone. By 2026-11-25 09:12:03Z (in 1d).\n",
+    ] {
+        assert!(played.out.contains(line), "{}", played.out);
+    }
+    let list = Command::List { after: None };
+    let played = asked("list", PIPED, list, Ok(listed(vec![shown]))).await;
+    let note = "Alice; reachout_timelock; new_chat_limit; phone_silent\n";
+    assert!(played.out.ends_with(note), "{}", played.out);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::values::{self, Admin, Version};
 use crate::service::config::declare::configuration;
 use crate::service::config::kinds;
-use crate::supervisor::{OnConflict, Settings};
+use crate::supervisor::{OnConflict, OnLocked, Settings};
+use crate::whatsapp::{Presence, Proxy};
 
 configuration! {
     /// The whole configuration. The fields are the sections of the files, and their keys.
@@ -49,17 +50,31 @@ configuration! {
     whatsapp: WhatsApp, AtRestart {
         /// How this device is called in the phone's list under Linked devices: at most 50 characters.
         device_name: String = "wasessiond".to_owned(), values::device_name();
-        /// An HTTP proxy that tunnels with CONNECT, without a password. Not set by default: none.
-        proxy: Option<String> = None, kinds::optional(values::proxy()),
+        /// What sessions that are online say of themselves. "unavailable": the phones go on to show
+        /// notifications. "available": contacts see the accounts online, and the phones may stay silent.
+        /// A reload changes it for sessions that are online.
+        presence: Presence = Settings::default().presence, values::presence(),
+            takes_effect AtReload;
+        /// The proxy of all sessions that have none of their own (`wactl proxy`), and of the fetch of
+        /// WhatsApp's version: "http://", "socks5://" (names of hosts are looked up here) or "socks5h://" (the
+        /// proxy looks them up), perhaps a user, a host and a port. Not set by default: none. A password may
+        /// stand in the URL only where not everybody may read this file.
+        proxy: Option<Proxy> = None, kinds::optional(values::proxy()),
             example "\"http://proxy.example:3128\"";
+        /// The file whose first line is the password of the proxy's user. Not everybody may read it. Not set by
+        /// default: the credential "wasessiond.proxy-password" counts, if the service manager passes one.
+        proxy_password_file: Option<PathBuf> = None, kinds::optional(kinds::path()),
+            example "\"/etc/wasessiond/proxy-password\"";
         /// A simulator's WebSocket, on a loopback address. Not set by default. Only a build for rehearsals
         /// (`--features simulator`) takes this key, and it needs it.
         endpoint: Option<String> = None, kinds::optional(values::endpoint()),
             example "\"ws://127.0.0.1:8430/ws/chat\"", only_with "simulator";
-        /// The version of WhatsApp Web to claim. Not set by default: asked from WhatsApp. Only a build for
-        /// rehearsals (`--features simulator`) takes this key.
+        /// The version of WhatsApp Web to name at least. Not set by default: WhatsApp is asked for it, once a day.
+        /// Set it where that page cannot be reached, or names a version that WhatsApp does not accept any more.
+        /// A build for rehearsals names exactly this one. A change takes effect at a reload.
         version: Option<Version> = None, kinds::optional(values::version()),
-            example "\"2.3000.1\"", only_with "simulator";
+            example "\"2.3000.1020000000\"",
+            takes_effect AtReload;
     }
 
     /// `[sessions]`: how sessions are kept up.
@@ -67,7 +82,12 @@ configuration! {
         /// What happens when another program connects with the same credentials. "logout": the session ends and
         /// its credentials are removed. "park": they are kept, and the session waits for `wactl connect`.
         on_conflict: OnConflict = Settings::default().on_conflict, values::on_conflict();
-        /// How many sessions are connected at a time after a start, 1 to 1000.
+        /// What happens when WhatsApp locks the account (login failure 403). "hold": the credentials are kept, and
+        /// the session tries again after an hour, six hours, then once a day; after two weeks of nothing but
+        /// refusals it ends. "logout": it ends at once, and its credentials are removed.
+        on_locked: OnLocked = Settings::default().on_locked, values::on_locked();
+        /// How many sessions connect at a time, 1 to 1000: after a start, and when many have lost their links.
+        /// Whoever says `wactl connect` does not wait for the others.
         restore_concurrency: usize = Settings::default().restore_concurrency,
             kinds::number(1..=1000);
         /// Disconnect (never remove) a session that nobody used for so long, like "30d"; or "never".

@@ -1,6 +1,7 @@
 //! The keys of the daemon's configuration, and what is in force when the files say nothing.
 
 mod keys;
+mod proxy;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -49,14 +50,17 @@ impl Config {
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let pairs = self.entries().into_iter().zip(other.entries());
+        // The entry of the proxy does not show its password.
+        let proxies_differ = self.whatsapp.proxy != other.whatsapp.proxy;
         pairs
-            .filter(|(ours, theirs)| ours != theirs)
-            .map(|(ours, _)| ours.name())
+            .map(|(ours, theirs)| (ours != theirs, ours.name()))
+            .filter(|(differ, name)| *differ || (proxies_differ && name == "whatsapp.proxy"))
+            .map(|(_, name)| name)
             .collect()
     }
 
-    /// The whole configuration as a file that would say the same. What is not at its default has its
-    /// origin beside it.
+    /// The whole configuration as a file that would say the same, but for the login of a proxy, which is
+    /// not shown. What is not at its default has its origin beside it.
     #[must_use]
     pub fn to_toml(&self, origins: &Origins) -> String {
         table::to_toml(self.entries(), origins)
@@ -66,7 +70,9 @@ impl Config {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings {
+            presence: self.whatsapp.presence,
             on_conflict: self.sessions.on_conflict,
+            on_locked: self.sessions.on_locked,
             restore_concurrency: self.sessions.restore_concurrency,
             idle_after: self.sessions.idle_after,
             max_sessions: self.sessions.max,

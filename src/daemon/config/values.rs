@@ -6,10 +6,10 @@ use toml::de::DeValue;
 
 use crate::service::config::kinds::{Kind, quoted, single, string};
 use crate::service::logging::check_filter;
-use crate::supervisor::OnConflict;
-use crate::whatsapp::{check_endpoint, check_proxy};
+use crate::supervisor::{OnConflict, OnLocked};
+use crate::whatsapp::{Presence, Proxy, check_endpoint};
 
-/// The version of WhatsApp Web that a simulator is told.
+/// A version of WhatsApp Web.
 pub type Version = (u32, u32, u32);
 
 /// Somebody who sees and controls every session, as the file names them.
@@ -81,6 +81,41 @@ pub(super) fn on_conflict() -> impl Kind<OnConflict> {
     })
 }
 
+pub(super) fn on_locked() -> impl Kind<OnLocked> {
+    let read = |value: &DeValue<'_>| match string(value)?.as_str() {
+        "hold" => Ok(OnLocked::Hold),
+        "logout" => Ok(OnLocked::Logout),
+        other => Err(format!(
+            "{other:?} is not a way to answer a lock: write \"hold\" (the credentials are kept, and it is \
+             tried again rarely, for two weeks) or \"logout\" (the session ends at once and its credentials \
+             are removed)"
+        )),
+    };
+    single(read, |answer: &OnLocked| {
+        quoted(match answer {
+            OnLocked::Hold => "hold",
+            OnLocked::Logout => "logout",
+        })
+    })
+}
+
+pub(super) fn presence() -> impl Kind<Presence> {
+    let read = |value: &DeValue<'_>| match string(value)?.as_str() {
+        "unavailable" => Ok(Presence::Unavailable),
+        "available" => Ok(Presence::Available),
+        other => Err(format!(
+            "{other:?} is no presence: write \"unavailable\" (the phones go on to show notifications) or \
+             \"available\" (contacts see the accounts online, and the phones may stay silent)"
+        )),
+    };
+    single(read, |presence: &Presence| {
+        quoted(match presence {
+            Presence::Unavailable => "unavailable",
+            Presence::Available => "available",
+        })
+    })
+}
+
 pub(super) fn endpoint() -> impl Kind<String> {
     let read = |value: &DeValue<'_>| {
         let endpoint = string(value)?;
@@ -100,6 +135,7 @@ pub(super) fn version() -> impl Kind<Version> {
         let text = value.as_str().ok_or_else(wrong)?;
         let parts: Result<Vec<u32>, _> = text.split('.').map(str::parse).collect();
         match parts.as_deref() {
+            Ok([_, _, 0]) => Err("revision 0 is no version of WhatsApp Web".to_owned()),
             Ok([major, minor, patch]) => Ok((*major, *minor, *patch)),
             _ => Err(wrong()),
         }
@@ -123,20 +159,18 @@ pub(super) fn device_name() -> impl Kind<String> {
     single(read, |name: &String| quoted(name))
 }
 
-pub(super) fn proxy() -> impl Kind<String> {
+pub(super) fn proxy() -> impl Kind<Proxy> {
     let read = |value: &DeValue<'_>| {
-        let url = string(value)?;
-        match check_proxy(&url) {
-            Ok(()) => Ok(url),
-            // Not repeated here: it may hold a password.
-            Err(_) => Err(
-                "this is not a proxy's URL: write it like \"http://proxy.example.org:3128\". Only \
-                 HTTP proxies without a password are supported"
-                    .to_owned(),
-            ),
-        }
+        // The URL is not repeated: it may hold a password.
+        Proxy::parse(&string(value)?).map_err(|why| why.to_string())
     };
-    single(read, |url: &String| quoted(url))
+    single(read, |proxy: &Proxy| {
+        let shown = proxy.to_string();
+        if proxy.has_user() {
+            return quoted(&shown.replacen("://", "://[hidden]@", 1));
+        }
+        quoted(&shown)
+    })
 }
 
 pub(super) fn filter() -> impl Kind<String> {

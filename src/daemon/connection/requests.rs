@@ -11,7 +11,9 @@ use crate::daemon::allowance::{Allowance, Need, Place};
 use crate::daemon::budget::Charge;
 use crate::daemon::state::Daemon;
 use crate::protocol::codec::Encoding;
-use crate::protocol::{Answer, Command, Failure, FailureCode, Request, TargetEdit, Watching};
+use crate::protocol::{
+    Answer, Command, Failure, FailureCode, PasskeyAction, ProxyEdit, Request, TargetEdit, Watching,
+};
 use crate::supervisor::Caller;
 
 /// The requests of one connection. Cheap to clone.
@@ -69,7 +71,7 @@ impl Requests {
         let supervisor = daemon.supervisor();
         Begun::Answered(match command {
             Command::Ping => Ok(Answer::Pong),
-            Command::Info => Ok(Answer::Info(daemon.info(caller))),
+            Command::Info => Ok(Answer::Info(Box::new(daemon.info(caller)))),
             Command::Status { .. } | Command::List { .. } | Command::History { .. } => {
                 supervisor.look_up(caller, command)
             }
@@ -211,9 +213,17 @@ fn size(command: &Command) -> usize {
             edit: TargetEdit::Set(jids) | TargetEdit::Add(jids) | TargetEdit::Remove(jids),
             ..
         } => list(jids),
-        Command::Connect {
-            phone: Some(phone), ..
-        } => text(phone),
+        Command::Connect { phone, expect, .. } => {
+            phone.iter().chain(expect).map(text).sum::<usize>()
+        }
+        Command::Passkey {
+            action: PasskeyAction::Assert(assertion),
+            ..
+        } => EACH + assertion.reveal().len(),
+        Command::Proxy {
+            edit: ProxyEdit::Set(url),
+            ..
+        } => EACH + url.reveal().len(),
         _ => 0,
     };
     let users: usize = named(command).iter().map(text).sum();
@@ -243,6 +253,8 @@ fn named(command: &Command) -> &[String] {
         | Command::Status { user }
         | Command::Groups { user }
         | Command::Targets { user, .. }
+        | Command::Passkey { user, .. }
+        | Command::Proxy { user, .. }
         | Command::History {
             user: Some(user), ..
         } => std::slice::from_ref(user),

@@ -38,6 +38,8 @@ variants!(command, COMMANDS, Command, {
     Command::History { .. } => "history",
     Command::Groups { .. } => "groups",
     Command::Targets { .. } => "targets",
+    Command::Passkey { .. } => "passkey",
+    Command::Proxy { .. } => "proxy",
 });
 
 variants!(edit, EDITS, TargetEdit, {
@@ -46,6 +48,19 @@ variants!(edit, EDITS, TargetEdit, {
     TargetEdit::Add(_) => "add",
     TargetEdit::Remove(_) => "remove",
     TargetEdit::Clear => "clear",
+});
+
+variants!(action, ACTIONS, PasskeyAction, {
+    PasskeyAction::Challenge => "challenge",
+    PasskeyAction::Assert(_) => "assert",
+    PasskeyAction::Confirm => "confirm",
+});
+
+variants!(proxy_edit, PROXY_EDITS, ProxyEdit, {
+    ProxyEdit::Show => "show",
+    ProxyEdit::Set(_) => "set",
+    ProxyEdit::None => "none",
+    ProxyEdit::Clear => "clear",
 });
 
 variants!(message, MESSAGES, Message, {
@@ -70,6 +85,8 @@ variants!(answer, ANSWERS, Answer, {
     Answer::Watching(_) => "watching",
     Answer::Groups(_) => "groups",
     Answer::Targets(_) => "targets",
+    Answer::Passkey(_) => "passkey",
+    Answer::Proxy(_) => "proxy",
     ; Answer::Unknown(_)
 });
 
@@ -77,6 +94,7 @@ variants!(kind, KINDS, EventKind, {
     EventKind::Connecting => "connecting",
     EventKind::Qr => "qr",
     EventKind::PairCode => "pair_code",
+    EventKind::Passkey => "passkey",
     EventKind::Paired => "paired",
     EventKind::Online => "online",
     EventKind::BackingOff => "backing_off",
@@ -90,6 +108,8 @@ variants!(kind, KINDS, EventKind, {
     EventKind::StoreCorrupt => "store_corrupt",
     EventKind::Targets => "targets",
     EventKind::AccountChanged => "account_changed",
+    EventKind::Restrictions => "restrictions",
+    EventKind::Warnings => "warnings",
     EventKind::Updated => "updated",
     ; EventKind::Unknown(_)
 });
@@ -103,6 +123,8 @@ variants!(cause_name, CAUSES, Cause, {
     Cause::Invalidated => "invalidated",
     Cause::ForceLogout => "force_logout",
     Cause::PairingExpired => "pairing_expired",
+    Cause::PasskeyRequired => "passkey_required",
+    Cause::WrongAccount => "wrong_account",
     Cause::PairingAbandoned => "pairing_abandoned",
     Cause::TemporaryBan => "temporary_ban",
     Cause::ClientOutdated => "client_outdated",
@@ -130,6 +152,7 @@ pub(super) fn kinds() -> Vec<EventKind> {
         EventKind::Connecting,
         EventKind::Qr,
         EventKind::PairCode,
+        EventKind::Passkey,
         EventKind::Paired,
         EventKind::Online,
         EventKind::BackingOff,
@@ -143,6 +166,8 @@ pub(super) fn kinds() -> Vec<EventKind> {
         EventKind::StoreCorrupt,
         EventKind::Targets,
         EventKind::AccountChanged,
+        EventKind::Restrictions,
+        EventKind::Warnings,
         EventKind::Updated,
     ]
 }
@@ -168,6 +193,9 @@ impl Met {
         if let Some(connecting) = &status.connecting {
             self.add("stage", connecting.stage);
         }
+        if let Some(passkey) = &status.passkey {
+            self.add("step", passkey.step);
+        }
         for (field, some) in [
             ("account", status.account.is_some()),
             (
@@ -185,13 +213,25 @@ impl Met {
                 "pair_code.code",
                 status.pair_code.as_ref().is_some_and(|p| p.code.is_some()),
             ),
+            ("passkey", status.passkey.is_some()),
+            (
+                "passkey.code",
+                status.passkey.as_ref().is_some_and(|p| p.code.is_some()),
+            ),
             ("retry_at", status.retry_at.is_some()),
             ("held_until", status.held_until.is_some()),
             ("reason", status.reason.is_some()),
             ("error", status.error.is_some()),
             ("last_activity", status.last_activity.is_some()),
+            ("status.appeal_token", status.appeal_token.is_some()),
         ] {
             self.add(if some { "some" } else { "none" }, field);
+        }
+        for restriction in &status.restrictions {
+            self.add("restriction", restriction.kind);
+        }
+        for warning in &status.warnings {
+            self.add("warning", warning.kind);
         }
     }
 
@@ -203,6 +243,7 @@ impl Met {
             ("requested_by", entry.requested_by.is_some()),
             ("text", entry.text.is_some()),
             ("appeal_token", entry.appeal_token.is_some()),
+            ("linked_at", entry.linked_at.is_some()),
         ] {
             self.add(if some { "some" } else { "none" }, field);
         }
@@ -216,9 +257,19 @@ impl Met {
         self.add("answer", answer(told));
         match told {
             Answer::Status(status) => self.status(status),
+            Answer::Info(info) => {
+                for warning in &info.warnings {
+                    self.add("warning", warning.kind);
+                }
+            }
             Answer::Sessions(page) => page.sessions.iter().for_each(|s| self.status(s)),
             Answer::History(page) => page.entries.iter().for_each(|e| self.entry(e)),
             Answer::LoggedOut(report) => self.entry(&report.entry),
+            Answer::Proxy(proxy) => {
+                self.add("source", proxy.source);
+                let how = if proxy.url.is_some() { "some" } else { "none" };
+                self.add(how, "proxy.url");
+            }
             _ => {}
         }
     }
@@ -254,6 +305,12 @@ fn nothing_that_travels_is_without_golden_bytes() {
         if let Command::Targets { edit: change, .. } = &asked {
             met.add("edit", edit(change));
         }
+        if let Command::Passkey { action: step, .. } = &asked {
+            met.add("action", action(step));
+        }
+        if let Command::Proxy { edit: change, .. } = &asked {
+            met.add("proxy edit", proxy_edit(change));
+        }
     }
     for (_, told) in values::messages() {
         met.message(&told);
@@ -261,6 +318,9 @@ fn nothing_that_travels_is_without_golden_bytes() {
     met.all("command", COMMANDS);
     assert_eq!(COMMANDS, Command::NAMES);
     met.all("edit", EDITS);
+    met.all("action", ACTIONS);
+    met.all("proxy edit", PROXY_EDITS);
+    met.all("source", ProxySource::ALL);
     met.all("message", MESSAGES);
     assert_eq!(MESSAGES, Message::NAMES);
     met.all("answer", ANSWERS);
@@ -271,7 +331,10 @@ fn nothing_that_travels_is_without_golden_bytes() {
     met.all("code", FailureCode::ALL);
     met.all("phase", Phase::ALL);
     met.all("stage", Stage::ALL);
+    met.all("step", PasskeyStep::ALL);
     met.all("unlink", Unlink::ALL);
+    met.all("restriction", RestrictionKind::ALL);
+    met.all("warning", WarningKind::ALL);
     let fields = met
         .0
         .iter()

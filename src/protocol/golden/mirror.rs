@@ -51,7 +51,10 @@ mirror! {
         purges: u64,
         purge_total_ms: u64,
         purge_longest_ms: Option<u64>,
+        warnings: Vec<Warning>,
     }
+    struct Warning { kind: Name, since: Time, due: Option<Time>, text: String }
+    struct Restriction { kind: Name, since: Time, until: Option<Time>, detail: Option<String> }
     struct Count { name: String, count: u64 }
     struct Reloaded { changed: Vec<String>, needs_restart: Vec<String> }
     struct Account { jid: String, phone: String, name: Option<String> }
@@ -71,10 +74,16 @@ mirror! {
         error: Option<String>,
         targets: Vec<String>,
         last_activity: Option<Time>,
+        appeal_token: Option<String>,
+        restrictions: Vec<Restriction>,
+        warnings: Vec<Warning>,
+        passkey: Option<Passkey>,
     }
     struct Connecting { attempt: u32, stage: Name, stage_since: Time }
     struct Qr { code: Option<String>, number: u32, remaining: u32, expires_at: Time }
     struct PairCode { code: Option<String>, phone: String, expires_at: Time }
+    struct Passkey { step: Name, code: Option<String>, expires_at: Time }
+    struct Challenge { options: String, expires_at: Time }
     struct Sessions { sessions: Vec<Status>, next: Option<String> }
     struct History { entries: Vec<Entry>, next: Option<String> }
     struct Entry {
@@ -88,10 +97,13 @@ mirror! {
         removed: Removed,
         text: Option<String>,
         appeal_token: Option<String>,
+        restrictions: Vec<Restriction>,
+        linked_at: Option<Time>,
     }
     struct Removed { files: u64, bytes: u64, targets: u32 }
     struct Report { entry: Entry, next_action: String }
     struct Watching { epoch: u64, seq: u64, gap: bool }
+    struct SessionProxy { source: Name, url: Option<String>, authenticated: bool }
     struct Group { jid: String, subject: String, size: u32 }
     struct Event { seq: u64, at: Time, user: String, kind: Kind, status: Option<Status> }
 }
@@ -105,6 +117,7 @@ enum Command {
     Connect {
         user: String,
         phone: Option<String>,
+        expect: Option<String>,
     },
     Disconnect {
         user: String,
@@ -134,6 +147,22 @@ enum Command {
         user: String,
         edit: Edit,
     },
+    Passkey {
+        user: String,
+        action: Action,
+    },
+    Proxy {
+        user: String,
+        edit: ProxyEdit,
+    },
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    Challenge,
+    Assert(String),
+    Confirm,
 }
 
 #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
@@ -143,6 +172,15 @@ enum Edit {
     Set(Vec<String>),
     Add(Vec<String>),
     Remove(Vec<String>),
+    Clear,
+}
+
+#[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
+#[serde(rename_all = "snake_case")]
+enum ProxyEdit {
+    Show,
+    Set(String),
+    None,
     Clear,
 }
 
@@ -189,6 +227,8 @@ enum Answer {
     Watching(Watching),
     Groups(Vec<Group>),
     Targets(Vec<String>),
+    Passkey(Challenge),
+    Proxy(SessionProxy),
 }
 
 #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
@@ -201,6 +241,7 @@ enum Kind {
     Connecting,
     Qr,
     PairCode,
+    Passkey,
     Paired,
     Online,
     BackingOff,
@@ -214,6 +255,8 @@ enum Kind {
     StoreCorrupt,
     Targets,
     AccountChanged,
+    Restrictions,
+    Warnings,
     Updated,
 }
 

@@ -153,7 +153,7 @@ fn a_view_stays_in_step() {
     );
     let event = with(event, "/event/status/phase", json!("restricted"));
     view.follow(&message(event));
-    assert_eq!(view.seq(), 58);
+    assert_eq!(view.seq(), 61);
     let phase = view
         .sessions()
         .next()

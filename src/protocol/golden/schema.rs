@@ -238,8 +238,8 @@ pub(crate) fn validate(
             }
             "maximum" if value.as_u64() > rule.as_u64() => return fails("is too large"),
             "const" | "enum" | "anyOf" | "oneOf" | "minimum" | "maximum" | "description"
-            | "title" | "format" | "pattern" | "$schema" | "$defs" | "not" | "minProperties"
-            | "maxProperties" => {}
+            | "default" | "title" | "format" | "pattern" | "$schema" | "$defs" | "not"
+            | "minProperties" | "maxProperties" => {}
             other => panic!("the validator does not know {other}"),
         }
     }

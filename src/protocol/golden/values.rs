@@ -13,6 +13,17 @@ pub(super) fn requests() -> Vec<(String, Request)> {
         (250, Command::Info),
         (251, Command::Reload),
         (0xffff, connect(None)),
+        (
+            15,
+            Command::Connect {
+                user: user(),
+                phone: None,
+                expect: Some("+15550100999".to_owned()),
+            },
+        ),
+        (16, passkey(PasskeyAction::Challenge)),
+        (17, passkey(PasskeyAction::Assert("{\"id\":\"AQ\"}".into()))),
+        (18, passkey(PasskeyAction::Confirm)),
         (0x1_0000, connect(Some("+15550100999"))),
         (0xffff_ffff, Command::Disconnect { user: user() }),
         (0x1_0000_0000, Command::ForceLogout { user: user() }),
@@ -35,6 +46,13 @@ pub(super) fn requests() -> Vec<(String, Request)> {
         (11, targets(TargetEdit::Add(jids()))),
         (12, targets(TargetEdit::Remove(vec![]))),
         (13, targets(TargetEdit::Clear)),
+        (15, proxy(ProxyEdit::Show)),
+        (
+            16,
+            proxy(ProxyEdit::Set("socks5h://me:pw@proxy.example:1080".into())),
+        ),
+        (17, proxy(ProxyEdit::None)),
+        (18, proxy(ProxyEdit::Clear)),
         // A text of another alphabet, with what JSON escapes, longer than a byte can tell.
         (
             14,
@@ -52,6 +70,14 @@ fn connect(phone: Option<&str>) -> Command {
     Command::Connect {
         user: "alice".to_owned(),
         phone: phone.map(str::to_owned),
+        expect: None,
+    }
+}
+
+fn passkey(action: PasskeyAction) -> Command {
+    Command::Passkey {
+        user: "alice".to_owned(),
+        action,
     }
 }
 
@@ -76,6 +102,13 @@ fn history(user: Option<&str>, limit: Option<u32>, before: Option<&str>) -> Comm
 
 fn targets(edit: TargetEdit) -> Command {
     Command::Targets {
+        user: "alice".to_owned(),
+        edit,
+    }
+}
+
+fn proxy(edit: ProxyEdit) -> Command {
+    Command::Proxy {
         user: "alice".to_owned(),
         edit,
     }
@@ -136,7 +169,43 @@ pub(super) fn full() -> Status {
         error: Some("no route to host".to_owned()),
         targets: vec![jid(), "15550100999-1600000000@g.us".parse().expect("a JID")],
         last_activity: Some(time(-3)),
+        appeal_token: Some("one-time-token".into()),
+        restrictions: restrictions(),
+        warnings: warnings(),
+        passkey: Some(asks_passkey(PasskeyStep::Confirmation)),
         ..bare(Phase::AwaitingScan)
+    }
+}
+
+/// A restriction of every kind.
+fn restrictions() -> Vec<Restriction> {
+    let kinds = RestrictionKind::ALL.iter();
+    let restrictions = kinds.enumerate().map(|(index, &kind)| Restriction {
+        kind,
+        since: time(0),
+        until: (index == 0).then(|| time(7 * 86_400)),
+        detail: (index == 0).then(|| "RESTRICT_ALL_COMPANIONS".to_owned()),
+    });
+    restrictions.collect()
+}
+
+/// A warning of every kind.
+fn warnings() -> Vec<Warning> {
+    let kinds = WarningKind::ALL.iter();
+    let warnings = kinds.enumerate().map(|(index, &kind)| Warning {
+        kind,
+        since: time(0),
+        due: (index == 0).then(|| time(86_400)),
+        text: "Update wasessiond.".to_owned(),
+    });
+    warnings.collect()
+}
+
+fn asks_passkey(step: PasskeyStep) -> Passkey {
+    Passkey {
+        step,
+        code: (step == PasskeyStep::Confirmation).then(|| "ABCD-1234".into()),
+        expires_at: time(600),
     }
 }
 
@@ -171,6 +240,8 @@ pub(super) fn full_entry() -> HistoryEntry {
         },
         text: Some("Your account is locked.".to_owned()),
         appeal_token: Some("one-time-token".into()),
+        restrictions: restrictions(),
+        linked_at: Some(time(-12)),
         ..bare_entry()
     }
 }
@@ -209,9 +280,11 @@ fn info(full: bool) -> Info {
         purges: 300,
         purge_total_ms: 5400,
         purge_longest_ms: full.then_some(251),
+        warnings: if full { warnings() } else { vec![] },
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "it is a list")]
 fn answers() -> Vec<(&'static str, Answer)> {
     let report = |entry| LogoutReport {
         entry,
@@ -229,8 +302,8 @@ fn answers() -> Vec<(&'static str, Answer)> {
     };
     vec![
         ("pong", Answer::Pong),
-        ("info, least", Answer::Info(info(false))),
-        ("info, most", Answer::Info(info(true))),
+        ("info, least", Answer::Info(Box::new(info(false)))),
+        ("info, most", Answer::Info(Box::new(info(true)))),
         (
             "reloaded",
             Answer::Reloaded(Reloaded {
@@ -305,6 +378,29 @@ fn answers() -> Vec<(&'static str, Answer)> {
         ),
         ("targets", Answer::Targets(vec![jid()])),
         ("targets, none", Answer::Targets(vec![])),
+        (
+            "passkey",
+            Answer::Passkey(PasskeyChallenge {
+                options: "{\"challenge\":\"AQID\"}".into(),
+                expires_at: time(600),
+            }),
+        ),
+        (
+            "proxy",
+            Answer::Proxy(SessionProxy {
+                source: ProxySource::Session,
+                url: Some("socks5h://proxy.example:1080".to_owned()),
+                authenticated: true,
+            }),
+        ),
+        (
+            "proxy, none",
+            Answer::Proxy(SessionProxy {
+                source: ProxySource::Default,
+                url: None,
+                authenticated: false,
+            }),
+        ),
     ]
 }
 
@@ -337,6 +433,14 @@ pub(super) fn messages() -> Vec<(String, Message)> {
         };
         let present = Message::Present(Box::new(status));
         all.push((format!("present, stage {stage}"), present));
+    }
+    for &step in PasskeyStep::ALL {
+        let status = Status {
+            passkey: Some(asks_passkey(step)),
+            ..bare(Phase::AwaitingScan)
+        };
+        let present = Message::Present(Box::new(status));
+        all.push((format!("present, passkey {step}"), present));
     }
     all.push(("in sync".to_owned(), Message::InSync { seq: 41 }));
     for (seq, kind) in (42..).zip(coverage::kinds()) {

@@ -5,7 +5,8 @@
 
 /// Declares a configuration: for each section its type and when a change takes effect, for each key
 /// its words, name, type, default and [kind](super::kinds), then an example where the default is that
-/// it is not set, and the cargo feature without which it is refused.
+/// it is not set, the cargo feature without which it is refused, and when a change takes effect where
+/// that differs from its section.
 macro_rules! configuration {
     (
         $(#[doc = $about:literal])+
@@ -16,7 +17,8 @@ macro_rules! configuration {
                 $(
                     $(#[doc = $words:literal])+
                     $key:ident: $type:ty = $default:expr, $kind:expr
-                        $(, example $example:literal)? $(, only_with $feature:literal)?;
+                        $(, example $example:literal)? $(, only_with $feature:literal)?
+                        $(, takes_effect $key_takes_effect:ident)?;
                 )+
             }
         )+
@@ -61,6 +63,9 @@ macro_rules! configuration {
                             about: &[$($words),+],
                             example: $crate::service::config::declare::optional!($($example)?),
                             only_with: $crate::service::config::declare::optional!($($feature)?),
+                            takes_effect: $crate::service::config::declare::effect!(
+                                $takes_effect $($key_takes_effect)?
+                            ),
                         },
                     )+],
                 },
@@ -92,13 +97,13 @@ macro_rules! configuration {
 
             /// Takes from `present` what changes only at a restart.
             pub(crate) fn keep_until_restart(&mut self, present: &Self) {
-                $(
-                    if $crate::service::config::TakesEffect::$takes_effect
-                        == $crate::service::config::TakesEffect::AtRestart
-                    {
-                        self.$section = present.$section.clone();
+                use $crate::service::config::TakesEffect;
+                use $crate::service::config::declare::effect;
+                $($(
+                    if effect!($takes_effect $($key_takes_effect)?) == TakesEffect::AtRestart {
+                        self.$section.$key.clone_from(&present.$section.$key);
                     }
-                )+
+                )+)+
             }
         }
     };
@@ -114,4 +119,14 @@ macro_rules! optional {
     };
 }
 
-pub(crate) use {configuration, optional};
+/// When a change takes effect: as the key says, or else its section.
+macro_rules! effect {
+    ($section:ident) => {
+        $crate::service::config::TakesEffect::$section
+    };
+    ($section:ident $key:ident) => {
+        $crate::service::config::TakesEffect::$key
+    };
+}
+
+pub(crate) use {configuration, effect, optional};

@@ -9,16 +9,21 @@ use super::Origins;
 pub struct Section {
     /// Its name.
     pub name: &'static str,
-    /// When a change of its keys takes effect.
+    /// When a change of its keys takes effect, but for those that say something else.
     pub takes_effect: TakesEffect,
     /// Its keys.
     pub keys: &'static [Key],
 }
 
 impl Section {
+    /// The key of this name.
+    pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
     /// Whether it has a key of this name.
     pub(crate) fn has(&self, key: &str) -> bool {
-        self.keys.iter().any(|known| known.name == key)
+        self.key(key).is_some()
     }
 }
 
@@ -42,6 +47,8 @@ pub struct Key {
     pub example: Option<&'static str>,
     /// The cargo feature without which a build refuses the key.
     pub only_with: Option<&'static str>,
+    /// When a change of it takes effect.
+    pub takes_effect: TakesEffect,
 }
 
 /// A key of a configuration, and its value.

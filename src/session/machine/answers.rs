@@ -72,6 +72,20 @@ impl Machine {
     }
 }
 
+/// WhatsApp did not take what was handed in for a passkey.
+pub(super) fn passkey_failure(user: &UserId, error: &AskError) -> Failure {
+    let code = match error {
+        AskError::NotConnected => FailureCode::NotAwaited,
+        AskError::Timeout => FailureCode::DeadlineExceeded,
+        AskError::RateLimited { .. } => FailureCode::RateLimited,
+        AskError::Refused(_) => FailureCode::Refused,
+    };
+    let message = format!(
+        "WhatsApp did not take the passkey for {user}: {error}. While `wactl status {user}` still shows the pairing, fetch the challenge again with `wactl passkey {user}` and have it answered anew; afterwards begin anew with `wactl connect {user}`"
+    );
+    Failure::new(code, message)
+}
+
 /// WhatsApp could not be asked for the groups.
 pub(super) fn ask_failure(user: &UserId, error: &AskError) -> Failure {
     let code = match error {

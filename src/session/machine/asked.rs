@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::pairing::{PairOptions, Pairing};
 use super::super::settings::Settings;
 use super::answers::ask_failure;
 use super::{Answer, Effect, Machine, Moment, Request};
@@ -15,7 +16,7 @@ impl Machine {
     pub(super) fn connect_asked(
         &mut self,
         request: Request,
-        phone: Option<PhoneNumber>,
+        options: PairOptions,
         at: Moment,
         settings: &Settings,
     ) {
@@ -27,22 +28,44 @@ impl Machine {
                 return self.retry_removal(at, settings);
             }
             // A person may have put a backup back.
-            Phase::StoreCorrupt => return self.look_for(request, phone),
-            _ if self.unread => return self.look_for(request, phone),
+            Phase::StoreCorrupt => return self.look_for(request, options),
+            _ if self.unread => return self.look_for(request, options),
             _ => {}
+        }
+        if let Some(failure) = self.not_expected(&options) {
+            return self.refuse([request], &failure);
+        }
+        let PairOptions { phone, expect } = options;
+        if !self.paired && expect.is_some() && self.record.expect != expect {
+            self.record.expect = expect;
+            self.save();
         }
         let by_code = phone.is_some() && !self.paired;
         self.touch(at);
-        self.connect_from_here(phone, at);
+        self.connect_from_here(phone, at, settings);
         self.answer_connect(request, by_code);
     }
 
-    fn look_for(&mut self, request: Request, phone: Option<PhoneNumber>) {
-        self.waiting.look.push((request, phone));
+    fn look_for(&mut self, request: Request, options: PairOptions) {
+        self.waiting.look.push((request, options));
         self.look();
     }
 
-    fn connect_from_here(&mut self, phone: Option<PhoneNumber>, at: Moment) {
+    /// Why a `connect` that expects an account cannot be done: the session is linked to another one.
+    pub(super) fn not_expected(&self, options: &PairOptions) -> Option<Failure> {
+        let expected = options.expect.as_ref()?.to_string();
+        let account = self.record.account.as_ref().filter(|_| self.paired)?;
+        if account.phone == expected {
+            return None;
+        }
+        let (user, phone) = (&self.user, &account.phone);
+        let message = format!(
+            "the session of {user} is linked to {phone}, and {expected} is expected. Nothing was changed; `wactl force-logout {user}` unlinks it, and then another account can be linked"
+        );
+        Some(Failure::new(FailureCode::WrongAccount, message))
+    }
+
+    fn connect_from_here(&mut self, phone: Option<PhoneNumber>, at: Moment, settings: &Settings) {
         match self.phase {
             Phase::Online
             | Phase::LoggingOut
@@ -50,7 +73,7 @@ impl Machine {
             | Phase::StoreCorrupt
             | Phase::Unknown(_) => {}
             Phase::Connecting | Phase::AwaitingScan | Phase::AwaitingCode => {
-                self.by_code(phone, at);
+                self.by_code(phone, at, settings);
             }
             Phase::Held if self.is_held(at) => {}
             Phase::Disconnected if self.is_held(at) => {
@@ -63,6 +86,7 @@ impl Machine {
                 self.record.desired = Desired::Up;
                 self.record.hold = None;
                 self.failures = 0;
+                self.short_links = 0;
                 self.save();
                 self.connect(at);
             }
@@ -71,22 +95,21 @@ impl Machine {
 
     /// A pairing by QR code becomes one by pair code when somebody names a phone number; one by pair
     /// code becomes one for another number.
-    fn by_code(&mut self, phone: Option<PhoneNumber>, at: Moment) {
+    fn by_code(&mut self, phone: Option<PhoneNumber>, at: Moment, settings: &Settings) {
         let Some(pairing) = self.pairing.as_mut() else {
             return;
         };
-        if phone.is_none() || pairing.phone == phone {
+        // Where WhatsApp wants a passkey, a code has been used already.
+        if phone.is_none() || pairing.phone == phone || pairing.passkey.is_some() {
             return;
         }
-        pairing.phone = phone;
+        pairing.renew(at.monotonic, phone);
         match self.phase {
-            Phase::AwaitingScan => self.ask_code(),
+            Phase::AwaitingScan => self.ask_code(at, settings),
             Phase::AwaitingCode => {
                 // The live code is for the other number.
-                self.enter(Phase::Connecting, at);
-                self.wait_for_login(at);
-                self.publish(EventKind::Connecting);
-                self.ask_code();
+                self.withdraw_code(at);
+                self.ask_code(at, settings);
             }
             _ => {}
         }
@@ -112,10 +135,11 @@ impl Machine {
 
     /// Whether a pair code may come.
     fn code_may_come(&self) -> bool {
-        matches!(
+        let may = matches!(
             self.phase,
             Phase::Connecting | Phase::AwaitingScan | Phase::BackingOff | Phase::LoggingOut
-        )
+        );
+        may && self.passkey().is_none()
     }
 
     /// Answers those who wait for a pair code, when there is one, or when none will come: the QR code was
@@ -157,7 +181,8 @@ impl Machine {
             _ if !self.paired => {
                 // Nothing to keep, and half an identity must not stay behind.
                 self.waiting.removal.push(request);
-                let cause = Cause::PairingAbandoned;
+                let pairing = self.pairing.as_ref();
+                let cause = pairing.map_or(Cause::PairingAbandoned, Pairing::given_up);
                 self.log_out(cause, Some(by), Unlink::NotLinked, at, settings);
             }
             _ => {

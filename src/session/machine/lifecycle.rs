@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::clock::after;
-use super::super::pairing::Pairing;
+use super::super::pairing::{Pairing, Past};
 use super::super::settings::Settings;
 use super::super::standing::Standing;
 use super::{Close, Course, Effect, Exit, LinkState, Machine, Moment, Origin};
@@ -18,8 +18,9 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(9);
 impl Machine {
     pub(super) fn begin(&mut self, origin: Origin, at: Moment, settings: &Settings) {
         match origin {
-            Origin::New { phone } => {
-                self.pairing = Some(Pairing::new(at.monotonic, phone));
+            Origin::New { options, past } => {
+                self.record.expect = options.expect;
+                self.pairing = Some(Pairing::new(at.monotonic, options.phone, past));
                 self.connect(at);
             }
             Origin::Unusable(why) => {
@@ -37,12 +38,15 @@ impl Machine {
                 paired,
                 error,
                 wait,
-            } => self.begin_after_failure(paired, error, wait, at),
+                past,
+            } => self.begin_after_failure(paired, error, wait, past, at),
         }
     }
 
     fn begin_stored(&mut self, paired: bool, at: Moment, settings: &Settings) {
         self.paired = paired;
+        self.recall_ghosts(at);
+        self.warn_of_missing_settings();
         if !paired {
             self.log_out(
                 Cause::PairingAbandoned,
@@ -58,9 +62,17 @@ impl Machine {
         }
     }
 
-    fn begin_after_failure(&mut self, paired: bool, error: String, wait: Duration, at: Moment) {
+    fn begin_after_failure(
+        &mut self,
+        paired: bool,
+        error: String,
+        wait: Duration,
+        past: Past,
+        at: Moment,
+    ) {
         self.paired = paired;
-        self.pairing = (!paired).then(|| Pairing::new(at.monotonic, None));
+        self.expect_ghost(at);
+        self.pairing = (!paired).then(|| Pairing::new(at.monotonic, None, past));
         if self.record.desired == Desired::Down {
             return self.stay_disconnected(at);
         }
@@ -141,7 +153,9 @@ impl Machine {
             Some(_) => (Phase::Held, EventKind::Held),
             None => (Phase::Parked, EventKind::Parked),
         };
+        let longest = self.longest_hold(&hold);
         self.enter(phase, at);
+        self.retry_due = longest.map(|longest| at.monotonic + longest);
         self.reason = Some(hold.cause);
         self.error = hold.error;
         self.publish(kind);
@@ -157,13 +171,16 @@ impl Machine {
 
     /// Whether the record says that it must not connect by itself now.
     pub(super) fn holds(&self, at: Moment) -> bool {
-        let hold = self.record.hold.as_ref();
+        let hold = self.record.hold.as_ref().filter(|hold| !is_obsolete(hold));
         hold.is_some_and(|hold| hold.until.is_none_or(|until| until > at.now))
     }
 
-    /// Whether it is held until a time that has not come.
+    /// Whether it is held until a time that WhatsApp has given and that has not come. A person may try earlier
+    /// where the daemon chose the time itself.
     pub(super) fn is_held(&self, at: Moment) -> bool {
-        let until = self.record.hold.as_ref().and_then(|hold| hold.until);
+        let hold = self.record.hold.as_ref();
+        let hold = hold.filter(|hold| hold.cause != Cause::AccountLocked);
+        let until = hold.and_then(|hold| hold.until);
         until.is_some_and(|until| until > at.now)
     }
 
@@ -247,12 +264,14 @@ impl Machine {
                 return self.end(Exit::NothingOnDisk);
             }
         }
-        for (request, phone) in asked {
+        for (request, options) in asked {
             if self.logout.is_some() {
                 // Half a pairing was found. It is removed, and a new one begins then.
                 self.waiting.removal.push(request);
+            } else if let Some(failure) = self.not_expected(&options) {
+                self.refuse([request], &failure);
             } else {
-                self.answer_connect(request, phone.is_some());
+                self.answer_connect(request, options.phone.is_some());
             }
         }
     }
@@ -314,9 +333,10 @@ impl Machine {
 
     /// Stops with the daemon: the link is closed, and nothing is logged out. A logout goes on as far as
     /// there is time.
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, at: Moment) {
         self.course = Course::Stopping;
         if self.logout.is_none() {
+            self.record_ghosts(at);
             self.close_link();
             self.save();
         }
@@ -339,7 +359,17 @@ impl Machine {
     /// Begins the time of the pairing anew, for this phone number, or for the one that it had.
     pub(super) fn pair_anew(&mut self, phone: Option<PhoneNumber>, at: Moment) {
         if let Some(pairing) = &mut self.pairing {
-            *pairing = Pairing::new(at.monotonic, phone.or(pairing.phone.take()));
+            pairing.renew(at.monotonic, phone);
         }
     }
+}
+
+/// Whether an earlier version of the daemon wrote a hold for which this one does not wait: it takes these
+/// answers for passing ones.
+fn is_obsolete(hold: &Hold) -> bool {
+    let passes = matches!(
+        hold.cause,
+        Cause::ClientOutdated | Cause::Refused(Some(429))
+    );
+    passes && hold.until.is_none()
 }

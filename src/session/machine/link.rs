@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::super::backoff::{STABLE_AFTER, delay};
+use super::super::backoff::delay;
 use super::super::clock::after;
 use super::super::pairing::Pairing;
-use super::super::settings::{OnConflict, Settings};
+use super::super::settings::Settings;
 use super::{Effect, Machine, Moment};
-use crate::protocol::{Account, Cause, EventKind, PairCode, Phase, Qr, Redacted, Stage, Unlink};
-use crate::store::Hold;
-use crate::whatsapp::{Ending, LinkEvent, Pace, PairCodeRefused, Verdict};
+use crate::protocol::{
+    Account, Cause, EventKind, PairCode, Phase, Qr, Redacted, Stage, Unlink, removed_soon,
+};
+use crate::whatsapp::{LinkEvent, Pace, PairCodeRefused};
 
 /// How much later than its end a QR code's successor may come.
 const QR_SLACK: Duration = Duration::from_secs(30);
@@ -32,31 +31,44 @@ impl Machine {
                     remaining,
                     expires_at: after(at.now, valid_for),
                 };
-                self.qr_code(qr, valid_for, at);
+                self.qr_code(qr, valid_for, at, settings);
             }
             LinkEvent::QrExhausted if self.is_by_code() || self.paired => {}
+            LinkEvent::QrExhausted if self.passkey().is_some() => {}
             LinkEvent::QrExhausted => self.pairing_expired(at, settings),
-            LinkEvent::ReadyForPairCode if self.is_by_code() => self.ask_code(),
-            LinkEvent::ReadyForPairCode => {}
+            LinkEvent::ReadyForPairCode => self.ask_code(at, settings),
             LinkEvent::PairCode { code, valid_for } => self.got_code(code, valid_for, at),
-            LinkEvent::PairCodeStale => self.ask_code(),
+            LinkEvent::PairCodeStale => self.code_is_stale(at, settings),
             LinkEvent::PairCodeRefused(why) => self.code_refused(&why, at, settings),
-            LinkEvent::Paired(account) => self.got_paired(account, at),
+            LinkEvent::Passkey(event) if !self.paired => self.passkey_event(event, at),
+            LinkEvent::Passkey(_) => {}
+            LinkEvent::Paired(account) => self.got_paired(account, at, settings),
             LinkEvent::PairFailed(why) => {
                 self.error = Some(why);
                 self.publish(EventKind::Updated);
             }
-            LinkEvent::Online(account) => self.online(account, at),
+            LinkEvent::Online(account) => self.online(account, at, settings),
             LinkEvent::Name(name) => self.renamed(&name),
             LinkEvent::Activity => self.touch(at),
+            LinkEvent::PhoneHeard => self.phone_heard(at),
+            LinkEvent::Limit(limit) => self.limit(limit, at),
+            LinkEvent::Settings { complete } => self.settings_came(complete, at),
             LinkEvent::Ended(ending) => self.link_ended(ending, at, settings),
         }
     }
 
     fn stage(&mut self, stage: Stage, at: Moment) {
+        // The passkey was wanted on the connection before. It has its own end.
+        if self.passkey().is_some() {
+            return;
+        }
         if stage == Stage::Login {
             self.failed_handshakes = 0;
         }
+        if stage == Stage::Sync {
+            self.login_accepted();
+        }
+        self.login_may_be_sent(stage);
         let before = self.connecting.map(|connecting| connecting.stage);
         if self.phase != Phase::Connecting {
             // The second connection of a pairing.
@@ -69,14 +81,15 @@ impl Machine {
         }
     }
 
-    fn qr_code(&mut self, qr: Qr, valid_for: Duration, at: Moment) {
-        if self.paired {
+    fn qr_code(&mut self, qr: Qr, valid_for: Duration, at: Moment, settings: &Settings) {
+        // The code before was scanned where WhatsApp wants a passkey now.
+        if self.paired || self.passkey().is_some() {
             return;
         }
         if let Some(pairing) = self.pairing.as_mut().filter(|p| p.phone.is_some()) {
             // The phone was named after the link had said that it can be asked.
             if !pairing.has_asked() {
-                self.ask_code();
+                self.ask_code(at, settings);
             }
             return;
         }
@@ -90,15 +103,53 @@ impl Machine {
     }
 
     fn is_by_code(&self) -> bool {
-        self.pairing.as_ref().is_some_and(|p| p.phone.is_some())
+        self.pairing.as_ref().is_some_and(Pairing::is_by_code)
     }
 
-    pub(super) fn ask_code(&mut self) {
-        let next = self.pairing.as_mut().and_then(Pairing::next_code);
-        self.effects.extend(next.map(Effect::AskPairCode));
+    /// Asks for a pair code, where the pairing is by code. When it has had all its codes, it ends.
+    pub(super) fn ask_code(&mut self, at: Moment, settings: &Settings) {
+        let Some(pairing) = self.pairing.as_mut() else {
+            return;
+        };
+        if !pairing.is_by_code() || pairing.passkey.is_some() {
+            return;
+        }
+        match pairing.next_code() {
+            Some(phone) => self.effects.push(Effect::AskPairCode(phone)),
+            None => self.no_more_codes(Cause::PairingExpired, at, settings),
+        }
+    }
+
+    /// Ends a pairing that gets no further pair code, for the reason for which the last code died.
+    fn no_more_codes(&mut self, cause: Cause, at: Moment, settings: &Settings) {
+        let trouble = self.pairing.as_mut().and_then(|p| p.trouble.take());
+        let (cause, why) = trouble.map_or((cause, None), |(cause, why)| (cause, Some(why)));
+        self.log_out(cause, None, Unlink::NotLinked, at, settings);
+        self.said(why, None);
+    }
+
+    /// WhatsApp takes the pair code back: it is withdrawn, and another one is asked for.
+    fn code_is_stale(&mut self, at: Moment, settings: &Settings) {
+        if self.passkey().is_some() {
+            return;
+        }
+        if self.phase == Phase::AwaitingCode {
+            self.withdraw_code(at);
+        }
+        self.ask_code(at, settings);
+    }
+
+    /// Shows the pair code no longer. Another one is to be asked for.
+    pub(super) fn withdraw_code(&mut self, at: Moment) {
+        self.enter(Phase::Connecting, at);
+        self.wait_for_login(at);
+        self.publish(EventKind::Connecting);
     }
 
     fn got_code(&mut self, code: Redacted, valid_for: Duration, at: Moment) {
+        if self.passkey().is_some() {
+            return;
+        }
         let Some(phone) = self.pairing.as_ref().and_then(|p| p.phone.clone()) else {
             return;
         };
@@ -122,22 +173,31 @@ impl Machine {
         let failure = self.no_code(why);
         self.refuse_code(&failure);
         // The QR code may have been scanned before the answer came: then there is something to keep.
-        if !self.paired {
+        if !self.paired && self.passkey().is_none() {
             self.log_out(cause, None, Unlink::NotLinked, at, settings);
+            self.said(Some(why.error.clone()), None);
         }
     }
 
-    fn got_paired(&mut self, account: Account, at: Moment) {
-        let before = self.record.account.as_ref();
+    fn got_paired(&mut self, account: Account, at: Moment, settings: &Settings) {
+        let pairing = self.pairing.take();
+        let past = pairing.as_ref().and_then(|p| p.past.account.as_ref());
+        let before = self.record.account.as_ref().or(past);
         let other = before.is_some_and(|known| known.phone != account.phone);
         self.paired = true;
-        self.pairing = None;
         self.error = None;
         self.touch(at);
+        self.record.linked_at = Some(at.now);
         self.record.account = Some(account);
+        if self.is_unexpected() {
+            return self.wrong_account(at, settings);
+        }
+        self.record.expect = None;
         if other {
             self.record.targets.clear();
+            self.forget_the_account();
         }
+        self.record.phone_heard = Some(at.now);
         self.save();
         if other {
             self.publish(EventKind::AccountChanged);
@@ -147,17 +207,46 @@ impl Machine {
         self.publish(EventKind::Paired);
     }
 
+    /// Unlinks the account again that was linked: another one is expected.
+    fn wrong_account(&mut self, at: Moment, settings: &Settings) {
+        let (linked, expected) = (&self.record.account, &self.record.expect);
+        let why = linked
+            .as_ref()
+            .zip(expected.as_ref())
+            .map(|(linked, expected)| {
+                format!("{} was linked, and {expected} is expected", linked.phone)
+            });
+        self.log_out(Cause::WrongAccount, None, Unlink::Unreachable, at, settings);
+        self.said(why, None);
+    }
+
+    /// Whether the session's account is known, and is not the one that is expected.
+    fn is_unexpected(&self) -> bool {
+        let (account, expected) = (&self.record.account, &self.record.expect);
+        let both = account.as_ref().zip(expected.as_ref());
+        both.is_some_and(|(account, expected)| account.phone != expected.to_string())
+    }
+
     /// In phase `connecting`, on a link that is up.
     pub(super) fn wait_for_login(&mut self, at: Moment) {
         self.connecting_at(Stage::Login, at);
         self.stage_timed_since = Some(at.monotonic);
     }
 
-    fn online(&mut self, account: Account, at: Moment) {
+    fn online(&mut self, account: Account, at: Moment, settings: &Settings) {
         self.attempts = 0;
+        self.login_accepted();
+        self.way_back.was_told = false;
         self.paired = true;
         self.pairing = None;
         self.touch(at);
+        // A crash may have come between the pairing and the end of a session that is not the expected one's.
+        if self.record.account.is_none() && self.record.expect.is_some() {
+            self.record.account = Some(account.clone());
+            if self.is_unexpected() {
+                return self.wrong_account(at, settings);
+            }
+        }
         let named = self.record.user.as_ref();
         let is_renamed = named.is_some_and(|named| *named != self.user);
         let is_news = self.record.account.as_ref() != Some(&account);
@@ -169,6 +258,21 @@ impl Machine {
         }
         self.enter(Phase::Online, at);
         self.publish(EventKind::Online);
+        self.account_is_online(at);
+    }
+
+    /// What is said of a device that was removed right after it was linked, with what WhatsApp said.
+    pub(super) fn removed_soon(
+        &self,
+        cause: Cause,
+        at: Moment,
+        text: Option<&str>,
+    ) -> Option<String> {
+        let age = removed_soon(cause, self.record.linked_at, at.now)?.as_secs();
+        let words = format!(
+            "WhatsApp removed the device {age} s after it was linked; it was not the phone's owner who did that"
+        );
+        Some(text.map_or_else(|| words.clone(), |text| format!("{text} ({words})")))
     }
 
     fn renamed(&mut self, name: &str) {
@@ -182,47 +286,6 @@ impl Machine {
         }
     }
 
-    fn link_ended(&mut self, ending: Ending, at: Moment, settings: &Settings) {
-        let Ending {
-            verdict,
-            error,
-            text,
-            appeal_token,
-        } = ending;
-        let words = text.clone().unwrap_or(error);
-        if self.phase == Phase::Online && at.monotonic.since(self.entered) >= STABLE_AFTER {
-            self.failures = 0;
-        }
-        match verdict {
-            Verdict::Wipe(cause) => self.log_out(cause, None, Unlink::NotLinked, at, settings),
-            Verdict::Conflict if settings.on_conflict == OnConflict::Logout => {
-                // Unlinking would end the other connection's session too.
-                self.log_out(Cause::Replaced, None, Unlink::NotAsked, at, settings);
-            }
-            Verdict::Conflict => self.hold_on(Cause::Replaced, None, words, at),
-            Verdict::Park(cause) => self.hold_on(cause, None, words, at),
-            Verdict::Hold(cause, length) => {
-                self.hold_on(cause, Some(after(at.now, length)), words, at);
-            }
-            Verdict::Retry(cause, pace) => self.retry(cause, pace, words, at, settings),
-        }
-        self.said(text, appeal_token);
-    }
-
-    /// Parks or holds the session, also over restarts: it does not try again before a person says
-    /// `connect`, or before the time.
-    fn hold_on(&mut self, cause: Cause, until: Option<Timestamp>, error: String, at: Moment) {
-        let hold = Hold {
-            cause,
-            until,
-            error: Some(error),
-        };
-        self.record.hold = Some(hold.clone());
-        self.save();
-        self.wait(hold, at);
-        self.close_link();
-    }
-
     pub(super) fn retry(
         &mut self,
         cause: Cause,
@@ -234,11 +297,22 @@ impl Machine {
         if self.pairing_is_over(at) {
             return self.pairing_expired(at, settings);
         }
+        let pairing = self.pairing.as_mut();
+        if pairing.as_ref().is_some_and(|p| p.passkey.is_some()) {
+            return self.passkey_lost(error, at, settings);
+        }
+        if let Some(pairing) = pairing.filter(|p| p.has_asked()) {
+            pairing.trouble = Some((cause, error.clone()));
+            if pairing.has_had_all_codes() {
+                return self.no_more_codes(cause, at, settings);
+            }
+        }
         self.failures = self.failures.saturating_add(1);
+        let count = self.failures.max(self.short_links);
         if cause == Cause::HandshakeFailed {
             self.failed_handshakes = self.failed_handshakes.saturating_add(1);
         }
-        let wait = delay(self.failures, pace, at.jitter);
+        let wait = delay(count, pace, at.jitter);
         self.close_link();
         if wait.is_zero() {
             self.error = Some(error);

@@ -128,6 +128,7 @@ impl Machine {
         within: Duration,
         at: Moment,
     ) {
+        let lock = self.record.lock.as_ref();
         let intent = Intent {
             at: at.now,
             user: self.user.clone(),
@@ -137,12 +138,14 @@ impl Machine {
             requested_by: by,
             unlink,
             targets: u32::try_from(self.record.targets.len()).unwrap_or(u32::MAX),
-            text: None,
-            appeal_token: None,
+            text: lock.and_then(|lock| lock.text.clone()),
+            appeal_token: lock.and_then(|lock| lock.appeal_token.clone()),
+            restrictions: self.record.restrictions.clone(),
+            linked_at: self.record.linked_at,
         };
-        let asked = cause == Cause::ForceLogout && self.paired;
-        // The phone may have accepted the device just now.
-        let perhaps = !self.paired && self.link != LinkState::Closed;
+        let asked = matches!(cause, Cause::ForceLogout | Cause::WrongAccount) && self.paired;
+        // The phone may have accepted the device just now, over this link or one before.
+        let perhaps = !self.paired && (self.link != LinkState::Closed || self.pairing.is_some());
         let unlink = asked || perhaps;
         self.logout = Some(Logout {
             intent,
@@ -154,6 +157,7 @@ impl Machine {
             failures: 0,
         });
         self.leave_edits();
+        self.leave_proxy();
         let looks = std::mem::take(&mut self.waiting.look);
         let looks = looks.into_iter().map(|(request, _)| request);
         self.waiting.removal.extend(looks);
@@ -169,9 +173,9 @@ impl Machine {
     /// Keeps what WhatsApp said when it ended the session: that belongs into the history. It is a part of
     /// the decision.
     pub(super) fn said(&mut self, text: Option<String>, appeal_token: Option<Redacted>) {
-        if let Some(logout) = &mut self.logout {
-            logout.intent.text = text;
-            logout.intent.appeal_token = appeal_token;
+        if let Some(Logout { intent, .. }) = &mut self.logout {
+            intent.text = text.or(intent.text.take());
+            intent.appeal_token = appeal_token.or(intent.appeal_token.take());
         }
     }
 

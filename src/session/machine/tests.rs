@@ -1,7 +1,9 @@
 //! The state machine: every cell of its table, and what must hold on every way through it.
 
+mod account;
 mod cases;
 mod deadlines;
+mod endings;
 mod going;
 mod input;
 mod linked;
@@ -9,6 +11,8 @@ mod links;
 mod logouts;
 mod looks;
 mod model;
+mod network;
+mod pairings;
 mod removals;
 mod requests;
 mod restarts;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::clock::{Due, Monotonic, after};
+use super::super::pairing::Pairing;
 use super::super::settings::Settings;
 use super::{Course, LinkState, Machine, Moment};
 use crate::protocol::{Cause, Phase, Stage, Unlink};
@@ -31,15 +32,26 @@ impl Machine {
             self.phase_ends_at(),
             self.pairing_ends_at(),
             self.save_again_at(),
+            self.shows_up_at(settings),
         ];
-        let wall = match self.phase {
-            Phase::Online => self.idle_at(settings),
-            Phase::Held => self.record.hold.as_ref().and_then(|hold| hold.until),
-            _ => None,
-        };
+        let wall = [
+            self.phase_ends_at_time(settings),
+            self.restriction_ends_at(),
+            self.phone_silent_at(),
+        ];
+        let wall = wall.into_iter().flatten().min();
         Due {
             monotonic: monotonic.into_iter().flatten().min(),
             wall: wall.filter(|_| !self.is_stopping()),
+        }
+    }
+
+    /// When the phase ends by the time of day.
+    fn phase_ends_at_time(&self, settings: &Settings) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Online => self.idle_at(settings),
+            Phase::Held => self.record.hold.as_ref().and_then(|hold| hold.until),
+            _ => None,
         }
     }
 
@@ -52,11 +64,12 @@ impl Machine {
                 let limit = stage_limit(self.connecting?.stage);
                 Some(self.stage_timed_since? + limit)
             }
+            Phase::AwaitingScan | Phase::AwaitingCode if self.passkey().is_some() => None,
             Phase::AwaitingScan | Phase::AwaitingCode => Some(self.code_ends),
-            Phase::BackingOff | Phase::PurgeFailed => self.retry_due,
+            // The time of a hold is a time of day. One that the daemon chose itself has this limit, too.
+            Phase::BackingOff | Phase::PurgeFailed | Phase::Held => self.retry_due,
             Phase::LoggingOut => self.logout_ends_at(),
             Phase::Online
-            | Phase::Held
             | Phase::Parked
             | Phase::Disconnected
             | Phase::StoreCorrupt
@@ -91,7 +104,13 @@ impl Machine {
         if self.pairing_is_over(at) {
             return self.pairing_expired(at, settings);
         }
-        let due = self.deadline(settings);
+        if !self.is_stopping() {
+            self.end_restrictions(at);
+            self.warn_of_silent_phone(at);
+            self.show_up(at, settings);
+        }
+        let ends = self.phase_ends_at_time(settings);
+        let over = !self.is_stopping() && ends.is_some_and(|time| time <= at.now);
         let passed = self
             .phase_ends_at()
             .is_some_and(|time| time <= at.monotonic);
@@ -101,15 +120,41 @@ impl Machine {
             Phase::BackingOff if passed => self.try_again(at),
             Phase::PurgeFailed if passed => self.retry_removal(at, settings),
             Phase::LoggingOut if passed => self.logout_took_too_long(at),
-            Phase::Held if due.wall.is_some_and(|time| time <= at.now) => {
+            Phase::Held if passed || over => {
                 self.record.hold = None;
                 self.save();
                 self.connect(at);
             }
-            Phase::Online if due.wall.is_some_and(|time| time <= at.now) => {
+            Phase::Online if over => {
                 self.disconnect(Some(Cause::Idle), at);
             }
             _ => {}
+        }
+    }
+
+    /// Tries again at once what failed because WhatsApp could not be reached: another session has reached it.
+    /// That may not be true for this one, whose proxy or network may be another, so the session does this
+    /// once, and then waits as before until it has been online.
+    pub(super) fn reachable(&mut self, at: Moment) {
+        let unreached = matches!(
+            self.reason,
+            Some(
+                Cause::Unreachable
+                    | Cause::ConnectionLost
+                    | Cause::HandshakeFailed
+                    | Cause::Silent
+                    | Cause::Stuck
+                    | Cause::ServerUnavailable
+            )
+        );
+        if self.phase == Phase::BackingOff
+            && unreached
+            && self.failures > 1
+            && !self.way_back.was_told
+            && !self.is_stopping()
+        {
+            self.way_back.was_told = true;
+            self.connect(at);
         }
     }
 
@@ -140,7 +185,9 @@ impl Machine {
     }
 
     pub(super) fn pairing_expired(&mut self, at: Moment, settings: &Settings) {
-        self.log_out(Cause::PairingExpired, None, Unlink::NotLinked, at, settings);
+        let pairing = self.pairing.as_ref();
+        let cause = pairing.map_or(Cause::PairingExpired, Pairing::expired);
+        self.log_out(cause, None, Unlink::NotLinked, at, settings);
     }
 
     /// Whether a link is up that can be asked.

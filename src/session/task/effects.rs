@@ -5,24 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::super::command::SessionCommand;
+use super::super::gate::{Gate, Turn};
 use super::super::logout::{Unlinking, remove, unlink_if_paired_just_now};
 use super::super::machine::{Close, Input, Request, Unlinked};
 use super::super::standing::{Standing, look};
-use super::Task;
+use super::{FirstLink, Task};
 use crate::deadline::Deadline;
 use crate::message_id;
 use crate::protocol::{Account, Group, HistoryEntry};
 use crate::store::{CredentialsError, Intent, Record, Removal};
-use crate::whatsapp::{AskError, Expected, Link, LinkEvent, LinkEvents, Scope};
+use crate::whatsapp::{AskError, Assertion, Expected, Gateway, Link, LinkEvent, LinkEvents, Scope};
 
-/// The longest time for which a restored session keeps its turn: a server that hangs must not hold up the
-/// other sessions.
-const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// The longest time for which a session keeps its turn: a server that hangs must not hold up the other
+/// sessions.
+const LONGEST_TURN: Duration = Duration::from_secs(10);
 /// The longest time that a restored session waits before it asks for its turn.
 const RESTORE_SPREAD: Duration = Duration::from_millis(500);
 /// How long opening a link may take when it is the session's turn: the rest of the last link must end, the
@@ -37,6 +37,7 @@ pub(super) enum Done {
     Saved(Result<(), String>),
     Looked(Standing),
     Groups(Request, Result<Vec<Group>, AskError>),
+    Passkey(Option<Request>, Result<(), AskError>),
     Unlinked(Unlinked, Option<Link>),
     Removed(Removal, Result<Box<HistoryEntry>, String>),
 }
@@ -45,7 +46,7 @@ pub(super) enum Done {
 pub(super) struct Opened {
     number: u64,
     result: Result<(Link, LinkEvents), CredentialsError>,
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
 }
 
 /// A link that is being opened. Dropping this gives the link up, and ends what it has begun.
@@ -78,6 +79,7 @@ impl Task {
             Done::Saved(saved) => Input::Saved(saved),
             Done::Looked(standing) => Input::Looked(standing),
             Done::Groups(request, groups) => Input::GroupsAnswered(request, groups),
+            Done::Passkey(request, taken) => Input::PasskeyAnswered(request, taken),
             Done::Unlinked(unlinked, link) => {
                 self.link = link;
                 Input::Unlinked(unlinked)
@@ -107,14 +109,20 @@ impl Task {
         }
     }
 
+    /// The way to WhatsApp, through the session's own proxy if it has one.
+    fn gateway(&self) -> Gateway {
+        let choice = self.machine.record().proxy.as_ref();
+        self.context.gateway.through(choice)
+    }
+
     fn run(&self, effect: impl Future<Output = Done> + Send + 'static) {
         self.under_way.push(effect.boxed());
     }
 
     // ---- the link -------------------------------------------------------------------------------
 
-    /// Opens a link, and never before the last one has ended. After a start of the daemon the session waits
-    /// for its turn.
+    /// Opens a link, and never before the last one has ended. The session waits for its turn, unless
+    /// somebody asked for it.
     pub(super) fn open_link(&mut self, expected: Expected) {
         let account = self.machine.record().account.clone();
         if let Some(account) = account.filter(|_| expected.paired)
@@ -131,16 +139,29 @@ impl Task {
             hurry: hurry.clone(),
         });
         let (span, work) = (self.context.span.clone(), self.context.work.clone());
-        let gateway = self.context.gateway.clone();
+        let gateway = self.gateway();
         let credentials = self.context.store.credentials(&self.context.user);
-        let turn = self.context.turn.take();
+        let presence = self.context.settings.borrow().presence;
+        let first = std::mem::replace(&mut self.context.first_link, FirstLink::InLine);
+        let spread = match first {
+            FirstLink::Restored => RESTORE_SPREAD.mul_f64(rand::random()),
+            FirstLink::AtOnce | FirstLink::InLine => Duration::ZERO,
+        };
+        let in_line = (!self.urgent).then(|| InLine {
+            gate: self.context.gate.clone(),
+            after: spread,
+            was_online_for: self.machine.was_online_for(),
+        });
         self.run(async move {
             let file = credentials.clone();
             let opening = async move {
-                let turn = wait_for_turn(turn, hurry).await;
+                let turn = match in_line {
+                    Some(waiting) => wait_for_turn(waiting, hurry).await,
+                    None => None,
+                };
                 let link = async {
                     work.gone().await;
-                    let scope = Scope::new(span, work);
+                    let scope = Scope::new(span, work).announces(presence);
                     Link::open(&gateway, &credentials, expected, scope).await
                 };
                 in_turn(turn, Deadline::within(OPEN_WITHIN).limit(link)).await
@@ -178,6 +199,9 @@ impl Task {
                 if let Some(Err(copied)) = claimed {
                     return Some(Input::Copied(copied));
                 }
+                // The configuration may have changed meanwhile.
+                link.handle()
+                    .set_presence(self.context.settings.borrow().presence);
                 self.link = Some(link);
                 self.events = Some(events);
                 Input::Opened
@@ -201,7 +225,7 @@ impl Task {
 
     /// Lets the session connect at once instead of waiting for its turn.
     pub(super) fn skip_the_queue(&mut self) {
-        self.context.turn = None;
+        self.urgent = true;
         if let Some(opening) = &self.opening {
             opening.hurry.cancel();
         }
@@ -255,10 +279,28 @@ impl Task {
         });
     }
 
+    /// Sends an assertion to WhatsApp, or says that the codes are the same.
+    pub(super) fn send_passkey(&self, request: Option<Request>, assertion: Option<Assertion>) {
+        let asked = request.and_then(|request| self.asked.get(&request));
+        let deadline = match asked {
+            Some(SessionCommand::Passkey { deadline, .. }) => *deadline,
+            _ => Deadline::within(OPEN_WITHIN),
+        };
+        let handle = self.link.as_ref().map(|link| link.handle().clone());
+        self.run(async move {
+            let taken = match (handle, assertion) {
+                (Some(handle), Some(assertion)) => handle.answer_passkey(assertion, deadline).await,
+                (Some(handle), None) => handle.confirm_passkey(deadline).await,
+                (None, _) => Err(AskError::NotConnected),
+            };
+            Done::Passkey(request, taken)
+        });
+    }
+
     pub(super) fn unlink(&mut self, paired: bool, full_handshake: bool, within: Duration) {
         let link = self.forget_link();
         let unlinking = Unlinking {
-            gateway: self.context.gateway.clone(),
+            gateway: self.gateway(),
             user: self.context.user.clone(),
             devices: self.context.devices.clone(),
             credentials: self.context.store.credentials(&self.context.user),
@@ -321,27 +363,28 @@ fn named(account: Option<Account>) -> Option<Account> {
     account.filter(|account| account.phone != "+")
 }
 
-async fn wait_for_turn(
-    turn: Option<Arc<Semaphore>>,
-    hurry: CancellationToken,
-) -> Option<OwnedSemaphorePermit> {
-    let turn = turn?;
+/// A session that waits for its turn.
+struct InLine {
+    gate: Gate,
+    /// How long it waits before it asks.
+    after: Duration,
+    was_online_for: Duration,
+}
+
+/// Waits for the session's turn, or until somebody is in a hurry.
+async fn wait_for_turn(in_line: InLine, hurry: CancellationToken) -> Option<Turn> {
     let waits = async move {
-        sleep(RESTORE_SPREAD.mul_f64(rand::random())).await;
-        turn.acquire_owned().await.ok()
+        if !in_line.after.is_zero() {
+            sleep(in_line.after).await;
+        }
+        in_line.gate.turn(in_line.was_online_for).await
     };
-    tokio::select! {
-        permit = waits => permit,
-        () = hurry.cancelled() => None,
-    }
+    hurry.run_until_cancelled(waits).await
 }
 
 /// Does some work, and keeps its turn meanwhile, but no longer than a turn may last: work that hangs must not
 /// hold up the other sessions.
-async fn in_turn<T>(
-    turn: Option<OwnedSemaphorePermit>,
-    work: impl Future<Output = T>,
-) -> (T, Option<OwnedSemaphorePermit>) {
+async fn in_turn<T>(turn: Option<Turn>, work: impl Future<Output = T>) -> (T, Option<Turn>) {
     let mut work = pin!(work);
     let Some(turn) = turn else {
         return (work.await, None);
@@ -360,15 +403,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_opening_that_hangs_gives_its_turn_back() {
-        let turns = Arc::new(Semaphore::new(1));
-        let turn = Arc::clone(&turns).acquire_owned().await.expect("a turn");
+        let gate = Gate::new(1);
+        let turn = gate.turn(Duration::ZERO).await;
         let mut hangs = pin!(in_turn(Some(turn), sleep(LONGEST_TURN * 3)));
+        let mut next = pin!(gate.turn(Duration::ZERO));
         let early = tokio::time::timeout(LONGEST_TURN / 2, &mut hangs).await;
-        assert!(early.is_err() && turns.available_permits() == 0);
+        assert!(early.is_err() && next.as_mut().now_or_never().is_none());
         let early = tokio::time::timeout(LONGEST_TURN, &mut hangs).await;
-        assert!(early.is_err() && turns.available_permits() == 1);
+        assert!(early.is_err());
+        let turn = next.as_mut().now_or_never().expect("at once");
         assert!(hangs.await.1.is_none());
-        let turn = Arc::clone(&turns).acquire_owned().await.expect("a turn");
         assert!(in_turn(Some(turn), async {}).await.1.is_some());
     }
 }

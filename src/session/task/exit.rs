@@ -29,7 +29,10 @@ impl Task {
                 // The pairing had nothing to keep. A `disconnect` that came into another logout concerns the
                 // session that is there now.
                 SessionCommand::Disconnect { reply, .. }
-                    if entry.cause == Cause::PairingAbandoned =>
+                    if matches!(
+                        entry.cause,
+                        Cause::PairingAbandoned | Cause::PasskeyRequired
+                    ) =>
                 {
                     stopped.push(reply);
                 }

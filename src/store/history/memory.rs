@@ -67,7 +67,7 @@ impl Kept {
 /// Whether nobody had ever linked the session that ended.
 fn is_unfinished_pairing(entry: &HistoryEntry) -> bool {
     let is_given_up = match entry.cause {
-        Cause::PairingExpired | Cause::PairingAbandoned => true,
+        Cause::PairingExpired | Cause::PairingAbandoned | Cause::PasskeyRequired => true,
         Cause::ForceLogout => entry.unlink == Unlink::NotLinked,
         _ => false,
     };

@@ -32,14 +32,6 @@ pub(super) fn stand_in_status(
     now: Timestamp,
     retry_at: Timestamp,
 ) -> Status {
-    let (account, targets, last_activity) = match known {
-        Some(known) => (
-            known.account.clone(),
-            known.targets.clone(),
-            known.last_activity,
-        ),
-        None => (None, Vec::new(), None),
-    };
     Status {
         user: user.clone(),
         phase: Phase::BackingOff,
@@ -48,7 +40,7 @@ pub(super) fn stand_in_status(
             "Wait: it begins again by itself; `wactl connect {user}` tries at once. The daemon's log says where it failed."
         ),
         owner,
-        account,
+        account: known.and_then(|known| known.account.clone()),
         connecting: None,
         qr: None,
         pair_code: None,
@@ -56,8 +48,16 @@ pub(super) fn stand_in_status(
         held_until: None,
         reason: Some(Cause::TaskFailed),
         error: Some(error.to_owned()),
-        targets,
-        last_activity,
+        targets: known.map(|known| known.targets.clone()).unwrap_or_default(),
+        last_activity: known.and_then(|known| known.last_activity),
+        appeal_token: known.and_then(|known| known.appeal_token.clone()),
+        restrictions: known
+            .map(|known| known.restrictions.clone())
+            .unwrap_or_default(),
+        warnings: known
+            .map(|known| known.warnings.clone())
+            .unwrap_or_default(),
+        passkey: None,
     }
 }
 
@@ -81,6 +81,10 @@ pub(super) fn vanished_entry(user: &UserId, owner: u32, known: Option<&Status>) 
         removed: Removed::default(),
         text: None,
         appeal_token: None,
+        restrictions: known
+            .map(|known| known.restrictions.clone())
+            .unwrap_or_default(),
+        linked_at: None,
     }
 }
 

@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Semaphore, SetOnce, mpsc};
+use tokio::sync::{SetOnce, mpsc};
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -26,16 +26,14 @@ use super::routes::{Begin, COMMANDS, Handed, Order, Route, not_found};
 use super::{Shared, narration};
 use crate::blocking::UncancellableWork;
 use crate::failpoint;
-use crate::protocol::{Failure, PhoneNumber, UserId};
-use crate::session::{Devices, Report, SessionCommand, SessionContext};
+use crate::protocol::{Failure, UserId};
+use crate::session::{Devices, FirstLink, PairOptions, Report, SessionCommand, SessionContext};
 use crate::store::Found;
-use crate::whatsapp::Gateway;
 use quotas::Quotas;
 
 /// The supervisor's loop, with its sessions.
 pub(super) struct Registry {
     shared: Arc<Shared>,
-    gateway: Gateway,
     orders: mpsc::Receiver<Order>,
     tasks: JoinSet<TaskExit>,
     users: HashMap<Id, UserId>,
@@ -77,22 +75,10 @@ impl About {
     }
 }
 
-/// What a restored session gets in addition.
-struct Restoring {
-    turn: Arc<Semaphore>,
-    /// Dropped when the session publishes its first status.
-    ready_guard: mpsc::Sender<Infallible>,
-}
-
 impl Registry {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        gateway: Gateway,
-        orders: mpsc::Receiver<Order>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, orders: mpsc::Receiver<Order>) -> Self {
         Self {
             shared,
-            gateway,
             orders,
             tasks: JoinSet::new(),
             users: HashMap::new(),
@@ -102,15 +88,10 @@ impl Registry {
         }
     }
 
-    /// Begins to restore these sessions; a limited number connects at a time. The returned barrier opens when
-    /// each of them has published its first status, or has ended.
-    pub(super) fn restore(
-        &mut self,
-        found: Vec<Restored>,
-        concurrency: usize,
-    ) -> mpsc::Receiver<Infallible> {
+    /// Begins to restore these sessions; the gate lets a limited number connect at a time. The returned
+    /// barrier opens when each of them has published its first status, or has ended.
+    pub(super) fn restore(&mut self, found: Vec<Restored>) -> mpsc::Receiver<Infallible> {
         self.claim_devices(&found);
-        let turn = Arc::new(Semaphore::new(concurrency));
         let (ready_guard, all_ready) = mpsc::channel(1);
         for restored in found {
             let Restored {
@@ -120,13 +101,10 @@ impl Registry {
                 work,
                 last_line,
             } = restored;
-            let restoring = Restoring {
-                turn: Arc::clone(&turn),
-                ready_guard: ready_guard.clone(),
-            };
+            let ready_guard = Some(ready_guard.clone());
             let about = About::new(owner, work, last_line);
             self.quotas.begun(owner);
-            self.begin(user, about, Birth::Restored { found }, Some(restoring));
+            self.begin(user, about, Birth::Restored { found }, ready_guard);
         }
         all_ready
     }
@@ -214,7 +192,7 @@ impl Registry {
         let about = About::new(owner, self.shared.store.work(), last_line);
         let birth = Birth::Connect {
             owner,
-            phone: phone_of(&command),
+            options: options_of(&command),
         };
         let route = self.begin(user.clone(), about, birth, None);
         // Its channel is new and empty.
@@ -236,27 +214,28 @@ impl Registry {
         failure
     }
 
-    /// Starts a task for a session.
+    /// Starts a task for a session. `ready_guard` is dropped when the session publishes its first status.
     fn begin(
         &mut self,
         user: UserId,
         about: About,
         birth: Birth,
-        restoring: Option<Restoring>,
+        ready_guard: Option<mpsc::Sender<Infallible>>,
     ) -> Arc<Route> {
         let (commands, received) = mpsc::channel(COMMANDS);
         // The span has the highest level, so that no filter of the log takes the user's name from the lines.
         let span = tracing::error_span!("session", wasession_user = %user);
-        let (turn, ready_guard) = match restoring {
-            Some(Restoring { turn, ready_guard }) => (Some(turn), Some(ready_guard)),
-            None => (None, None),
+        let first_link = match &birth {
+            Birth::Connect { .. } => FirstLink::AtOnce,
+            Birth::Restored { .. } => FirstLink::Restored,
+            Birth::Failed { .. } => FirstLink::InLine,
         };
         let has_published = Arc::new(AtomicBool::new(false));
         let owner = Arc::new(AtomicU32::new(about.owner));
         let context = SessionContext {
             user: user.clone(),
             store: self.shared.store.clone(),
-            gateway: self.gateway.clone(),
+            gateway: self.shared.gateway.clone(),
             history: Arc::clone(&self.shared.history),
             devices: self.devices.clone(),
             settings: self.shared.settings.subscribe(),
@@ -265,7 +244,8 @@ impl Registry {
             commands: received,
             early: None,
             stop: self.shared.stop.clone(),
-            turn,
+            gate: self.shared.gate.clone(),
+            first_link,
             work: about.work.clone(),
             span: span.clone(),
         };
@@ -313,9 +293,9 @@ impl Registry {
     }
 }
 
-fn phone_of(command: &SessionCommand) -> Option<PhoneNumber> {
+fn options_of(command: &SessionCommand) -> PairOptions {
     match command {
-        SessionCommand::Connect { phone, .. } => phone.clone(),
-        _ => None,
+        SessionCommand::Connect { options, .. } => options.clone(),
+        _ => PairOptions::default(),
     }
 }

@@ -12,10 +12,10 @@ use super::super::narration;
 use super::{Begin, COMMANDS, Handed, Order, Route, Routes, TaskEnd, not_found, stopping};
 use crate::deadline::Deadline;
 use crate::protocol::{
-    Failure, FailureCode, Group, GroupJid, HistoryEntry, LogoutReport, PhoneNumber, Status,
-    TargetEdit, UserId,
+    Failure, FailureCode, Group, GroupJid, HistoryEntry, LogoutReport, PasskeyAction, ProxyEdit,
+    SessionProxy, Status, TargetEdit, UserId,
 };
-use crate::session::{SessionCommand, Stopped, report};
+use crate::session::{PairOptions, PasskeyReply, SessionCommand, Stopped, report};
 
 /// A link that is asked to close says goodbye for up to three seconds and ends within five more.
 const DISCONNECT: Duration = Duration::from_secs(15);
@@ -23,6 +23,10 @@ const DISCONNECT: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(45);
 /// WhatsApp has 20 seconds to answer.
 const GROUPS: Duration = Duration::from_secs(25);
+/// WhatsApp has 20 seconds to take it.
+const PASSKEY: Duration = Duration::from_secs(25);
+/// The record is written; a logout may be under way before.
+const PROXY: Duration = Duration::from_secs(15);
 /// How long after the deadline a task counts as not answering at all.
 const OVERDUE: Duration = Duration::from_secs(1);
 /// How long a logout may take after its task was ended by force.
@@ -69,7 +73,7 @@ impl Routes {
         &self,
         caller: Caller,
         user: &UserId,
-        phone: Option<PhoneNumber>,
+        options: PairOptions,
     ) -> Result<Option<Status>, Failure> {
         let asked = Asked {
             caller,
@@ -77,7 +81,7 @@ impl Routes {
             verb: Verb::Connect,
         };
         let command = |reply| SessionCommand::Connect {
-            phone: phone.clone(),
+            options: options.clone(),
             reply,
         };
         let deadline = Deadline::within(CONNECT);
@@ -99,6 +103,21 @@ impl Routes {
         };
         let deadline = Deadline::within(DISCONNECT);
         self.ask_present(caller, &user, deadline, command).await
+    }
+
+    pub(in super::super) async fn passkey(
+        &self,
+        caller: Caller,
+        user: &UserId,
+        action: PasskeyAction,
+    ) -> Result<PasskeyReply, Failure> {
+        let deadline = Deadline::within(PASSKEY);
+        let command = |reply| SessionCommand::Passkey {
+            action: action.clone(),
+            deadline,
+            reply,
+        };
+        self.ask_present(caller, user, deadline, command).await
     }
 
     pub(in super::super) async fn groups(
@@ -124,6 +143,20 @@ impl Routes {
             reply,
         };
         self.ask_present(caller, &user, deadline, command).await
+    }
+
+    pub(in super::super) async fn proxy(
+        &self,
+        caller: Caller,
+        user: &UserId,
+        edit: ProxyEdit,
+    ) -> Result<SessionProxy, Failure> {
+        let command = |reply| SessionCommand::Proxy {
+            edit: edit.clone(),
+            reply,
+        };
+        let deadline = Deadline::within(PROXY);
+        self.ask_present(caller, user, deadline, command).await
     }
 
     /// Logs a session out. Always ends with nothing left, or with a failure that says what is left and why. A

@@ -14,7 +14,7 @@ use super::{COMMANDS, Handed, Order, Route, Routes, TaskEnd};
 use crate::deadline::Deadline;
 use crate::protocol::fixtures::{bare_entry, bare_status};
 use crate::protocol::{Cause, FailureCode, HistoryEntry, Phase, UserId};
-use crate::session::{SessionCommand, Settings, report};
+use crate::session::{PairOptions, SessionCommand, Settings, report};
 use crate::store::Store;
 use crate::supervisor::Caller;
 
@@ -149,7 +149,7 @@ async fn that_the_session_ended_meanwhile_is_an_answer_to_a_force_logout_and_to_
     let (forced, groups, connected, (), ()) = tokio::join!(
         routes.force_logout(SOMEBODY, alice()),
         routes.groups(SOMEBODY, &user),
-        routes.connect(ROOT, &user, None),
+        routes.connect(ROOT, &user, PairOptions::default()),
         ends,
         begins,
     );

@@ -1,6 +1,6 @@
 //! Roughly how many bytes of memory a value takes.
 
-use crate::protocol::{Account, EventKind, HistoryEntry, Redacted, Status};
+use crate::protocol::{Account, EventKind, HistoryEntry, Redacted, Restriction, Status};
 
 /// The bytes that the allocator needs in addition for each piece of memory.
 const PIECE: usize = 16;
@@ -20,12 +20,18 @@ pub(super) fn of_status(status: &Status) -> usize {
     let targets: usize = targets
         .map(|jid| size_of_val(jid) + piece(jid.as_str().len()))
         .sum();
+    let warnings = status.warnings.iter();
+    let warnings: usize = warnings
+        .map(|warning| size_of_val(warning) + piece(warning.text.len()))
+        .sum();
     piece(size_of::<Status>())
         + of_texts(texts)
         + secrets
         + pair_code.map_or(0, |code| piece(code.phone.len()))
         + status.account.as_ref().map_or(0, of_account)
         + targets
+        + of_restrictions(&status.restrictions)
+        + warnings
 }
 
 pub(super) fn of_kind(kind: &EventKind) -> usize {
@@ -38,6 +44,14 @@ fn of_entry(entry: &HistoryEntry) -> usize {
     piece(size_of::<HistoryEntry>())
         + of_texts(texts)
         + entry.account.as_ref().map_or(0, of_account)
+        + of_restrictions(&entry.restrictions)
+}
+
+fn of_restrictions(restrictions: &[Restriction]) -> usize {
+    let each = restrictions
+        .iter()
+        .map(|restriction| size_of_val(restriction) + of_texts([restriction.detail.as_deref()]));
+    each.sum()
 }
 
 fn of_account(account: &Account) -> usize {

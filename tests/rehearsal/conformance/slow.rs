@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::interval;
-use wasessiond::protocol::{Cause, EventKind, Unlink};
-use wasim::{Fault, FaultRule, Observation, Stanza, StreamError};
+use wasessiond::protocol::{Cause, EventKind, Phase, Unlink, WarningKind};
+use wasim::{Failure, Fault, FaultRule, Observation, Stanza, StreamError};
 
 use super::person::Person;
 use super::row::{Act, Class, finish, lost, play, report, row};
@@ -19,6 +19,12 @@ async fn on_one_daemon() {
         row("X8ice", Act::Freeze, silent),
         row("X8mute", Act::Hang, silent),
         row("S12", slow_down, Class::RetryLong(Cause::RateLimited)),
+        // The answer to a storm of logins must not park everybody.
+        row(
+            "F429",
+            Act::Login(Failure::reason(429)),
+            Class::RetryLong(Cause::RateLimited),
+        ),
     ];
     play(&stage, rows).await;
     let history = stage.client.history(None, None).await.expect("history");
@@ -122,6 +128,46 @@ async fn nobody_scans() {
     report("X10", "removed, pairing_expired", "ok", took);
 }
 
+/// The account's settings never come after a pairing: the session is online and says what is missing, and
+/// does not flap. The library would break the link every three minutes.
+async fn settings_never_come() {
+    let mut stage = Stage::set().await;
+    let unanswered = Fault::NoAnswerTo("w:sync:app:state".to_owned());
+    for fault in [Fault::NoKeyShare, unanswered] {
+        stage.sim.set_fault(fault).await.expect("fault");
+    }
+    let mut person = Person::paired(&stage, 0).await;
+    let begin = Instant::now();
+    let online = person.client.status(&person.user).await.expect("status");
+    let mut tick = interval(Duration::from_secs(1));
+    let warned = loop {
+        tick.tick().await;
+        let status = person.client.status(&person.user).await.expect("status");
+        assert_eq!((status.phase, status.since), (Phase::Online, online.since));
+        if !status.warnings.is_empty() {
+            break status;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(200), "no word of it");
+    };
+    assert_eq!(warned.warnings[0].kind, WarningKind::AppStateMissing);
+    assert_eq!(warned.next_action, warned.warnings[0].text);
+    // Once more as long as the library waits, and over a restart.
+    stage.stop();
+    stage.start().await;
+    person.rejoin(&stage).await;
+    person.until(Some(Phase::Online)).await;
+    let again = person.client.status(&person.user).await.expect("status");
+    assert_eq!(again.warnings, warned.warnings);
+    let position = person.sim.position();
+    let lost = |o: &Observation| matches!(o, Observation::Disconnected { .. });
+    let lost = stage
+        .sim
+        .wait_after(position, lost, Duration::from_secs(200))
+        .await;
+    assert!(lost.is_err(), "it flaps: {lost:?}");
+    report("A5", "-     online, warned", "ok", begin.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_its_time() {
     let running = vec![
@@ -141,6 +187,7 @@ async fn what_takes_its_time() {
         ("X10".to_owned(), tokio::spawn(nobody_scans())),
         ("X8noise".to_owned(), tokio::spawn(garbled())),
         ("X8-".to_owned(), tokio::spawn(one_answer_is_missing())),
+        ("A5".to_owned(), tokio::spawn(settings_never_come())),
     ];
     finish(running).await;
 }

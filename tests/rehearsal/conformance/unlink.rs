@@ -1,4 +1,4 @@
-//! Our own unlink, however WhatsApp answers it: X16, X17, X18.
+//! Our own unlink, however WhatsApp answers it: X16, X17, X18, X20.
 
 use std::time::{Duration, Instant};
 
@@ -122,6 +122,79 @@ async fn an_unlink_that_is_answered_by_an_ending_is_told_as_that_says() {
             assert_eq!(person.is_gone(Cause::ForceLogout, unlink).await, told);
             assert!(took < DEADLINE, "{took:?}");
             report(id, format!("WIPE  unlink {unlink}"), "ok", took);
+        };
+        running.push((id.to_owned(), tokio::spawn(task)));
+    }
+    finish(running).await;
+}
+
+/// How the link dies over which WhatsApp is asked.
+#[derive(Clone, Copy)]
+enum Dying {
+    Frozen,
+    Hanging,
+    Closed,
+    Dropped,
+    Reset,
+    /// The first new link is lost, too.
+    Twice,
+}
+
+/// A link that breaks or falls silent does not end an unlink while WhatsApp can be reached: X20.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlink_on_a_dying_link_is_made_over_a_new_one() {
+    let stage = Stage::set().await;
+    let rows = [
+        ("X20/frozen", Dying::Frozen),
+        ("X20/mute", Dying::Hanging),
+        ("X20/close", Dying::Closed),
+        ("X20/fin", Dying::Dropped),
+        ("X20/rst", Dying::Reset),
+        ("X20/twice", Dying::Twice),
+    ];
+    let mut running = Vec::new();
+    for (number, (id, dying)) in rows.into_iter().enumerate() {
+        let mut person = Person::new(&stage, 100 + number).await;
+        let task = async move {
+            person.pair().await;
+            let (sim, device) = (person.sim.clone(), person.device.clone());
+            let position = sim.position();
+            match dying {
+                Dying::Frozen => sim.freeze(&device).await.expect("freeze"),
+                Dying::Hanging => sim.hang(&device).await.expect("hang"),
+                // The answer does not come, and the link dies while it is waited for.
+                _ => {
+                    let silent = sim.on_unlink(Some(&device), UnlinkAnswer::Ignore).await;
+                    silent.expect("on_unlink");
+                }
+            }
+            let dies = async {
+                let mut after = position;
+                let times = match dying {
+                    Dying::Frozen | Dying::Hanging => 0,
+                    Dying::Twice => 2,
+                    _ => 1,
+                };
+                for time in 0..times {
+                    let ours = |o: &Observation| {
+                        matches!(o, Observation::UnlinkRequested { .. }) && o.jid() == Some(&device)
+                    };
+                    let asked = sim.wait_after(after, ours, PATIENCE).await;
+                    asked.expect("a request");
+                    after = sim.position();
+                    if time + 1 == times {
+                        let answer = UnlinkAnswer::ResultThenConflict;
+                        let answers = sim.on_unlink(Some(&device), answer).await;
+                        answers.expect("on_unlink");
+                    }
+                    match dying {
+                        Dying::Closed => sim.close(&device).await.expect("close"),
+                        Dying::Reset => sim.reset(&device).await.expect("reset"),
+                        _ => sim.drop_connection(&device).await.expect("drop"),
+                    }
+                }
+            };
+            tokio::join!(forced(&person, id, Unlink::Confirmed), dies);
         };
         running.push((id.to_owned(), tokio::spawn(task)));
     }

@@ -10,11 +10,12 @@ use diesel::sql_types::Binary;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use wasessiond::protocol::codec::Encoding;
 use wasessiond::protocol::preface::Hello;
-use wasessiond::protocol::{Cause, EventKind, Phase, TargetEdit, Unlink};
+use wasessiond::protocol::{Cause, EventKind, Phase, ProxyEdit, TargetEdit, Unlink};
 use wasim::{Failure, Fault, FaultRule, Stanza};
 
 use super::assert_private;
 use super::hunt::Hunt;
+use crate::proxy::{Kind, Proxy};
 use crate::stage::Stage;
 
 /// What was lived through.
@@ -33,6 +34,7 @@ pub(super) async fn live(stage: &mut Stage, again: impl Fn() -> Command) -> Life
     };
     life.by_qr_code(stage).await;
     life.through_bad_networks(stage).await;
+    life.through_proxies(stage).await;
     stage.stop();
     stage.start_by(again()).await;
     life.restored_and_unlinked(stage).await;
@@ -137,6 +139,54 @@ impl Life {
         stage.client.groups("alice").await.expect("it lives");
     }
 
+    /// The password of a proxy is shown to nobody, whether the proxy takes it or not.
+    async fn through_proxies(&mut self, stage: &mut Stage) {
+        let (user, password) = ("proxy-user-7f3a9c", "proxy-password-51b0e2");
+        for (what, secret) in [("a proxy's user", user), ("a proxy's password", password)] {
+            self.hunt.add(what, secret);
+        }
+        let login = format!("{user}:{password}");
+        self.hunt.add("a proxy's login", &login);
+        for (scheme, kind) in [("http", Kind::Http), ("socks5h", Kind::Socks5)] {
+            for (taken, phase) in [
+                ((user, password), Phase::Online),
+                ((user, "another"), Phase::BackingOff),
+            ] {
+                let proxy = Proxy::start(kind, Some(taken)).await;
+                let url = format!("{scheme}://{login}@{}", proxy.address);
+                let set = stage
+                    .client
+                    .proxy("alice", ProxyEdit::Set(url.into()))
+                    .await;
+                self.heard("the proxy", set.expect("a proxy"));
+                let status = stage.phase("alice", phase).await;
+                self.heard("a status", status);
+                self.look_around(stage).await;
+                for words in [&["proxy", "alice"][..], &["--json", "proxy", "alice"]] {
+                    let shown = wactl(stage, words);
+                    assert!(shown.contains(&proxy.address.to_string()), "{shown}");
+                    self.said
+                        .push((format!("wactl {}", words.join(" ")), shown));
+                }
+            }
+        }
+        for wrong in [
+            format!("ftp://{login}@127.0.0.1:1"),
+            format!("http://{login}@127.0.0.1:x"),
+            format!("http://{login}@192.0.2.1:1"),
+            login.clone(),
+        ] {
+            let refused = stage
+                .client
+                .proxy("alice", ProxyEdit::Set(wrong.into()))
+                .await;
+            self.heard("a refused proxy", refused.expect_err("no proxy"));
+        }
+        let cleared = stage.client.proxy("alice", ProxyEdit::Clear).await;
+        cleared.expect("clear");
+        until_online(stage, "alice").await;
+    }
+
     async fn restored_and_unlinked(&mut self, stage: &mut Stage) {
         until_online(stage, "alice").await;
         let device = device(stage, "alice").await;
@@ -208,8 +258,19 @@ impl Life {
         let refused = stage.sim.fail_next_login(&device, lock(token)).await;
         refused.expect("fail");
         stage.sim.drop_connection(&device).await.expect("drop");
-        let entry = stage.ended("dave").await;
-        assert_eq!(entry.cause, Cause::AccountLocked);
+        let held = stage.phase("dave", Phase::Held).await;
+        assert_eq!(held.reason, Some(Cause::AccountLocked));
+        for words in [&["status", "dave"][..], &["list"], &["--json", "list"]] {
+            let shown = wactl(stage, words);
+            assert!(shown.contains("dave"), "{shown}");
+            self.said
+                .push((format!("wactl {}, held", words.join(" ")), shown));
+        }
+        let full = wactl(stage, &["--json", "status", "dave"]);
+        assert!(full.contains(token), "its owner can see it: {full}");
+        let report = stage.client.force_logout("dave").await;
+        self.heard("a report of a lock", report.expect("force-logout"));
+        stage.ended("dave").await;
         self.is_kept_for_its_owner(stage, "dave", token);
     }
 

@@ -190,7 +190,7 @@ impl Place {
                 person.qr().await;
                 let number = format!("#{}", connection_of_code(&person).await);
                 let sent = if self == Self::ParkedToPair {
-                    let failure = Stanza::new("failure").attr("reason", "405");
+                    let failure = Stanza::new("failure").attr("reason", "409");
                     person.sim.send_raw(&number, failure).await
                 } else {
                     person
@@ -201,7 +201,7 @@ impl Place {
                 sent.expect("it is told");
             }
             Self::Held => refused(&person, Failure::temporary_ban(101, 6 * 3600)).await,
-            Self::Parked => refused(&person, Failure::reason(405)).await,
+            Self::Parked => refused(&person, Failure::reason(409)).await,
             Self::Disconnected => {
                 person
                     .client

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use wasessiond::client::{Client, ClientError, Disconnected, Options};
-use wasessiond::protocol::{Command, GroupJid, HistoryEntry, Status, TargetEdit};
+use wasessiond::protocol::{
+    Command, GroupJid, HistoryEntry, ProxyEdit, ProxySource, SessionProxy, Status, TargetEdit,
+};
 
 use super::super::conformance::person::Person;
 
@@ -52,6 +54,9 @@ verbs! {
     TargetsAdd    targets_add    "targets --add"   25;
     TargetsRemove targets_remove "targets --remove" 25;
     TargetsClear  targets_clear  "targets --clear" 25;
+    Passkey       passkey        "passkey"         25;
+    ProxyShow     proxy_show     "proxy"           15;
+    ProxyClear    proxy_clear    "proxy --clear"   15;
     Connect       connect        "connect"         45;
     ConnectByCode connect_code   "connect --phone" 45;
     Disconnect    disconnect     "disconnect"      15;
@@ -77,6 +82,12 @@ pub(super) fn of(command: &Command) -> &'static [Verb] {
             TargetEdit::Remove(_) => &[Verb::TargetsRemove],
             TargetEdit::Clear => &[Verb::TargetsClear],
             other => panic!("{other:?} has no rows in the table"),
+        },
+        Command::Passkey { .. } => &[Verb::Passkey],
+        Command::Proxy { edit, .. } => match edit {
+            ProxyEdit::Show => &[Verb::ProxyShow],
+            // The others lead away from the server, so they are tried elsewhere.
+            _ => &[Verb::ProxyClear],
         },
         // About the daemon, not about a session.
         Command::Ping | Command::Info | Command::Reload => &[],
@@ -116,6 +127,10 @@ impl Verb {
                 let names: Vec<_> = groups.iter().map(|g| g.subject.as_str()).collect();
                 format!("groups {}", names.join(", "))
             }),
+            Self::Passkey => client
+                .passkey_challenge(user)
+                .await
+                .map(|_| "challenge".to_owned()),
             Self::TargetsShow => targets(person, TargetEdit::Show).await,
             Self::TargetsSet => {
                 let both = [choir(), team()].concat();
@@ -124,6 +139,11 @@ impl Verb {
             Self::TargetsAdd => targets(person, TargetEdit::Add(team())).await,
             Self::TargetsRemove => targets(person, TargetEdit::Remove(choir())).await,
             Self::TargetsClear => targets(person, TargetEdit::Clear).await,
+            Self::ProxyShow => client.proxy(user, ProxyEdit::Show).await.map(|p| proxy(&p)),
+            Self::ProxyClear => client
+                .proxy(user, ProxyEdit::Clear)
+                .await
+                .map(|p| proxy(&p)),
         };
         match told {
             Ok(told) => told,
@@ -134,6 +154,14 @@ impl Verb {
             }
             Err(other) => format!("no answer: {other}"),
         }
+    }
+}
+
+fn proxy(proxy: &SessionProxy) -> String {
+    let shown = proxy.url.as_deref().unwrap_or("none");
+    match proxy.source {
+        ProxySource::Default => format!("proxy {shown}"),
+        source => format!("proxy {shown}, {source}"),
     }
 }
 

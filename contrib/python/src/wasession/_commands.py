@@ -9,7 +9,16 @@ from typing import Any, Coroutine, List, Optional, Protocol, Sequence, Tuple, Ty
 
 from . import types
 from .errors import ProtocolError
-from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Status
+from .types import (
+    Group,
+    HistoryEntry,
+    Info,
+    LogoutReport,
+    PasskeyChallenge,
+    Reloaded,
+    SessionProxy,
+    Status,
+)
 
 #: The most ended sessions the daemon tells on one page, and how many where nobody says how many.
 MAX_HISTORY = 1000
@@ -56,8 +65,10 @@ async def reload(to: Asking) -> Reloaded:
     return types.read(Reloaded, take(await to.ask("reload"), "reloaded"))
 
 
-async def connect(to: Asking, user: str, phone: Optional[str]) -> Status:
-    answer = await to.ask({"connect": {"user": user, "phone": phone}})
+async def connect(
+    to: Asking, user: str, phone: Optional[str], expect: Optional[str]
+) -> Status:
+    answer = await to.ask({"connect": {"user": user, "phone": phone, "expect": expect}})
     return types.read(Status, take(answer, "status"))
 
 
@@ -117,6 +128,21 @@ async def history(
             return entries
 
 
+async def passkey_challenge(to: Asking, user: str) -> PasskeyChallenge:
+    answer = await to.ask({"passkey": {"user": user, "action": "challenge"}})
+    return types.read(PasskeyChallenge, take(answer, "passkey"))
+
+
+async def passkey_assert(to: Asking, user: str, assertion: str) -> Status:
+    answer = await to.ask({"passkey": {"user": user, "action": {"assert": assertion}}})
+    return types.read(Status, take(answer, "status"))
+
+
+async def passkey_confirm(to: Asking, user: str) -> Status:
+    answer = await to.ask({"passkey": {"user": user, "action": "confirm"}})
+    return types.read(Status, take(answer, "status"))
+
+
 async def groups(to: Asking, user: str) -> List[Group]:
     answer = await to.ask({"groups": {"user": user}})
     return types.read_list(Group, take(answer, "groups"))
@@ -125,6 +151,25 @@ async def groups(to: Asking, user: str) -> List[Group]:
 async def targets(to: Asking, user: str, edit: Any) -> List[str]:
     answer = await to.ask({"targets": {"user": user, "edit": edit}})
     return types.read_list(str, take(answer, "targets"))
+
+
+async def proxy(to: Asking, user: str, edit: Any) -> SessionProxy:
+    answer = await to.ask({"proxy": {"user": user, "edit": edit}})
+    return types.read(SessionProxy, take(answer, "proxy"))
+
+
+def proxy_edit(replace: Optional[str], none: bool, clear: bool) -> Any:
+    """The change of the proxy that these arguments ask for."""
+    edits: List[Any] = []
+    if replace is not None:
+        edits.append({"set": replace})
+    if none:
+        edits.append("none")
+    if clear:
+        edits.append("clear")
+    if len(edits) > 1:
+        raise ValueError("one change at a time: set, none or clear")
+    return edits[0] if edits else "show"
 
 
 def edit(

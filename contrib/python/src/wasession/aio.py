@@ -10,7 +10,17 @@ from typing import Any, Dict, List, Optional, Sequence, Type, Union
 from . import _commands, _wire, types
 from ._follow import QUEUE, Follower, Item, CurrentState, KnownEnd
 from .errors import ConnectionClosed, NoDaemon, ProtocolError, RequestTimeout
-from .types import Group, HistoryEntry, Info, LogoutReport, Reloaded, Since, Status
+from .types import (
+    Group,
+    HistoryEntry,
+    Info,
+    LogoutReport,
+    PasskeyChallenge,
+    Reloaded,
+    SessionProxy,
+    Since,
+    Status,
+)
 
 __all__ = ["Client", "Follow"]
 
@@ -158,10 +168,13 @@ class Client:
         """Lets the daemon read its configuration again. Admins only."""
         return await _commands.reload(self)
 
-    async def connect(self, user: str, phone: Optional[str] = None) -> Status:
-        """Brings a session up; with a phone number it pairs by code instead of by QR code. Returns as
-        soon as the session runs: follow it to see it come up."""
-        return await _commands.connect(self, user, phone)
+    async def connect(
+        self, user: str, phone: Optional[str] = None, *, expect: Optional[str] = None
+    ) -> Status:
+        """Brings a session up; with a phone number it pairs by code instead of by QR code. Where another
+        account is linked than the one to ``expect``, by its phone number, it is unlinked again. Returns
+        as soon as the session runs: follow it to see it come up."""
+        return await _commands.connect(self, user, phone, expect)
 
     async def disconnect(self, user: str) -> Union[Status, LogoutReport]:
         """Closes a session and keeps its credentials. A session that was still pairing has nothing to
@@ -188,6 +201,19 @@ class Client:
         """Sessions that ended, newest first; 100 where no limit is given."""
         return await _commands.history(self, user, limit)
 
+    async def passkey_challenge(self, user: str) -> PasskeyChallenge:
+        """WhatsApp's challenge, where the status says that it wants a passkey. It is a secret."""
+        return await _commands.passkey_challenge(self, user)
+
+    async def passkey_assert(self, user: str, assertion: str) -> Status:
+        """Hands in the answer of a passkey: a ``PublicKeyCredential`` in JSON. The code to compare
+        follows in the status."""
+        return await _commands.passkey_assert(self, user, assertion)
+
+    async def passkey_confirm(self, user: str) -> Status:
+        """Says that the code in the status is the same on the phone."""
+        return await _commands.passkey_confirm(self, user)
+
     async def groups(self, user: str) -> List[Group]:
         """The groups of the account, asked from WhatsApp."""
         return await _commands.groups(self, user)
@@ -204,6 +230,15 @@ class Client:
         """Shows or changes the target groups, and returns them as they are then."""
         change = _commands.edit(set, add, remove, clear)
         return await _commands.targets(self, user, change)
+
+    async def proxy(
+        self, user: str, *, set: Optional[str] = None, none: bool = False, clear: bool = False
+    ) -> SessionProxy:
+        """Shows or changes the proxy through which a session reaches WhatsApp, and returns it as it is
+        then, without user and password. ``set`` is a URL; ``none`` goes without a proxy; ``clear`` takes
+        what the configuration says."""
+        change = _commands.proxy_edit(set, none, clear)
+        return await _commands.proxy(self, user, change)
 
     async def follow(self, users: Sequence[str] = (), since: Optional[Since] = None) -> Follow:
         """Follows these users, or, when none is named, everyone the caller may see, now and later;

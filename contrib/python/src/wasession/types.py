@@ -26,11 +26,16 @@ __all__ = [
     "Info",
     "LogoutReport",
     "PairCode",
+    "Passkey",
+    "PasskeyChallenge",
     "Qr",
     "Reloaded",
     "Removed",
+    "Restriction",
+    "SessionProxy",
     "Since",
     "Status",
+    "Warning",
 ]
 
 
@@ -77,6 +82,52 @@ class PairCode:
 
 
 @dataclass(frozen=True)
+class Restriction:
+    """What WhatsApp forbids an account for a time."""
+
+    #: ``reachout_timelock``, ``new_chat_limit``
+    kind: str
+    since: datetime
+    #: ``None``: WhatsApp did not say.
+    until: Optional[datetime]
+    #: WhatsApp's own word for it, and numbers where there are some.
+    detail: Optional[str]
+
+
+@dataclass(frozen=True)
+class Warning:
+    """What will become a failure if nobody does anything."""
+
+    #: ``client_outdated``, ``client_expires``, ``phone_silent``, ``app_state_missing``,
+    #: ``new_chat_limit_near``
+    kind: str
+    since: datetime
+    #: By when something must be done, where that is known.
+    due: Optional[datetime]
+    text: str
+
+
+@dataclass(frozen=True)
+class Passkey:
+    """A pairing for which WhatsApp wants a passkey of the account."""
+
+    #: What it waits for: ``announced``, ``challenge``, ``checking``, ``confirmation``, ``linking``
+    step: str
+    #: Step ``confirmation``: the code that must be the same on the phone. ``None`` in ``list``.
+    code: Optional[str] = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class PasskeyChallenge:
+    """WhatsApp's challenge for a passkey."""
+
+    #: WebAuthn's ``PublicKeyCredentialRequestOptions`` in JSON, as WhatsApp sent them.
+    options: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
 class Status:
     """The state of one session."""
 
@@ -99,6 +150,13 @@ class Status:
     error: Optional[str]
     targets: List[str]
     last_activity: Optional[datetime]
+    #: Where WhatsApp locked the account: with it the owner can appeal. ``None`` in ``list``.
+    appeal_token: Optional[str] = field(repr=False)
+    #: What WhatsApp forbids the account for a time. The session stays online.
+    restrictions: List[Restriction]
+    warnings: List[Warning]
+    #: WhatsApp wants a passkey for the pairing: ``reason`` is ``passkey_required``.
+    passkey: Optional[Passkey]
 
 
 @dataclass(frozen=True)
@@ -117,18 +175,23 @@ class HistoryEntry:
     at: datetime
     user: str
     #: ``unlinked``, ``logged_out``, ``replaced``, ``account_locked``, ``invalidated``,
-    #: ``force_logout``, ``pairing_expired``, ``pairing_abandoned``, ..
+    #: ``force_logout``, ``pairing_expired``, ``passkey_required``, ``wrong_account``,
+    #: ``pairing_abandoned``, ..
     cause: str
     account: Optional[Account]
     owner: int
     #: The uid that asked for it; ``None``: WhatsApp or the daemon itself.
     requested_by: Optional[int]
-    #: ``confirmed``, ``refused``, ``unreachable``, ``not_linked``, ``not_asked``
+    #: ``confirmed``, ``refused``, ``unreachable``, ``not_linked``, ``not_asked``, ``unknown``
     unlink: str
     removed: Removed
     #: What WhatsApp said about it.
     text: Optional[str]
     appeal_token: Optional[str] = field(repr=False)
+    #: What WhatsApp forbade the account when the session ended.
+    restrictions: List[Restriction]
+    #: When the device was linked; ``None``: never, or nobody knows.
+    linked_at: Optional[datetime]
 
 
 @dataclass(frozen=True)
@@ -176,6 +239,8 @@ class Info:
     purges: int
     purge_total_ms: int
     purge_longest_ms: Optional[int]
+    #: What concerns the daemon and all its sessions.
+    warnings: List[Warning]
 
 
 @dataclass(frozen=True)
@@ -184,6 +249,18 @@ class Reloaded:
 
     changed: List[str]
     needs_restart: List[str]
+
+
+@dataclass(frozen=True)
+class SessionProxy:
+    """The proxy through which a session reaches WhatsApp."""
+
+    #: Who chose it: ``default`` (the configuration, for all sessions) or ``session``
+    source: str
+    #: Without user and password. ``None``: WhatsApp is reached without a proxy.
+    url: Optional[str]
+    #: Whether a user and a password go with it.
+    authenticated: bool
 
 
 @dataclass(frozen=True)
@@ -201,9 +278,10 @@ class Event:
     seq: int
     at: datetime
     user: str
-    #: ``connecting``, ``qr``, ``pair_code``, ``paired``, ``online``, ``backing_off``, ``held``,
+    #: ``connecting``, ``qr``, ``pair_code``, ``passkey``, ``paired``, ``online``, ``backing_off``, ``held``,
     #: ``parked``, ``disconnected``, ``logging_out``, ``logged_out``, ``pairing_expired``,
-    #: ``purge_failed``, ``store_corrupt``, ``targets``, ``account_changed``, ``updated``
+    #: ``purge_failed``, ``store_corrupt``, ``targets``, ``account_changed``,
+    #: ``restrictions``, ``warnings``, ``updated``
     kind: str
     #: With ``logged_out`` and ``pairing_expired``: the session that ended.
     ended: Optional[HistoryEntry]
@@ -264,9 +342,11 @@ def _read(kind: Any, value: Any) -> Any:
 
 
 def _field(value: Dict[str, Any], name: str, hint: Any) -> Any:
-    # An older daemon does not send what was added after it, and that is optional.
-    optional = getattr(hint, "__origin__", None) is Union
-    return value.get(name) if optional else value[name]
+    # An older daemon does not send what was added after it: that is optional, or a list.
+    origin = getattr(hint, "__origin__", None)
+    if origin is list:
+        return value.get(name, [])
+    return value.get(name) if origin is Union else value[name]
 
 
 def read_list(kind: Type[_T], value: Any) -> List[_T]:

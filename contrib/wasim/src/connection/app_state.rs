@@ -7,7 +7,10 @@ use wacore_binary::builder::NodeBuilder;
 use super::login::Session;
 use super::{Connection, Step};
 use crate::account::Account;
+use crate::app_state::CRITICAL_BLOCK;
+use crate::observation::Observation;
 use crate::order::{Order, Then, Work};
+use crate::settings::AppState;
 use crate::shared::{Shared, now};
 use crate::stanza::{attr, child_content, result_of};
 
@@ -19,12 +22,30 @@ impl Connection {
             .unwrap_or_default();
         let mut answers = Vec::new();
         let mut changed = Vec::new();
+        let is_critical = |collection: &Node| {
+            attr(collection, "name").is_some_and(|name| CRITICAL.contains(&name.as_str()))
+        };
+        let state = self
+            .session()
+            .map_or(AppState::Served, |(_, account)| account.settings.app_state);
+        if state == AppState::Unanswered && asked.iter().any(is_critical) {
+            self.shared.see(Observation::RequestIgnored {
+                connection: self.id,
+                jid: session.jid.clone(),
+                namespace: "w:sync:app:state".to_owned(),
+            });
+            return Step::Continue(());
+        }
         {
             let mut world = self.shared.world();
             let Some(account) = world.state.accounts.get_mut(&session.phone) else {
                 return Step::Continue(());
             };
             for collection in asked.iter().filter(|node| node.tag == "collection") {
+                if state == AppState::Refused && is_critical(collection) {
+                    answers.push(refusal(collection));
+                    continue;
+                }
                 let (answer, version) = answer(account, collection);
                 answers.push(answer);
                 changed.extend(
@@ -44,6 +65,22 @@ impl Connection {
         }
         Step::Continue(())
     }
+}
+
+/// The collections without which a device is not ready.
+const CRITICAL: [&str; 2] = [CRITICAL_BLOCK, "critical_unblock_low"];
+
+/// What a device gets in the place of a collection that is withheld.
+fn refusal(collection: &Node) -> Node {
+    let error = NodeBuilder::new("error")
+        .attr("code", "500")
+        .attr("text", "internal-server-error")
+        .build();
+    NodeBuilder::new("collection")
+        .attr("name", attr(collection, "name").unwrap_or_default())
+        .attr("type", "error")
+        .children([error])
+        .build()
 }
 
 /// What a device gets that asks for a collection, or sends a change; and the new version, if it is

@@ -25,8 +25,8 @@ pub(super) enum DeferredWork {
     Login(Login),
     /// Give out the QR references.
     Refs,
-    /// Send this `<pair-success>`.
-    PairSuccess(Node),
+    /// Send this, which comes from the phone.
+    FromPhone(Node),
     Restart(Restart),
     /// Announce the end of offline delivery.
     Offline(Session),
@@ -61,12 +61,18 @@ impl Connection {
         match self.deferred.remove(first).work {
             DeferredWork::Login(login) => self.log_in(login).await,
             DeferredWork::Refs => self.send_refs().await,
-            DeferredWork::PairSuccess(success) => self.send(&success).await,
+            DeferredWork::FromPhone(stanza) => self.send(&stanza).await,
             DeferredWork::Restart(restart) => self.restart(restart).await,
             DeferredWork::Offline(session) => self.announce_offline(session).await,
             DeferredWork::Query(stanza, session) => self.answer_request(&stanza, &session).await,
             DeferredWork::Early(stanza) => self.answer(&stanza).await,
         }
+    }
+
+    /// When a login is due that is concluded even when its client has given it up.
+    pub(super) fn ghost_due(&self) -> Option<Instant> {
+        let ghost = |deferred: &&Deferred| matches!(&deferred.work, DeferredWork::Login(login) if login.is_ghost());
+        self.deferred.iter().find(ghost).map(|login| login.due)
     }
 
     /// When the delayed login is due, if there is one.

@@ -5,7 +5,7 @@ use wacore_binary::{Jid, Node};
 
 use super::login::Session;
 use super::{Connection, Step};
-use crate::account::Account;
+use crate::account::{Account, lid_of};
 use crate::command::Group;
 use crate::observation::Observation;
 use crate::stanza::{attr, error_of, result_of};
@@ -47,8 +47,11 @@ impl Connection {
 fn describe(group: &Group, account: &Account) -> Node {
     let owner = account.jid(0);
     let made_up = (1..group.size.min(1024)).map(|number| {
-        let jid = Jid::pn(format!("1555{:07}", 9_000_000 + number));
-        NodeBuilder::new("participant").attr("jid", jid).build()
+        let phone = format!("1555{:07}", 9_000_000 + number);
+        NodeBuilder::new("participant")
+            .attr("lid", Jid::lid(lid_of(&phone)))
+            .attr("jid", Jid::pn(phone))
+            .build()
     });
     let first = NodeBuilder::new("participant")
         .attr("jid", owner.clone())

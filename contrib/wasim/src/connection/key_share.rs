@@ -16,6 +16,7 @@ use crate::account::Account;
 use crate::crypto::random;
 use crate::fault::Fault;
 use crate::observation::Observation;
+use crate::settings::AppState;
 use crate::shared::now;
 use crate::signal::first_message;
 use crate::stanza::attr;
@@ -88,7 +89,10 @@ impl Connection {
             current.shares.count += 1;
             current.shares.last = Some(id.clone());
         }
-        if self.has_fault(&Fault::NoKeyShare) {
+        let withheld = self
+            .session()
+            .is_some_and(|(_, account)| account.settings.app_state == AppState::NoKeys);
+        if withheld || self.has_fault(&Fault::NoKeyShare) {
             return Step::Continue(());
         }
         let prekey = {

@@ -2,13 +2,13 @@
 
 use sha1::{Digest as _, Sha1};
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
+use wacore_binary::{Jid, Node, Server};
 
 use super::login::Session;
 use super::registration::number;
 use super::{Connection, Step};
-use crate::account::{Account, Device, PublicPreKey};
-use crate::crypto::{Bytes, Key};
+use crate::account::{Account, Device, Person, PublicPreKey, SignedPair, phone_number, phone_of};
+use crate::crypto::{Bytes, Key, Pair};
 use crate::observation::Observation;
 use crate::stanza::{attr, child_content, error_of, result_of};
 
@@ -85,6 +85,7 @@ impl Connection {
     /// The keys to start a session with each of the devices asked for.
     fn bundles(&self, wanted: &Node) -> Node {
         let mut world = self.shared.world();
+        let secret = world.state.certificate.secret();
         let users = wanted.get_children_by_tag("user").map(|user| {
             let jid = user
                 .attrs
@@ -95,7 +96,10 @@ impl Connection {
             let account = world.state.accounts.values_mut().find(|account| {
                 account.phone == jid.user.as_str() || account.lid == jid.user.as_str()
             });
-            let keys = account.and_then(|account| bundle(account, &jid));
+            let keys = match account {
+                Some(account) => bundle(account, &jid),
+                None => stranger(&secret, &jid),
+            };
             answer.children(keys.unwrap_or_else(no_keys)).build()
         });
         NodeBuilder::new("list")
@@ -112,21 +116,39 @@ fn no_keys() -> Vec<Node> {
     vec![error.build()]
 }
 
+/// The keys of the only device of somebody whose phone is not simulated.
+fn stranger(secret: &Key, jid: &Jid) -> Option<Vec<Node>> {
+    let phone = match jid.server {
+        Server::Lid => phone_of(jid.user.as_str()),
+        _ => phone_number(jid.user.as_str()).ok(),
+    };
+    let person = Person::new(secret, &phone.filter(|_| jid.device == 0)?);
+    Some(of_phone(
+        &person.identity,
+        person.registration_id,
+        &person.signed_prekey,
+    ))
+}
+
+/// The keys of a phone. It has no one-time prekeys at the server.
+fn of_phone(identity: &Pair, registration_id: u32, signed: &SignedPair) -> Vec<Node> {
+    let signed = PublicPreKey {
+        id: signed.id,
+        key: Key(signed.pair.public()),
+        signature: signed.signature.clone(),
+    };
+    let identity = Key(identity.public());
+    key_nodes(registration_id, &identity, &signed, None, None)
+}
+
 /// The keys of a phone, or of a device. One prekey of the device is used up.
 fn bundle(account: &mut Account, jid: &Jid) -> Option<Vec<Node>> {
     if jid.device == 0 {
-        let signed = PublicPreKey {
-            id: account.signed_prekey.id,
-            key: Key(account.signed_prekey.pair.public()),
-            signature: account.signed_prekey.signature.clone(),
-        };
-        let identity = Key(account.identity.public());
-        return Some(key_nodes(
+        let identity = &account.identity;
+        return Some(of_phone(
+            identity,
             account.registration_id,
-            &identity,
-            &signed,
-            None,
-            None,
+            &account.signed_prekey,
         ));
     }
     let identity = Connection::signed_identity(account, jid.device);

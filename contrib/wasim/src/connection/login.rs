@@ -1,6 +1,10 @@
 //! The payload of a client after the handshake: a device logs in, or a client wants to be linked.
 
+use std::time::Duration;
+
 use buffa::Message as _;
+use tokio::time::{Instant, sleep_until};
+use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::ClientPayload;
 
@@ -15,7 +19,8 @@ use crate::ending::{Failure, StreamError};
 use crate::fault::{Fault, Stage, Who};
 use crate::observation::Observation;
 use crate::order::{Order, Then, Work};
-use crate::shared::now;
+use crate::shared::{Shared, now};
+use crate::stanza::server_jid;
 use crate::wire::Goodbye;
 
 /// A device that is logged in.
@@ -37,6 +42,48 @@ pub(super) struct Login {
     phone: String,
     device: u16,
     passive: bool,
+    /// Whether it is concluded even when the client has given it up.
+    ghost: bool,
+}
+
+impl Login {
+    pub(super) fn is_ghost(&self) -> bool {
+        self.ghost
+    }
+}
+
+/// What a client is told of the end of its version's life. `at` in seconds since 1970.
+pub(crate) fn client_expiration(at: u64) -> Node {
+    let expiration = NodeBuilder::new("client_expiration").attr("t", at).build();
+    NodeBuilder::new("ib")
+        .attr("from", server_jid())
+        .children([expiration])
+        .build()
+}
+
+/// Concludes a login, whose client has given it up, at the time it was due: whoever is logged in as the device is thrown
+/// out.
+pub(super) async fn conclude_ghost(
+    shared: std::sync::Arc<Shared>,
+    connection: u64,
+    jid: String,
+    due: Instant,
+) {
+    sleep_until(due).await;
+    let newer = shared.world().logins.remove(&jid);
+    shared.see(Observation::GhostConcluded {
+        connection,
+        jid,
+        replaced: newer,
+    });
+    if let Some(newer) = newer {
+        let work = Work::Send {
+            nodes: vec![stream_error(&StreamError::replaced())],
+            then: Then::End(Goodbye::Close),
+        };
+        // It may be gone by now.
+        let _ = shared.order(newer, work).await;
+    }
 }
 
 /// The sender that a payload names.
@@ -62,6 +109,10 @@ impl Connection {
         if self.has_fault(&Fault::CloseAfterHandshake) {
             return Step::Break(Goodbye::Fin);
         }
+        if self.is_outdated(&payload) {
+            let jid = self.who.device.clone().unwrap_or_default();
+            return self.refuse(&Failure::reason(405), jid).await;
+        }
         if let Some(registration) = payload.device_pairing_data.as_option() {
             return match Registration::read(client, registration).filter(Registration::is_signed) {
                 Some(registration) => self.register(registration).await,
@@ -70,18 +121,52 @@ impl Connection {
         }
         let device = u16::try_from(payload.device.unwrap_or_default()).unwrap_or(u16::MAX);
         let phone = payload.username.unwrap_or_default().to_string();
-        let login = Login {
+        let mut login = Login {
             client,
             phone,
             device,
             passive: payload.passive.unwrap_or_default(),
+            ghost: false,
         };
         self.set_stage("login");
+        let ghost = self.fault(|fault| match fault {
+            Fault::GhostLogin(milliseconds) => Some(Duration::from_millis(*milliseconds)),
+            _ => None,
+        });
+        if let Some(delay) = ghost {
+            login.ghost = true;
+            self.shared.see(Observation::LoginIgnored {
+                connection: self.id,
+                jid: self.who.device.clone().unwrap_or_default(),
+            });
+            self.defer(Instant::now() + delay, DeferredWork::Login(login));
+            return Step::Continue(());
+        }
         if let Some(due) = self.due(Stage::Login) {
             self.defer(due, DeferredWork::Login(login));
             return Step::Continue(());
         }
         self.log_in(login).await
+    }
+
+    /// Whether the client is older than the oldest version that is accepted.
+    fn is_outdated(&self, payload: &ClientPayload) -> bool {
+        let Some(minimum) = self.shared.world().state.minimum_version else {
+            return false;
+        };
+        let version = payload
+            .user_agent
+            .as_option()
+            .and_then(|agent| agent.app_version.as_option());
+        let number = |part: Option<u32>| part.unwrap_or_default();
+        let version = version.map_or([0; 3], |version| {
+            [
+                number(version.primary),
+                number(version.secondary),
+                number(version.tertiary),
+            ]
+        });
+        version < minimum
     }
 
     pub(super) async fn log_in(&mut self, login: Login) -> Step {
@@ -90,6 +175,7 @@ impl Connection {
             phone,
             device,
             passive,
+            ..
         } = login;
         let jid = self.who.device.clone().unwrap_or_default();
         if let Some(failure) = self.login_failure(&client, &phone, device, &jid) {
@@ -134,6 +220,10 @@ impl Connection {
             jid,
             passive,
         });
+        let expiration = self.shared.world().state.client_expiration;
+        if let Some(at) = expiration {
+            self.send(&client_expiration(at)).await?;
+        }
         if self.has_fault(&Fault::NoAnswers) {
             self.mode = Mode::Hanging;
         }

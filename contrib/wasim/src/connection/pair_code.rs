@@ -15,7 +15,8 @@ use crate::fault::Fault;
 use crate::observation::Observation;
 use crate::order::{Outcome, Typed};
 use crate::shared::now;
-use crate::stanza::{attr, child_content, error_of, result_of, server_jid};
+use crate::stanza::{attr, child_content, error_of, result_of};
+use crate::wire::Goodbye;
 
 /// How often the code is hashed before it is a key.
 const ROUNDS: u32 = 131_072;
@@ -56,6 +57,7 @@ impl Connection {
             Fault::RefusePairCode(code) => Some(*code),
             _ => None,
         });
+        let refused = refused.or_else(|| (!is_browser(request)).then_some(400));
         self.shared.see(Observation::PairCodeRequested {
             connection: self.id,
             phone: phone.clone(),
@@ -91,12 +93,46 @@ impl Connection {
                 .build()])
             .build();
         self.send(&result_of(stanza).children([answer]).build())
-            .await
+            .await?;
+        if self.has_fault(&Fault::CloseAfterPairCode) {
+            return Step::Break(Goodbye::Close);
+        }
+        Step::Continue(())
+    }
+
+    /// WhatsApp wants the client to show another code: this one is not good any more.
+    pub(super) async fn refresh_code(&mut self, force: bool) -> Step {
+        let reference = match &mut self.phase {
+            Phase::Pairing(pairing) => std::mem::take(&mut pairing.code).reference,
+            _ => None,
+        };
+        let Some(reference) = reference else {
+            return Step::Continue(());
+        };
+        if let Some(showing) = self
+            .shared
+            .world()
+            .links
+            .get_mut(&self.id)
+            .and_then(|link| link.showing.as_mut())
+        {
+            showing.code = None;
+        }
+        let mut refresh = NodeBuilder::new("link_code_companion_reg").attr("stage", "refresh_code");
+        if force {
+            refresh = refresh.attr("force_manual_refresh", "true");
+        }
+        let refresh = refresh
+            .children([NodeBuilder::new("link_code_pairing_ref")
+                .bytes(reference)
+                .build()])
+            .build();
+        let notification = self.notification("link_code_companion_reg", vec![refresh]);
+        self.send(&notification).await
     }
 
     /// The person has typed a code: the phone sends its key.
     pub(super) async fn typed(&mut self, typed: Typed) -> Step {
-        let id = self.request_id();
         let reference = match &self.phase {
             Phase::Pairing(pairing) => pairing.code.reference.clone(),
             _ => None,
@@ -126,13 +162,7 @@ impl Connection {
             ])
             .build();
         pairing.code.typed = Some(Box::new(typed));
-        let notification = NodeBuilder::new("notification")
-            .attr("from", server_jid())
-            .attr("type", "link_code_companion_reg")
-            .attr("id", id)
-            .attr("t", now())
-            .children([hello])
-            .build();
+        let notification = self.notification("link_code_companion_reg", vec![hello]);
         self.send(&notification).await
     }
 
@@ -163,7 +193,7 @@ impl Connection {
         match open(bundle, identity, &ours, &client, &account) {
             Some(adv_secret) => {
                 self.shared.world().keep_secret(&Key(adv_secret));
-                self.offer_identity(phone, &adv_secret, outcome).await
+                self.claim(phone, &adv_secret, outcome).await
             }
             None => self.wrong_code(phone, outcome),
         }
@@ -255,6 +285,44 @@ pub(crate) fn normalize(code: &str) -> Result<String, Error> {
     }
 }
 
+/// The browsers that a client may say it is.
+const BROWSERS: [&str; 7] = [
+    "Chrome", "Edge", "Firefox", "IE", "Opera", "Safari", "Android",
+];
+
+/// The operating systems that it may say it runs on.
+const SYSTEMS: [&str; 12] = [
+    "Windows",
+    "Mac OS",
+    "Mac OS X",
+    "macOS",
+    "Mac",
+    "Linux",
+    "Ubuntu",
+    "Debian",
+    "Fedora",
+    "Chrome OS",
+    "Android",
+    "iOS",
+];
+
+/// Whether a request for a pair code names a browser and a system as WhatsApp wants them: `Chrome (Linux)`. Other
+/// names, such as a product's, are refused.
+fn is_browser(request: &Node) -> bool {
+    let display = child_content(request, "companion_platform_display");
+    let display = display.and_then(|display| std::str::from_utf8(display).ok());
+    let names = display
+        .and_then(|display| display.strip_suffix(')'))
+        .and_then(|display| display.split_once(" ("));
+    let platform = child_content(request, "companion_platform_id").unwrap_or_default();
+    // Zero is the number of a platform that nobody knows.
+    let known = !platform.is_empty() && platform != b"0" && platform != [0];
+    known
+        && names.is_some_and(|(browser, system)| {
+            BROWSERS.contains(&browser) && SYSTEMS.contains(&system)
+        })
+}
+
 fn refusal(code: u16) -> &'static str {
     match code {
         400 => "bad-request",
@@ -278,6 +346,43 @@ mod tests {
         assert_eq!(unwrap(&wrapped, "ABCD1234"), Some(Key(key)));
         assert_ne!(unwrap(&wrapped, "ABCD1235"), Some(Key(key)));
         assert_eq!(unwrap(&wrapped[1..], "ABCD1234"), None);
+    }
+
+    #[test]
+    fn only_browsers_on_systems_are_given_codes() {
+        let request = |display: &str, id: &str| {
+            let child = |tag, text: &str| NodeBuilder::new(tag).bytes(text.as_bytes()).build();
+            let children = [
+                child("companion_platform_display", display),
+                child("companion_platform_id", id),
+            ];
+            NodeBuilder::new("link_code_companion_reg")
+                .children(children)
+                .build()
+        };
+        for good in [
+            "Chrome (Linux)",
+            "Firefox (Ubuntu)",
+            "Safari (Mac OS)",
+            "Edge (Windows)",
+        ] {
+            assert!(is_browser(&request(good, "1")), "{good}");
+        }
+        for bad in [
+            "",
+            "Chrome",
+            "Chrome (Acme)",
+            "Acme (Linux)",
+            "Chrome(Linux)",
+            "Chrome (Linux",
+            "chrome (linux)",
+            "Chrome () (Linux)",
+        ] {
+            assert!(!is_browser(&request(bad, "1")), "{bad}");
+        }
+        assert!(!is_browser(&request("Chrome (Linux)", "0")));
+        assert!(!is_browser(&request("Chrome (Linux)", "")));
+        assert!(!is_browser(&NodeBuilder::new("none").build()));
     }
 
     #[test]

@@ -1,42 +1,42 @@
 //! Pairing by QR code: references, the phone's scan, and the client's proof of its keys.
 
-use buffa::Message as _;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use waproto::whatsapp::{
-    ADVDeviceIdentity, ADVEncryptionType, ADVSignedDeviceIdentity, ADVSignedDeviceIdentityHMAC,
-};
 
 use super::delay::DeferredWork;
+use super::identity::{Spoiled, Statement};
 use super::registration::Registration;
-use super::{Connection, Phase, Step, pair_code};
+use super::{Connection, Phase, Step, pair_code, passkey};
 use crate::Error;
 use crate::account::Device;
-use crate::crypto::{Bytes, hmac_sha256, random};
+use crate::crypto::{Bytes, random};
 use crate::ending::StreamError;
 use crate::fault::{Fault, Stage};
 use crate::observation::Observation;
 use crate::order::{Outcome, Scanned};
+use crate::settings::Hosting;
 use crate::shared::now;
-use crate::stanza::{attr, child_content, error_of, result_of, server_jid};
+use crate::stanza::{attr, error_of, result_of, server_jid};
 use crate::wire::Goodbye;
 use crate::world::Showing;
 
-/// The prefix of what the account signs: this device belongs to the account.
-const ACCOUNT_SIGNATURE: &[u8] = &[6, 0];
-
-/// The prefix of what the device signs: it belongs to this account.
-const DEVICE_SIGNATURE: &[u8] = &[6, 1];
+/// How long the phone takes for its part in a passkey ceremony. It is another machine: the client has long read the
+/// server's answer, and done what follows from it, when the phone's arrives.
+pub(super) const PHONE_TAKES: Duration = Duration::from_millis(250);
 
 /// A client that wants to be linked.
 pub(crate) struct Pairing {
-    registration: Registration,
+    pub(super) registration: Registration,
     /// The id of the request that brought the references, until it is acknowledged.
     unacknowledged: Option<String>,
     /// A pairing that waits for the client's signature.
     waiting: Option<Waiting>,
     pub(super) code: pair_code::Code,
+    pub(super) passkey: Option<Box<passkey::Ceremony>>,
 }
 
 /// The end of a pairing.
@@ -47,15 +47,13 @@ pub(super) struct Restart {
     outcome: Outcome,
 }
 
+/// A device that is about to be linked: it has been told its identity, and has to sign it.
 struct Waiting {
     request: String,
     phone: String,
     device: u16,
     key_index: u32,
-    /// The encoded `ADVDeviceIdentity` that both sides sign.
-    details: Vec<u8>,
-    account_key: [u8; 32],
-    account_signature: Vec<u8>,
+    statement: Statement,
     outcome: Outcome,
 }
 
@@ -84,6 +82,7 @@ impl Connection {
             unacknowledged: None,
             waiting: None,
             code: pair_code::Code::default(),
+            passkey: None,
         }));
         if let Some(due) = self.due(Stage::Refs) {
             self.defer(due, DeferredWork::Refs);
@@ -130,14 +129,30 @@ impl Connection {
         Step::Continue(())
     }
 
+    /// WhatsApp retires the secret in the code that the client shows: it has to show a new one with the same reference.
+    pub(super) async fn refresh_registration(&mut self) -> Step {
+        if !matches!(self.phase, Phase::Pairing(_)) {
+            return Step::Continue(());
+        }
+        let refresh = NodeBuilder::new("companion_reg_refresh").build();
+        let notification = self.notification("companion_reg_refresh", vec![refresh]);
+        self.send(&notification).await
+    }
+
     pub(super) async fn answer_unpaired(&mut self, stanza: &Node) -> Step {
         if stanza.tag != "iq" {
             return Step::Continue(());
         }
         let kind = attr(stanza, "type").unwrap_or_default();
-        match kind.as_str() {
-            "result" | "error" => self.answered(stanza, kind == "error").await,
-            _ => match stanza.get_optional_child("link_code_companion_reg") {
+        if kind == "result" || kind == "error" {
+            return self.answered(stanza, kind == "error").await;
+        }
+        if self.ignores_unpaired(stanza) {
+            return Step::Continue(());
+        }
+        match self.answer_passkey(stanza).await {
+            Some(step) => step,
+            None => match stanza.get_optional_child("link_code_companion_reg") {
                 Some(request) => self.answer_pair_code(stanza, request).await,
                 None if kind == "get" && attr(stanza, "xmlns").as_deref() == Some("w:p") => {
                     self.send(&result_of(stanza).build()).await
@@ -147,6 +162,26 @@ impl Connection {
         }
     }
 
+    /// Whether a fault leaves this request of a client that is not linked without an answer. Such requests all have
+    /// one namespace, so they go by the names of their children.
+    fn ignores_unpaired(&self, stanza: &Node) -> bool {
+        let Some(request) = stanza.children().and_then(<[Node]>::first) else {
+            return false;
+        };
+        let unanswered = self.fault(|fault| {
+            let ours = matches!(fault, Fault::NoAnswerTo(to) if *to == request.tag.as_ref());
+            ours.then_some(())
+        });
+        if unanswered.is_some() {
+            self.shared.see(Observation::RequestIgnored {
+                connection: self.id,
+                jid: String::new(),
+                namespace: request.tag.to_string(),
+            });
+        }
+        unanswered.is_some()
+    }
+
     /// The phone has scanned the code: tell the client who it now belongs to.
     pub(super) async fn scanned(&mut self, scanned: Scanned) -> Step {
         let Scanned {
@@ -154,7 +189,7 @@ impl Connection {
             adv_secret,
             outcome,
         } = scanned;
-        self.offer_identity(phone, &adv_secret, outcome).await
+        self.claim(phone, &adv_secret, outcome).await
     }
 
     /// Sends `<pair-success>`: what the account says about the device, which it can prove by the
@@ -165,7 +200,6 @@ impl Connection {
         adv_secret: &[u8],
         outcome: Outcome,
     ) -> Step {
-        self.who.phone = Some(phone.clone());
         let request = self.request_id();
         let Phase::Pairing(pairing) = &mut self.phase else {
             let _ = outcome.send(Err(Error::CodeExpired));
@@ -183,52 +217,34 @@ impl Connection {
             ))));
             return Step::Continue(());
         };
-        let details = ADVDeviceIdentity {
-            raw_id: Some(account.raw_id),
-            timestamp: Some(now()),
-            key_index: Some(key_index),
-            account_type: Some(ADVEncryptionType::E2EE),
-            device_type: Some(ADVEncryptionType::E2EE),
-        }
-        .encode_to_vec();
-        let message = [ACCOUNT_SIGNATURE, &details, &identity.0].concat();
-        let account_signature = account.identity.sign(&message).to_vec();
-        let mut sent_signature = account_signature.clone();
+        let statement = Statement::new(&account, key_index, &identity);
+        let spoiled = Spoiled {
+            hmac: self.has_fault(&Fault::CorruptHmac),
+            account_signature: self.has_fault(&Fault::CorruptAccountSignature),
+        };
+        let container = statement.container(adv_secret, spoiled);
+        let Phase::Pairing(pairing) = &mut self.phase else {
+            return Step::Continue(());
+        };
         pairing.waiting = Some(Waiting {
             request: request.clone(),
             phone,
             device,
             key_index,
-            details: details.clone(),
-            account_key: account.identity.public(),
-            account_signature,
+            statement,
             outcome,
         });
-        if self.has_fault(&Fault::CorruptAccountSignature) {
-            sent_signature[7] ^= 1;
-        }
-        let signed = ADVSignedDeviceIdentity {
-            details: Some(details),
-            account_signature_key: Some(account.identity.public().to_vec()),
-            account_signature: Some(sent_signature),
-            device_signature: None,
-        }
-        .encode_to_vec();
-        let mut hmac = hmac_sha256(adv_secret, &[&signed]);
-        if self.has_fault(&Fault::CorruptHmac) {
-            hmac[0] ^= 1;
-        }
-        let container = ADVSignedDeviceIdentityHMAC {
-            details: Some(signed),
-            hmac: Some(hmac.to_vec()),
-            account_type: None,
-        };
+        let hosted = account.settings.hosting != Hosting::Not;
         let mut children = vec![
-            NodeBuilder::new("device-identity")
-                .bytes(container.encode_to_vec())
+            NodeBuilder::new("device-identity").bytes(container).build(),
+            NodeBuilder::new("platform")
+                .attr("name", if hosted { "smba" } else { "android" })
                 .build(),
-            NodeBuilder::new("platform").attr("name", "android").build(),
         ];
+        if hosted {
+            let name = account.push_name.as_str();
+            children.push(NodeBuilder::new("biz").attr("name", name).build());
+        }
         if !self.has_fault(&Fault::NoDevice) {
             let device = NodeBuilder::new("device")
                 .attr("jid", account.jid(device))
@@ -237,8 +253,11 @@ impl Connection {
         }
         let success = NodeBuilder::new("pair-success").children(children).build();
         let success = request_node(&request, success);
-        if let Some(due) = self.due(Stage::PairSuccess) {
-            self.defer(due, DeferredWork::PairSuccess(success));
+        let after_ceremony =
+            matches!(&self.phase, Phase::Pairing(pairing) if pairing.passkey.is_some());
+        let due = self.due(Stage::PairSuccess);
+        if let Some(due) = due.or_else(|| after_ceremony.then(|| Instant::now() + PHONE_TAKES)) {
+            self.defer(due, DeferredWork::FromPhone(success));
             return Step::Continue(());
         }
         self.send(&success).await
@@ -273,7 +292,7 @@ impl Connection {
                 .unwrap_or_default();
             return self.fail_pairing(waiting, format!("the client refused: {code} {text}"));
         }
-        match verify(&waiting, &pairing.registration, answer) {
+        match waiting.statement.verify(&pairing.registration, answer) {
             Ok(signed_identity) => self.link(waiting, signed_identity).await,
             Err(why) => {
                 let step = self.fail_pairing(waiting, why.to_owned());
@@ -357,8 +376,8 @@ impl Connection {
 
     /// Waits for the outcome of a pairing, for as long as a phone would.
     pub(crate) async fn outcome_within(
-        outcome: tokio::sync::oneshot::Receiver<Result<String, Error>>,
-        deadline: std::time::Duration,
+        outcome: oneshot::Receiver<Result<String, Error>>,
+        deadline: Duration,
     ) -> Result<String, Error> {
         match timeout_at(Instant::now() + deadline, outcome).await {
             Ok(Ok(result)) => result,
@@ -368,45 +387,6 @@ impl Connection {
             ))),
         }
     }
-}
-
-/// Checks what the client signed. Returns the device's identity with both signatures, encoded.
-fn verify(
-    waiting: &Waiting,
-    registration: &Registration,
-    answer: &Node,
-) -> Result<Vec<u8>, &'static str> {
-    let signed = answer
-        .get_optional_child("pair-device-sign")
-        .and_then(|sign| child_content(sign, "device-identity"))
-        .and_then(|bytes| ADVSignedDeviceIdentity::decode_from_slice(bytes).ok())
-        .ok_or("the answer to pair-success carries no device identity")?;
-    if signed.details.as_ref() != Some(&waiting.details) {
-        return Err("the client signed other details than it was sent");
-    }
-    let message = [
-        DEVICE_SIGNATURE,
-        &waiting.details,
-        &registration.identity.0,
-        &waiting.account_key,
-    ]
-    .concat();
-    let signature = signed.device_signature.as_deref().unwrap_or_default();
-    let identity = registration
-        .identity
-        .public()
-        .ok_or("the client's identity key is none")?;
-    if !identity.verify_signature(&message, signature) {
-        return Err(
-            "the device signature is not one of the identity key that the client registered",
-        );
-    }
-    let whole = ADVSignedDeviceIdentity {
-        account_signature_key: Some(waiting.account_key.to_vec()),
-        account_signature: Some(waiting.account_signature.clone()),
-        ..signed
-    };
-    Ok(whole.encode_to_vec())
 }
 
 fn request_node(id: &str, child: Node) -> Node {

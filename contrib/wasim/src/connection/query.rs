@@ -38,7 +38,7 @@ impl Connection {
                 self.delivered(stanza, &session).await;
                 Step::Continue(())
             }
-            // Presence, typing and the like are taken note of by nobody.
+            // Presence has been noted. Typing and the like go nowhere.
             _ => Step::Continue(()),
         }
     }
@@ -95,6 +95,7 @@ impl Connection {
             "w:g2" => self.answer_groups(stanza, session).await,
             "usync" => self.answer_users(stanza).await,
             "md" => self.answer_unlink(stanza, session).await,
+            "w:mex" => self.answer_mex(stanza, session).await,
             "abt" => {
                 let props = NodeBuilder::new("props")
                     .attr("protocol", "1")
@@ -175,12 +176,21 @@ impl Connection {
         let answer = self
             .shared
             .world()
-            .unlink_answer(&session.phone, &session.jid);
+            .unlink_answer(self.id, &session.phone, &session.jid);
         let removed = || stream_error(&StreamError::device_removed());
         match answer {
             UnlinkAnswer::Refuse(code) => self.send(&error_of(stanza, code, "refused")).await,
             UnlinkAnswer::Ignore => Step::Continue(()),
             UnlinkAnswer::CloseSocket => Step::Break(Goodbye::Fin),
+            UnlinkAnswer::ResetSocket => Step::Break(Goodbye::Reset),
+            UnlinkAnswer::Freeze => {
+                self.mode = Mode::Frozen;
+                Step::Continue(())
+            }
+            UnlinkAnswer::LoseResult => {
+                self.unlink(session).await;
+                Step::Break(Goodbye::Reset)
+            }
             UnlinkAnswer::Result => {
                 self.unlink(session).await;
                 self.send(&result_of(stanza).build()).await?;

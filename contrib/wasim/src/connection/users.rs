@@ -6,7 +6,7 @@ use wacore_binary::{Jid, Node, NodeValue, Server};
 use waproto::whatsapp::{ADVKeyIndexList, ADVSignedKeyIndexList};
 
 use super::{Connection, Step};
-use crate::account::Account;
+use crate::account::{Account, lid_of};
 use crate::shared::now;
 use crate::stanza::{content, result_of};
 
@@ -78,8 +78,12 @@ impl Connection {
             .filter_map(|protocol| match protocol.as_str() {
                 "contact" => Some(NodeBuilder::new("contact").attr("type", "in").build()),
                 "devices" => Some(devices(account)),
-                "lid" => account
-                    .map(|account| NodeBuilder::new("lid").attr("val", account.lid(0)).build()),
+                "lid" => match (account, jid.server) {
+                    (Some(account), _) => Some(account.lid(0)),
+                    (None, Server::Lid) => Some(jid.clone()),
+                    (None, _) => Some(Jid::lid(lid_of(jid.user.as_str()))),
+                }
+                .map(|lid| NodeBuilder::new("lid").attr("val", lid).build()),
                 "status" => Some(NodeBuilder::new("status").build()),
                 _ => None,
             });
@@ -116,9 +120,10 @@ fn devices(account: Option<&Account>) -> Node {
 
 fn key_indexes(account: &Account) -> Node {
     let indexes = account.devices.values().map(|device| device.key_index);
+    let seen = account.settings.phone_seen.unwrap_or_else(now);
     let details = ADVKeyIndexList {
         raw_id: Some(account.raw_id),
-        timestamp: Some(now()),
+        timestamp: Some(seen),
         current_index: indexes.clone().max().or(Some(0)),
         valid_indexes: std::iter::once(0).chain(indexes).collect(),
         ..ADVKeyIndexList::default()
@@ -133,7 +138,7 @@ fn key_indexes(account: &Account) -> Node {
         account_signature_key: Some(account.identity.public().to_vec()),
     };
     NodeBuilder::new("key-index-list")
-        .attr("ts", now())
+        .attr("ts", seen)
         .bytes(signed.encode_to_vec())
         .build()
 }

@@ -16,6 +16,7 @@ fn connect() -> Command {
     Command::Connect {
         user: "alice".to_owned(),
         phone: None,
+        expect: None,
     }
 }
 

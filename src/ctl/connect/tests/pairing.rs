@@ -121,6 +121,7 @@ async fn a_pair_code_for_a_phone_number() {
         let command = Command::Connect {
             user: "alice".to_owned(),
             phone: Some("+15550100999".to_owned()),
+            expect: None,
         };
         let pairing = Status {
             pair_code: Some(PairCode {

@@ -7,7 +7,8 @@ mod files;
 
 use super::{Admin, Config};
 use crate::service::config::{ConfigError, Origins, Text};
-use crate::supervisor::OnConflict;
+use crate::supervisor::{OnConflict, OnLocked};
+use crate::whatsapp::Presence;
 
 fn parse_for(text: &str, simulator: bool) -> Result<Config, ConfigError> {
     let text = Text {
@@ -65,10 +66,13 @@ max_connections_per_uid = 4
 endpoint = "ws://127.0.0.1:7667/ws/chat"
 version = "2.3000.1020000000"
 device_name = "A desk, Büro 3"
+presence = "available"
 proxy = "http://proxy.example.org:3128"
+proxy_password_file = "/etc/wasessiond/proxy-password"
 
 [sessions]
 on_conflict = "park"
+on_locked = "logout"
 restore_concurrency = 3
 idle_after = "30d"
 max = 77
@@ -106,6 +110,8 @@ fn every_key_is_read() {
     assert_eq!(config.log.filter, "warn,wasessiond::session=debug");
     let settings = config.settings();
     assert_eq!(settings.on_conflict, OnConflict::Park);
+    assert_eq!(settings.on_locked, OnLocked::Logout);
+    assert_eq!(settings.presence, Presence::Available);
     assert_eq!(settings.restore_concurrency, 3);
     assert_eq!(settings.idle_after, Some(Duration::from_hours(30 * 24)));
     assert_eq!(settings.max_sessions, 77);
@@ -120,10 +126,10 @@ fn every_key_is_read() {
     );
     assert_eq!(gateway.version, Some((2, 3000, 1_020_000_000)));
     assert_eq!(gateway.device_name, "A desk, Büro 3");
-    assert_eq!(
-        gateway.proxy.as_deref(),
-        Some("http://proxy.example.org:3128")
-    );
+    let proxy = gateway.proxy.map(|proxy| proxy.to_string());
+    assert_eq!(proxy.as_deref(), Some("http://proxy.example.org:3128"));
+    let password = config.whatsapp.proxy_password_file.as_deref();
+    assert_eq!(password, Some(Path::new("/etc/wasessiond/proxy-password")));
 }
 
 #[test]
@@ -145,19 +151,42 @@ fn no_key_is_forgotten_when_it_is_printed_or_compared() {
 
 #[test]
 fn a_proxy_that_the_daemon_could_not_use_is_refused_without_its_password() {
-    for proxy in [
-        "http://me:pa@ss@proxy.example.org:3128",
-        "http://me:pa@proxy.example.org",
-        "ftp://proxy.example.org",
-        "http://proxy.example.org:99999",
+    for (proxy, why) in [
+        (
+            "http://me:pa@ss@proxy.example.org:3128",
+            "in a user and a password write",
+        ),
+        (
+            "ftp://me:pa@proxy.example.org",
+            "a proxy of this kind cannot be used",
+        ),
+        (
+            "http://me:pa@proxy.example.org:99999",
+            "this is not a proxy's URL",
+        ),
     ] {
         let told = errors(&format!("[whatsapp]\nproxy = \"{proxy}\"\n"));
-        assert!(
-            told.starts_with("c.toml:2:9: `whatsapp.proxy`: this is not a proxy's URL"),
-            "{told}"
-        );
+        let expected = format!("c.toml:2:9: `whatsapp.proxy`: {why}");
+        assert!(told.starts_with(&expected), "{told}");
         assert!(!told.contains("me:") && !told.contains("pa@"), "{told}");
     }
+}
+
+#[test]
+fn a_login_of_a_proxy_is_compared_and_not_printed() {
+    let with = |password: &str| {
+        let file = format!("[whatsapp]\nproxy = \"http://me:{password}@localhost:1\"\n");
+        parse(&file).expect("a good file")
+    };
+    let (one, other) = (with("secret1"), with("secret2"));
+    assert_eq!(one.differences(&other), ["whatsapp.proxy"]);
+    assert!(one.differences(&one).is_empty());
+    let shown = printed(&one);
+    assert!(
+        shown.contains("proxy = \"http://[hidden]@localhost:1\""),
+        "{shown}"
+    );
+    assert!(!shown.contains("secret"), "{shown}");
 }
 
 #[test]
@@ -275,7 +304,7 @@ fn wrong_numbers_and_times_are_told_where_and_what() {
         (
             "[whatsapp]\nproxy = \"me:secret@proxy\"\n",
             "c.toml:2:9: `whatsapp.proxy`: this is not a proxy's URL: write it like \
-             \"http://proxy.example.org:3128\". Only HTTP proxies without a password are supported",
+             \"http://proxy.example.org:3128\" or \"socks5h://user:password@proxy.example.org:1080\"",
         ),
     ] {
         assert_eq!(errors(text), told);
@@ -289,6 +318,21 @@ fn values_that_need_more_words_name_their_place_too() {
             "[sessions]\non_conflict = \"kick\"\n",
             "c.toml:2:15: `sessions.on_conflict`: ",
             "\"park\"",
+        ),
+        (
+            "[sessions]\non_locked = \"park\"\n",
+            "c.toml:2:13: `sessions.on_locked`: ",
+            "\"hold\"",
+        ),
+        (
+            "[whatsapp]\nversion = \"2.3000.0\"\n",
+            "c.toml:2:11: `whatsapp.version`: ",
+            "revision 0",
+        ),
+        (
+            "[whatsapp]\npresence = \"away\"\n",
+            "c.toml:2:12: `whatsapp.presence`: ",
+            "\"unavailable\"",
         ),
         (
             "[sessions]\nidle_after = \"0d\"\n",
@@ -372,15 +416,24 @@ fn broken_syntax_has_its_place() {
 
 #[test]
 fn a_build_for_whatsapp_itself_refuses_the_simulators_keys() {
-    let text = "[whatsapp]\nendpoint = \"ws://127.0.0.1:1/\"\nversion = \"nonsense\"\n";
+    let text = "[whatsapp]\nendpoint = \"ws://127.0.0.1:1/\"\n";
     let error = parse_for(text, false).expect_err("refused").to_string();
     assert!(
         error.starts_with("c.toml:2:12: `whatsapp.endpoint` is for simulator builds"),
         "{error}"
     );
-    assert!(
-        error.contains("\nc.toml:3:11: `whatsapp.version` is for simulator builds"),
-        "{error}"
-    );
-    assert_eq!(error.lines().count(), 2, "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    // A floor for the version is for every build.
+    let floor = parse_for("[whatsapp]\nversion = \"2.3000.7\"\n", false);
+    assert_eq!(floor.map(|c| c.whatsapp.version), Ok(Some((2, 3000, 7))));
+}
+
+#[test]
+fn a_reload_takes_the_keys_that_say_so_and_leaves_their_neighbours() {
+    let present = parse("[whatsapp]\ndevice_name = \"old\"\n").expect("a good file");
+    let mut new = parse("[whatsapp]\ndevice_name = \"new\"\npresence = \"available\"\n")
+        .expect("a good file");
+    new.keep_until_restart(&present);
+    assert_eq!(new.whatsapp.device_name, "old");
+    assert_eq!(new.whatsapp.presence, Presence::Available);
 }

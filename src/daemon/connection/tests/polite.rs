@@ -273,6 +273,7 @@ async fn a_client_that_vanishes_stops_no_logout() {
             Command::Connect {
                 user: user.clone(),
                 phone: None,
+                expect: None,
             },
         )
         .await;

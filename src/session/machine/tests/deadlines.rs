@@ -52,7 +52,9 @@ fn has_an_end(step: &Taken<'_>) -> TestCaseResult {
         return Ok(());
     }
     if after.phase == Phase::Held && after.paired {
-        prop_assert_eq!(due.wall, after.status().held_until);
+        let ends = after.restriction_ends_at().into_iter();
+        let earliest = ends.chain(after.status().held_until).min();
+        prop_assert_eq!(due.wall, earliest);
     }
     let timed = due.monotonic.is_some();
     match after.phase {
@@ -86,10 +88,11 @@ fn waits(step: &Taken<'_>) -> TestCaseResult {
 }
 
 /// A clock that is set, forward or back, makes nothing due but what is stated in the time of day: the
-/// end of a ban, and how long nobody used it.
+/// end of a ban or of a restriction, how long nobody used it, and how long the phone has been silent.
 fn not_by_the_wall_clock(step: &Taken<'_>) -> TestCaseResult {
     let due = step.before.deadline(step.settings);
-    let stated = matches!(step.before.phase, Phase::Held | Phase::Online);
+    let restricted = step.before.restriction_ends_at().is_some();
+    let stated = restricted || matches!(step.before.phase, Phase::Held | Phase::Online);
     prop_assert!(due.wall.is_none() || stated);
     let early = due.monotonic.is_none_or(|time| time > step.at.monotonic);
     if step.is_due() && early && !stated {

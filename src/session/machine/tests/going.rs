@@ -9,12 +9,18 @@ pub(super) const GOING: &[Column] = &[
         "
 connect                 | noted
 connect by code         | noted
+connect, expecting      | noted
 disconnect              | noted
 force-logout            | noted
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | noted
 targets, added          | noted
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | noted
 stop                    | noted
 due                     | purge_failed (unlinked): tell purge_failed
 closed                  | remove
@@ -26,12 +32,18 @@ closed: not in time     | purge_failed (unlinked): tell purge_failed
         "
 connect                 | noted
 connect by code         | noted
+connect, expecting      | noted
 disconnect              | noted
 force-logout            | noted
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | noted
 targets, added          | noted
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | noted
 stop                    | noted
 due                     | purge_failed (force_logout): tell purge_failed, refuse: purge_failed
 unlinked                | cut
@@ -42,12 +54,18 @@ unlinked                | cut
         "
 connect                 | noted
 connect by code         | noted
+connect, expecting      | noted
 disconnect              | noted
 force-logout            | noted
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | noted
 targets, added          | noted
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | noted
 stop                    | noted
 due                     | purge_failed (unlinked): tell purge_failed
 removed                 | end, logged out
@@ -59,12 +77,18 @@ removed: failed         | purge_failed (unlinked): tell purge_failed
         "
 connect                 | logging_out (unlinked): tell logging_out, cut
 connect by code         | logging_out (unlinked): tell logging_out, cut
+connect, expecting      | logging_out (unlinked): tell logging_out, cut
 disconnect              | logging_out (unlinked): tell logging_out, cut
 force-logout            | logging_out (unlinked): tell logging_out, cut
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | refuse: purge_failed
 targets, added          | refuse: purge_failed
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | refuse: purge_failed
 stop                    | end, stopped
 due                     | logging_out (unlinked): tell logging_out, cut
 ",
@@ -74,12 +98,18 @@ due                     | logging_out (unlinked): tell logging_out, cut
         "
 connect                 | look
 connect by code         | look
+connect, expecting      | look
 disconnect              | answer status
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | refuse: store_corrupt
 targets, added          | refuse: store_corrupt
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | refuse: store_corrupt
 stop                    | noted
 saved                   | answer status
 saved: failed           | answer status

@@ -6,6 +6,7 @@ use super::looks::{SECOND, answered};
 use super::scene::{Scene, Staged};
 use crate::protocol::fixtures::bare_entry;
 use crate::protocol::{Cause, FailureCode, Phase, Unlink};
+use crate::session::OnLocked;
 use crate::store::Record;
 use crate::whatsapp::{LinkEvent, Verdict};
 
@@ -44,7 +45,8 @@ fn a_removal_that_failed_is_not_swallowed_by_a_change_of_targets() {
 #[test]
 fn what_whatsapp_said_is_in_the_intent() {
     let mut staged = Scene::Online.stage();
-    staged.step(ended(Verdict::Wipe(Cause::AccountLocked)));
+    staged.settings.on_locked = OnLocked::Logout;
+    staged.step(ended(Verdict::Locked));
     let effects = staged.step(staged.closed());
     let [Effect::Remove(intent)] = effects.as_slice() else {
         panic!("{effects:?}");
@@ -55,7 +57,7 @@ fn what_whatsapp_said_is_in_the_intent() {
     assert_eq!((intent.owner, intent.targets), (1000, 1));
     assert_eq!(
         (intent.requested_by, intent.unlink),
-        (None, Unlink::NotLinked)
+        (None, Unlink::NotKnown)
     );
 }
 

@@ -66,6 +66,7 @@ impl Model {
             return false;
         }
         match step.input {
+            Input::Connect(_, options) if before.not_expected(options).is_some() => {}
             Input::Connect(..) if before.phase != Phase::StoreCorrupt && !before.unread => {
                 self.desired = Desired::Up;
             }
@@ -83,7 +84,10 @@ impl Model {
                 let asked = !before.waiting.look.is_empty();
                 self.desired = if asked { Desired::Up } else { record.desired };
             }
-            Input::Link(event) if before.has_link() => return self.hear(event),
+            Input::Link(event) if before.has_link() => {
+                let wrong = step.after.reason == Some(Cause::WrongAccount);
+                return self.hear(event) && !wrong;
+            }
             _ => {}
         }
         false

@@ -6,7 +6,7 @@ use proptest::test_runner::TestCaseResult;
 use super::super::{Effect, Exit, Input, Origin, Pairing};
 use super::walk::{Taken, many, walks};
 use crate::protocol::{Cause, Phase, Unlink};
-use crate::session::OnConflict;
+use crate::session::{OnConflict, OnLocked};
 use crate::whatsapp::{LinkEvent, Verdict};
 
 proptest! {
@@ -35,28 +35,67 @@ fn allowed(step: &Taken<'_>) -> Option<Cause> {
         let end = step.before.pairing.as_ref().map(Pairing::ends_at);
         end.is_some_and(|end| end <= step.at.monotonic)
     };
+    let passkey = step.before.passkey().is_some();
+    let expired = if passkey {
+        Cause::PasskeyRequired
+    } else {
+        Cause::PairingExpired
+    };
+    let had_all_codes = || {
+        let pairing = step.before.pairing.as_ref();
+        pairing.is_some_and(Pairing::has_had_all_codes)
+    };
+    let last_trouble = || {
+        let pairing = step.before.pairing.as_ref();
+        let trouble = pairing.and_then(|pairing| pairing.trouble.as_ref());
+        trouble.map_or(Cause::PairingExpired, |(cause, _)| *cause)
+    };
     match step.input {
         Input::ForceLogout { .. } => Some(Cause::ForceLogout),
+        // WhatsApp binds the passkey to the connection.
+        Input::Disconnect { .. } | Input::Link(LinkEvent::Ended(_)) | Input::Unavailable(_)
+            if passkey =>
+        {
+            Some(Cause::PasskeyRequired)
+        }
         Input::Disconnect { .. } => pairing.then_some(Cause::PairingAbandoned),
         Input::Link(LinkEvent::Ended(ending)) => match ending.verdict {
-            Verdict::Wipe(cause) => Some(cause),
+            Verdict::Wipe(cause, _) => Some(cause),
+            // A session that was never paired has no account, and a lock is old only after many answers.
+            Verdict::Locked if logs_out_when_locked(step) => Some(Cause::AccountLocked),
             Verdict::Conflict if step.settings.on_conflict == OnConflict::Logout => {
                 Some(Cause::Replaced)
             }
-            Verdict::Retry(..) if is_over() => Some(Cause::PairingExpired),
+            Verdict::Retry(..) if is_over() => Some(expired),
+            Verdict::Retry(cause, _) if had_all_codes() => Some(cause),
             _ => None,
         },
+        Input::Link(LinkEvent::Paired(account) | LinkEvent::Online(account)) => {
+            let expected = step.before.record.expect.as_ref();
+            let other = expected.is_some_and(|phone| phone.to_string() != account.phone);
+            (other && pairing).then_some(Cause::WrongAccount)
+        }
         Input::Link(LinkEvent::QrExhausted) => pairing.then_some(Cause::PairingExpired),
         Input::Link(LinkEvent::PairCodeRefused(why)) if why.rate_limited => {
             pairing.then_some(Cause::RateLimited)
         }
         Input::Link(LinkEvent::PairCodeRefused(_)) => pairing.then_some(Cause::Refused(None)),
-        Input::Due if step.before.phase == Phase::AwaitingCode => Some(Cause::PairingExpired),
-        Input::Due | Input::Unavailable(_) if is_over() => Some(Cause::PairingExpired),
+        Input::Link(
+            LinkEvent::ReadyForPairCode | LinkEvent::PairCodeStale | LinkEvent::Qr { .. },
+        ) => had_all_codes().then(last_trouble),
+        Input::Due if step.before.phase == Phase::AwaitingCode => Some(expired),
+        Input::Due | Input::Unavailable(_) if is_over() => Some(expired),
+        // What was stuck was the last try.
+        Input::Due => had_all_codes().then_some(Cause::Stuck),
+        Input::Unavailable(_) => had_all_codes().then_some(Cause::StoreFailed),
         // Half an identity is never logged in with: what was read is a pairing that nobody finished.
         Input::Looked(_) => Some(Cause::PairingAbandoned),
         _ => None,
     }
+}
+
+fn logs_out_when_locked(step: &Taken<'_>) -> bool {
+    step.settings.on_locked == OnLocked::Logout || !step.before.paired
 }
 
 fn decides(step: &Taken<'_>) -> TestCaseResult {
@@ -66,19 +105,32 @@ fn decides(step: &Taken<'_>) -> TestCaseResult {
     };
     prop_assert_eq!(step.after.phase, Phase::LoggingOut);
     prop_assert_eq!(Some(decided.cause), allowed(step));
-    // Only who asks for it has the device unlinked at WhatsApp, and only what may be an account's.
+    // The device is unlinked at WhatsApp where somebody asks for it, and where it is another account's than
+    // the one that is expected; and only what may be an account's.
     let unlinks = step
         .effects
         .iter()
         .any(|effect| matches!(effect, Effect::Unlink { paired: true, .. }));
-    let asked = decided.cause == Cause::ForceLogout;
-    prop_assert_eq!(unlinks, asked && step.before.paired);
-    let expected = match decided.cause {
-        Cause::Replaced => Unlink::NotAsked,
-        Cause::ForceLogout if unlinks => Unlink::Unreachable,
+    let asked = decided.cause == Cause::ForceLogout && step.before.paired;
+    let wrong = decided.cause == Cause::WrongAccount;
+    prop_assert_eq!(unlinks, asked || wrong);
+    let expected = match (decided.cause, step.input) {
+        (Cause::Replaced, _) => Unlink::NotAsked,
+        (Cause::ForceLogout | Cause::WrongAccount, _) if unlinks => Unlink::Unreachable,
+        (Cause::AccountLocked, _) if step.before.paired => Unlink::NotKnown,
+        (Cause::PasskeyRequired, _) => Unlink::NotLinked,
+        (_, Input::Link(LinkEvent::Ended(ending))) => match ending.verdict {
+            Verdict::Wipe(_, known) => known,
+            _ => Unlink::NotLinked,
+        },
         _ => Unlink::NotLinked,
     };
     prop_assert_eq!(decided.unlink, expected);
+    // The token that WhatsApp sent once is not lost with the session.
+    let lock = step.before.record.lock.as_ref();
+    if lock.is_some_and(|lock| lock.appeal_token.is_some()) {
+        prop_assert!(decided.appeal_token.is_some());
+    }
     Ok(())
 }
 

@@ -41,7 +41,9 @@ fn asked(step: &Taken<'_>) -> Option<Request> {
         | Input::Disconnect { request, .. }
         | Input::ForceLogout { request, .. }
         | Input::Groups(request)
-        | Input::Targets(request, _) => Some(*request),
+        | Input::Passkey(request, _)
+        | Input::Targets(request, _)
+        | Input::Proxy(request, _) => Some(*request),
         _ => None,
     }
 }
@@ -53,9 +55,11 @@ fn waiting(machine: &Machine) -> BTreeSet<Request> {
     all.extend(&waiting.code);
     all.extend(&waiting.written);
     all.extend(&waiting.close);
+    all.extend(&waiting.proxy);
     all.extend(&waiting.removal);
     all.extend(waiting.look.iter().map(|(request, _)| *request));
     all.extend(&waiting.groups);
+    all.extend(&waiting.passkey);
     all.into_iter().collect()
 }
 
@@ -79,6 +83,7 @@ proptest! {
             let closing = after.link == super::super::LinkState::Closing;
             let writing = after.saving.is_under_way();
             prop_assert!(waiting.written.is_empty() || writing);
+            prop_assert!(waiting.proxy.is_empty() || writing);
             prop_assert!(waiting.close.is_empty() || closing || writing);
             Ok(())
         })?;

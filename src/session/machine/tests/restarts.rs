@@ -9,7 +9,7 @@ use super::super::{Effect, Machine, Moment, Origin};
 use super::scene::user;
 use super::walk::{Taken, many, walks};
 use crate::protocol::{Cause, Phase};
-use crate::session::Settings;
+use crate::session::{Past, Settings};
 use crate::store::{Desired, Record};
 
 proptest! {
@@ -50,6 +50,7 @@ fn stands_still(step: &Taken<'_>) -> TestCaseResult {
         paired: true,
         error: "its task failed".to_owned(),
         wait: Duration::ZERO,
+        past: Past::default(),
     };
     let failed = again(&machine.record, failed, at, step.settings);
     for (next, effects) in [(stored, effects), failed] {
@@ -87,5 +88,6 @@ fn written(step: &Taken<'_>) -> TestCaseResult {
     prop_assert_eq!(&disk.account, &record.account);
     prop_assert_eq!(&disk.targets, &record.targets);
     prop_assert_eq!(&disk.hold, &record.hold);
+    prop_assert_eq!(&disk.lock, &record.lock);
     Ok(())
 }

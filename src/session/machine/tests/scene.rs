@@ -5,9 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::{Effect, Input, Machine, Moment, Origin};
-use super::input::{Row, account, ended, pair_code, phone, qr, targets};
+use super::input::{
+    ASKED, Row, account, assertion, challenge, ended, pair_code, passkey_code, phone, qr, targets,
+};
 use crate::protocol::{Cause, Phase, Stage, UserId};
-use crate::session::{Due, Monotonic, OnConflict, Settings};
+use crate::session::{
+    Due, Monotonic, OnConflict, OnLocked, PairOptions, PasskeyInput, Past, Settings,
+};
 use crate::store::Record;
 use crate::whatsapp::{LinkEvent, Pace, Verdict};
 
@@ -21,12 +25,22 @@ pub(super) enum Scene {
     Reconnecting,
     AwaitingScan,
     AwaitingCode,
+    /// The QR code was scanned, and WhatsApp wants a passkey.
+    AwaitingPasskey,
+    /// The pair code was entered, WhatsApp wanted a passkey, and its answer is being checked.
+    CheckingPasskey,
+    /// A person compares the codes.
+    ComparingCodes,
     Online,
     BackingOff,
     BackingOffToPair,
+    /// WhatsApp does not accept the client's version.
+    Outdated,
     /// Its files could not be read.
     Unread,
     Held,
+    /// Its account is locked.
+    Locked,
     Parked,
     ParkedToPair,
     Disconnected,
@@ -48,11 +62,20 @@ impl Scene {
                 Self::ConnectingForCode,
                 Self::Reconnecting,
             ],
-            Phase::AwaitingScan => &[Self::AwaitingScan],
-            Phase::AwaitingCode => &[Self::AwaitingCode],
+            Phase::AwaitingScan => &[
+                Self::AwaitingScan,
+                Self::AwaitingPasskey,
+                Self::ComparingCodes,
+            ],
+            Phase::AwaitingCode => &[Self::AwaitingCode, Self::CheckingPasskey],
             Phase::Online => &[Self::Online],
-            Phase::BackingOff => &[Self::BackingOff, Self::BackingOffToPair, Self::Unread],
-            Phase::Held => &[Self::Held],
+            Phase::BackingOff => &[
+                Self::BackingOff,
+                Self::BackingOffToPair,
+                Self::Outdated,
+                Self::Unread,
+            ],
+            Phase::Held => &[Self::Held, Self::Locked],
             Phase::Parked => &[Self::Parked, Self::ParkedToPair],
             Phase::Disconnected => &[Self::Disconnected],
             Phase::LoggingOut => &[Self::LoggingOut, Self::Unlinking, Self::Removing],
@@ -84,6 +107,14 @@ impl Scene {
             Self::AwaitingCode => {
                 pairing(true).then([stage(Stage::Login), ready, Input::Link(pair_code())])
             }
+            Self::AwaitingPasskey => Self::AwaitingScan.stage().then([Input::Link(challenge())]),
+            Self::CheckingPasskey => Self::AwaitingCode.stage().then([
+                Input::Link(challenge()),
+                Input::Passkey(ASKED, PasskeyInput::Assert(Box::new(assertion()))),
+            ]),
+            Self::ComparingCodes => Self::AwaitingPasskey
+                .stage()
+                .then([Input::Link(passkey_code(false))]),
             Self::Online => stored().then([stage(Stage::Sync), online]),
             Self::BackingOff => stored().then([stage(Stage::Login), retry]),
             Self::BackingOffToPair => pairing(false).then([stage(Stage::Login), retry]),
@@ -95,6 +126,8 @@ impl Scene {
                 .0
             }
             Self::Held => stored().then([Row::Hold.input()]),
+            Self::Locked => stored().then([Row::LockedHold.input()]),
+            Self::Outdated => stored().then([stage(Stage::Login), Row::Outdated.input()]),
             Self::Parked => stored().then([Row::Park.input()]),
             Self::ParkedToPair => pairing(false).then([Row::Park.input()]),
             Self::Disconnected => stored().then([online, Row::Disconnect.input()]),
@@ -130,7 +163,7 @@ pub(super) struct Staged {
 
 impl Staged {
     pub(super) fn new(record: Record, origin: Origin) -> (Self, Vec<Effect>) {
-        let settings = settings(OnConflict::Logout);
+        let settings = settings(OnConflict::Logout, OnLocked::Hold);
         let (machine, effects) = Machine::new(user(), record, origin, at(start()), &settings);
         let staged = Self {
             machine,
@@ -152,7 +185,12 @@ impl Staged {
 
     fn pairing(by_code: bool) -> Self {
         let phone = by_code.then(|| phone(1));
-        let (mut staged, effects) = Self::new(Record::new(1000), Origin::New { phone });
+        let options = PairOptions {
+            phone,
+            expect: None,
+        };
+        let past = Past::default();
+        let (mut staged, effects) = Self::new(Record::new(1000), Origin::New { options, past });
         staged.see_through(effects);
         staged
     }
@@ -266,9 +304,10 @@ pub(super) fn at(now: Timestamp) -> Moment {
     }
 }
 
-pub(super) fn settings(on_conflict: OnConflict) -> Settings {
+pub(super) fn settings(on_conflict: OnConflict, on_locked: OnLocked) -> Settings {
     Settings {
         on_conflict,
+        on_locked,
         idle_after: Some(Duration::from_hours(24)),
         ..Settings::default()
     }

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use super::super::{Effect, Machine};
-use super::input::{CODE, QR};
+use super::input::{CHALLENGE, CODE, PASSKEY_CODE, QR};
 use super::walk::{Taken, many, walks};
-use crate::protocol::{EventKind, Phase, Status};
+use crate::protocol::{Cause, EventKind, Phase, Status};
 
 proptest! {
     #![proptest_config(many())]
@@ -24,8 +24,16 @@ proptest! {
 
 fn fits(status: &Status) -> TestCaseResult {
     let is = |phase| status.phase == phase;
-    prop_assert_eq!(status.qr.is_some(), is(Phase::AwaitingScan));
-    prop_assert_eq!(status.pair_code.is_some(), is(Phase::AwaitingCode));
+    let passkey = status.passkey.is_some();
+    prop_assert_eq!(status.qr.is_some(), is(Phase::AwaitingScan) && !passkey);
+    prop_assert_eq!(
+        status.pair_code.is_some(),
+        is(Phase::AwaitingCode) && !passkey
+    );
+    if passkey {
+        prop_assert!(is(Phase::AwaitingScan) || is(Phase::AwaitingCode));
+        prop_assert_eq!(status.reason, Some(Cause::PasskeyRequired));
+    }
     prop_assert_eq!(status.connecting.is_some(), is(Phase::Connecting));
     prop_assert_eq!(status.held_until.is_some(), is(Phase::Held));
     let retries = is(Phase::BackingOff) || is(Phase::PurgeFailed);
@@ -36,7 +44,7 @@ fn fits(status: &Status) -> TestCaseResult {
     let waits = retries || is(Phase::Held) || is(Phase::Parked);
     if waits || is(Phase::LoggingOut) {
         prop_assert!(status.reason.is_some());
-    } else if !is(Phase::Disconnected) {
+    } else if !is(Phase::Disconnected) && !passkey {
         prop_assert_eq!(status.reason, None);
     }
     if waits || is(Phase::StoreCorrupt) {
@@ -71,8 +79,8 @@ fn told(step: &Taken<'_>) -> TestCaseResult {
 fn names(kind: &EventKind, phase: Phase) -> bool {
     match phase {
         Phase::Connecting => matches!(kind, EventKind::Connecting | EventKind::Paired),
-        Phase::AwaitingScan => *kind == EventKind::Qr,
-        Phase::AwaitingCode => *kind == EventKind::PairCode,
+        Phase::AwaitingScan => matches!(kind, EventKind::Qr | EventKind::Passkey),
+        Phase::AwaitingCode => matches!(kind, EventKind::PairCode | EventKind::Passkey),
         other => kind.as_str() == other.as_str(),
     }
 }
@@ -80,13 +88,21 @@ fn names(kind: &EventKind, phase: Phase) -> bool {
 /// A code is in the full status only.
 fn secret(machine: &Machine) -> TestCaseResult {
     let status = machine.status();
-    if status.qr.is_none() && status.pair_code.is_none() {
+    let open = |text: &str| {
+        let secrets = [QR, CODE, PASSKEY_CODE];
+        secrets.iter().any(|secret| text.contains(secret))
+    };
+    let logged = format!("{machine:?} {status:?}");
+    prop_assert!(!open(&logged) && !logged.contains(CHALLENGE));
+    let shown = serde_json::to_string(&status).expect("JSON");
+    prop_assert!(
+        !shown.contains(CHALLENGE),
+        "it is only told to who fetches it"
+    );
+    let compared = status.passkey.as_ref().is_some_and(|p| p.code.is_some());
+    if status.qr.is_none() && status.pair_code.is_none() && !compared {
         return Ok(());
     }
-    let open = |text: &str| text.contains(QR) || text.contains(CODE);
-    let logged = format!("{machine:?} {status:?}");
-    prop_assert!(!open(&logged));
-    let shown = serde_json::to_string(&status).expect("JSON");
     prop_assert!(open(&shown));
     let listed = serde_json::to_string(&status.without_secrets()).expect("JSON");
     prop_assert!(!open(&listed));

@@ -10,7 +10,7 @@ use super::super::{Answer, Effect, Exit, Machine};
 use super::going::GOING;
 use super::input::Row;
 use super::linked::LINKED;
-use super::scene::{Scene, settings};
+use super::scene::Scene;
 use super::unlinked::UNLINKED;
 use crate::protocol::Phase;
 use crate::store::Desired;
@@ -25,13 +25,9 @@ fn every_phase_and_every_input() {
         let played = column(*scene);
         let columns = LINKED.iter().chain(UNLINKED).chain(GOING);
         let told: Vec<_> = columns.filter(|(of, _)| of == scene).collect();
-        let [(_, told)] = told.as_slice() else {
-            panic!(
-                "{scene:?} stands {} times in the table; it is\n{played}",
-                told.len()
-            );
-        };
-        let told: Vec<_> = told.trim().lines().map(str::trim).collect();
+        assert!(told.len() <= 1, "{scene:?} stands twice in the table");
+        let told = told.first().map_or("", |(_, told)| told.trim());
+        let told: Vec<_> = told.lines().map(str::trim).collect();
         let played: Vec<_> = played.lines().collect();
         if told != played {
             let _ = writeln!(wrong, "{scene:?} is");
@@ -48,7 +44,7 @@ fn column(scene: Scene) -> String {
     let mut lines = String::new();
     for &row in Row::ALL {
         let mut staged = scene.stage();
-        staged.settings = settings(row.on_conflict());
+        staged.settings = row.settings();
         match row {
             Row::Due => staged.pass_until_due(),
             // What waits shortest waits for less than a second.
@@ -96,6 +92,9 @@ fn word(effect: &Effect) -> String {
         Effect::CloseLink { goodbye: true, .. } => "close",
         Effect::CloseLink { goodbye: false, .. } => "cut",
         Effect::AskPairCode(phone) => return format!("ask a code for {phone}"),
+        Effect::ShowUp => "show up",
+        Effect::AnswerPasskey(..) => "answer the passkey",
+        Effect::ConfirmPasskey(_) => "confirm the passkey",
         Effect::AskGroups(_) => "ask for groups",
         Effect::Save(_) => "save",
         Effect::Look => "look",
@@ -106,6 +105,8 @@ fn word(effect: &Effect) -> String {
         Effect::Answer(_, Answer::Status(_)) => "answer status",
         Effect::Answer(_, Answer::Groups(_)) => "answer groups",
         Effect::Answer(_, Answer::Targets(_)) => "answer targets",
+        Effect::Answer(_, Answer::Passkey(_)) => "answer challenge",
+        Effect::Answer(_, Answer::Proxy(_)) => "answer proxy",
         Effect::Answer(_, Answer::Refused(failure)) => return format!("refuse: {}", failure.code),
         Effect::End(Exit::LoggedOut(_)) => "end, logged out",
         Effect::End(Exit::Stopped) => "end, stopped",

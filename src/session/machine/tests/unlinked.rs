@@ -9,12 +9,18 @@ pub(super) const UNLINKED: &[Column] = &[
         "
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
+connect, expecting      | refuse: wrong_account
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | connecting: save, tell connecting, open
 stop                    | save
 due                     | connecting: tell connecting, open
 ",
@@ -24,13 +30,41 @@ due                     | connecting: tell connecting, open
         "
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
-disconnect              | logging_out (pairing_abandoned): tell logging_out, cut
-force-logout            | logging_out (force_logout): tell logging_out, cut
+connect, expecting      | connecting: save, tell connecting, open
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | connecting: save, tell connecting, open
 stop                    | save
+due                     | connecting: tell connecting, open
+",
+    ),
+    (
+        Scene::Outdated,
+        "
+connect                 | connecting: save, tell connecting, open
+connect by code         | connecting: save, tell connecting, open
+connect, expecting      | refuse: wrong_account
+disconnect              | disconnected: desired down, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | connecting: save, tell connecting, open
+stop                    | save
+version changed         | tell updated
 due                     | connecting: tell connecting, open
 ",
     ),
@@ -39,12 +73,18 @@ due                     | connecting: tell connecting, open
         "
 connect                 | look
 connect by code         | look
+connect, expecting      | look
 disconnect              | refuse: store_failed
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
 targets, shown          | refuse: store_failed
 targets, cleared        | refuse: store_failed
 targets, added          | refuse: store_failed
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | refuse: store_failed
+proxy, changed          | refuse: store_failed
 stop                    | end, stopped
 due                     | look
 ",
@@ -54,12 +94,39 @@ due                     | look
         "
 connect                 | answer status
 connect by code         | answer status
+connect, expecting      | refuse: wrong_account
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | save
+stop                    | save
+due                     | connecting: save, tell connecting, open
+",
+    ),
+    (
+        Scene::Locked,
+        "
+connect                 | connecting: save, tell connecting, open
+connect by code         | connecting: save, tell connecting, open
+connect, expecting      | refuse: wrong_account
+disconnect              | disconnected: desired down, save, tell disconnected
+force-logout            | logging_out (force_logout): tell logging_out, unlink
+groups                  | refuse: not_online
+targets, shown          | answer targets
+targets, cleared        | save
+targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | save
 stop                    | save
 due                     | connecting: save, tell connecting, open
 ",
@@ -69,12 +136,18 @@ due                     | connecting: save, tell connecting, open
         "
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
+connect, expecting      | refuse: wrong_account
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | save
 stop                    | save
 ",
     ),
@@ -83,14 +156,20 @@ stop                    | save
         "
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
-disconnect              | logging_out (pairing_abandoned): tell logging_out, cut
-force-logout            | logging_out (force_logout): tell logging_out, cut
+connect, expecting      | connecting: save, tell connecting, open
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
+force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | save
 stop                    | save
-due                     | logging_out (pairing_expired): tell logging_out, cut
+due                     | logging_out (pairing_expired): tell logging_out, unlink if just paired
 ",
     ),
     (
@@ -98,12 +177,18 @@ due                     | logging_out (pairing_expired): tell logging_out, cut
         "
 connect                 | connecting: desired up, save, tell connecting, open
 connect by code         | connecting: desired up, save, tell connecting, open
+connect, expecting      | refuse: wrong_account
 disconnect              | answer status
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | save
 targets, added          | refuse: not_online
+passkey, fetched        | refuse: not_awaited
+passkey, answered       | refuse: not_awaited
+passkey, confirmed      | refuse: not_awaited
+proxy, shown            | answer proxy
+proxy, changed          | save
 stop                    | save
 ",
     ),

@@ -9,12 +9,17 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{RngSeed, TestCaseResult};
 
 use super::super::{Effect, Input, Machine, Moment, Origin, Request};
-use super::input::{Row, account, ended, phone, stored, targets};
+use super::input::{
+    Row, account, assertion, by_code, challenge, ended, passkey_code, phone, stored, targets,
+};
 use super::scene::{settings, start, user};
 use crate::protocol::fixtures::bare_entry;
 use crate::protocol::{Cause, Stage, Unlink};
-use crate::session::{Change, Monotonic, OnConflict, Settings, Standing};
-use crate::store::{Desired, Hold, Record};
+use crate::session::{
+    Change, Monotonic, OnConflict, OnLocked, PairOptions, PasskeyInput, Past, ProxyChange,
+    Settings, Standing,
+};
+use crate::store::{AccountLock, Desired, Hold, ProxyChoice, Record};
 use crate::whatsapp::{AskError, LinkEvent, Verdict};
 
 /// As many ways for every property, and the same ones every time. More with `PROPTEST_CASES`.
@@ -95,6 +100,8 @@ impl UnderWay {
                     self.0.push(effect.clone());
                 }
                 Effect::OpenLink(_)
+                | Effect::AnswerPasskey(..)
+                | Effect::ConfirmPasskey(_)
                 | Effect::AskGroups(_)
                 | Effect::Save(_)
                 | Effect::Look
@@ -121,6 +128,8 @@ impl UnderWay {
             Effect::CloseLink { close, .. } => Input::Closed(close, Err("3 tasks run".to_owned())),
             Effect::AskGroups(request) if well => Input::GroupsAnswered(request, Ok(Vec::new())),
             Effect::AskGroups(request) => Input::GroupsAnswered(request, Err(AskError::Timeout)),
+            Effect::AnswerPasskey(request, _) => passkey_answered(Some(request), well),
+            Effect::ConfirmPasskey(request) => passkey_answered(request, well),
             Effect::Save(record) if well => {
                 *disk = *record;
                 Input::Saved(Ok(()))
@@ -144,11 +153,17 @@ impl UnderWay {
     }
 }
 
+fn passkey_answered(request: Option<Request>, well: bool) -> Input {
+    let taken = if well { Ok(()) } else { Err(AskError::Timeout) };
+    Input::PasskeyAnswered(request, taken)
+}
+
 /// Asks under a number of its own.
 fn numbered(input: Input, number: u64) -> Input {
     let request = Request(number);
     match input {
-        Input::Connect(_, phone) => Input::Connect(request, phone),
+        Input::Connect(_, options) => Input::Connect(request, options),
+        Input::Passkey(_, input) => Input::Passkey(request, input),
         Input::Disconnect { by, .. } => Input::Disconnect { request, by },
         Input::ForceLogout { by, within, .. } => Input::ForceLogout {
             request,
@@ -157,6 +172,7 @@ fn numbered(input: Input, number: u64) -> Input {
         },
         Input::Groups(_) => Input::Groups(request),
         Input::Targets(_, change) => Input::Targets(request, change),
+        Input::Proxy(_, change) => Input::Proxy(request, change),
         other => other,
     }
 }
@@ -228,10 +244,11 @@ pub(super) fn walks() -> impl Strategy<Value = Walk> {
 
 fn policy() -> impl Strategy<Value = Settings> {
     let on_conflict = select(vec![OnConflict::Logout, OnConflict::Park]);
+    let on_locked = select(vec![OnLocked::Hold, OnLocked::Logout]);
     let idle_after = select(vec![None, Some(Duration::from_mins(10))]);
-    (on_conflict, idle_after).prop_map(|(on_conflict, idle_after)| Settings {
+    (on_conflict, on_locked, idle_after).prop_map(|(on_conflict, on_locked, idle_after)| Settings {
         idle_after,
-        ..settings(on_conflict)
+        ..settings(on_conflict, on_locked)
     })
 }
 
@@ -267,12 +284,7 @@ fn input() -> impl Strategy<Value = Input> {
         Stage::Login,
         Stage::Sync,
     ];
-    let dead = vec![
-        Cause::LoggedOut,
-        Cause::AccountLocked,
-        Cause::Invalidated,
-        Cause::Unlinked,
-    ];
+    let dead = vec![Cause::LoggedOut, Cause::Invalidated, Cause::Unlinked];
     let hold = |seconds| {
         ended(Verdict::Hold(
             Cause::TemporaryBan,
@@ -283,18 +295,32 @@ fn input() -> impl Strategy<Value = Input> {
     // A stop only once in a while: nothing happens to a session after it. Results come of effects.
     let mut rows = Row::ALL.to_vec();
     rows.retain(|row| *row != Row::Stop && !row.is_result());
-    let any = Request(0);
+    let nobody = Request(0);
+    let url = ProxyChoice::Url("http://me:secret@localhost:9".into());
+    let proxies = vec![None, Some(ProxyChoice::Direct), Some(url)];
     prop_oneof![
         24 => select(rows).prop_map(Row::input),
         1 => Just(Input::Stop),
         6 => select(stages).prop_map(move |stage| link(LinkEvent::Stage(stage))),
         4 => (1u8..3).prop_map(move |n| link(LinkEvent::Paired(account(n)))),
         6 => (1u8..3).prop_map(move |n| link(LinkEvent::Online(account(n)))),
-        2 => (0u8..4).prop_map(move |n| Input::Targets(any, Change::Set(targets(n)))),
-        2 => (1u8..3).prop_map(move |n| Input::Connect(any, Some(phone(n)))),
-        2 => select(dead).prop_map(|cause| ended(Verdict::Wipe(cause))),
+        2 => (0u8..4).prop_map(move |n| Input::Targets(nobody, Change::Set(targets(n)))),
+        2 => select(proxies).prop_map(move |choice| Input::Proxy(nobody, ProxyChange::To(choice))),
+        2 => (1u8..3).prop_map(move |n| by_code(nobody, n)),
+        4 => Just(link(challenge())),
+        2 => any_passkey().prop_map(move |input| Input::Passkey(nobody, input)),
+        2 => any::<bool>().prop_map(move |skip| link(passkey_code(skip))),
+        2 => select(dead).prop_map(|cause| ended(Verdict::Wipe(cause, Unlink::NotKnown))),
         2 => (0u64..5000).prop_map(hold),
     ]
+}
+
+fn any_passkey() -> impl Strategy<Value = PasskeyInput> {
+    select(vec![
+        PasskeyInput::Challenge,
+        PasskeyInput::Assert(Box::new(assertion())),
+        PasskeyInput::Confirm,
+    ])
 }
 
 /// How a session comes to be, and what stands on the disk about it.
@@ -316,7 +342,11 @@ fn birth() -> impl Strategy<Value = (Record, Origin)> {
 
 fn new(by_code: bool) -> Origin {
     Origin::New {
-        phone: by_code.then(|| phone(1)),
+        options: PairOptions {
+            phone: by_code.then(|| phone(1)),
+            expect: None,
+        },
+        past: Past::default(),
     }
 }
 
@@ -325,23 +355,35 @@ fn failed(paired: bool) -> Origin {
         paired,
         error: "its task failed".to_owned(),
         wait: Duration::from_secs(2),
+        past: Past::default(),
     }
 }
 
 /// Only what was paired can have been stopped, and can wait for something over a restart.
 fn record(paired: bool) -> impl Strategy<Value = Record> {
     let ends = vec![None, Some(later(-60)), Some(later(60)), Some(later(3600))];
-    let hold = prop::option::of(select(ends).prop_map(|until| Hold {
-        cause: Cause::TemporaryBan,
-        until,
-        error: Some("banned".to_owned()),
-    }));
+    let causes = vec![Cause::TemporaryBan, Cause::AccountLocked];
+    let hold = prop::option::of(
+        (select(causes), select(ends)).prop_map(|(cause, until)| Hold {
+            cause,
+            until,
+            error: Some("banned".to_owned()),
+        }),
+    );
     let down = prop::bool::weighted(0.3);
-    (down, hold, 0u8..3).prop_map(move |(down, hold, count)| {
+    let open = prop::option::of((-600i64..600).prop_map(later));
+    (down, hold, open, 0u8..3).prop_map(move |(down, hold, open, count)| {
         if !paired {
             return Record::new(1000);
         }
         let mut record = stored();
+        let is_locked = |hold: &&Hold| hold.cause == Cause::AccountLocked;
+        record.lock = hold.as_ref().filter(is_locked).map(|_| {
+            let mut lock = AccountLock::new(later(-3600));
+            lock.seen(later(-3600), None, Some("appeal-secret".into()));
+            lock
+        });
+        record.login_open_until = open;
         record.hold = hold;
         record.targets = targets(count);
         record.desired = if down { Desired::Down } else { Desired::Up };

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use wasim::{Failure, UnlinkAnswer};
 
+use crate::account::AccountVerb;
+
 /// A WhatsApp Web server on this machine, to rehearse against
 ///
 /// Start it with `wasim serve`; the other commands act as the phone, or as WhatsApp, on the running
@@ -59,6 +61,20 @@ pub(crate) enum Verb {
     },
     /// List connections
     Logins,
+    /// List the stanzas that a client has sent on its connection
+    Received(Which),
+    /// List what was observed, oldest first, a JSON object a line
+    Observations {
+        /// From this position on
+        #[arg(long, value_name = "POSITION", default_value_t = 0)]
+        after: u64,
+        /// Only these, such as login or presence
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        only: Vec<String>,
+        /// Only those about this device (JID) or phone (number)
+        #[arg(long, value_name = "JID|PHONE")]
+        device: Option<String>,
+    },
     /// Remove a device, as on the phone
     Unlink(Which),
     /// Let another client take a device's place
@@ -112,6 +128,16 @@ pub(crate) enum Verb {
     },
     /// Give a client that shows a QR code new references
     RenewRefs(Which),
+    /// Tell a client that shows a pair code to show another one
+    RefreshCode {
+        #[command(flatten)]
+        which: Which,
+        /// Only when the person asks for it
+        #[arg(long)]
+        force_manual: bool,
+    },
+    /// Retire the secret in the QR code that a client shows
+    RefreshRegistration(Which),
     /// Refuse a device's next login
     FailNext {
         #[command(flatten)]
@@ -123,8 +149,9 @@ pub(crate) enum Verb {
     ///
     /// Faults: http-status=N no-upgrade close-on-accept no-server-hello garbage-server-hello
     /// close-on-hello close-on-ik refuse-ik close-after-handshake refs=N corrupt-hmac
-    /// corrupt-account-signature no-device no-restart refuse-pair-code=N fail-login=N no-success
-    /// no-offline no-key-share no-answers no-answer-to=NAMESPACE one-message pieces garble
+    /// corrupt-account-signature no-device no-restart refuse-pair-code=N close-after-pair-code
+    /// no-pair-success no-passkey-options refuse-assertion=N no-continuation corrupt-continuation
+    /// fail-login=N no-success ghost-login=MILLISECONDS no-offline no-key-share no-answers no-answer-to=NAMESPACE one-message pieces garble
     /// delay=STAGE:MILLISECONDS (stages: upgrade handshake login refs pair-success restart offline
     /// query)
     Fault {
@@ -159,17 +186,22 @@ pub(crate) enum Verb {
         /// The name
         name: String,
     },
+    #[command(flatten)]
+    Account(AccountVerb),
     /// How requests to be unlinked are answered
     ///
-    /// result, conflict-only, result-then-conflict (as WhatsApp does), refuse=CODE, ignore or
-    /// close-socket
+    /// result, conflict-only, result-then-conflict (as WhatsApp does), refuse=CODE, ignore, close-socket,
+    /// reset-socket, freeze, or lose-result (the device is removed and the answer is lost)
     UnlinkAnswer {
         /// How
         #[arg(value_parser = unlink_answer)]
         answer: UnlinkAnswer,
-        /// Only those of this device (JID) or phone (number)
-        #[arg(long, value_name = "JID|PHONE")]
+        /// Only those of this device (JID) or phone (number), or on this connection (#N)
+        #[arg(long, value_name = "JID|PHONE|#N")]
         device: Option<String>,
+        /// Only the next ones, so many
+        #[arg(long, value_name = "N")]
+        times: Option<u32>,
     },
     /// Accept TCP connections, or refuse them
     Listen {
@@ -245,18 +277,22 @@ fn unlink_answer(text: &str) -> Result<UnlinkAnswer, String> {
         "result-then-conflict" => UnlinkAnswer::ResultThenConflict,
         "ignore" => UnlinkAnswer::Ignore,
         "close-socket" => UnlinkAnswer::CloseSocket,
+        "reset-socket" => UnlinkAnswer::ResetSocket,
+        "freeze" => UnlinkAnswer::Freeze,
+        "lose-result" => UnlinkAnswer::LoseResult,
         other => {
             let code = other
                 .strip_prefix("refuse=")
                 .and_then(|code| code.parse().ok());
             UnlinkAnswer::Refuse(code.ok_or(
-                "result, conflict-only, result-then-conflict, refuse=CODE, ignore or close-socket",
+                "result, conflict-only, result-then-conflict, refuse=CODE, ignore, close-socket, reset-socket, \
+                 freeze or lose-result",
             )?)
         }
     })
 }
 
-fn switch(text: &str) -> Result<bool, String> {
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),

@@ -1,5 +1,6 @@
 //! `wasim`: a WhatsApp Web server on this machine, and its remote control.
 
+mod account;
 mod arguments;
 mod places;
 mod render;

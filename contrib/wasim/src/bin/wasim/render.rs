@@ -23,6 +23,29 @@ pub(crate) fn print(answer: &Answer, json: bool) -> Result<(), String> {
 fn text(answer: &Answer) -> String {
     match answer {
         Answer::Linked { device } => device.clone(),
+        Answer::PasskeyNeeded { connection } => {
+            format!("the account needs its owner's passkey: it goes on on #{connection}")
+        }
+        Answer::Assertion { assertion } => assertion.clone(),
+        Answer::Received { stanzas } => lines(stanzas.iter().map(|stanza| {
+            let words = [
+                Some(stanza.tag.as_str()),
+                stanza.kind.as_deref(),
+                stanza.namespace.as_deref(),
+            ];
+            let words: Vec<&str> = words.into_iter().flatten().collect();
+            format!(
+                "{:>4}  {}  {}",
+                stanza.place,
+                words.join(" "),
+                stanza.children.join(" ")
+            )
+        })),
+        Answer::Observations { observations, .. } => lines(
+            observations
+                .iter()
+                .filter_map(|seen| serde_json::to_string(seen).ok()),
+        ),
         Answer::Devices { devices } => lines(devices.iter().map(|device| {
             let state = match device.connection {
                 Some(connection) => format!("online on #{connection}"),

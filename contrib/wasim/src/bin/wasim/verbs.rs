@@ -26,7 +26,6 @@ async fn call(control: &Path, command: Command) -> Result<Answer, String> {
 
 fn command(verb: Verb) -> Result<Command, String> {
     Ok(match verb {
-        Verb::Serve { .. } | Verb::Groups { .. } => return Err("not a single command".to_owned()),
         Verb::Scan { qr, phone } => Command::Scan {
             qr: argument(qr)?,
             phone,
@@ -34,6 +33,19 @@ fn command(verb: Verb) -> Result<Command, String> {
         Verb::Link { phone, code } => Command::Link { phone, code },
         Verb::Devices { phone } => Command::Devices { phone },
         Verb::Logins => Command::Logins,
+        Verb::Received(which) => Command::Received {
+            device: which.device,
+        },
+        Verb::Observations {
+            after,
+            only,
+            device,
+        } => Command::Observations {
+            after,
+            only,
+            device,
+        },
+        Verb::Account(verb) => verb.command()?,
         Verb::Unlink(which) => Command::Unlink {
             device: which.device,
         },
@@ -64,27 +76,6 @@ fn command(verb: Verb) -> Result<Command, String> {
             device: which.device,
             keep_open,
         },
-        Verb::Close(which) => Command::Close {
-            device: which.device,
-        },
-        Verb::Drop(which) => Command::Drop {
-            device: which.device,
-        },
-        Verb::Reset(which) => Command::Reset {
-            device: which.device,
-        },
-        Verb::Freeze(which) => Command::Freeze {
-            device: which.device,
-        },
-        Verb::Hang(which) => Command::Hang {
-            device: which.device,
-        },
-        Verb::Resume(which) => Command::Resume {
-            device: which.device,
-        },
-        Verb::RenewRefs(which) => Command::RenewRefs {
-            device: which.device,
-        },
         Verb::Raw {
             which,
             stanza: text,
@@ -106,9 +97,56 @@ fn command(verb: Verb) -> Result<Command, String> {
         Verb::Faults => Command::Faults,
         Verb::ClearFaults => Command::ClearFaults,
         Verb::PushName { phone, name } => Command::SetPushName { phone, name },
-        Verb::UnlinkAnswer { answer, device } => Command::OnUnlink { device, answer },
+        Verb::UnlinkAnswer {
+            answer,
+            device,
+            times,
+        } => Command::OnUnlink {
+            device,
+            answer,
+            times,
+        },
         Verb::Listen { switch } => Command::SetListening { listening: switch },
         Verb::Info => Command::Info,
+        verb => return on_connection(verb),
+    })
+}
+
+/// What is done to a connection as such.
+fn on_connection(verb: Verb) -> Result<Command, String> {
+    Ok(match verb {
+        Verb::Close(which) => Command::Close {
+            device: which.device,
+        },
+        Verb::Drop(which) => Command::Drop {
+            device: which.device,
+        },
+        Verb::Reset(which) => Command::Reset {
+            device: which.device,
+        },
+        Verb::Freeze(which) => Command::Freeze {
+            device: which.device,
+        },
+        Verb::Hang(which) => Command::Hang {
+            device: which.device,
+        },
+        Verb::Resume(which) => Command::Resume {
+            device: which.device,
+        },
+        Verb::RenewRefs(which) => Command::RenewRefs {
+            device: which.device,
+        },
+        Verb::RefreshCode {
+            which,
+            force_manual,
+        } => Command::RefreshCode {
+            device: which.device,
+            force_manual,
+        },
+        Verb::RefreshRegistration(which) => Command::RefreshRegistration {
+            device: which.device,
+        },
+        _ => return Err("not a single command".to_owned()),
     })
 }
 
@@ -174,7 +212,7 @@ fn stanza(text: &str) -> Result<Stanza, String> {
 }
 
 /// The argument itself, or standard input for `-`.
-fn argument(text: String) -> Result<String, String> {
+pub(crate) fn argument(text: String) -> Result<String, String> {
     if text != "-" {
         return Ok(text);
     }

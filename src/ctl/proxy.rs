@@ -1,0 +1,137 @@
+//! `wactl proxy`
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead};
+use std::path::Path;
+
+use crate::client::Client;
+use crate::protocol::{ProxyEdit, ProxySource};
+
+use super::arguments::Proxy;
+use super::error::{Error, Problem};
+use super::exit::Exit;
+use super::json;
+use super::render::plain;
+use super::terminal::Terminal;
+
+/// Stands for the standard input in the place of a URL.
+const STANDARD_INPUT: &str = "-";
+
+/// Reads what the command line only names, once, before the daemon is asked: a URL from the standard
+/// input, a password from its file.
+pub(super) fn complete(arguments: &mut Proxy) -> Result<(), Problem> {
+    let Some(url) = &mut arguments.edit.set else {
+        return Ok(());
+    };
+    if url == STANDARD_INPUT {
+        *url = first_line(&mut io::stdin().lock())
+            .map_err(|error| unreadable("the proxy's URL", "the standard input", &error))?;
+    }
+    if let Some(file) = arguments.password_file.take() {
+        let password = password(&file)
+            .map_err(|error| unreadable("the password", &file.display().to_string(), &error))?;
+        *url = with_password(url, &password).ok_or_else(|| {
+            Problem::usage(
+                "--password-file is for a user without a password in the URL, like http://user@proxy.example:3128",
+            )
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) async fn run(
+    client: &Client,
+    terminal: &mut Terminal,
+    arguments: Proxy,
+) -> Result<(), Error> {
+    let user = arguments.user;
+    let proxy = client
+        .proxy(user.as_str(), ProxyEdit::from(arguments.edit))
+        .await?;
+    if terminal.look().json {
+        terminal.object(json::Proxy {
+            user: &user,
+            proxy: &proxy,
+        })?;
+        return Ok(());
+    }
+    let login = if proxy.authenticated {
+        ", with a login"
+    } else {
+        ""
+    };
+    let whose = match proxy.source {
+        ProxySource::Default => "as the configuration says for all sessions".to_owned(),
+        ProxySource::Session => "chosen for this session".to_owned(),
+        other => plain(&other.to_string()),
+    };
+    let shown = match &proxy.url {
+        Some(url) => format!("{}{login}, {whose}", plain(url)),
+        None => format!("none, {whose}"),
+    };
+    terminal.print(&shown)?;
+    Ok(())
+}
+
+fn unreadable(what: &str, place: &str, error: &io::Error) -> Problem {
+    let message = format!("{what} cannot be read from {place}: {error}");
+    Problem::new(Exit::Usage, "usage", message)
+}
+
+fn password(file: &Path) -> io::Result<String> {
+    first_line(&mut io::BufReader::new(std::fs::File::open(file)?))
+}
+
+fn first_line(from: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    from.read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// The URL with this password behind its user; `None`: it has no user, or a password already.
+fn with_password(url: &str, password: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (user, place) = rest.rsplit_once('@')?;
+    if user.is_empty() || user.contains(':') {
+        return None;
+    }
+    let mut encoded = String::new();
+    for byte in password.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    Some(format!("{scheme}://{user}:{encoded}@{place}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_stands_encoded_in_the_url() {
+        assert_eq!(
+            with_password("socks5h://me@proxy:1", "a:b@c/ä").as_deref(),
+            Some("socks5h://me:a%3Ab%40c%2F%C3%A4@proxy:1")
+        );
+        for none in [
+            "http://proxy:1",
+            "http://@proxy:1",
+            "http://me:pw@proxy:1",
+            "proxy",
+        ] {
+            assert_eq!(with_password(none, "pw"), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_password_is_the_first_line_of_its_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("password");
+        std::fs::write(&file, "secret\r\nmore\n").expect("written");
+        assert_eq!(password(&file).expect("read"), "secret");
+    }
+}

@@ -1,0 +1,190 @@
+//! Through a proxy: HTTP's CONNECT, and SOCKS5.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_socks::tcp::Socks5Stream;
+use tokio_socks::{Error as SocksError, IntoTargetAddr, TargetAddr};
+
+use super::dial::from_status;
+use super::ending::Ending;
+use super::proxy::{Login, Proxy, ProxyKind, bracketed};
+use crate::protocol::Cause;
+
+/// The longest answer of a proxy to CONNECT, in bytes.
+const LONGEST_ANSWER: usize = 8 * 1024;
+
+/// Where a proxy is to connect to: a name that the proxy looks up, or an address.
+pub(super) type Place<'a> = TargetAddr<'a>;
+
+/// A host that the proxy is to look up, or an address.
+pub(super) fn place(host: &str, port: u16) -> Result<Place<'_>, String> {
+    let place = (host, port).into_target_addr();
+    place.map_err(|e| format!("{host}: {e}"))
+}
+
+/// Asks the proxy at the other end of this stream for a tunnel.
+///
+/// # Errors
+/// How the link ended, before it began. Names the proxy without its login.
+pub(super) async fn tunnel(
+    stream: TcpStream,
+    proxy: &Proxy,
+    to: Place<'_>,
+) -> Result<TcpStream, Ending> {
+    match proxy.kind {
+        ProxyKind::Http => connect(stream, proxy, &to).await,
+        ProxyKind::Socks5 | ProxyKind::Socks5h => socks(stream, proxy, to).await,
+    }
+}
+
+fn broke_off(proxy: &Proxy, error: &std::io::Error) -> Ending {
+    let words = format!("the proxy {proxy} broke off: {error}");
+    Ending::retry(Cause::Unreachable, words)
+}
+
+async fn connect(
+    mut stream: TcpStream,
+    proxy: &Proxy,
+    to: &Place<'_>,
+) -> Result<TcpStream, Ending> {
+    let broke = |e: std::io::Error| broke_off(proxy, &e);
+    let request = request(proxy.login.as_ref(), to);
+    stream.write_all(request.as_bytes()).await.map_err(broke)?;
+
+    // Byte by byte: what follows the blank line belongs to the tunnel.
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") && answer.len() < LONGEST_ANSWER {
+        answer.push(stream.read_u8().await.map_err(broke)?);
+    }
+    let said = match status_of(&answer) {
+        Some(200..=299) => return Ok(stream),
+        Some(status) => status,
+        None => {
+            let words = format!("the proxy {proxy} answered something that is not HTTP");
+            return Err(Ending::retry(Cause::Unreachable, words));
+        }
+    };
+    let mut ending = from_status(said, &format!("the proxy {proxy} answered"));
+    if said == 407 {
+        ending.error.push_str(match proxy.login {
+            Some(_) => ": it does not accept the user and the password",
+            None => ": it asks for a user and a password",
+        });
+    }
+    Err(ending)
+}
+
+fn request(login: Option<&Login>, to: &Place<'_>) -> String {
+    let to = match to {
+        TargetAddr::Ip(address) => address.to_string(),
+        TargetAddr::Domain(host, port) => format!("{}:{port}", bracketed(host)),
+    };
+    let mut request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
+    if let Some(Login { user, password }) = login {
+        let login = format!("{}:{}", user.reveal(), password.reveal());
+        let login = BASE64_STANDARD.encode(login);
+        request.push_str("Proxy-Authorization: Basic ");
+        request.push_str(&login);
+        request.push_str("\r\n");
+    }
+    request.push_str("\r\n");
+    request
+}
+
+fn status_of(answer: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(answer).ok()?.lines().next()?;
+    let (version, rest) = line.split_once(' ')?;
+    version.starts_with("HTTP/1.").then_some(())?;
+    rest.get(..3)?.parse().ok()
+}
+
+async fn socks(stream: TcpStream, proxy: &Proxy, to: Place<'_>) -> Result<TcpStream, Ending> {
+    let tunnel = match &proxy.login {
+        Some(Login { user, password }) if !password.reveal().is_empty() => {
+            let (user, password) = (user.reveal(), password.reveal());
+            Socks5Stream::connect_with_password_and_socket(stream, to, user, password).await
+        }
+        // The protocol has no user without a password.
+        _ => Socks5Stream::connect_with_socket(stream, to).await,
+    };
+    let error = match tunnel {
+        Ok(tunnel) => return Ok(tunnel.into_inner()),
+        Err(error) => error,
+    };
+    let refused = |what: &str| {
+        let words = format!("the proxy {proxy} refused the connection: {what}");
+        Ending::retry(Cause::ProxyRefused, words)
+    };
+    let unreachable = |what: &str| {
+        let words = format!("the proxy {proxy} could not connect: {what}");
+        Ending::retry(Cause::Unreachable, words)
+    };
+    Err(match error {
+        SocksError::Io(error) => broke_off(proxy, &error),
+        SocksError::PasswordAuthFailure(_) => {
+            refused("it does not accept the user and the password")
+        }
+        SocksError::NoAcceptableAuthMethods
+        | SocksError::UnknownAuthMethod
+        | SocksError::AuthorizationRequired => match &proxy.login {
+            Some(login) if login.password.reveal().is_empty() => {
+                refused("it asks for a password besides the user")
+            }
+            Some(_) => refused("it takes no user and password, only another kind of login"),
+            None => refused("it asks for a user and a password"),
+        },
+        SocksError::ConnectionNotAllowedByRuleset => refused("its rules do not allow it"),
+        SocksError::NetworkUnreachable => unreachable("the network is unreachable from there"),
+        SocksError::HostUnreachable => unreachable("the host is unreachable from there"),
+        SocksError::ConnectionRefused => unreachable("the other end refused it"),
+        SocksError::TtlExpired => unreachable("no answer came in time (TTL expired)"),
+        SocksError::GeneralSocksServerFailure => unreachable("it failed, and does not say why"),
+        SocksError::CommandNotSupported => unreachable("it makes no connections"),
+        SocksError::AddressTypeNotSupported => unreachable("it does not take this kind of address"),
+        SocksError::InvalidResponseVersion => {
+            unreachable("it answered something that is not SOCKS5")
+        }
+        other => unreachable(&other.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_proxies() {
+        assert_eq!(
+            status_of(b"HTTP/1.1 200 Connection established\r\n\r\n"),
+            Some(200)
+        );
+        assert_eq!(
+            status_of(b"HTTP/1.0 407 Proxy Authentication Required\r\n\r\n"),
+            Some(407)
+        );
+        assert_eq!(status_of(b"SSH-2.0-OpenSSH\r\n\r\n"), None);
+        assert_eq!(status_of(b"HTTP/1.1 2\r\n"), None);
+        assert_eq!(status_of(b""), None);
+    }
+
+    #[test]
+    fn requests_to_proxies() {
+        let login = |url: &str| Proxy::parse(url).expect(url).login;
+        let to = place("web.example", 443).expect("a place");
+        assert_eq!(
+            request(login("http://localhost").as_ref(), &to),
+            "CONNECT web.example:443 HTTP/1.1\r\nHost: web.example:443\r\n\r\n"
+        );
+        let to = place("::1", 443).expect("a place");
+        assert_eq!(
+            request(
+                login("http://Aladdin:open%20sesame@localhost").as_ref(),
+                &to
+            ),
+            "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\
+             Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"
+        );
+    }
+}
