@@ -1,7 +1,7 @@
 //! `wactl proxy`
 
 use std::fmt::Write as _;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use crate::client::Client;
@@ -16,6 +16,9 @@ use super::terminal::Terminal;
 
 /// Stands for the standard input in the place of a URL.
 const STANDARD_INPUT: &str = "-";
+
+/// The longest URL or password that is read, in bytes. No proxy takes a longer one.
+const LONGEST_LINE: u64 = 4096;
 
 /// Reads what the command line only names, once, before the daemon is asked: a URL from the standard
 /// input, a password from its file.
@@ -84,7 +87,15 @@ fn password(file: &Path) -> io::Result<String> {
 
 fn first_line(from: &mut impl BufRead) -> io::Result<String> {
     let mut line = String::new();
-    from.read_line(&mut line)?;
+    from.take(LONGEST_LINE + 1).read_line(&mut line)?;
+    if line.len() as u64 > LONGEST_LINE {
+        let why = format!("its first line is longer than {LONGEST_LINE} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    if line.trim().is_empty() {
+        let why = "its first line is empty";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -110,6 +121,20 @@ fn with_password(url: &str, password: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_line_is_refused_and_not_read_to_its_end() {
+        let read = |text: &mut dyn BufRead| first_line(&mut { text });
+        assert_eq!(
+            read(&mut b"secret\r\nmore".as_slice()).ok().as_deref(),
+            Some("secret")
+        );
+        for wrong in ["", "\n", "  \nsecret"] {
+            assert!(read(&mut wrong.as_bytes()).is_err(), "{wrong:?}");
+        }
+        let endless = io::repeat(b'x');
+        assert!(read(&mut io::BufReader::new(endless)).is_err());
+    }
 
     #[test]
     fn a_password_stands_encoded_in_the_url() {

@@ -29,7 +29,7 @@ pub enum SessionCommand {
         /// Who asked.
         by: u32,
         /// The session as it is then; or, for a pairing, that it is gone.
-        reply: oneshot::Sender<Result<Stopped, Failure>>,
+        reply: oneshot::Sender<Result<Disconnected, Failure>>,
     },
     /// Unlink and remove everything.
     ForceLogout {
@@ -85,7 +85,7 @@ pub enum PasskeyReply {
 
 /// What `disconnect` did.
 #[derive(Debug, Clone)]
-pub enum Stopped {
+pub enum Disconnected {
     /// Closed; the credentials are kept.
     Kept(Box<Status>),
     /// It was never paired, so there was nothing to keep: it is gone.

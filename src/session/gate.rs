@@ -123,13 +123,16 @@ impl Gate {
         let (mut place, mut granted) = self.enter(was_online_for);
         loop {
             let gathers_until = self.advance();
+            // A crowd may begin to gather while this one waits for a turn to be given back, and whoever gives it
+            // back cannot wait for the crowd.
+            let look_again = gathers_until.unwrap_or_else(|| Instant::now() + LONGEST_CROWD);
             tokio::select! {
                 biased;
                 Ok(turn) = &mut granted => {
                     place.rank = None;
                     return turn;
                 }
-                () = until(gathers_until) => {}
+                () = sleep_until(look_again) => {}
             }
         }
     }
@@ -203,13 +206,6 @@ impl Gate {
         // Each change of it is whole, which a panic cannot leave half done.
         let line = self.shared.line.lock();
         line.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tracing::Span;
 
-use super::command::{LogoutReply, Stopped};
+use super::command::{Disconnected, LogoutReply};
 use super::devices::Devices;
 use super::machine::Unlinked;
 use crate::blocking::UncancellableWork;
@@ -250,14 +250,14 @@ pub(super) async fn remove(
 pub fn answer(
     entry: &HistoryEntry,
     waiters: Vec<LogoutReply>,
-    stopped: Vec<oneshot::Sender<Result<Stopped, Failure>>>,
+    stopped: Vec<oneshot::Sender<Result<Disconnected, Failure>>>,
 ) {
     let report = report(entry.clone());
     for waiter in waiters {
         let _ = waiter.send(Ok(report.clone()));
     }
     for waiter in stopped {
-        let _ = waiter.send(Ok(Stopped::Gone(Box::new(report.clone()))));
+        let _ = waiter.send(Ok(Disconnected::Gone(Box::new(report.clone()))));
     }
 }
 
@@ -274,7 +274,7 @@ pub fn report(entry: HistoryEntry) -> LogoutReport {
     };
     let then = if let Some(age) = entry.removed_soon() {
         format!(
-            "WhatsApp removed the device {} s after it was linked; it was not the phone's owner who did that. Wait some hours before `wactl connect {user}` links it again: WhatsApp does this to accounts that link devices often or automate much.",
+            "WhatsApp removed the device {} s after it was linked; that soon it is rarely the phone's owner who does that. Wait some hours before `wactl connect {user}` links it again: WhatsApp does this to accounts that link devices often or automate much.",
             age.as_secs()
         )
     } else if entry.cause == Cause::WrongAccount {

@@ -26,7 +26,7 @@ mod targets;
 mod task;
 
 pub use clock::{Clock, Due, Monotonic};
-pub use command::{LogoutReply, PasskeyReply, SessionCommand, Stopped};
+pub use command::{Disconnected, LogoutReply, PasskeyReply, SessionCommand};
 pub use devices::Devices;
 pub use gate::{Gate, Turn};
 pub use logout::{answer, report};
@@ -40,4 +40,4 @@ pub use settings::{OnConflict, OnLocked, Settings};
 pub(crate) use standing::look_further;
 pub use standing::{Standing, look};
 pub use targets::Change;
-pub use task::{Ended, FirstLink, Outcome, Report, SessionContext, run};
+pub use task::{FirstLink, Outcome, Report, SessionContext, SessionEnd, run};

@@ -18,7 +18,7 @@ impl Machine {
             .filter(|_| self.phase == Phase::Held)
             .and_then(|hold| hold.until);
         let passkey = self.passkey();
-        let mut status = Status {
+        let status = Status {
             user: self.user.clone(),
             phase: self.phase,
             since: self.since,
@@ -43,9 +43,6 @@ impl Machine {
                 expires_at: passkey.expires_at,
             }),
         };
-        if let Some(warning) = self.removed_often() {
-            status.next_action = format!("{warning} {}", status.next_action);
-        }
         status.bounded()
     }
 

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::command::{LogoutReply, PasskeyReply, SessionCommand, Stopped};
+use super::command::{Disconnected, LogoutReply, PasskeyReply, SessionCommand};
 use super::devices::Devices;
 use super::gate::{Gate, Turn};
 use super::machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request};
@@ -98,18 +98,18 @@ impl SessionContext {
     }
 }
 
-/// How a session's task ended.
+/// The end of a session's task, with what it left.
 #[derive(Debug)]
 pub struct Outcome {
     /// How.
-    pub ended: Ended,
+    pub ended: SessionEnd,
     /// Commands that came too late. They concern the user, not the session that is gone.
     pub left: Vec<SessionCommand>,
 }
 
 /// How a session's task ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum SessionEnd {
     /// Nothing of the session is left. The supervisor publishes that, and then sends the replies.
     LoggedOut {
         /// Its line in the history.
@@ -117,7 +117,7 @@ pub enum Ended {
         /// Who waits for the reply to a force-logout.
         waiters: Vec<LogoutReply>,
         /// Who waits for the reply to a disconnect, which found nothing to keep.
-        stopped: Vec<oneshot::Sender<Result<Stopped, Failure>>>,
+        stopped: Vec<oneshot::Sender<Result<Disconnected, Failure>>>,
     },
     /// The daemon stops; everything is kept.
     Stopped,
@@ -236,7 +236,8 @@ impl Task {
 
     async fn next_wake(&mut self) -> Wake {
         let due = {
-            let settings = self.context.settings.borrow_and_update();
+            // A change is seen only where it is taken in.
+            let settings = self.context.settings.borrow();
             self.machine.deadline(&settings)
         };
         let backs_off = self.machine.phase() == Phase::BackingOff;
@@ -389,7 +390,7 @@ fn reply(gateway: &Gateway, command: SessionCommand, answer: Answer) {
             let _ = reply.send(Ok(*status));
         }
         (SessionCommand::Disconnect { reply, .. }, Answer::Status(status)) => {
-            let _ = reply.send(Ok(Stopped::Kept(status)));
+            let _ = reply.send(Ok(Disconnected::Kept(status)));
         }
         (SessionCommand::Passkey { reply, .. }, Answer::Passkey(challenge)) => {
             let _ = reply.send(Ok(PasskeyReply::Challenge(challenge)));

@@ -186,6 +186,12 @@ impl AccountLock {
         self.last = now;
         self.text = text.or(self.text.take());
         self.appeal_token = appeal_token.or(self.appeal_token.take());
+        // WhatsApp may repeat the token in words, and says only once which it is.
+        if let (Some(text), Some(token)) = (&mut self.text, &self.appeal_token)
+            && !token.reveal().is_empty()
+        {
+            *text = text.replace(token.reveal(), "[token]");
+        }
     }
 
     /// WhatsApp says something else: the next lock is another one. What WhatsApp said is kept.
@@ -375,6 +381,9 @@ mod tests {
         lock.begin_anew();
         lock.seen(start(), None, None);
         assert_eq!(lock.text.as_deref(), Some("locked"));
+        let mut again = lock.clone();
+        again.seen(start(), Some("appeal with once".to_owned()), None);
+        assert_eq!(again.text.as_deref(), Some("appeal with [token]"));
         let token = lock.appeal_token.as_ref().map(Redacted::reveal);
         assert_eq!((token, lock.answers), (Some("once"), 1));
         assert!(!format!("{lock:?}").contains("once"));

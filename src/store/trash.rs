@@ -67,6 +67,11 @@ pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
     removed.targets = record.as_ref().map_or(0, |record| {
         u32::try_from(record.targets.len()).unwrap_or(u32::MAX)
     });
+    let lock = record
+        .as_ref()
+        .and_then(|record| record.lock.as_ref())
+        .cloned();
+    let lock = lock.as_ref();
     Some(HistoryEntry {
         at: at
             .and_then(|at| Timestamp::try_from(at).ok())
@@ -79,10 +84,13 @@ pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
         unlink: Unlink::Unreachable,
         removed,
         linked_at: record.as_ref().and_then(|record| record.linked_at),
+        text: lock.and_then(|lock| lock.text.clone()),
+        appeal_token: lock.and_then(|lock| lock.appeal_token.clone()),
+        restrictions: record
+            .as_ref()
+            .map(|record| record.restrictions.clone())
+            .unwrap_or_default(),
         account: record.and_then(|record| record.account),
-        text: None,
-        appeal_token: None,
-        restrictions: Vec::new(),
     })
 }
 

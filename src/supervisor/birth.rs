@@ -10,8 +10,8 @@ use super::restore;
 use crate::deadline::Deadline;
 use crate::protocol::{Cause, Failure, FailureCode, HistoryEntry};
 use crate::session::{
-    Ended, LOGIN_MAY_BE_OPEN, Origin, Outcome, PairOptions, Past, SessionContext, Standing, look,
-    look_further, run,
+    LOGIN_MAY_BE_OPEN, Origin, Outcome, PairOptions, Past, SessionContext, SessionEnd, Standing,
+    look, look_further, run,
 };
 use crate::store::{Found, Record};
 
@@ -123,7 +123,7 @@ pub(super) async fn run_session(mut context: SessionContext, mut birth: Birth) -
     let outcome = run(context, record, origin).await;
     match outcome.ended {
         // Callers that wait for an answer learn that the session is gone, and ask again.
-        Ended::NothingOnDisk(context) => TaskExit::NothingOnDisk(*context, None),
+        SessionEnd::NothingOnDisk(context) => TaskExit::NothingOnDisk(*context, None),
         _ => TaskExit::Ran(outcome),
     }
 }

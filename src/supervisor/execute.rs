@@ -9,7 +9,7 @@ use crate::protocol::{
     Answer, Command, DEFAULT_HISTORY, Failure, FailureCode, Group, HistoryPage, MAX_GROUPS,
     MAX_HISTORY, MAX_PAGE, PhoneNumber, SessionsPage, Status, UserId,
 };
-use crate::session::{PairOptions, PasskeyReply, Stopped};
+use crate::session::{Disconnected, PairOptions, PasskeyReply};
 
 /// No session is shorter than this as JSON.
 const SHORTEST: usize = 200;
@@ -51,8 +51,8 @@ impl Supervisor {
                     .disconnect(caller, user_id(user)?)
                     .await?
                 {
-                    Stopped::Kept(status) => Answer::Status(status),
-                    Stopped::Gone(report) => Answer::LoggedOut(report),
+                    Disconnected::Kept(status) => Answer::Status(status),
+                    Disconnected::Gone(report) => Answer::LoggedOut(report),
                 },
             ),
             Command::ForceLogout { user } => {

@@ -51,7 +51,10 @@ pub enum LinkEvent {
     /// Something arrived.
     Activity,
     /// The account's phone gave a sign of life.
-    PhoneHeard,
+    PhoneHeard {
+        /// How long ago. What waited at the server for this device may be old.
+        ago: Duration,
+    },
     /// How a limit of the account stands.
     Limit(Limit),
     /// Whether the critical part of the account's settings is here. A link without it works.

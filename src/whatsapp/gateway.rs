@@ -24,6 +24,9 @@ const HTTP_BUFFER: usize = 16 * 1024;
 /// How long an HTTP connection may take, its addresses together. The client gives each its share: without a
 /// limit it would wait minutes for the first, if that is dead.
 const HTTP_CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a server may take to answer, and then to send what it answers. A call that waits has a thread.
+const HTTP_ANSWERED_WITHIN: Duration = Duration::from_secs(20);
+const HTTP_BODY_WITHIN: Duration = Duration::from_mins(1);
 /// How many idle connections an HTTP client keeps.
 const HTTP_IDLE: usize = 3;
 
@@ -235,6 +238,9 @@ fn client(proxy: Option<ureq::Proxy>) -> Arc<dyn HttpClient> {
         .output_buffer_size(HTTP_BUFFER)
         .max_idle_connections(HTTP_IDLE)
         .timeout_connect(Some(HTTP_CONNECT_WITHIN))
+        .timeout_send_request(Some(HTTP_ANSWERED_WITHIN))
+        .timeout_recv_response(Some(HTTP_ANSWERED_WITHIN))
+        .timeout_recv_body(Some(HTTP_BODY_WITHIN))
         .build()
         .into();
     Arc::new(whatsapp_rust_ureq_http_client::UreqHttpClient::with_agent(

@@ -239,7 +239,7 @@ impl LinkMonitor {
                 self.reporter.send(missing).await;
             }
             Signal::Activity => self.reporter.send(LinkEvent::Activity).await,
-            Signal::PhoneHeard => self.reporter.send(LinkEvent::PhoneHeard).await,
+            Signal::PhoneHeard(ago) => self.reporter.send(LinkEvent::PhoneHeard { ago }).await,
             Signal::Limit(limit) => {
                 progress.told_limits.insert(limit.kind);
                 self.reporter.send(LinkEvent::Limit(limit)).await;

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use jiff::Timestamp;
 use whatsapp_rust::Client;
 use whatsapp_rust::wacore_binary::{Jid, NodeRef};
 
@@ -15,7 +15,8 @@ const EVERY: Duration = Duration::from_mins(10);
 pub(super) struct Phone {
     /// Who knows the account, once the library is built.
     client: OnceLock<Weak<Client>>,
-    reported: Mutex<Option<Instant>>,
+    /// The time of the last sign that was reported.
+    reported: Mutex<Option<Timestamp>>,
 }
 
 impl Phone {
@@ -23,30 +24,33 @@ impl Phone {
         let _ = self.client.set(client);
     }
 
-    /// Whether this stanza comes from the phone, and that is to be reported again. The phone is device 0 of
-    /// the account. What the server says of the account without naming a device proves nothing.
-    pub(super) fn is_heard_in(&self, stanza: &NodeRef<'_>) -> bool {
+    /// How long ago the phone sent this stanza, if it did, and if that is to be reported again. The phone is
+    /// device 0 of the account. What the server says of the account without naming a device proves nothing.
+    pub(super) fn heard_in(&self, stanza: &NodeRef<'_>, now: Timestamp) -> Option<Duration> {
         if !matches!(stanza.tag.as_ref(), "message" | "receipt") {
-            return false;
+            return None;
         }
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        if reported.is_some_and(|at| at.elapsed() < EVERY) {
-            return false;
-        }
-        let Some(client) = self.client.get().and_then(Weak::upgrade) else {
-            return false;
-        };
-        let own = [client.pn(), client.lid()];
         let mut attributes = stanza.attrs();
+        // What waited at the server for this device has the time at which it was sent.
+        let sent = attributes.optional_u64("t");
+        let sent =
+            sent.and_then(|seconds| Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
+        let sent = sent.map_or(now, |sent| sent.min(now));
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.is_some_and(|last| sent < last + EVERY) {
+            return None;
+        }
+        let client = self.client.get().and_then(Weak::upgrade)?;
+        let own = [client.pn(), client.lid()];
         let senders = ["participant", "from"].map(|name| attributes.optional_jid(name));
         let heard = senders
             .iter()
             .flatten()
             .any(|sender| own.iter().flatten().any(|own| is_phone_of(sender, own)));
-        if heard {
-            *reported = Some(Instant::now());
-        }
-        heard
+        heard.then(|| {
+            *reported = Some(sent);
+            Duration::try_from(now.duration_since(sent)).unwrap_or_default()
+        })
     }
 }
 

@@ -15,8 +15,6 @@ use whatsapp_rust::wacore::libsignal::crypto::{
     CryptoProviderError, GcmInPlaceBuffer, RustCryptoProvider, SignalCryptoProvider, TransportAead,
     set_crypto_provider,
 };
-use whatsapp_rust::wacore_binary::builder::NodeBuilder;
-use whatsapp_rust::wacore_binary::marshal::{marshal, unmarshal_ref};
 
 /// What a session that is online says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,36 +96,30 @@ impl Announcements {
     /// Looks at a stanza that is about to leave, and makes an `available` that must not leave an
     /// `unavailable`.
     fn look_at(&self, stanza: &mut [u8]) {
-        if let Some(other) = unavailable(stanza)
+        if let Some(word) = available_in(stanza)
             && self.holds_back()
         {
-            stanza.copy_from_slice(&other);
+            *word = UNAVAILABLE;
         }
     }
 }
 
-/// How a `<presence>` begins: the flags, the head of a short list, and the name as a token.
+/// How a `<presence type="available">` begins: the flags, the head of a short list with the number of its
+/// items, and then words that are tokens of one byte. The library writes `type` first. What follows, above all
+/// the account's name, is not read: not every name that can be written can be read back.
 const FLAGS: u8 = 0;
 const SHORT_LIST: u8 = 248;
 const PRESENCE: u8 = 31;
+const TYPE: u8 = 4;
+const AVAILABLE: u8 = 136;
+const UNAVAILABLE: u8 = 48;
 
-/// The same stanza with `unavailable`, if it is a `<presence type="available">`. Both words are tokens of
-/// one byte, so it is as long.
-fn unavailable(stanza: &[u8]) -> Option<Vec<u8>> {
-    let [FLAGS, SHORT_LIST, _, PRESENCE, ..] = stanza else {
-        return None;
-    };
-    let node = unmarshal_ref(stanza.get(1..)?).ok()?;
-    let mut attributes = node.attrs();
-    if attributes.optional_string("type")? != "available" {
-        return None;
+/// The word `available` in the stanza, if it is a `<presence type="available">`.
+fn available_in(stanza: &mut [u8]) -> Option<&mut u8> {
+    match stanza {
+        [FLAGS, SHORT_LIST, _, PRESENCE, TYPE, word @ AVAILABLE, ..] => Some(word),
+        _ => None,
     }
-    let mut other = NodeBuilder::new("presence").attr("type", "unavailable");
-    if let Some(name) = attributes.optional_string("name") {
-        other = other.attr("name", name.as_ref());
-    }
-    let other = marshal(&other.build()).ok()?;
-    (other.len() == stanza.len()).then_some(other)
 }
 
 /// Puts the crypto provider in place that every stanza passes. It must be there before the first link.
@@ -268,7 +260,8 @@ impl TransportAead for Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use whatsapp_rust::wacore_binary::marshal::marshal_exact;
+    use whatsapp_rust::wacore_binary::builder::NodeBuilder;
+    use whatsapp_rust::wacore_binary::marshal::{marshal, marshal_exact};
 
     fn presence(kind: &str, name: &str) -> Vec<u8> {
         let node = NodeBuilder::new("presence");
@@ -287,6 +280,10 @@ mod tests {
             "Ålïçé 😀",
             &"x".repeat(300),
             "",
+            "Bob @ Work",
+            "info@shop.example",
+            "@alice",
+            "a_5@lid",
         ] {
             let mut stanza = presence("available", name);
             quiet.look_at(&mut stanza);

@@ -61,8 +61,8 @@ pub(super) enum Signal {
     Name(String),
     /// Something arrived for the user.
     Activity,
-    /// The account's phone sent something.
-    PhoneHeard,
+    /// The account's phone sent something, so long ago.
+    PhoneHeard(Duration),
     /// How a limit of the account stands now: WhatsApp says so by itself.
     Limit(Limit),
     /// How a limit of the account stood when it was asked for.
@@ -182,8 +182,8 @@ impl Handler {
         let signal = match event {
             Event::RawNode(node) => {
                 self.last_heard.note();
-                if self.phone.is_heard_in(node.get()) {
-                    self.signals.send(Signal::PhoneHeard);
+                if let Some(ago) = self.phone.heard_in(node.get(), Timestamp::now()) {
+                    self.signals.send(Signal::PhoneHeard(ago));
                 }
                 return self.read_stanza(node);
             }

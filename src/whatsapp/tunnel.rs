@@ -58,7 +58,8 @@ async fn connect(
     while !answer.ends_with(b"\r\n\r\n") && answer.len() < LONGEST_ANSWER {
         answer.push(stream.read_u8().await.map_err(broke)?);
     }
-    let said = match status_of(&answer) {
+    let is_whole = answer.ends_with(b"\r\n\r\n");
+    let said = match status_of(&answer).filter(|_| is_whole) {
         Some(200..=299) => return Ok(stream),
         Some(status) => status,
         None => {
@@ -94,7 +95,9 @@ fn request(login: Option<&Login>, to: &Place<'_>) -> String {
 }
 
 fn status_of(answer: &[u8]) -> Option<u16> {
-    let line = std::str::from_utf8(answer).ok()?.lines().next()?;
+    // What follows the first line may be in any encoding.
+    let line = answer.split(|byte| *byte == b'\r').next()?;
+    let line = String::from_utf8_lossy(line);
     let (version, rest) = line.split_once(' ')?;
     version.starts_with("HTTP/1.").then_some(())?;
     rest.get(..3)?.parse().ok()

@@ -28,6 +28,8 @@ const FETCH_AGAIN: Duration = Duration::from_mins(10);
 /// How often WhatsApp is asked for another version after it refused the present one; it doubles.
 const FIRST_LOOK: Duration = Duration::from_mins(10);
 const LONGEST_LOOK: Duration = Duration::from_hours(1);
+/// How often sessions are told that WhatsApp accepts a version again that it had refused.
+const ACCEPTANCE_TOLD_EVERY: Duration = Duration::from_mins(10);
 /// So many logins in a row must have been refused for a version before that is certain: one answer may be
 /// wrong.
 const CERTAIN: u32 = 2;
@@ -78,6 +80,8 @@ struct Standing {
     refused: Option<(Version, u32)>,
     /// Whether a task looks for a newer one.
     is_looking: bool,
+    /// When it was told last that WhatsApp accepts a version that it had refused.
+    acceptance_told: Option<Instant>,
 }
 
 impl Versions {
@@ -171,8 +175,18 @@ impl Versions {
 
     /// Notes that WhatsApp accepted a login.
     pub(super) fn accepted(&self) {
-        self.standing().refused = None;
-        if self.warnings.client_accepted() {
+        let mut standing = self.standing();
+        standing.refused = None;
+        if !self.warnings.client_accepted() {
+            return;
+        }
+        // Where WhatsApp accepts the version for some accounts and not for others, one login after the other
+        // would send all who were refused to try again.
+        let now = Instant::now();
+        let told = standing.acceptance_told;
+        if told.is_none_or(|told| now >= told + ACCEPTANCE_TOLD_EVERY) {
+            standing.acceptance_told = Some(now);
+            drop(standing);
             self.tell_news();
         }
     }
@@ -211,7 +225,11 @@ impl Versions {
         let fetched = self.fetch(&mut last, http).await;
         drop(last);
         match fetched {
-            Ok(known) if known.version > refused => self.search_is_over(),
+            Ok(known) if known.version > refused => {
+                // The fetch told it only if another version was known before.
+                self.tell_news();
+                self.search_is_over()
+            }
             Ok(_) | Err(_) => self.still_refused().is_none(),
         }
     }

@@ -84,7 +84,13 @@ impl DaemonWarnings {
 
     /// WhatsApp has told a session when it will refuse this version of the client.
     pub(super) fn client_expires(&self, at: Timestamp) {
-        let day = at.strftime("%Y-%m-%d");
+        let day = at.strftime("%Y-%m-%d").to_string();
+        let says_so = |warning: &Warning| warning.text.contains(&day);
+        let standing = self.0.borrow().get(&WarningKind::ClientExpires).cloned();
+        if standing.as_ref().is_some_and(says_so) {
+            // Sessions may be told different moments of the same day.
+            return;
+        }
         let is_new = self.raise(Warning {
             kind: WarningKind::ClientExpires,
             since: Timestamp::now(),

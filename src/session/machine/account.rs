@@ -106,14 +106,19 @@ impl Machine {
 
     // ---- the phone ------------------------------------------------------------------------------
 
-    pub(super) fn phone_heard(&mut self, at: Moment) {
-        if !self.paired {
+    pub(super) fn phone_heard(&mut self, ago: Duration, at: Moment) {
+        let heard = at.now.checked_sub(ago).unwrap_or(at.now);
+        let before = self.record.phone_heard;
+        if !self.paired || before.is_some_and(|before| heard < before) {
             return;
         }
-        let before = self.record.phone_heard.replace(at.now);
-        let due = before.is_none_or(|before| after(before, PHONE_WRITTEN) <= at.now);
+        self.record.phone_heard = Some(heard);
+        let due = before.is_none_or(|before| after(before, PHONE_WRITTEN) <= heard);
         if due || self.phone_warnings > 0 {
             self.save();
+        }
+        if after(heard, PHONE_SILENT[0]) <= at.now {
+            return;
         }
         self.phone_warnings = 0;
         self.warning_is_over(WarningKind::PhoneSilent);
@@ -182,19 +187,30 @@ impl Machine {
         }
     }
 
-    /// A session that had this warning before the daemon started has it still.
-    pub(super) fn warn_of_missing_settings(&mut self) {
-        if let Some(since) = self.record.settings_missing {
+    /// A session that had this warning before the daemon started has it still. It is told with the phase in
+    /// which the session begins.
+    pub(super) fn recall_missing_settings(&mut self) {
+        self.warnings.extend(self.missing_settings());
+    }
+
+    fn warn_of_missing_settings(&mut self) {
+        if let Some(warning) = self.missing_settings() {
+            self.raise(warning);
+        }
+    }
+
+    fn missing_settings(&self) -> Option<Warning> {
+        self.record.settings_missing.map(|since| {
             let text = "The account's settings did not come after the pairing, so its name is not known. The \
                         session works. Opening WhatsApp on the phone may help; they are asked for at each \
                         login.";
-            self.raise(Warning {
+            Warning {
                 kind: WarningKind::AppStateMissing,
                 since,
                 due: None,
                 text: text.to_owned(),
-            });
-        }
+            }
+        })
     }
 
     // ---- warnings -------------------------------------------------------------------------------

@@ -36,7 +36,8 @@ impl Machine {
             return self.refuse([request], &failure);
         }
         let PairOptions { phone, expect } = options;
-        if !self.paired && expect.is_some() && self.record.expect != expect {
+        let is_unknown = !self.paired || self.record.account.is_none();
+        if is_unknown && expect.is_some() && self.record.expect != expect {
             self.record.expect = expect;
             self.save();
         }

@@ -34,7 +34,8 @@ impl Machine {
         } = ending;
         let words = text.clone().unwrap_or(error);
         if self.passkey().is_some() {
-            return self.passkey_lost(words, at, settings);
+            self.passkey_lost(words, at, settings);
+            return self.said(None, appeal_token);
         }
         self.weigh_time_online(at);
         if is_answer(verdict) {
@@ -130,10 +131,12 @@ impl Machine {
             .unwrap_or_else(|| AccountLock::new(at.now));
         lock.seen(at.now, text, appeal_token);
         let words = lock.text.clone().unwrap_or(error);
+        let text = lock.text.clone();
         let (wait, seen_for) = (lock.wait(), lock.seen_for());
         self.record.lock = Some(lock);
         if seen_for >= LOCKED_FOR_GOOD {
-            return self.log_out(Cause::AccountLocked, None, Unlink::NotKnown, at, settings);
+            self.log_out(Cause::AccountLocked, None, Unlink::NotKnown, at, settings);
+            return self.said(text, None);
         }
         self.hold_on(Cause::AccountLocked, Some(after(at.now, wait)), words, at);
     }

@@ -28,7 +28,11 @@ pub(in crate::session) struct Ghosts {
 impl Machine {
     /// Notes how far the link got. The short handshake carries the login, so a login may have reached WhatsApp
     /// as soon as there is a connection.
-    pub(super) fn login_may_be_sent(&mut self, stage: Stage) {
+    pub(super) fn login_may_be_sent(&mut self, stage: Stage, at: Moment) {
+        if stage == Stage::Handshake && self.ghosts.is_waiting {
+            // The link has dialled again.
+            self.ghosts.until = Some(at.monotonic + LOGIN_MAY_BE_OPEN);
+        }
         match stage {
             Stage::Handshake | Stage::Login => self.ghosts.is_waiting = self.paired,
             Stage::Transport | Stage::Sync | Stage::Unknown(_) => {}
@@ -85,12 +89,12 @@ impl Machine {
     }
 
     /// Takes from the record what a stop has noted. A time that is further away than a login can be open is a
-    /// clock that was set.
+    /// clock that was set: then nobody knows, and one more try costs less than the credentials.
     pub(super) fn recall_ghosts(&mut self, at: Moment) {
         let until: Option<Timestamp> = self.record.login_open_until.take();
         let left = until.and_then(|until| Duration::try_from(until.duration_since(at.now)).ok());
-        if let Some(left) = left.filter(|left| *left <= LOGIN_MAY_BE_OPEN) {
-            self.ghosts.until = Some(at.monotonic + left);
+        if let Some(left) = left {
+            self.ghosts.until = Some(at.monotonic + left.min(LOGIN_MAY_BE_OPEN));
         }
     }
 

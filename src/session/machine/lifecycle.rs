@@ -31,6 +31,8 @@ impl Machine {
             Origin::Unavailable(why) => {
                 self.paired = true;
                 self.unread = true;
+                // The record, which would say so, cannot be read.
+                self.expect_ghost(at);
                 self.unavailable(why, at, settings);
             }
             Origin::Stored { paired } => self.begin_stored(paired, at, settings),
@@ -45,8 +47,12 @@ impl Machine {
 
     fn begin_stored(&mut self, paired: bool, at: Moment, settings: &Settings) {
         self.paired = paired;
+        if paired {
+            // A backup was put in the place of what was being paired. The end of that pairing would take it away.
+            self.pairing = None;
+        }
         self.recall_ghosts(at);
-        self.warn_of_missing_settings();
+        self.recall_missing_settings();
         if !paired {
             self.log_out(
                 Cause::PairingAbandoned,
@@ -72,6 +78,7 @@ impl Machine {
     ) {
         self.paired = paired;
         self.expect_ghost(at);
+        self.recall_missing_settings();
         self.pairing = (!paired).then(|| Pairing::new(at.monotonic, None, past));
         if self.record.desired == Desired::Down {
             return self.stay_disconnected(at);
@@ -241,7 +248,9 @@ impl Machine {
             Standing::Session { record, paired } => {
                 self.unread = false;
                 self.record = *record;
-                if !asked.is_empty() && self.record.desired != Desired::Up {
+                self.paired = paired;
+                let is_wanted = |(_, options): &(_, _)| self.not_expected(options).is_none();
+                if asked.iter().any(is_wanted) && self.record.desired != Desired::Up {
                     self.record.desired = Desired::Up;
                     self.save();
                 }

@@ -50,7 +50,7 @@ impl Machine {
             LinkEvent::Online(account) => self.online(account, at, settings),
             LinkEvent::Name(name) => self.renamed(&name),
             LinkEvent::Activity => self.touch(at),
-            LinkEvent::PhoneHeard => self.phone_heard(at),
+            LinkEvent::PhoneHeard { ago } => self.phone_heard(ago, at),
             LinkEvent::Limit(limit) => self.limit(limit, at),
             LinkEvent::Settings { complete } => self.settings_came(complete, at),
             LinkEvent::Ended(ending) => self.link_ended(ending, at, settings),
@@ -68,7 +68,7 @@ impl Machine {
         if stage == Stage::Sync {
             self.login_accepted();
         }
-        self.login_may_be_sent(stage);
+        self.login_may_be_sent(stage, at);
         let before = self.connecting.map(|connecting| connecting.stage);
         if self.phase != Phase::Connecting {
             // The second connection of a pairing.
@@ -270,7 +270,7 @@ impl Machine {
     ) -> Option<String> {
         let age = removed_soon(cause, self.record.linked_at, at.now)?.as_secs();
         let words = format!(
-            "WhatsApp removed the device {age} s after it was linked; it was not the phone's owner who did that"
+            "WhatsApp removed the device {age} s after it was linked; that soon it is rarely the phone's owner who does that"
         );
         Some(text.map_or_else(|| words.clone(), |text| format!("{text} ({words})")))
     }

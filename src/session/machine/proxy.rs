@@ -48,6 +48,8 @@ impl Machine {
             | Phase::Online
             | Phase::BackingOff => {
                 self.failures = 0;
+                // It was about the way before.
+                self.error = None;
                 self.close_link();
                 self.connect(at);
             }

@@ -80,7 +80,7 @@ impl Machine {
     /// The end of a pairing, whatever it waits for. A session that cannot be read is kept for a person, and
     /// one that is being removed has its own times.
     fn pairing_ends_at(&self) -> Option<Monotonic> {
-        let pairing = self.pairing.as_ref()?;
+        let pairing = self.pairing.as_ref().filter(|_| !self.paired)?;
         match self.phase {
             Phase::StoreCorrupt | Phase::LoggingOut | Phase::PurgeFailed => None,
             _ if self.is_stopping() => None,

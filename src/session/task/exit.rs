@@ -2,7 +2,7 @@
 
 use super::super::command::SessionCommand;
 use super::super::machine::Exit;
-use super::{Ended, Outcome, Task};
+use super::{Outcome, SessionEnd, Task};
 use crate::protocol::Cause;
 
 impl Task {
@@ -12,11 +12,11 @@ impl Task {
             Exit::LoggedOut(entry) => entry,
             Exit::Stopped => {
                 left.extend(self.context.drain());
-                let ended = Ended::Stopped;
+                let ended = SessionEnd::Stopped;
                 return Outcome { ended, left };
             }
             Exit::NothingOnDisk => {
-                let ended = Ended::NothingOnDisk(Box::new(self.context));
+                let ended = SessionEnd::NothingOnDisk(Box::new(self.context));
                 return Outcome { ended, left };
             }
         };
@@ -40,7 +40,7 @@ impl Task {
             }
         }
         Outcome {
-            ended: Ended::LoggedOut {
+            ended: SessionEnd::LoggedOut {
                 entry,
                 waiters,
                 stopped,

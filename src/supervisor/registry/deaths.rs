@@ -11,14 +11,14 @@ use super::super::birth::{Birth, TaskExit};
 use super::super::history::last_of;
 use super::super::narration;
 use super::super::refusal::refuse_all;
-use super::super::routes::TaskEnd;
+use super::super::routes::AfterTask;
 use super::failed::{
     AFTER_FAILURE, LONGEST_AFTER_FAILURE, count_failure, panic_message, stand_in_status,
     vanished_entry,
 };
 use super::{Entry, Registry};
 use crate::protocol::{EventKind, HistoryEntry, UserId};
-use crate::session::{Ended, Outcome, SessionCommand, SessionContext, answer};
+use crate::session::{Outcome, SessionCommand, SessionContext, SessionEnd, answer};
 
 impl Registry {
     pub(super) fn joined(&mut self, joined: Result<(Id, TaskExit), JoinError>) {
@@ -54,7 +54,7 @@ impl Registry {
     }
 
     fn ran(&mut self, user: &UserId, entry: &Entry, outcome: Outcome) {
-        let Ended::LoggedOut {
+        let SessionEnd::LoggedOut {
             entry: end,
             waiters,
             stopped,
@@ -100,7 +100,7 @@ impl Registry {
         self.devices.release(user);
         self.shared.routes.remove(user);
         // The end is set only here, and each task ends once.
-        let _ = entry.route.end.set(TaskEnd::Gone(end.map(Arc::new)));
+        let _ = entry.route.end.set(AfterTask::Gone(end.map(Arc::new)));
     }
 
     /// The line of a session of which nothing is on the disk: a line that was written since the session began,
@@ -139,7 +139,7 @@ impl Registry {
                     () = sleep(pause) => {}
                     () = context.stop.cancelled() => {
                         let left = context.drain();
-                        let ended = Ended::Stopped;
+                        let ended = SessionEnd::Stopped;
                         return TaskExit::Ran(Outcome { ended, left });
                     }
                 }
@@ -186,6 +186,6 @@ impl Registry {
             unpublished,
         };
         let next = self.begin(user, about, birth, None);
-        let _ = route.end.set(TaskEnd::Failed(next));
+        let _ = route.end.set(AfterTask::Failed(next));
     }
 }

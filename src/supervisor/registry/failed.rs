@@ -80,7 +80,7 @@ pub(super) fn vanished_entry(user: &UserId, owner: u32, known: Option<&Status>) 
         },
         removed: Removed::default(),
         text: None,
-        appeal_token: None,
+        appeal_token: known.and_then(|known| known.appeal_token.clone()),
         restrictions: known
             .map(|known| known.restrictions.clone())
             .unwrap_or_default(),

@@ -9,13 +9,13 @@ use tokio::sync::oneshot;
 
 use super::super::caller::Caller;
 use super::super::narration;
-use super::{Begin, COMMANDS, Handed, Order, Route, Routes, TaskEnd, not_found, stopping};
+use super::{AfterTask, Begin, COMMANDS, Handed, Order, Route, Routes, not_found, stopping};
 use crate::deadline::Deadline;
 use crate::protocol::{
     Failure, FailureCode, Group, GroupJid, HistoryEntry, LogoutReport, PasskeyAction, ProxyEdit,
     SessionProxy, Status, TargetEdit, UserId,
 };
-use crate::session::{PairOptions, PasskeyReply, SessionCommand, Stopped, report};
+use crate::session::{Disconnected, PairOptions, PasskeyReply, SessionCommand, report};
 
 /// A link that is asked to close says goodbye for up to three seconds and ends within five more.
 const DISCONNECT: Duration = Duration::from_secs(15);
@@ -96,7 +96,7 @@ impl Routes {
         &self,
         caller: Caller,
         user: UserId,
-    ) -> Result<Stopped, Failure> {
+    ) -> Result<Disconnected, Failure> {
         let command = |reply| SessionCommand::Disconnect {
             by: caller.uid,
             reply,
@@ -189,9 +189,9 @@ impl Routes {
                 narration::hung(&user);
                 route.task.abort();
                 match Deadline::within(AFTER_FORCE).limit(route.end.wait()).await {
-                    Some(TaskEnd::Failed(next)) => Some(Arc::clone(next)),
-                    Some(TaskEnd::Gone(Some(end))) => return Ok(report((**end).clone())),
-                    Some(TaskEnd::Gone(None)) => None,
+                    Some(AfterTask::Failed(next)) => Some(Arc::clone(next)),
+                    Some(AfterTask::Gone(Some(end))) => return Ok(report((**end).clone())),
+                    Some(AfterTask::Gone(None)) => None,
                     None => return Err(removal_goes_on(&user)),
                 }
             }
@@ -305,10 +305,10 @@ impl Routes {
                 Handed::Ending(route, command) => (route, command),
             };
             match patience.limit(route.end.wait()).await {
-                Some(TaskEnd::Failed(next)) => {
+                Some(AfterTask::Failed(next)) => {
                     handed = Arc::clone(next).hand(command);
                 }
-                Some(TaskEnd::Gone(end)) => return Ok(Outcome::Gone(end.clone())),
+                Some(AfterTask::Gone(end)) => return Ok(Outcome::Gone(end.clone())),
                 None => return Ok(Outcome::Silent(route)),
             }
         };
@@ -320,8 +320,8 @@ impl Routes {
         }
         let end = Deadline::within(LAST_MOMENTS).limit(route.end.wait()).await;
         Ok(match end {
-            Some(TaskEnd::Gone(end)) => Outcome::Gone(end.clone()),
-            Some(TaskEnd::Failed(next)) => Outcome::Failed(Some(Arc::clone(next))),
+            Some(AfterTask::Gone(end)) => Outcome::Gone(end.clone()),
+            Some(AfterTask::Failed(next)) => Outcome::Failed(Some(Arc::clone(next))),
             None => Outcome::Failed(None),
         })
     }

@@ -10,4 +10,4 @@ mod table;
 mod tests;
 
 pub(super) use order::{Begin, Order};
-pub(super) use table::{COMMANDS, Handed, Route, Routes, TaskEnd, not_found, stopping};
+pub(super) use table::{AfterTask, COMMANDS, Handed, Route, Routes, not_found, stopping};

@@ -36,11 +36,11 @@ pub(in super::super) struct Route {
     pub(in super::super) commands: mpsc::Sender<SessionCommand>,
     pub(in super::super) task: AbortHandle,
     /// How the task ended. This is set when everything that follows from the end has been published.
-    pub(in super::super) end: SetOnce<TaskEnd>,
+    pub(in super::super) end: SetOnce<AfterTask>,
 }
 
-/// How a session's task ended, for those whose commands it did not answer.
-pub(in super::super) enum TaskEnd {
+/// What comes after a session's task, for those whose commands it did not answer.
+pub(in super::super) enum AfterTask {
     /// The session is gone, with this line in the history; `None`: it could not begin, or the daemon
     /// stops.
     Gone(Option<Arc<HistoryEntry>>),

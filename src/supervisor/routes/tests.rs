@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{COMMANDS, Handed, Order, Route, Routes, TaskEnd};
+use super::{AfterTask, COMMANDS, Handed, Order, Route, Routes};
 use crate::deadline::Deadline;
 use crate::protocol::fixtures::{bare_entry, bare_status};
 use crate::protocol::{Cause, FailureCode, HistoryEntry, Phase, UserId};
@@ -107,7 +107,7 @@ async fn a_task_that_does_not_answer_is_ended_by_force_and_the_next_one_is_asked
         let ended = task_of_it.await.expect_err("it would run for ever");
         assert!(ended.is_cancelled());
         let took = begin.elapsed();
-        assert!(silent.end.set(TaskEnd::Failed(next)).is_ok());
+        assert!(silent.end.set(AfterTask::Failed(next)).is_ok());
         log_out(&mut asked).await;
         took
     };
@@ -129,7 +129,7 @@ async fn that_the_session_ended_meanwhile_is_an_answer_to_a_force_logout_and_to_
         drop(asked);
         tokio::task::yield_now().await;
         routes.remove(&user);
-        let gone = TaskEnd::Gone(Some(Arc::new(end())));
+        let gone = AfterTask::Gone(Some(Arc::new(end())));
         assert!(route.end.set(gone).is_ok());
     };
     // The registry begins a session for whoever asks.

@@ -14,7 +14,12 @@ pub(super) fn of_status(status: &Status) -> usize {
     let qr = status.qr.as_ref().and_then(|qr| qr.code.as_ref());
     let pair_code = status.pair_code.as_ref();
     let code = pair_code.and_then(|pair_code| pair_code.code.as_ref());
-    let secrets = [qr, code].into_iter().flatten();
+    let passkey = status
+        .passkey
+        .as_ref()
+        .and_then(|passkey| passkey.code.as_ref());
+    let token = status.appeal_token.as_ref();
+    let secrets = [qr, code, passkey, token].into_iter().flatten();
     let secrets: usize = secrets.map(|secret| piece(secret.reveal().len())).sum();
     let targets = status.targets.iter();
     let targets: usize = targets

@@ -229,6 +229,21 @@ fn a_phone_that_is_heard_is_not_warned_of_and_not_written_each_time() {
 }
 
 #[test]
+fn what_the_phone_sent_long_ago_does_not_hide_that_it_is_silent() {
+    let mut staged = online();
+    pass_days(&mut staged, 8);
+    let ago = Duration::from_secs(7 * DAY);
+    staged.live(Input::Link(LinkEvent::PhoneHeard { ago }));
+    let effects = pass_days(&mut staged, 4);
+    assert!(told(&effects, &EventKind::Warnings).is_some());
+    // Older than what is known.
+    let heard = staged.machine.record().phone_heard;
+    let ago = Duration::from_secs(30 * DAY);
+    staged.live(Input::Link(LinkEvent::PhoneHeard { ago }));
+    assert_eq!(staged.machine.record().phone_heard, heard);
+}
+
+#[test]
 fn the_silence_is_counted_over_restarts_but_not_while_nobody_listens() {
     let mut staged = online();
     pass_days(&mut staged, 6);

@@ -80,7 +80,7 @@ rows! {
     Online "online" Input::Link(LinkEvent::Online(account(1)));
     Name "name" Input::Link(LinkEvent::Name("Alice".to_owned()));
     Activity "activity" Input::Link(LinkEvent::Activity);
-    PhoneHeard "phone heard" Input::Link(LinkEvent::PhoneHeard);
+    PhoneHeard "phone heard" Input::Link(LinkEvent::PhoneHeard { ago: Duration::ZERO });
     Restricted "limit reached" Input::Link(restricted());
     LimitNear "limit near" Input::Link(LinkEvent::Limit(near()));
     LimitFree "limit free" Input::Link(LinkEvent::Limit(free(RestrictionKind::ReachoutTimelock)));
@@ -187,7 +187,7 @@ impl Row {
             LinkEvent::Online(_) => Self::Online,
             LinkEvent::Name(_) => Self::Name,
             LinkEvent::Activity => Self::Activity,
-            LinkEvent::PhoneHeard => Self::PhoneHeard,
+            LinkEvent::PhoneHeard { .. } => Self::PhoneHeard,
             LinkEvent::Limit(limit) => match limit.state {
                 LimitState::Reached { .. } => Self::Restricted,
                 LimitState::Near { .. } => Self::LimitNear,

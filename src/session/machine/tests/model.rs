@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::{Course, Effect, Input, Machine};
 use super::walk::{Taken, many, walks};
-use crate::protocol::{Account, Cause, EventKind, Phase};
+use crate::protocol::{Account, Cause, EventKind, Phase, PhoneNumber};
 use crate::session::Standing;
 use crate::store::Desired;
 use crate::whatsapp::LinkEvent;
@@ -77,11 +77,21 @@ impl Model {
                 }
             }
             Input::Due if step.after.reason == Some(Cause::Idle) => self.desired = Desired::Down,
-            Input::Looked(Standing::Session { record, .. })
+            Input::Looked(Standing::Session { record, paired })
                 if before.looking && !before.is_stopping() =>
             {
                 self.account.clone_from(&record.account);
-                let asked = !before.waiting.look.is_empty();
+                let phone = record
+                    .account
+                    .as_ref()
+                    .filter(|_| *paired)
+                    .map(|a| &a.phone);
+                let is_other = |expected: &PhoneNumber| {
+                    phone.is_some_and(|phone| *phone != expected.to_string())
+                };
+                // Whoever expects another account is refused, and nothing is changed.
+                let mut look = before.waiting.look.iter();
+                let asked = look.any(|(_, options)| !options.expect.as_ref().is_some_and(is_other));
                 self.desired = if asked { Desired::Up } else { record.desired };
             }
             Input::Link(event) if before.has_link() => {

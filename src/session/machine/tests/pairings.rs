@@ -3,14 +3,14 @@
 use super::super::{Answer, Effect, Input, Origin, Request};
 use super::input::{
     ASKED, CHALLENGE, PASSKEY_CODE, Row, account, assertion, by_code, challenge, connect, ended,
-    pair_code, passkey_code, phone, qr, refused,
+    pair_code, passkey_code, phone, qr, refused, stored,
 };
 use super::looks::answered;
 use super::scene::{Scene, Staged};
 use crate::protocol::{
     Cause, EventKind, FailureCode, PasskeyStep, Phase, Redacted, Stage, Status, Unlink,
 };
-use crate::session::{PairOptions, PasskeyInput, Past};
+use crate::session::{PairOptions, PasskeyInput, Past, Standing};
 use crate::store::Record;
 use crate::whatsapp::{AskError, LinkEvent, Pace, PasskeyEvent, Verdict};
 
@@ -395,5 +395,26 @@ fn a_device_that_is_removed_again_and_again_is_linked_with_a_warning() {
         staged.live(Input::Link(LinkEvent::Paired(account(1))));
         let advice = staged.machine.status().next_action;
         assert!(!advice.contains("removed"), "{advice}");
+    }
+}
+
+#[test]
+fn a_backup_in_the_place_of_a_pairing_does_not_end_with_that_pairing() {
+    let origin = Origin::New {
+        options: PairOptions::default(),
+        past: Past::default(),
+    };
+    let (mut staged, _) = Staged::new(Record::new(1000), origin);
+    staged.live(Input::Unusable("not a database".to_owned()));
+    assert_eq!(staged.machine.phase(), Phase::StoreCorrupt);
+    staged.pass(11 * 60);
+    staged.live(Input::Connect(ASKED, PairOptions::default()));
+    let record = Box::new(stored());
+    let paired = true;
+    staged.live(Input::Looked(Standing::Session { record, paired }));
+    for _ in 0..3 {
+        staged.live(Input::Due);
+        assert_eq!(staged.machine.phase(), Phase::Connecting);
+        staged.pass(5);
     }
 }
