@@ -374,7 +374,10 @@ proptest! {
     #[test]
     fn a_conflict_is_forgiven_once_and_for_a_reason(walk in walks()) {
         let limit = Duration::from_mins(5);
-        let by_origin = matches!(walk.origin, Origin::Failed { .. })
+        let by_origin = matches!(
+            walk.origin,
+            Origin::Failed { .. } | Origin::Unavailable(_)
+        )
             || walk.record.login_open_until.is_some();
         let mut cut = by_origin.then_some(Monotonic::ZERO);
         let mut forgiven: Option<Monotonic> = None;
