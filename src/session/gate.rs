@@ -374,6 +374,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_turn_that_comes_back_while_a_crowd_gathers_is_not_forgotten() {
+        let gate = Gate::new(1);
+        let held = gate.turn(SECOND).await;
+        sleep(SHORTEST_TURN).await;
+        let mut waiting = std::pin::pin!(gate.turn(SECOND));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        // Of the crowd nobody comes to the gate.
+        gate.lost();
+        gate.lost();
+        drop(held);
+        let turn = timeout(LONGEST_CROWD * 2, waiting).await;
+        turn.expect("its turn comes");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn that_whatsapp_can_be_reached_is_told_once_a_second() {
         let gate = Gate::new(1);
         let mut told = gate.reachable();

@@ -503,6 +503,44 @@ error = "too many messages"
         };
         record.restrictions = vec![restriction; 2];
         let text = toml::to_string(&record).expect("write");
-        assert_eq!(Record::parse(&text), Ok(record));
+        assert_eq!(Record::parse(&text), Ok(record.clone()));
+        // Each key can be named where it is wrong.
+        let Record {
+            version: _,
+            owner: _,
+            created_at: now,
+            desired: _,
+            targets: _,
+            account: _,
+            restrictions: _,
+            phone_heard: _,
+            showed_up: _,
+            settings_missing: _,
+            user,
+            last_activity,
+            login_open_until,
+            linked_at,
+            expect,
+            hold,
+            lock,
+            proxy,
+        } = &mut record;
+        *user = Some("alice".parse().expect("an id"));
+        *expect = Some("+15550100999".parse().expect("a number"));
+        *hold = Some(Hold {
+            cause: Cause::AccountLocked,
+            until: None,
+            error: None,
+        });
+        *lock = Some(AccountLock::new(*now));
+        *proxy = Some(ProxyChoice::Direct);
+        for time in [last_activity, login_open_until, linked_at] {
+            *time = Some(*now);
+        }
+        let written = toml::Table::try_from(&record).expect("a table");
+        let mut known = KEYS.to_vec();
+        known.sort_unstable();
+        let written: Vec<_> = written.keys().map(String::as_str).collect();
+        assert_eq!(written, known);
     }
 }

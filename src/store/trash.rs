@@ -67,11 +67,8 @@ pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
     removed.targets = record.as_ref().map_or(0, |record| {
         u32::try_from(record.targets.len()).unwrap_or(u32::MAX)
     });
-    let lock = record
-        .as_ref()
-        .and_then(|record| record.lock.as_ref())
-        .cloned();
-    let lock = lock.as_ref();
+    let lock = record.as_ref().and_then(|record| record.lock.clone());
+    let (text, appeal_token) = lock.map_or((None, None), |lock| (lock.text, lock.appeal_token));
     Some(HistoryEntry {
         at: at
             .and_then(|at| Timestamp::try_from(at).ok())
@@ -84,8 +81,8 @@ pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
         unlink: Unlink::Unreachable,
         removed,
         linked_at: record.as_ref().and_then(|record| record.linked_at),
-        text: lock.and_then(|lock| lock.text.clone()),
-        appeal_token: lock.and_then(|lock| lock.appeal_token.clone()),
+        text,
+        appeal_token,
         restrictions: record
             .as_ref()
             .map(|record| record.restrictions.clone())

@@ -167,9 +167,33 @@ mod tests {
             status_of(b"HTTP/1.0 407 Proxy Authentication Required\r\n\r\n"),
             Some(407)
         );
+        let latin_1 = b"HTTP/1.1 200 OK\r\nVia: caf\xe9\r\n\r\n";
+        assert_eq!(status_of(latin_1), Some(200));
         assert_eq!(status_of(b"SSH-2.0-OpenSSH\r\n\r\n"), None);
         assert_eq!(status_of(b"HTTP/1.1 2\r\n"), None);
         assert_eq!(status_of(b""), None);
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_no_tunnel() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let answers = async {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let head = format!("HTTP/1.1 200 OK\r\nX: {}", "a".repeat(LONGEST_ANSWER));
+            // The client may have gone.
+            let _ = stream.write_all(head.as_bytes()).await;
+            stream
+        };
+        let asks = async {
+            let proxy = Proxy::parse(&format!("http://{address}")).expect("a proxy");
+            let stream = TcpStream::connect(address).await.expect("connected");
+            tunnel(stream, &proxy, place("web.example", 443).expect("a place")).await
+        };
+        let (_, tunnel) = tokio::join!(answers, asks);
+        let ending = tunnel.expect_err("it has no end");
+        assert!(ending.error.contains("the proxy"), "{}", ending.error);
     }
 
     #[test]

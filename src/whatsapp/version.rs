@@ -225,11 +225,7 @@ impl Versions {
         let fetched = self.fetch(&mut last, http).await;
         drop(last);
         match fetched {
-            Ok(known) if known.version > refused => {
-                // The fetch told it only if another version was known before.
-                self.tell_news();
-                self.search_is_over()
-            }
+            Ok(known) if known.version > refused => self.search_is_over(),
             Ok(_) | Err(_) => self.still_refused().is_none(),
         }
     }
@@ -260,7 +256,8 @@ impl Versions {
         };
         let before = last.good.replace(known).map(|before| before.version);
         self.write_disk(version).await;
-        if before.is_some_and(|before| before != version) {
+        // Where none was known, the one of the configuration was named.
+        if before != Some(version) {
             self.tell_news();
         }
         Ok(known)

@@ -19,12 +19,12 @@ impl Default for DaemonWarnings {
 }
 
 impl DaemonWarnings {
-    /// Raises a warning. Returns whether it says something new; many sessions may say the same.
+    /// Raises a warning. Returns whether it says something new in words: many sessions may say the same, and
+    /// be told different moments of the same day.
     pub(super) fn raise(&self, warning: Warning) -> bool {
         self.0.send_if_modified(|warnings| {
-            let stands = warnings.get(&warning.kind).is_some_and(|standing| {
-                (standing.due, &standing.text) == (warning.due, &warning.text)
-            });
+            let standing = warnings.get(&warning.kind);
+            let stands = standing.is_some_and(|standing| standing.text == warning.text);
             if !stands {
                 warnings.insert(warning.kind, warning);
             }
@@ -84,13 +84,7 @@ impl DaemonWarnings {
 
     /// WhatsApp has told a session when it will refuse this version of the client.
     pub(super) fn client_expires(&self, at: Timestamp) {
-        let day = at.strftime("%Y-%m-%d").to_string();
-        let says_so = |warning: &Warning| warning.text.contains(&day);
-        let standing = self.0.borrow().get(&WarningKind::ClientExpires).cloned();
-        if standing.as_ref().is_some_and(says_so) {
-            // Sessions may be told different moments of the same day.
-            return;
-        }
+        let day = at.strftime("%Y-%m-%d");
         let is_new = self.raise(Warning {
             kind: WarningKind::ClientExpires,
             since: Timestamp::now(),
@@ -132,6 +126,8 @@ mod tests {
         warnings.client_expires(at(1_800_000_000));
         assert_eq!(warnings.standing()[0].since, since);
         assert!(!changed.has_changed().expect("it lives"));
+        warnings.client_expires(at(1_800_000_001));
+        assert!(!changed.has_changed().expect("it lives"), "the same day");
         // WhatsApp may move the day.
         warnings.client_expires(at(1_900_000_000));
         assert_eq!(warnings.standing()[0].due, Some(at(1_900_000_000)));

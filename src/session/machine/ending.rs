@@ -131,12 +131,10 @@ impl Machine {
             .unwrap_or_else(|| AccountLock::new(at.now));
         lock.seen(at.now, text, appeal_token);
         let words = lock.text.clone().unwrap_or(error);
-        let text = lock.text.clone();
         let (wait, seen_for) = (lock.wait(), lock.seen_for());
         self.record.lock = Some(lock);
         if seen_for >= LOCKED_FOR_GOOD {
-            self.log_out(Cause::AccountLocked, None, Unlink::NotKnown, at, settings);
-            return self.said(text, None);
+            return self.log_out(Cause::AccountLocked, None, Unlink::NotKnown, at, settings);
         }
         self.hold_on(Cause::AccountLocked, Some(after(at.now, wait)), words, at);
     }

@@ -203,6 +203,38 @@ async fn what_was_refused_is_fetched_again_until_there_is_another_one() {
     assert_eq!(page.asked(), asked + 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_first_version_that_is_found_after_a_refusal_is_told() {
+    let page = Page::naming(AWAY);
+    let (versions, http) = (versions(Some(OLD)), http(&page));
+    assert_eq!(versions.get(&http).await, Ok(OLD), "the configuration's");
+    assert!(!versions.refused(OLD, &http));
+    assert!(versions.refused(OLD, &http));
+    let mut news = versions.news();
+    page.name(200);
+    let told = timeout(LONGEST_LOOK * 2, news.changed()).await;
+    told.expect("it is told").expect("alive");
+    assert_eq!(versions.get(&http).await, Ok(NEW));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_some_accept_sends_nobody_to_try_all_the_time() {
+    let page = Page::naming(100);
+    let (versions, http) = (versions(None), http(&page));
+    versions.get(&http).await.expect("a version");
+    let mut news = versions.news();
+    let mut told = 0;
+    for _ in 0..60 {
+        versions.refused(OLD, &http);
+        versions.refused(OLD, &http);
+        versions.accepted();
+        told += u32::from(news.has_changed().expect("alive"));
+        news.mark_unchanged();
+        advance(Duration::from_mins(1)).await;
+    }
+    assert_eq!(told, 6, "in an hour");
+}
+
 #[tokio::test]
 async fn a_fetched_version_is_kept_for_a_start_without_access_to_the_page() {
     let dir = tempfile::tempdir().expect("a directory");

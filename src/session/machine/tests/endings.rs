@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
@@ -162,7 +163,7 @@ fn a_clock_that_is_set_wipes_nothing_and_does_not_hold_for_ever() {
     for years in [-10i64, 10] {
         let mut staged = Scene::Locked.stage();
         for _ in 0..3 {
-            staged.now += jiff::SignedDuration::from_hours(24 * 365 * years);
+            staged.now += SignedDuration::from_hours(24 * 365 * years);
             staged.pass_until_due();
             assert!(opens(&staged.live(Input::Due)), "{years} years");
             staged.live(stage(Stage::Login));
@@ -347,16 +348,35 @@ fn a_login_that_is_given_up_may_be_a_ghost() {
     staged.live(online());
     staged.live(ended(Verdict::Conflict));
     assert_eq!(staged.machine.phase(), Phase::Connecting);
+    // By the link, which dials again.
+    let mut staged = Staged::stored();
+    for reached in [
+        Stage::Handshake,
+        Stage::Transport,
+        Stage::Handshake,
+        Stage::Sync,
+    ] {
+        staged.live(stage(reached));
+    }
+    staged.live(online());
+    staged.live(ended(Verdict::Conflict));
+    assert_eq!(staged.machine.phase(), Phase::Connecting);
     // By a stop of the daemon.
     let mut staged = Staged::stored();
     staged.live(stage(Stage::Login));
     staged.live(Input::Stop);
     let record = staged.machine.record().clone();
-    for (seconds, phase) in [(10, Phase::Connecting), (400, Phase::LoggingOut)] {
+    // The clock may have been set back meanwhile.
+    let later = [
+        (10, Phase::Connecting),
+        (400, Phase::LoggingOut),
+        (-3600, Phase::Connecting),
+    ];
+    for (seconds, phase) in later {
         let origin = Origin::Stored { paired: true };
         let mut record = record.clone();
         let until = record.login_open_until.expect("it was noted");
-        record.login_open_until = Some(until - Duration::from_secs(seconds));
+        record.login_open_until = Some(until - SignedDuration::from_secs(seconds));
         let (mut staged, effects) = Staged::new(record, origin);
         assert!(opens(&effects));
         staged.live(Row::Opened.input());
@@ -374,13 +394,12 @@ proptest! {
     #[test]
     fn a_conflict_is_forgiven_once_and_for_a_reason(walk in walks()) {
         let limit = Duration::from_mins(5);
-        let by_origin = matches!(
-            walk.origin,
-            Origin::Failed { .. } | Origin::Unavailable(_)
-        )
+        let by_origin = matches!(walk.origin, Origin::Failed { .. } | Origin::Unavailable(_))
             || walk.record.login_open_until.is_some();
         let mut cut = by_origin.then_some(Monotonic::ZERO);
         let mut forgiven: Option<Monotonic> = None;
+        // Whether the present link may have sent a login that has no answer yet.
+        let mut is_sent = false;
         walk.go(|step| {
             let is_conflict = matches!(
                 step.input,
@@ -396,9 +415,13 @@ proptest! {
             }
             // What is read anew may say so, too.
             let read = matches!(step.input, Input::Looked(_));
-            if read || gives_up_a_login(step) {
+            let dials_again = is_sent && is_stage(step, &[Stage::Handshake]);
+            if read || dials_again || gives_up_a_login(step) {
                 cut = Some(step.at.monotonic);
             }
+            is_sent = step.after.has_link()
+                && !is_stage(step, &[Stage::Sync])
+                && (is_sent || step.before.paired && is_stage(step, &[Stage::Handshake, Stage::Login]));
             Ok(())
         })?;
     }
@@ -408,6 +431,12 @@ proptest! {
     fn a_token_is_kept_until_a_login(walk in walks()) {
         walk.go(keeps_the_token)?;
     }
+}
+
+/// Whether the link got to one of these stages.
+fn is_stage(step: &Taken<'_>, stages: &[Stage]) -> bool {
+    matches!(step.input, Input::Link(LinkEvent::Stage(stage)) if stages.contains(stage))
+        && step.before.has_link()
 }
 
 /// Whether a link ends or is closed before its login is answered.
