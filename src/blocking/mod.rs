@@ -7,10 +7,12 @@
 //! A call that has begun cannot be cancelled. [`UncancellableWork`] counts the calls that belong to one
 //! user, so that nothing else is done with the user's files before they have ended.
 
+mod pool;
 mod room;
 mod turns;
 mod work;
 
+pub(crate) use pool::{KEEP, keep_a_thread};
 pub use room::Room;
 pub use work::UncancellableWork;
 
@@ -31,7 +33,7 @@ pub struct Rooms {
 
 impl Rooms {
     /// All rooms, each with its number of threads. A room begins with one thread; the others are started
-    /// when calls need them, and stay.
+    /// when calls need them, and end when there is nothing more to do.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -42,6 +44,20 @@ impl Rooms {
             web: Room::new("web", 2),
             configuration: Room::new("configuration", 1),
             probe: Room::new("probe", 1),
+        }
+    }
+
+    /// Keeps one thread in each room. Call it within the daemon's runtime.
+    pub(crate) fn keep_a_thread_each(&self) {
+        let Self {
+            resolver,
+            accounts,
+            web,
+            configuration,
+            probe,
+        } = self;
+        for room in [resolver, accounts, web, configuration, probe] {
+            room.keep_a_thread();
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::store::{Credentials, CredentialsError};
 
 /// How many prekeys a device keeps at the server. Each is a row, and a key in memory. A client that talks
 /// to few new people needs few, and the library uploads more when they run low.
-const PREKEYS: usize = 100;
+const PREKEYS: usize = 812;
 /// How long a goodbye may take, and the flush after it, before the link is cut.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// How many events may wait for the session, which always takes them. When there are more, the link waits.
