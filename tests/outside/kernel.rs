@@ -13,8 +13,8 @@ use crate::mounts;
 use crate::preloaded::compile;
 use crate::stage::{PHONE, Stage};
 
-/// An idle thread of tokio's goes after ten seconds.
-const IDLE: Duration = Duration::from_secs(12);
+/// Longer than a thread stays that has nothing to do and is not kept.
+const IDLE: Duration = Duration::from_secs(25);
 
 /// The rooms of the daemon, each of which keeps a thread of its name.
 const ROOMS: [&str; 7] = [
