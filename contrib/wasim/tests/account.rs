@@ -214,10 +214,10 @@ async fn critical_app_state_fails_in_every_way_and_the_rest_is_served() {
     let keys = Keys::generate();
     pair_raw(&server, &keys, PHONE).await;
     let mut client = log_in(&server, &keys).await;
-    let served = collections(&mut client).await.unwrap();
-    assert_eq!(text(&served[0], "name"), "critical_block");
-    assert_eq!(text(&served[1], "name"), "regular");
-    assert!(served[0].get_optional_child("patches").is_some());
+    let whole = collections(&mut client).await.unwrap();
+    assert_eq!(text(&whole[0], "name"), "critical_block");
+    assert_eq!(text(&whole[1], "name"), "regular");
+    assert!(whole[0].get_optional_child("patches").is_some());
 
     server.set_app_state(PHONE, AppState::Failed).await.unwrap();
     let error = collections(&mut client).await.unwrap_err();
@@ -227,7 +227,7 @@ async fn critical_app_state_fails_in_every_way_and_the_rest_is_served() {
         .await
         .unwrap();
     let rest = collections(&mut client).await.unwrap();
-    assert_eq!(rest, served[1..]);
+    assert_eq!(rest, whole[1..]);
 
     for (state, code) in [(AppState::Refused, "500"), (AppState::Denied, "404")] {
         server.set_app_state(PHONE, state).await.unwrap();
@@ -235,7 +235,7 @@ async fn critical_app_state_fails_in_every_way_and_the_rest_is_served() {
         assert_eq!(text(&answers[0], "type"), "error");
         let error = answers[0].get_optional_child("error").unwrap();
         assert_eq!(text(error, "code"), code);
-        assert_eq!(answers[1], served[1]);
+        assert_eq!(answers[1], whole[1]);
     }
 
     server
@@ -250,7 +250,7 @@ async fn critical_app_state_fails_in_every_way_and_the_rest_is_served() {
     };
     let file = ExternalBlobReference::decode_from_slice(file).unwrap();
     assert!(file.direct_path.unwrap().contains("critical_block"));
-    assert_eq!(answers[1], served[1]);
+    assert_eq!(answers[1], whole[1]);
 
     server
         .set_app_state(PHONE, AppState::Garbled)
@@ -258,11 +258,11 @@ async fn critical_app_state_fails_in_every_way_and_the_rest_is_served() {
         .unwrap();
     let answers = collections(&mut client).await.unwrap();
     let patches = |collection: &Node| users(collection, &["patches"]).to_vec();
-    assert_eq!(patches(&answers[0]).len(), patches(&served[0]).len());
-    assert_ne!(patches(&answers[0]), patches(&served[0]));
+    assert_eq!(patches(&answers[0]).len(), patches(&whole[0]).len());
+    assert_ne!(patches(&answers[0]), patches(&whole[0]));
 
     server.set_app_state(PHONE, AppState::Served).await.unwrap();
-    assert_eq!(collections(&mut client).await.unwrap(), served);
+    assert_eq!(collections(&mut client).await.unwrap(), whole);
     server.shutdown().await;
 }
 
@@ -274,13 +274,13 @@ async fn delivered(client: &mut RawClient) -> (Vec<Node>, String) {
     loop {
         let stanza = client.next().await.unwrap();
         match stanza.tag.as_ref() {
-            "ib" => match stanza.get_optional_child("offline") {
-                Some(offline) => return (waited, text(offline, "count")),
-                None => {
-                    let preview = stanza.get_optional_child("offline_preview").unwrap();
-                    assert_eq!((text(preview, "receipt").as_str(), waited.len()), ("2", 0));
+            "ib" => {
+                if let Some(offline) = stanza.get_optional_child("offline") {
+                    return (waited, text(offline, "count"));
                 }
-            },
+                let preview = stanza.get_optional_child("offline_preview").unwrap();
+                assert_eq!((text(preview, "receipt").as_str(), waited.len()), ("2", 0));
+            }
             "receipt" => waited.push(stanza),
             _ => assert_eq!(text(&stanza, "id"), "active"),
         }
