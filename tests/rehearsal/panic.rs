@@ -10,12 +10,13 @@ use diesel::prelude::*;
 use tokio::time::timeout;
 use wasessiond::blocking::Rooms;
 use wasessiond::protocol::{
-    Answer, Cause, Command, Event, EventKind, FailureCode, HistoryEntry, Message, Phase, Status,
-    TargetEdit, Unlink,
+    Answer, Cause, Command, Event, EventKind, FailureCode, HistoryEntry, Message, Phase, ProxyEdit,
+    Redacted, Status, TargetEdit, Unlink,
 };
 use wasessiond::store::Store;
 use wasessiond::supervisor::{Caller, Clock, Settings, Supervisor, Watcher};
 use wasessiond::whatsapp::{Gateway, GatewaySettings};
+use wasim::Failure;
 
 use crate::skipped::skipped;
 use crate::stage::PATIENCE;
@@ -317,6 +318,34 @@ async fn in_a_session_whose_directory_vanished_ends_it_with_a_line_of_its_own() 
     assert_eq!(gone.code, FailureCode::NotFound);
     assert_eq!(gone.last_logout.as_deref(), Some(&vanished));
     pair(&supervisor, &sim, &mut watcher, user, phone).await;
+    supervisor.stop(Duration::from_secs(10)).await;
+}
+
+/// WhatsApp sends the token to appeal with once: it is in the line of a locked session that vanished.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_locked_session_whose_directory_vanished_loses_no_token() {
+    const TOKEN: &str = "appeal-once-4711";
+    let (sim, dir, supervisor) = stage().await;
+    let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
+    let (user, phone) = ("fay", "15550001006");
+    pair(&supervisor, &sim, &mut watcher, user, phone).await;
+    let locked = sim.fail_next_login(phone, Failure::account_locked(TOKEN));
+    locked.await.expect("fail");
+    sim.drop_connection(phone).await.expect("drop");
+    event(&mut watcher, |e| is(e, user, Phase::Held)).await;
+    // A change is answered when what was to be written before is written.
+    let change = Command::Proxy {
+        user: user.to_owned(),
+        edit: ProxyEdit::Clear,
+    };
+    supervisor.execute(ROOT, change).await.expect("written");
+    std::fs::remove_dir_all(dir.path().join("sessions").join(user)).expect("remove");
+    fail_at_next_command(user);
+    let vanished = force_logout(&supervisor, user).await;
+    assert_eq!(vanished.cause, Cause::TaskFailed);
+    let token = vanished.appeal_token.as_ref().map(Redacted::reveal);
+    assert_eq!(token, Some(TOKEN));
+    assert_eq!(history(&supervisor, user).await, [vanished]);
     supervisor.stop(Duration::from_secs(10)).await;
 }
 

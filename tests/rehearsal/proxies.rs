@@ -1,6 +1,7 @@
 //! Proxies: one for all sessions from the configuration, one for a single session by command.
 
 use std::fs;
+use std::net::Ipv6Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use wasessiond::protocol::{
 
 use crate::daemon::PROGRAM;
 use crate::proxy::{Asked, Kind, Proxy};
+use crate::skipped::skipped;
 use crate::stage::{PATIENCE, PHONE, Stage};
 
 const USER: &str = "the-proxys-user";
@@ -214,4 +216,27 @@ async fn all_sessions_go_through_the_configurations_proxy() {
     stage
         .assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed)
         .await;
+}
+
+/// WhatsApp at an IPv6 address, through each kind of proxy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_asked_for_an_ipv6_address_too() {
+    let options = wasim::Options {
+        listen: (Ipv6Addr::LOCALHOST, 0).into(),
+        ..wasim::Options::default()
+    };
+    let sim = match wasim::Server::start(options).await {
+        Ok(sim) => sim,
+        Err(why) => return skipped(&format!("proxies and IPv6: {why}")),
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut stage = Stage::found(sim, dir, "", Command::new(PROGRAM)).await;
+    stage.pair("alice", PHONE).await;
+    for (scheme, kind) in [("http", Kind::Http), ("socks5", Kind::Socks5)] {
+        let proxy = Proxy::start(kind, Some((USER, PASSWORD))).await;
+        set(&stage, ProxyEdit::Set(url(scheme, &proxy).into())).await;
+        back(&mut stage).await;
+        assert_eq!(proxy.asked(), [through_it(&stage)], "{scheme}");
+        assert!(stage.sim.address().is_ipv6());
+    }
 }

@@ -13,6 +13,7 @@ mod pair_code;
 mod pairing;
 mod passkey;
 mod query;
+mod receipts;
 mod registration;
 mod users;
 
@@ -329,6 +330,7 @@ impl Connection {
             Work::RenewRefs => self.send_refs().await?,
             Work::RefreshCode(force) => self.refresh_code(force).await?,
             Work::RefreshRegistration => self.refresh_registration().await?,
+            Work::PhoneSpoke(receipt) => self.phone_spoke(&receipt).await?,
             Work::Scanned(scanned) => self.scanned(scanned).await?,
             Work::Typed(typed) => self.typed(*typed).await?,
             Work::Send { nodes, then } => {

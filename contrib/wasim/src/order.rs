@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 use wacore_binary::Node;
 
 use crate::Error;
+use crate::account::Receipt;
 use crate::crypto::{Key, Pair};
 use crate::wire::Goodbye;
 
@@ -28,6 +29,8 @@ pub(crate) enum Work {
     RefreshCode(bool),
     /// Retire the secret that the client shows.
     RefreshRegistration,
+    /// The phone has sent its devices this.
+    PhoneSpoke(Receipt),
     /// The phone has scanned the code.
     Scanned(Scanned),
     /// The person has typed a code on the phone.

@@ -13,7 +13,7 @@ use waproto::whatsapp::message::{
 use super::login::Session;
 use super::{Connection, Phase, Step};
 use crate::account::Account;
-use crate::crypto::random;
+use crate::crypto::message_id;
 use crate::fault::Fault;
 use crate::observation::Observation;
 use crate::settings::AppState;
@@ -164,13 +164,4 @@ fn key_share(account: &Account) -> Message {
         protocol_message: MessageField::some(message),
         ..Message::default()
     }
-}
-
-fn message_id() -> String {
-    use std::fmt::Write as _;
-    random::<10>().iter().fold("3A".to_owned(), |mut id, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(id, "{byte:02X}");
-        id
-    })
 }

@@ -332,6 +332,7 @@ impl Connection {
             signed_prekey: registration.signed_prekey,
             prekeys: Vec::new(),
             keys_shared: false,
+            receipts: Vec::new(),
         };
         let jid = {
             let mut world = self.shared.world();

@@ -36,6 +36,7 @@ impl Connection {
             }
             "ack" => {
                 self.delivered(stanza, &session).await;
+                self.receipt_delivered(stanza, &session).await;
                 Step::Continue(())
             }
             // Presence has been noted. Typing and the like go nowhere.
@@ -123,7 +124,7 @@ impl Connection {
         }
     }
 
-    /// Takes `<active/>`: the device wants delivery from now on. Nothing waits for it.
+    /// Takes `<active/>`: the device wants delivery from now on.
     async fn set_delivery(&mut self, stanza: &Node, session: &Session) -> Step {
         self.send(&result_of(stanza).build()).await?;
         if stanza.get_optional_child("active").is_none() {
@@ -140,12 +141,13 @@ impl Connection {
         self.announce_offline(session.clone()).await
     }
 
-    /// Ends the delivery of what came while the device was away: the device is online.
+    /// Delivers what came while the device was away, and says that this was all: the device is online.
     pub(super) async fn announce_offline(&mut self, session: Session) -> Step {
+        let count = self.deliver_receipts(&session).await?;
         if self.has_fault(&Fault::NoOffline) {
             return Step::Continue(());
         }
-        let offline = NodeBuilder::new("offline").attr("count", "0").build();
+        let offline = NodeBuilder::new("offline").attr("count", count).build();
         let notice = NodeBuilder::new("ib")
             .attr("from", server_jid())
             .children([offline])

@@ -1,8 +1,9 @@
 //! Commands about an account: what it needs, what it is restricted to, and what its phone does.
 
+use wacore_binary::Jid;
+
 use crate::Error;
-use crate::account::phone_number;
-use crate::app_state::CRITICAL_BLOCK;
+use crate::account::{Receipt, phone_number};
 use crate::command::{Answer, Command};
 use crate::connection::{Restriction, client_expiration};
 use crate::order::{Then, Work};
@@ -29,7 +30,7 @@ impl Shared {
                 self.set_app_state(&phone, app_state).await
             }
             Command::SetPhoneSeen { phone, at } => self.set_phone_seen(&phone, at).await,
-            Command::PhoneSpeaks { phone } => self.phone_speaks(&phone),
+            Command::PhoneSpeaks { phone, at } => self.phone_speaks(&phone, at).await,
             Command::SetMinimumVersion { version } => self.set_minimum_version(version).await,
             Command::SetClientExpiration { at } => self.set_client_expiration(at).await,
             other => Err(Error::Invalid(format!(
@@ -113,14 +114,26 @@ impl Shared {
         Ok(Answer::Done)
     }
 
-    fn phone_speaks(&self, phone: &str) -> Result<Answer, Error> {
+    async fn phone_speaks(&self, phone: &str, at: Option<u64>) -> Result<Answer, Error> {
         let phone = phone_number(phone)?;
-        let version = {
+        let receipt = Receipt::new(at.unwrap_or_else(now));
+        let connections: Vec<u64> = {
             let mut world = self.world();
             let account = world.account(&phone, now());
-            account.collections.get(CRITICAL_BLOCK).map_or(0, Vec::len)
+            for device in account.devices.values_mut() {
+                device.keep_receipt(receipt.clone());
+            }
+            let jids: Vec<_> = account.devices.keys().map(|id| account.jid(*id)).collect();
+            let login = |jid: &Jid| world.logins.get(&jid.to_string()).copied();
+            jids.iter().filter_map(login).collect()
         };
-        self.announce(&phone, CRITICAL_BLOCK, version, None);
+        self.persist().await;
+        for connection in connections {
+            // One that has gone by now is told when it is back.
+            let _ = self
+                .order(connection, Work::PhoneSpoke(receipt.clone()))
+                .await;
+        }
         Ok(Answer::Done)
     }
 
