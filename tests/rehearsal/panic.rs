@@ -88,6 +88,7 @@ async fn pair(
         user: user.to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
     let shown = event(watcher, |e| {
@@ -210,6 +211,7 @@ async fn opening_that_hangs(
         user: user.to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
     let opening = timeout(PATIENCE, async {
@@ -370,6 +372,7 @@ async fn of_the_loop_itself_is_told_and_holds_up_no_stop() {
         user: "alice".to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     let refused = begun.supervisor.execute(ROOT, connect).await;
     assert_eq!(refused.expect_err("no loop").code, FailureCode::Stopping);
