@@ -154,6 +154,7 @@ fn status(phase: Phase) -> Status {
         warnings: vec![],
         appeal_token: None,
         passkey: None,
+        proxy: None,
     }
 }
 

@@ -25,6 +25,11 @@ pub struct Rooms {
     pub accounts: Room,
     /// WhatsApp's current version, from its web page.
     pub web: Room,
+    /// The WhatsApp library's blocking calls, but for those of its database: keys, and media while they are
+    /// encrypted and sent.
+    pub library: Room,
+    /// What the WhatsApp library asks web servers.
+    pub media: Room,
     /// The configuration.
     pub configuration: Room,
     /// The watchdog's own look at the disk: never behind anybody else's call.
@@ -42,6 +47,10 @@ impl Rooms {
             accounts: Room::new("accounts", 4),
             // One fetch serves all sessions; a second one is for a proxy that differs.
             web: Room::new("web", 2),
+            // Most calls compute for a moment. One that waits for a web server gives its place to a spare.
+            library: Room::with_spares("library", 8, 120),
+            // Each waits for a server, for a minute and a half at the longest.
+            media: Room::new("media", 64),
             configuration: Room::new("configuration", 1),
             probe: Room::new("probe", 1),
         }
@@ -70,6 +79,8 @@ impl Rooms {
             resolver: Room::of_the_caller("resolver"),
             accounts: Room::of_the_caller("accounts"),
             web: Room::of_the_caller("web"),
+            library: Room::of_the_caller("library"),
+            media: Room::of_the_caller("media"),
             configuration: Room::of_the_caller("configuration"),
             probe: Room::of_the_caller("probe"),
         }

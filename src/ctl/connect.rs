@@ -4,7 +4,7 @@ mod waiting;
 
 use std::time::Duration;
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, ConnectOptions};
 use crate::protocol::PhoneNumber;
 
 use super::arguments::Connect;
@@ -22,15 +22,17 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let user = &arguments.user;
     let number = |number: &Option<PhoneNumber>| number.as_ref().map(ToString::to_string);
-    let (phone, expect) = (number(&arguments.phone), number(&arguments.expect));
+    let options = ConnectOptions {
+        phone: number(&arguments.phone),
+        expect: number(&arguments.expect),
+        proxy: arguments.proxy.clone(),
+    };
     if arguments.detach {
-        let connecting = client
-            .connect_expecting(user.as_str(), phone.as_deref(), expect.as_deref())
-            .await?;
+        let connecting = client.connect_with(user.as_str(), &options).await?;
         return status::show(terminal, &connecting);
     }
     let interrupted = terminal.interrupted();
-    let waiting = Waiting::new(client, terminal, user.as_str(), phone, expect);
+    let waiting = Waiting::new(client, terminal, user.as_str(), options);
     tokio::select! {
         result = waiting.until_online() => result.map_err(|error| lost(error, user.as_str())),
         () = interrupted => Err(Problem::new(

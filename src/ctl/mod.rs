@@ -93,7 +93,10 @@ async fn run(mut command: Command, socket: &Path, terminal: &mut Terminal) -> Re
         qr::check(arguments, terminal)?;
     }
     if let Command::Proxy(arguments) = &mut command {
-        proxy::complete(arguments)?;
+        proxy::complete(&mut arguments.edit.set, &mut arguments.password_file)?;
+    }
+    if let Command::Connect(arguments) = &mut command {
+        proxy::complete(&mut arguments.proxy, &mut arguments.password_file)?;
     }
     let options = Options {
         name: concat!("wactl/", env!("CARGO_PKG_VERSION")).to_owned(),

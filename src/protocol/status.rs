@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::name::open_names;
-use super::{Account, Cause, GroupJid, Passkey, Redacted, Restriction, UserId, Warning};
+use super::{
+    Account, Cause, GroupJid, Passkey, Redacted, Restriction, SessionProxy, UserId, Warning,
+};
 
 open_names! {
     /// What a session is doing now.
@@ -106,6 +108,10 @@ pub struct Status {
     /// Phases `awaiting_scan` and `awaiting_code`, with the reason `passkey_required`: WhatsApp wants a
     /// passkey of the account.
     pub passkey: Option<Passkey>,
+    /// The proxy through which it reaches WhatsApp. `None`: the session's record cannot be read, so nobody
+    /// knows.
+    #[serde(default)]
+    pub proxy: Option<SessionProxy>,
 }
 
 impl Status {

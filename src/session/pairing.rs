@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::clock::{Monotonic, after};
 use crate::protocol::{Account, Cause, PasskeyStep, PhoneNumber, Redacted};
+use crate::store::ProxyChoice;
 
 /// A pairing ends by itself after this, whatever happens to its links: with six QR codes it lasts 160
 /// seconds, with a pair code 180.
@@ -22,6 +23,8 @@ pub struct PairOptions {
     pub phone: Option<PhoneNumber>,
     /// The account that is expected.
     pub expect: Option<PhoneNumber>,
+    /// The proxy from the first link on; `None`: the configuration's, or the one that the session has.
+    pub proxy: Option<ProxyChoice>,
 }
 
 /// What the history knows of a user whose session begins.

@@ -42,6 +42,8 @@ impl Machine {
                 code: passkey.code.clone(),
                 expires_at: passkey.expires_at,
             }),
+            // The task adds it: only the gateway knows the configuration's.
+            proxy: None,
         };
         status.bounded()
     }

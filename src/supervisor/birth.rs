@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::protocol::{Cause, Failure, FailureCode, HistoryEntry};
 use crate::session::{
     LOGIN_MAY_BE_OPEN, Origin, Outcome, PairOptions, Past, SessionContext, SessionEnd, Standing,
-    look, look_further, run,
+    log_proxy, look, look_further, run,
 };
 use crate::store::{Found, Record};
 
@@ -94,13 +94,12 @@ pub(super) async fn run_session(mut context: SessionContext, mut birth: Birth) -
             let failure = Failure::new(FailureCode::StoreFailed, message);
             return TaskExit::CouldNotStart(context, failure);
         }
-        // Where nobody can read whose session it is, it belongs to uid 0: only admins see it.
         (Standing::Unavailable { record, why }, _) => {
-            let record = record.map_or_else(|| Record::new(0), |record| *record);
+            let record = record.map_or_else(Record::stand_in, |record| *record);
             (record, Origin::Unavailable(why))
         }
         (Standing::Unusable { record, why }, _) => {
-            let record = record.map_or_else(|| Record::new(0), |record| *record);
+            let record = record.map_or_else(Record::stand_in, |record| *record);
             (record, Origin::Unusable(why))
         }
         (Standing::Session { record, paired }, Birth::Failed { error, wait, .. }) => {
@@ -176,10 +175,14 @@ async fn begin_new(context: SessionContext, owner: u32, options: PairOptions) ->
     let mut record = Record::new(owner);
     record.user = Some(context.user.clone());
     record.expect.clone_from(&options.expect);
+    record.proxy.clone_from(&options.proxy);
     let (store, user, written) = (context.store.clone(), context.user.clone(), record.clone());
     let created = context.work.on_disk(move || store.create(&user, &written));
     let why = match created.await {
         Ok(()) => {
+            if record.proxy.is_some() {
+                log_proxy(owner, &context.gateway.proxy_of(record.proxy.as_ref()));
+            }
             let past = past(&context, owner);
             return TaskExit::Ran(run(context, record, Origin::New { options, past }).await);
         }

@@ -9,7 +9,7 @@ use crate::protocol::{
     Answer, Command, DEFAULT_HISTORY, Failure, FailureCode, Group, HistoryPage, MAX_GROUPS,
     MAX_HISTORY, MAX_PAGE, PhoneNumber, SessionsPage, Status, UserId,
 };
-use crate::session::{Disconnected, PairOptions, PasskeyReply};
+use crate::session::{Disconnected, PairOptions, PasskeyReply, parse_proxy};
 
 /// No session is shorter than this as JSON.
 const SHORTEST: usize = 200;
@@ -28,6 +28,7 @@ impl Supervisor {
                 user,
                 phone,
                 expect,
+                proxy,
             } => {
                 let number = |text: Option<String>| {
                     let number = text.map(PhoneNumber::try_from).transpose();
@@ -36,6 +37,7 @@ impl Supervisor {
                 let options = PairOptions {
                     phone: number(phone)?,
                     expect: number(expect)?,
+                    proxy: proxy.as_ref().map(parse_proxy).transpose()?,
                 };
                 let user = user_id(user)?;
                 let status = match self.shared.routes.connect(caller, &user, options).await? {

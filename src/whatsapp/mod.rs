@@ -32,9 +32,11 @@ mod resolver;
 mod restart;
 mod scope;
 mod signal;
+mod transfer;
 mod tunnel;
 mod version;
 mod warnings;
+mod web;
 
 pub use auth::{BUSY, Stored, look_into};
 pub use ending::{Ending, Pace, Verdict};

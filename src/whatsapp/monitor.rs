@@ -221,7 +221,7 @@ impl LinkMonitor {
             Signal::Success if progress.logged_in_at.is_some() => {}
             Signal::Success => {
                 self.handshake_done(progress).await;
-                self.claim.versions.accepted();
+                self.claim.versions.accepted(self.claim.version);
                 progress.logged_in_at = Some(Instant::now());
                 self.reporter.send(LinkEvent::Stage(Stage::Sync)).await;
             }
@@ -247,6 +247,7 @@ impl LinkMonitor {
             // The answer may be older than what WhatsApp has told meanwhile.
             Signal::AskedLimit(limit) if progress.told_limits.contains(&limit.kind) => {}
             Signal::AskedLimit(limit) => self.reporter.send(LinkEvent::Limit(limit)).await,
+            Signal::ClientExpires(at) => self.claim.versions.expires(self.claim.version, at),
             Signal::StreamEnd => {
                 return Some(Ending::retry(
                     Cause::StreamEnded,

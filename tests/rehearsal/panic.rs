@@ -89,6 +89,7 @@ async fn pair(
         user: user.to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
     let shown = event(watcher, |e| {
@@ -211,6 +212,7 @@ async fn opening_that_hangs(
         user: user.to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
     let opening = timeout(PATIENCE, async {
@@ -399,6 +401,7 @@ async fn of_the_loop_itself_is_told_and_holds_up_no_stop() {
         user: "alice".to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     let refused = begun.supervisor.execute(ROOT, connect).await;
     assert_eq!(refused.expect_err("no loop").code, FailureCode::Stopping);

@@ -55,9 +55,12 @@ test('a session from its QR code to its logout', async (t) => {
 
   const [one, two] = (await client.groups('alice')).map((group) => group.jid);
   assert.deepEqual(await client.targets('alice'), []);
-  const standard = { source: 'default', url: null, authenticated: false };
+  const standard = { source: 'default', url: null, authenticated: false, error: null };
   assert.deepEqual(await client.proxy('alice'), standard);
   assert.deepEqual(await client.proxy('alice', 'clear'), standard);
+  assert.deepEqual(status.proxy, standard);
+  // A session that is there already is refused another one than it has.
+  await assert.rejects(client.connect('alice', { proxy: 'none' }), { code: 'invalid_argument' });
   assert.deepEqual(await client.targets('alice', { set: [one] }), [one]);
   assert.deepEqual(await client.targets('alice', { add: [two] }), [one, two]);
   assert.deepEqual(await client.targets('alice', { remove: [one] }), [two]);

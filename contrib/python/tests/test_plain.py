@@ -50,9 +50,14 @@ class Life(Case):
         self.assertEqual(len(groups), 2)
         one, two = (group.jid for group in groups)
         self.assertEqual(client.targets("alice"), [])
-        default = wasession.SessionProxy("default", None, False)
+        default = wasession.SessionProxy("default", None, False, None)
         self.assertEqual(client.proxy("alice"), default)
         self.assertEqual(client.proxy("alice", clear=True), default)
+        self.assertEqual(status.proxy, default)
+        # A session that is there already is refused another one than it has.
+        with self.assertRaises(wasession.Failure) as refused:
+            client.connect("alice", proxy="none")
+        self.assertEqual(refused.exception.code, "invalid_argument")
         self.assertEqual(client.targets("alice", set=[one]), [one])
         self.assertEqual(client.targets("alice", add=[two]), [one, two])
         self.assertEqual(client.targets("alice", remove=[one]), [two])

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::{Client, ClientError, WatchItem};
+use crate::client::{Client, ClientError, ConnectOptions, WatchItem};
 use crate::ctl::error::{Error, Problem};
 use crate::ctl::exit::Exit;
 use crate::ctl::render::live::Live;
@@ -16,8 +16,7 @@ pub(super) struct Waiting<'a> {
     client: &'a Client,
     terminal: &'a mut Terminal,
     user: &'a str,
-    phone: Option<String>,
-    expect: Option<String>,
+    options: ConnectOptions,
     live: Live,
     /// The last printed line, where nothing can be drawn over.
     told: Option<String>,
@@ -40,15 +39,13 @@ impl<'a> Waiting<'a> {
         client: &'a Client,
         terminal: &'a mut Terminal,
         user: &'a str,
-        phone: Option<String>,
-        expect: Option<String>,
+        options: ConnectOptions,
     ) -> Self {
         Self {
             client,
             terminal,
             user,
-            phone,
-            expect,
+            options,
             live: Live::default(),
             told: None,
         }
@@ -93,9 +90,7 @@ impl<'a> Waiting<'a> {
     }
 
     async fn connect(&self) -> Result<Status, ClientError> {
-        self.client
-            .connect_expecting(self.user, self.phone.as_deref(), self.expect.as_deref())
-            .await
+        self.client.connect_with(self.user, &self.options).await
     }
 
     fn verdict(&self, status: &Status) -> Verdict {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::ctl::terminal::Terminal;
-use crate::protocol::{Account, Passkey, Phase, Status};
+use crate::protocol::{Account, Passkey, Phase, ProxySource, SessionProxy, Status};
 
 use super::fields::Fields;
 use super::table::table;
@@ -69,6 +69,7 @@ pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
     for warning in &status.warnings {
         fields.add("warning", notes::warning(warning, now));
     }
+    fields.add_some("proxy", status.proxy.as_ref().map(proxy));
     fields.add("owner", format!("uid {}", status.owner));
     fields.add("next", plain(&status.next_action));
     format!("{user}: {}\n{fields}", phase(status.phase, colour))
@@ -182,6 +183,25 @@ fn passkey(passkey: &Passkey, now: Timestamp) -> String {
         passkey.step,
         relative(passkey.expires_at, now)
     )
+}
+
+/// `socks5h://proxy.example:1080, with a login, chosen for this session`
+pub(crate) fn proxy(proxy: &SessionProxy) -> String {
+    let whose = match proxy.source {
+        ProxySource::Default => "as the configuration says for all sessions".to_owned(),
+        ProxySource::Session => "chosen for this session".to_owned(),
+        other => plain(&other.to_string()),
+    };
+    let login = if proxy.authenticated {
+        ", with a login"
+    } else {
+        ""
+    };
+    match (&proxy.url, &proxy.error) {
+        (_, Some(why)) => format!("cannot be used, {whose}: {}", plain(why)),
+        (Some(url), None) => format!("{}{login}, {whose}", plain(url)),
+        (None, None) => format!("none, {whose}"),
+    }
 }
 
 /// `+15550100999 Alice (15550100999:4@s.whatsapp.net)`

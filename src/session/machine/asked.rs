@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::pairing::{PairOptions, Pairing};
+use super::super::proxy::is_same;
 use super::super::settings::Settings;
 use super::answers::ask_failure;
 use super::{Answer, Effect, Machine, Moment, Request};
@@ -32,10 +33,10 @@ impl Machine {
             _ if self.unread => return self.look_for(request, options),
             _ => {}
         }
-        if let Some(failure) = self.not_expected(&options) {
+        if let Some(failure) = self.contradicts(&options) {
             return self.refuse([request], &failure);
         }
-        let PairOptions { phone, expect } = options;
+        let PairOptions { phone, expect, .. } = options;
         let is_unknown = !self.paired || self.record.account.is_none();
         if is_unknown && expect.is_some() && self.record.expect != expect {
             self.record.expect = expect;
@@ -52,8 +53,28 @@ impl Machine {
         self.look();
     }
 
-    /// Why a `connect` that expects an account cannot be done: the session is linked to another one.
-    pub(super) fn not_expected(&self, options: &PairOptions) -> Option<Failure> {
+    /// Why a `connect` cannot be done: the session is linked to another account than the expected one, or has
+    /// another proxy than the one that is asked for.
+    pub(super) fn contradicts(&self, options: &PairOptions) -> Option<Failure> {
+        self.not_expected(options)
+            .or_else(|| self.other_proxy(options))
+    }
+
+    /// `connect` chooses the proxy of a session that begins. It changes none.
+    fn other_proxy(&self, options: &PairOptions) -> Option<Failure> {
+        let asked = options.proxy.as_ref()?;
+        let own = self.record.proxy.as_ref();
+        if own.is_some_and(|own| is_same(own, asked)) {
+            return None;
+        }
+        let user = &self.user;
+        let message = format!(
+            "the session of {user} is there already, with another proxy than this one. Nothing was changed; `wactl proxy {user}` shows the proxy, and `wactl proxy {user} --set URL` changes it"
+        );
+        Some(Failure::new(FailureCode::InvalidArgument, message))
+    }
+
+    fn not_expected(&self, options: &PairOptions) -> Option<Failure> {
         let expected = options.expect.as_ref()?.to_string();
         let account = self.record.account.as_ref().filter(|_| self.paired)?;
         if account.phone == expected {

@@ -20,6 +20,7 @@ impl Machine {
         match origin {
             Origin::New { options, past } => {
                 self.record.expect = options.expect;
+                self.record.proxy = options.proxy;
                 self.pairing = Some(Pairing::new(at.monotonic, options.phone, past));
                 self.connect(at);
             }
@@ -249,7 +250,7 @@ impl Machine {
                 self.unread = false;
                 self.record = *record;
                 self.paired = paired;
-                let is_wanted = |(_, options): &(_, _)| self.not_expected(options).is_none();
+                let is_wanted = |(_, options): &(_, _)| self.contradicts(options).is_none();
                 if asked.iter().any(is_wanted) && self.record.desired != Desired::Up {
                     self.record.desired = Desired::Up;
                     self.save();
@@ -277,7 +278,7 @@ impl Machine {
             if self.logout.is_some() {
                 // Half a pairing was found. It is removed, and a new one begins then.
                 self.waiting.removal.push(request);
-            } else if let Some(failure) = self.not_expected(&options) {
+            } else if let Some(failure) = self.contradicts(&options) {
                 self.refuse([request], &failure);
             } else {
                 self.answer_connect(request, options.phone.is_some());

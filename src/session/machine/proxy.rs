@@ -2,12 +2,16 @@
 
 use super::super::proxy::ProxyChange;
 use super::{Answer, Machine, Moment, Request};
-use crate::protocol::Phase;
+use crate::protocol::{EventKind, Failure, FailureCode, Phase};
 
 impl Machine {
     pub(super) fn proxy_asked(&mut self, request: Request, change: ProxyChange, at: Moment) {
         let cannot_tell = self.is_unread() && self.phase == Phase::BackingOff;
         let choice = match change {
+            ProxyChange::Nothing if self.record.is_stand_in => {
+                let failure = self.proxy_unknown();
+                return self.refuse([request], &failure);
+            }
             ProxyChange::Nothing if cannot_tell => {
                 let failure = self.cannot_read();
                 return self.refuse([request], &failure);
@@ -39,6 +43,25 @@ impl Machine {
         self.connect_through_it(at);
     }
 
+    /// Nobody can read the session's record.
+    fn proxy_unknown(&self) -> Failure {
+        let code = match self.phase {
+            Phase::StoreCorrupt => FailureCode::StoreCorrupt,
+            _ => FailureCode::StoreFailed,
+        };
+        let status = self.status();
+        let message = format!(
+            "the record of the session of {} cannot be read, so nobody knows its proxy: {}. {}",
+            self.user,
+            status
+                .error
+                .as_deref()
+                .unwrap_or("the disk does not answer"),
+            status.next_action
+        );
+        Failure::new(code, message)
+    }
+
     /// Connects anew, where the session is connected or tries to be.
     fn connect_through_it(&mut self, at: Moment) {
         match self.phase {
@@ -53,13 +76,8 @@ impl Machine {
                 self.close_link();
                 self.connect(at);
             }
-            Phase::Held
-            | Phase::Parked
-            | Phase::Disconnected
-            | Phase::LoggingOut
-            | Phase::PurgeFailed
-            | Phase::StoreCorrupt
-            | Phase::Unknown(_) => {}
+            Phase::Held | Phase::Parked | Phase::Disconnected => self.publish(EventKind::Updated),
+            Phase::LoggingOut | Phase::PurgeFailed | Phase::StoreCorrupt | Phase::Unknown(_) => {}
         }
     }
 

@@ -49,7 +49,8 @@ macro_rules! rows {
 rows! {
     Connect "connect" connect();
     ConnectByCode "connect by code" by_code(ASKED, 7);
-    ConnectExpecting "connect, expecting" Input::Connect(ASKED, PairOptions { phone: None, expect: Some(phone(7)) });
+    ConnectExpecting "connect, expecting" Input::Connect(ASKED, PairOptions { expect: Some(phone(7)), ..PairOptions::default() });
+    ConnectThrough "connect, own proxy" Input::Connect(ASKED, PairOptions { proxy: Some(ProxyChoice::Direct), ..PairOptions::default() });
     Disconnect "disconnect" Input::Disconnect { request: ASKED, by: 7 };
     ForceLogout "force-logout" Input::ForceLogout { request: ASKED, by: 7, within: Duration::from_secs(10) };
     Groups "groups" Input::Groups(ASKED);
@@ -126,6 +127,7 @@ impl Row {
     /// The row that an input belongs to. A new kind of input does not compile without one.
     pub(super) fn of(input: &Input, settings: &Settings, due: bool) -> Self {
         match input {
+            Input::Connect(_, options) if options.proxy.is_some() => Self::ConnectThrough,
             Input::Connect(_, options) if options.expect.is_some() => Self::ConnectExpecting,
             Input::Connect(_, options) if options.phone.is_some() => Self::ConnectByCode,
             Input::Connect(..) => Self::Connect,
@@ -253,6 +255,7 @@ pub(super) fn by_code(request: Request, n: u8) -> Input {
     let options = PairOptions {
         phone: Some(phone(n)),
         expect: None,
+        proxy: None,
     };
     Input::Connect(request, options)
 }

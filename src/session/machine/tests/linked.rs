@@ -10,6 +10,7 @@ pub(super) const LINKED: &[Column] = &[
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, close, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -53,6 +54,7 @@ due                     | backing_off (stuck): close, tell backing_off
 connect                 | answer status
 connect by code         | noted
 connect, expecting      | save
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -97,6 +99,7 @@ due                     | backing_off (stuck): close, tell backing_off
 connect                 | answer status
 connect by code         | noted
 connect, expecting      | save
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -143,6 +146,7 @@ due                     | backing_off (stuck): close, tell backing_off
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -165,6 +169,7 @@ closed: not in time     | open
 connect                 | answer status
 connect by code         | ask a code for +15550100997
 connect, expecting      | save
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -209,6 +214,7 @@ due                     | backing_off (stuck): close, tell backing_off
 connect                 | answer status
 connect by code         | connecting: tell connecting, ask a code for +15550100997
 connect, expecting      | save
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -254,6 +260,7 @@ due                     | logging_out (pairing_expired): tell logging_out, unlin
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | save
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (passkey_required): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -296,6 +303,7 @@ due                     | logging_out (passkey_required): tell logging_out, unli
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | save
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (passkey_required): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -340,6 +348,7 @@ passkey refused         | tell passkey, refuse: refused
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | save
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (passkey_required): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -382,6 +391,7 @@ due                     | logging_out (passkey_required): tell logging_out, unli
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, close, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | ask for groups

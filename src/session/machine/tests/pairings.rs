@@ -268,6 +268,7 @@ fn begun(expect: Option<u8>, past: Past) -> Staged {
     let options = PairOptions {
         phone: None,
         expect: expect.map(phone),
+        proxy: None,
     };
     let (mut staged, _) = Staged::new(Record::new(1000), Origin::New { options, past });
     staged.live(Input::Opened);
@@ -325,8 +326,8 @@ fn a_linked_session_is_not_another_account() {
     let mut staged = Scene::Online.stage();
     let expecting = |n| {
         let options = PairOptions {
-            phone: None,
             expect: Some(phone(n)),
+            ..PairOptions::default()
         };
         Input::Connect(ASKED, options)
     };

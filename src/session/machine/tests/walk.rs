@@ -345,6 +345,7 @@ fn new(by_code: bool) -> Origin {
         options: PairOptions {
             phone: by_code.then(|| phone(1)),
             expect: None,
+            proxy: None,
         },
         past: Past::default(),
     }
