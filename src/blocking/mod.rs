@@ -64,8 +64,18 @@ impl Rooms {
             web,
             configuration,
             probe,
+            library,
+            media,
         } = self;
-        for room in [resolver, accounts, web, configuration, probe] {
+        for room in [
+            resolver,
+            accounts,
+            web,
+            configuration,
+            probe,
+            library,
+            media,
+        ] {
             room.keep_a_thread();
         }
     }
