@@ -27,6 +27,7 @@ pub(crate) fn bare_status(user: &str, phase: Phase) -> Status {
         restrictions: Vec::new(),
         warnings: Vec::new(),
         passkey: None,
+        expect: None,
     }
 }
 

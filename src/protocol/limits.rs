@@ -113,6 +113,7 @@ impl Status {
         if let Some(passkey) = &mut self.passkey {
             passkey.code = passkey.code.take().map(cut_secret);
         }
+        self.expect = self.expect.map(|phone| cut(phone, MAX_NAME));
         self.targets.truncate(MAX_TARGETS);
         self.appeal_token = self.appeal_token.map(cut_secret);
         self.restrictions = bounded(self.restrictions);
@@ -232,6 +233,7 @@ mod tests {
                 code: Some(long().into()),
                 expires_at: time,
             }),
+            expect: Some(long()),
         };
         let [json, bincode] = sizes(&status.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");

@@ -106,6 +106,9 @@ pub struct Status {
     /// Phases `awaiting_scan` and `awaiting_code`, with the reason `passkey_required`: WhatsApp wants a
     /// passkey of the account.
     pub passkey: Option<Passkey>,
+    /// While it is not paired: the phone number of the account that is expected, in E.164 form. Another account
+    /// that is linked is unlinked again.
+    pub expect: Option<String>,
 }
 
 impl Status {

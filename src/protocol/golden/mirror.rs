@@ -78,6 +78,7 @@ mirror! {
         restrictions: Vec<Restriction>,
         warnings: Vec<Warning>,
         passkey: Option<Passkey>,
+        expect: Option<String>,
     }
     struct Connecting { attempt: u32, stage: Name, stage_since: Time }
     struct Qr { code: Option<String>, number: u32, remaining: u32, expires_at: Time }

@@ -173,6 +173,7 @@ pub(super) fn full() -> Status {
         restrictions: restrictions(),
         warnings: warnings(),
         passkey: Some(asks_passkey(PasskeyStep::Confirmation)),
+        expect: Some("+15550100999".to_owned()),
         ..bare(Phase::AwaitingScan)
     }
 }

@@ -32,7 +32,8 @@ impl Machine {
             _ if self.unread => return self.look_for(request, options),
             _ => {}
         }
-        if let Some(failure) = self.not_expected(&options) {
+        let failure = self.not_expected(&options);
+        if let Some(failure) = failure.or_else(|| self.contradicts(&options)) {
             return self.refuse([request], &failure);
         }
         let PairOptions { phone, expect } = options;
@@ -66,6 +67,29 @@ impl Machine {
         Some(Failure::new(FailureCode::WrongAccount, message))
     }
 
+    /// Why a `connect` cannot be done that would pair one number and expect another: that of an earlier
+    /// `connect`, which still counts.
+    fn contradicts(&self, options: &PairOptions) -> Option<Failure> {
+        let pairing = self.pairing.as_ref().filter(|_| !self.paired)?;
+        let user = &self.user;
+        let message = match (&options.phone, &options.expect) {
+            (Some(phone), None) => {
+                let expected = self.record.expect.as_ref().filter(|e| *e != phone)?;
+                format!(
+                    "the pairing of {user} expects {expected}, so it gets no pair code for {phone}. Nothing was changed; say `--expect {phone}` too if that is the account now"
+                )
+            }
+            (None, Some(expected)) => {
+                let phone = pairing.phone.as_ref().filter(|p| *p != expected)?;
+                format!(
+                    "the pairing of {user} is by pair code for {phone}, so it cannot expect {expected}. Nothing was changed; say `--phone {expected}` too if that is the account now"
+                )
+            }
+            _ => return None,
+        };
+        Some(Failure::new(FailureCode::InvalidArgument, message))
+    }
+
     fn connect_from_here(&mut self, phone: Option<PhoneNumber>, at: Moment, settings: &Settings) {
         match self.phase {
             Phase::Online
@@ -88,6 +112,7 @@ impl Machine {
                 self.record.hold = None;
                 self.failures = 0;
                 self.short_links = 0;
+                self.outdated.by_person = true;
                 self.save();
                 self.connect(at);
             }
@@ -104,11 +129,17 @@ impl Machine {
         if phone.is_none() || pairing.phone == phone || pairing.passkey.is_some() {
             return;
         }
-        pairing.renew(at.monotonic, phone);
+        let before = pairing.phone.clone();
+        pairing.renew(at.monotonic, phone.clone());
         match self.phase {
             Phase::AwaitingScan => self.ask_code(at, settings),
             Phase::AwaitingCode => {
-                // The live code is for the other number.
+                // The live code is for the other number. Whoever is about to enter it learns that.
+                if let (Some(before), Some(phone)) = (before, phone) {
+                    self.error = Some(format!(
+                        "the pair code for {before} does not work any more: somebody asked for one for {phone}"
+                    ));
+                }
                 self.withdraw_code(at);
                 self.ask_code(at, settings);
             }
@@ -182,9 +213,10 @@ impl Machine {
             _ if !self.paired => {
                 // Nothing to keep, and half an identity must not stay behind.
                 self.waiting.removal.push(request);
-                let pairing = self.pairing.as_ref();
-                let cause = pairing.map_or(Cause::PairingAbandoned, Pairing::given_up);
+                let why = self.pairing.as_ref().and_then(Pairing::given_up);
+                let cause = Cause::PairingAbandoned;
                 self.log_out(cause, Some(by), Unlink::NotLinked, at, settings);
+                self.said(why, None);
             }
             _ => {
                 self.disconnect(None, at);

@@ -58,6 +58,7 @@ pub(super) fn stand_in_status(
             .map(|known| known.warnings.clone())
             .unwrap_or_default(),
         passkey: None,
+        expect: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::target_edits::MOST_EDITS;
 use super::super::{Effect, Exit, Input, Origin, Request};
 use super::input::{
-    ASKED, Row, account, by_code, connect, ended, pair_code, phone, qr, refused, stored, targets,
+    ASKED, Row, account, by_code, connect, ended, pair_code_of, phone, qr, refused, stored, targets,
 };
 use super::looks::{SECOND, answered, opens, saves};
 use super::scene::{Scene, Staged};
@@ -215,9 +215,10 @@ fn who_connects_late_has_time_to_pair() {
 fn a_code_is_shown_for_the_number_it_was_made_for() {
     let mut staged = Scene::AwaitingCode.stage();
     let effects = staged.step(by_code(ASKED, 2));
-    assert!(effects.contains(&Effect::AskPairCode(phone(2))));
+    let second = staged.machine.last_code;
+    assert!(effects.contains(&Effect::AskPairCode(second, phone(2))));
     assert_eq!(staged.machine.status().pair_code, None);
-    let effects = staged.step(Input::Link(pair_code()));
+    let effects = staged.step(Input::Link(pair_code_of(second)));
     assert_eq!(answered(&effects, ASKED), Some(Ok(())));
     let shown = staged.machine.status().pair_code.map(|code| code.phone);
     assert_eq!(shown, Some(phone(2).to_string()));
