@@ -97,7 +97,6 @@ impl Machine {
         if self.is_answered() {
             return self.passkey_anew(why, at, settings);
         }
-        self.note_trouble(Cause::PasskeyRequired, &why);
         let Some(passkey) = self.passkey_mut() else {
             return;
         };
@@ -107,6 +106,7 @@ impl Machine {
             PasskeyStep::Announced
         };
         passkey.code = None;
+        self.note_trouble(Cause::PasskeyRequired, &why);
         self.error = Some(why);
         self.publish(EventKind::Passkey);
     }
@@ -127,6 +127,9 @@ impl Machine {
         ));
         self.close_link();
         self.connect(at);
+        // What comes of them belongs to the link before.
+        let waiting = std::mem::take(&mut self.waiting.passkey);
+        self.answer_status(waiting);
     }
 
     /// The end of a pairing that needed a passkey, because its link ended.
@@ -205,17 +208,11 @@ impl Machine {
             .passkey
             .retain(|waiting| Some(*waiting) != request);
         let step = self.passkey().map(|passkey| passkey.step);
-        let waited = matches!(step, Some(PasskeyStep::Checking | PasskeyStep::Linking));
+        let waited = (waits || request.is_none())
+            && matches!(step, Some(PasskeyStep::Checking | PasskeyStep::Linking));
         let Err(error) = result else {
-            if let Some(passkey) = self.passkey_mut() {
-                passkey.is_answered = true;
-            }
-            // Another challenge, or a failure, came before this.
-            if matches!(step, Some(PasskeyStep::Announced | PasskeyStep::Challenge)) {
-                let why = "WhatsApp wants another answer of the passkey";
-                self.passkey_anew(why.to_owned(), at, settings);
-            }
             if waits {
+                self.passkey_taken(step, at, settings);
                 self.answer_status(request);
             }
             return;
@@ -233,6 +230,18 @@ impl Machine {
         }
         if waits {
             self.refuse(request, &failure);
+        }
+    }
+
+    /// WhatsApp has taken what was handed in.
+    fn passkey_taken(&mut self, step: Option<PasskeyStep>, at: Moment, settings: &Settings) {
+        if let Some(passkey) = self.passkey_mut() {
+            passkey.is_answered = true;
+        }
+        // Another challenge, or a failure, came before this.
+        if matches!(step, Some(PasskeyStep::Announced | PasskeyStep::Challenge)) {
+            let why = "WhatsApp wants another answer of the passkey";
+            self.passkey_anew(why.to_owned(), at, settings);
         }
     }
 

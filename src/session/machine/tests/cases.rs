@@ -164,6 +164,7 @@ fn who_waits_for_a_code_is_told_that_there_is_none() {
     let mut staged = Scene::ConnectingForCode.stage();
     let effects = staged.step(by_code(ASKED, 1));
     assert_eq!(answered(&effects, ASKED), None);
+    staged.step(Input::Link(LinkEvent::ReadyForPairCode));
     let effects = staged.step(Input::Link(refused(true)));
     assert_eq!(
         answered(&effects, ASKED),
@@ -183,17 +184,17 @@ fn a_hold_of_no_length_closes_before_it_opens() {
 
 #[test]
 fn a_pairing_ends_wherever_it_waits() {
-    for scene in [
-        Scene::ConnectingToPair,
-        Scene::BackingOffToPair,
-        Scene::ParkedToPair,
+    for (scene, ends) in [
+        (Scene::ConnectingToPair, Cause::PairingExpired),
+        (Scene::BackingOffToPair, Cause::ConnectionLost),
+        (Scene::ParkedToPair, Cause::Refused(Some(409))),
     ] {
         let mut staged = scene.stage();
         staged.pass(600);
         staged.step(Input::Due);
         assert_eq!(staged.machine.phase(), Phase::LoggingOut, "{scene:?}");
         let cause = staged.machine.intent().map(|intent| intent.cause);
-        assert_eq!(cause, Some(Cause::PairingExpired), "{scene:?}");
+        assert_eq!(cause, Some(ends), "{scene:?}");
     }
 }
 

@@ -12,7 +12,7 @@ use super::looks::{SECOND, opens, saves};
 use super::scene::{Scene, Staged};
 use super::walk::{Taken, many, walks};
 use crate::protocol::{Cause, EventKind, Phase, Redacted, Stage, Unlink};
-use crate::session::{Monotonic, OnLocked, PairOptions};
+use crate::session::{Monotonic, OnLocked, PairOptions, ProxyChange};
 use crate::store::{Hold, Record};
 use crate::whatsapp::{Ending, LinkEvent, Pace, Verdict};
 
@@ -235,7 +235,7 @@ fn a_person_who_connects_makes_no_wait_longer() {
         for by in [Row::Connect, Row::ProxyChanged] {
             staged.settings = by.settings();
             staged.live(by.input());
-            staged.live(maybe_outdated());
+            staged.live(Row::Outdated.input());
             assert!(
                 (minutes(&staged) - 12.5).abs() < 0.1,
                 "{}",
@@ -243,13 +243,13 @@ fn a_person_who_connects_makes_no_wait_longer() {
             );
             let clear = crate::session::ProxyChange::To(None);
             staged.live(Input::Proxy(ASKED, clear));
-            staged.live(maybe_outdated());
+            staged.live(Row::Outdated.input());
         }
     }
     // Its own tries do.
     staged.pass_until_due();
     staged.live(Input::Due);
-    staged.live(maybe_outdated());
+    staged.live(Row::Outdated.input());
     assert!(
         (minutes(&staged) - 25.0).abs() < 0.1,
         "{}",
