@@ -275,6 +275,9 @@ impl From<ProxyArguments> for ProxyEdit {
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = "a duration looks like 90s, 5m or 1h30m";
     let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong.to_owned())?;
+    if duration.is_zero() {
+        return Err("this is no time to wait; --detach does not wait at all".to_owned());
+    }
     Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())
 }
 
@@ -367,6 +370,8 @@ mod tests {
             "passkey",
             "passkey alice --confirm --assertion -",
             "connect alice --timeout never",
+            "connect alice --timeout 0s",
+            "connect alice --timeout 0m",
             "connect alice --timeout -5m",
             "connect alice --detach --timeout 5m",
             "status",

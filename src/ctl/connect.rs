@@ -15,6 +15,16 @@ use super::terminal::Terminal;
 
 use waiting::Waiting;
 
+/// A pair code for one number links no account of another.
+pub(super) fn check(arguments: &Connect) -> Result<(), Problem> {
+    match (&arguments.phone, &arguments.expect) {
+        (Some(phone), Some(expected)) if phone != expected => Err(Problem::usage(format!(
+            "a pair code for {phone} (--phone) cannot link {expected} (--expect): name one number"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 pub(super) async fn run(
     client: &Client,
     terminal: &mut Terminal,
@@ -32,7 +42,7 @@ pub(super) async fn run(
         return status::show(terminal, &connecting);
     }
     let interrupted = terminal.interrupted();
-    let waiting = Waiting::new(client, terminal, user.as_str(), options);
+    let waiting = Waiting::new(client.clone(), terminal, user.as_str(), options);
     tokio::select! {
         result = waiting.until_online() => result.map_err(|error| lost(error, user.as_str())),
         () = interrupted => Err(Problem::new(
@@ -63,14 +73,15 @@ async fn elapsed(timeout: Option<Duration>) {
     }
 }
 
-/// The daemon going away is to be expected in a long wait, and harms nobody: say so.
+/// The daemon went away, and no other one can be waited for.
 fn lost(error: Error, user: &str) -> Error {
     let Error::Client(error @ ClientError::Closed(_)) = error else {
         return error;
     };
     let exit = Exit::from_client(&error);
     let message = format!(
-        "{user} is not online so far: {}\n`wactl connect {user}` goes on when the daemon runs again",
+        "{user} is not online so far: {}\n`wactl connect {user}` asks again when a daemon runs; a pairing \
+         that was under way begins anew",
         super::render::plain(&error.to_string())
     );
     Problem::new(exit, "closed", message).into()

@@ -89,6 +89,9 @@ async fn run(mut command: Command, socket: &Path, terminal: &mut Terminal) -> Re
     if let Command::ForceLogout(arguments) = &command {
         force_logout::check(arguments, terminal)?;
     }
+    if let Command::Connect(arguments) = &command {
+        connect::check(arguments)?;
+    }
     if let Command::Qr(arguments) = &command {
         qr::check(arguments, terminal)?;
     }

@@ -28,6 +28,7 @@ pub(crate) fn bare_status(user: &str, phase: Phase) -> Status {
         warnings: Vec::new(),
         passkey: None,
         proxy: None,
+        expect: None,
     }
 }
 

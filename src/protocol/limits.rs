@@ -117,6 +117,7 @@ impl Status {
             proxy.url = proxy.url.take().map(|url| cut(url, MAX_NAME));
             proxy.error = proxy.error.take().map(|error| cut(error, MAX_NAME));
         }
+        self.expect = self.expect.map(|phone| cut(phone, MAX_NAME));
         self.targets.truncate(MAX_TARGETS);
         self.appeal_token = self.appeal_token.map(cut_secret);
         self.restrictions = bounded(self.restrictions);
@@ -243,6 +244,7 @@ mod tests {
                 authenticated: true,
                 error: Some(long()),
             }),
+            expect: Some(long()),
         };
         let [json, bincode] = sizes(&status.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");

@@ -112,6 +112,9 @@ pub struct Status {
     /// knows.
     #[serde(default)]
     pub proxy: Option<SessionProxy>,
+    /// While it is not paired: the phone number of the account that is expected, in E.164 form. Another account
+    /// that is linked is unlinked again.
+    pub expect: Option<String>,
 }
 
 impl Status {

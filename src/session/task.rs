@@ -352,9 +352,9 @@ impl Task {
                     goodbye,
                     within,
                 } => self.close_link(close, goodbye, within),
-                Effect::AskPairCode(phone) => {
+                Effect::AskPairCode(request, phone) => {
                     if let Some(link) = &self.link {
-                        link.handle().ask_pair_code(&phone);
+                        link.handle().ask_pair_code(request, &phone);
                     }
                 }
                 Effect::ShowUp => {

@@ -203,8 +203,9 @@ fn past(context: &SessionContext, owner: u32) -> Past {
 fn past_of<'a>(entries: impl Iterator<Item = &'a HistoryEntry>, now: Timestamp) -> Past {
     let mut past = Past::default();
     for entry in entries.take(PAST) {
-        // An account that was linked by mistake was never the user's.
-        if past.account.is_none() && entry.cause != Cause::WrongAccount {
+        // An account that was linked by mistake, or whose pairing was broken off, was never the user's.
+        let was_the_users = entry.cause != Cause::WrongAccount && !entry.cause.ends_pairings_only();
+        if past.account.is_none() && was_the_users {
             past.account.clone_from(&entry.account);
         }
         let is_recent = now.duration_since(entry.at) <= A_DAY;
@@ -273,6 +274,7 @@ mod tests {
         let entries = [
             ended(Cause::PairingExpired, 1, "", None),
             ended(Cause::WrongAccount, 2, "+3", None),
+            ended(Cause::PairingAbandoned, 2, "+4", None),
             ended(Cause::Unlinked, 3, "+2", None),
             ended(Cause::Unlinked, 4, "+1", None),
         ];

@@ -39,6 +39,7 @@ impl Supervisor {
                     expect: number(expect)?,
                     proxy: proxy.as_ref().map(parse_proxy).transpose()?,
                 };
+                agree(&options)?;
                 let user = user_id(user)?;
                 let status = match self.shared.routes.connect(caller, &user, options).await? {
                     Some(status) => status,
@@ -181,6 +182,16 @@ pub(super) fn user_id(user: String) -> Result<UserId, Failure> {
     UserId::try_from(user).map_err(|e| Failure::new(FailureCode::InvalidUser, e.to_string()))
 }
 
+/// A pair code for one number links no account of another.
+fn agree(options: &PairOptions) -> Result<(), Failure> {
+    match (&options.phone, &options.expect) {
+        (Some(phone), Some(expected)) if phone != expected => Err(invalid(format!(
+            "a pair code for {phone} cannot link {expected}, which is expected. Nothing was changed; name one number"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn invalid(message: String) -> Failure {
     Failure::new(FailureCode::InvalidArgument, message)
 }
@@ -210,6 +221,27 @@ mod tests {
     fn no_session_is_shorter_than_a_page_counts_on() {
         for &phase in Phase::ALL {
             assert!(json_len(&bare_status("a", phase)) > SHORTEST);
+        }
+    }
+
+    #[test]
+    fn two_numbers_that_differ_are_an_invalid_argument() {
+        let number = |text: &str| text.parse::<PhoneNumber>().ok();
+        let [one, other] = ["+15550100991", "+15550100992"].map(number);
+        for (phone, expect, refused) in [
+            (one.clone(), other.clone(), true),
+            (one.clone(), one.clone(), false),
+            (one.clone(), None, false),
+            (None, one, false),
+        ] {
+            let code = agree(&PairOptions {
+                phone,
+                expect,
+                proxy: None,
+            })
+            .map_err(|no| no.code);
+            let invalid = Err(FailureCode::InvalidArgument);
+            assert_eq!(code, if refused { invalid } else { Ok(()) });
         }
     }
 

@@ -14,6 +14,7 @@ use super::event::LinkEvent;
 use super::gateway::Gateway;
 use super::handle::LinkHandle;
 use super::monitor::{Claim, LinkMonitor, Reporter};
+use super::pair_code::PairCodes;
 use super::phone::Phone;
 use super::pump::{Dialer, LastHeard};
 use super::restart::Restart;
@@ -162,6 +163,7 @@ impl Link {
         let (events, received_events) = mpsc::channel(EVENTS);
         let (end, ending) = watch::channel(None);
         let reporter = Reporter { events, end };
+        let codes = PairCodes::new(signals.clone());
         match version {
             Ok(version) => {
                 let claim = Claim {
@@ -186,6 +188,7 @@ impl Link {
             handle: LinkHandle {
                 client,
                 scope: scope.clone(),
+                codes,
                 ending,
             },
             _stanzas: stanzas,

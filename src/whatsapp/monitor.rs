@@ -201,14 +201,23 @@ impl LinkMonitor {
                     .await;
             }
             Signal::QrExhausted => self.reporter.send(LinkEvent::QrExhausted).await,
-            Signal::PairCode { code, valid_for } => {
+            Signal::PairCode {
+                request,
+                code,
+                valid_for,
+            } => {
                 self.reporter
-                    .send(LinkEvent::PairCode { code, valid_for })
+                    .send(LinkEvent::PairCode {
+                        request,
+                        code,
+                        valid_for,
+                    })
                     .await;
             }
             Signal::PairCodeRefresh => self.reporter.send(LinkEvent::PairCodeStale).await,
-            Signal::PairCodeRefused(why) => {
-                self.reporter.send(LinkEvent::PairCodeRefused(why)).await;
+            Signal::PairCodeRefused(request, why) => {
+                let refused = LinkEvent::PairCodeRefused(request, why);
+                self.reporter.send(refused).await;
             }
             Signal::Passkey(event) => self.reporter.send(LinkEvent::Passkey(event)).await,
             Signal::Restart => progress.restarting = true,

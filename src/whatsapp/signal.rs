@@ -14,7 +14,7 @@ use whatsapp_rust::waproto::codec;
 use whatsapp_rust::waproto::whatsapp::ADVEncryptionType;
 
 use super::ending::Ending;
-use super::event::PairCodeRefused;
+use super::event::{CodeRequest, PairCodeRefused};
 use super::limits::{self, Limit};
 use super::passkey::{PasskeyEvent, check_challenge};
 use super::phone::Phone;
@@ -41,11 +41,12 @@ pub(super) enum Signal {
     },
     QrExhausted,
     PairCode {
+        request: CodeRequest,
         code: Redacted,
         valid_for: Duration,
     },
     PairCodeRefresh,
-    PairCodeRefused(PairCodeRefused),
+    PairCodeRefused(CodeRequest, PairCodeRefused),
     Passkey(PasskeyEvent),
     PairSuccess,
     /// The stream of a pairing ends, and the library connects again.
@@ -193,18 +194,8 @@ impl Handler {
                 }
             }
             Event::PairingQrCodesExhausted(_) => Signal::QrExhausted,
-            Event::PairingCode(code) => Signal::PairCode {
-                code: code.code.as_str().into(),
-                valid_for: code.timeout,
-            },
+            // A code and a refusal do not say for which request they are. Whoever asked reports them.
             Event::PairingCodeRefresh(_) => Signal::PairCodeRefresh,
-            Event::PairingCodeError(error) => Signal::PairCodeRefused(PairCodeRefused {
-                rate_limited: error
-                    .rejection
-                    .is_some_and(whatsapp_rust::pair_code::PairCodeRejection::is_throttled),
-                retry_after: error.backoff,
-                error: error.error.clone(),
-            }),
             Event::PairSuccess(_) => {
                 self.restart.allow();
                 self.restart.settle();

@@ -10,6 +10,9 @@ use super::table::table;
 use super::time::{absolute, both, left, relative};
 use super::{cause, notes, plain};
 
+/// The longest note in a table, in characters.
+const LONGEST_NOTE: usize = 160;
+
 /// Everything about one session.
 pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
     let user = &status.user;
@@ -42,6 +45,13 @@ pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
             let expires = relative(pair.expires_at, now);
             format!("{code} for {}, expires {expires}", plain(&pair.phone))
         }),
+    );
+    fields.add_some(
+        "expected",
+        status
+            .expect
+            .as_deref()
+            .map(|phone| format!("{}: another account is unlinked again", plain(phone))),
     );
     fields.add_some("passkey", status.passkey.as_ref().map(|p| passkey(p, now)));
     fields.add_some("reason", status.reason.map(cause::with_words));
@@ -89,7 +99,7 @@ pub(crate) fn sessions(terminal: &Terminal, sessions: &[Status]) -> String {
                 .as_ref()
                 .map_or_else(none, |a| plain(&a.phone)),
             status.targets.len().to_string(),
-            note(status, now),
+            short(&note(status, now)),
         ]
     });
     table(terminal, header, rows)
@@ -104,6 +114,14 @@ fn note(status: &Status, now: Timestamp) -> String {
             words.join("; ")
         }
         _ => gist(status, now),
+    }
+}
+
+/// A row of a table stays readable: what WhatsApp says may be as long as a page. `status` shows all of it.
+fn short(note: &str) -> String {
+    match note.char_indices().nth(LONGEST_NOTE) {
+        Some((end, _)) => format!("{}…", note[..end].trim_end()),
+        None => note.to_owned(),
     }
 }
 

@@ -40,7 +40,7 @@ fn status_object(phase: &str) -> serde_json::Value {
         "next_action": "Nothing to do.", "owner": 1000, "account": null, "connecting": null,
         "qr": null, "pair_code": null, "retry_at": null, "held_until": null, "reason": null,
         "error": null, "targets": [], "last_activity": null, "appeal_token": null,
-        "restrictions": [], "warnings": [], "passkey": null, "proxy": null,
+        "restrictions": [], "warnings": [], "passkey": null, "proxy": null, "expect": null,
     })
 }
 

@@ -263,3 +263,26 @@ async fn an_unnamed_account_has_no_gap() {
     let line = "\n  account  +15550100999 (15550100999:4@s.whatsapp.net)\n";
     assert!(played.out.contains(line), "{}", played.out);
 }
+
+/// What WhatsApp says may be a page. A row of the table stays a row, and the status has all of it.
+#[tokio::test(start_paused = true)]
+async fn a_long_error_is_cut_in_the_table_only() {
+    let long = "Ihr Konto. ".repeat(180);
+    let locked = Status {
+        reason: Some(Cause::AccountLocked),
+        error: Some(long.clone()),
+        expect: Some("+15550100999".to_owned()),
+        ..status("alice", Phase::Held)
+    };
+    let all = Ok(listed(vec![locked.clone()]));
+    let played = asked("list", PIPED, Command::List { after: None }, all).await;
+    let row = played.out.lines().nth(1).expect("a row");
+    assert!(row.contains("account_locked; Ihr Konto."), "{row}");
+    assert!(row.trim_end().ends_with('…') && row.len() < 300, "{row}");
+    let answer = Ok(Answer::Status(Box::new(locked)));
+    let user = "alice".to_owned();
+    let played = asked("status alice", PIPED, Command::Status { user }, answer).await;
+    assert!(played.out.contains(long.trim_end()), "{}", played.out);
+    let expected = "+15550100999: another account is unlinked again";
+    assert!(played.out.contains(expected), "{}", played.out);
+}

@@ -80,6 +80,7 @@ mirror! {
         warnings: Vec<Warning>,
         passkey: Option<Passkey>,
         proxy: Option<SessionProxy>,
+        expect: Option<String>,
     }
     struct Connecting { attempt: u32, stage: Name, stage_since: Time }
     struct Qr { code: Option<String>, number: u32, remaining: u32, expires_at: Time }

@@ -176,6 +176,7 @@ pub(super) fn full() -> Status {
         warnings: warnings(),
         passkey: Some(asks_passkey(PasskeyStep::Confirmation)),
         proxy: Some(own_proxy()),
+        expect: Some("+15550100999".to_owned()),
         ..bare(Phase::AwaitingScan)
     }
 }

@@ -53,10 +53,11 @@ impl Machine {
         self.look();
     }
 
-    /// Why a `connect` cannot be done: the session is linked to another account than the expected one, or has
-    /// another proxy than the one that is asked for.
+    /// Why a `connect` cannot be done: the session is linked to another account than the expected one, its
+    /// pairing is for another number, or it has another proxy than the one that is asked for.
     pub(super) fn contradicts(&self, options: &PairOptions) -> Option<Failure> {
         self.not_expected(options)
+            .or_else(|| self.other_number(options))
             .or_else(|| self.other_proxy(options))
     }
 
@@ -87,6 +88,29 @@ impl Machine {
         Some(Failure::new(FailureCode::WrongAccount, message))
     }
 
+    /// Why a `connect` cannot be done that would pair one number and expect another: that of an earlier
+    /// `connect`, which still counts.
+    fn other_number(&self, options: &PairOptions) -> Option<Failure> {
+        let pairing = self.pairing.as_ref().filter(|_| !self.paired)?;
+        let user = &self.user;
+        let message = match (&options.phone, &options.expect) {
+            (Some(phone), None) => {
+                let expected = self.record.expect.as_ref().filter(|e| *e != phone)?;
+                format!(
+                    "the pairing of {user} expects {expected}, so it gets no pair code for {phone}. Nothing was changed; say `--expect {phone}` too if that is the account now"
+                )
+            }
+            (None, Some(expected)) => {
+                let phone = pairing.phone.as_ref().filter(|p| *p != expected)?;
+                format!(
+                    "the pairing of {user} is by pair code for {phone}, so it cannot expect {expected}. Nothing was changed; say `--phone {expected}` too if that is the account now"
+                )
+            }
+            _ => return None,
+        };
+        Some(Failure::new(FailureCode::InvalidArgument, message))
+    }
+
     fn connect_from_here(&mut self, phone: Option<PhoneNumber>, at: Moment, settings: &Settings) {
         match self.phase {
             Phase::Online
@@ -109,6 +133,7 @@ impl Machine {
                 self.record.hold = None;
                 self.failures = 0;
                 self.short_links = 0;
+                self.outdated.by_person = true;
                 self.save();
                 self.connect(at);
             }
@@ -125,11 +150,17 @@ impl Machine {
         if phone.is_none() || pairing.phone == phone || pairing.passkey.is_some() {
             return;
         }
-        pairing.renew(at.monotonic, phone);
+        let before = pairing.phone.clone();
+        pairing.renew(at.monotonic, phone.clone());
         match self.phase {
             Phase::AwaitingScan => self.ask_code(at, settings),
             Phase::AwaitingCode => {
-                // The live code is for the other number.
+                // The live code is for the other number. Whoever is about to enter it learns that.
+                if let (Some(before), Some(phone)) = (before, phone) {
+                    self.error = Some(format!(
+                        "the pair code for {before} does not work any more: somebody asked for one for {phone}"
+                    ));
+                }
                 self.withdraw_code(at);
                 self.ask_code(at, settings);
             }
@@ -203,9 +234,10 @@ impl Machine {
             _ if !self.paired => {
                 // Nothing to keep, and half an identity must not stay behind.
                 self.waiting.removal.push(request);
-                let pairing = self.pairing.as_ref();
-                let cause = pairing.map_or(Cause::PairingAbandoned, Pairing::given_up);
+                let why = self.pairing.as_ref().and_then(Pairing::given_up);
+                let cause = Cause::PairingAbandoned;
                 self.log_out(cause, Some(by), Unlink::NotLinked, at, settings);
+                self.said(why, None);
             }
             _ => {
                 self.disconnect(None, at);

@@ -62,6 +62,8 @@ impl Machine {
                 at,
                 settings,
             );
+            let why = "the daemon ended in the middle of the pairing";
+            self.said(Some(why.to_owned()), None);
         } else if self.record.desired == Desired::Down {
             self.stay_disconnected(at);
         } else {
@@ -90,6 +92,7 @@ impl Machine {
         }
         self.end_hold();
         self.failures = 1;
+        self.note_trouble(Cause::TaskFailed, &error);
         self.back_off(Cause::TaskFailed, error, wait, at);
         self.publish(EventKind::BackingOff);
     }

@@ -71,14 +71,29 @@ impl Machine {
             | Phase::Online
             | Phase::BackingOff => {
                 self.failures = 0;
-                // It was about the way before.
-                self.error = None;
+                self.outdated.by_person = true;
+                // The error was about the way before.
+                self.error = self.thrown_away().map(str::to_owned);
+                self.pair_anew(None, at);
                 self.close_link();
                 self.connect(at);
             }
             Phase::Held | Phase::Parked | Phase::Disconnected => self.publish(EventKind::Updated),
             Phase::LoggingOut | Phase::PurgeFailed | Phase::StoreCorrupt | Phase::Unknown(_) => {}
         }
+    }
+
+    /// What a new link makes void, in words for whoever is about to use it.
+    fn thrown_away(&self) -> Option<&'static str> {
+        if self.passkey().is_some() {
+            return Some(
+                "the proxy was changed, and WhatsApp binds a passkey to the connection: what was done for it is void. The pairing begins anew with a new code",
+            );
+        }
+        let is_shown = self.qr.is_some() || self.pair_code.is_some();
+        is_shown.then_some(
+            "the proxy was changed: the code that was shown does not work any more, and a new one follows",
+        )
     }
 
     /// Answers whoever changed the proxy when the record is written: the choice must survive a restart of

@@ -116,6 +116,7 @@ passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
 proxy, changed          | refuse: store_corrupt
 stop                    | noted
+version changed         | noted
 saved                   | answer status
 saved: failed           | answer status
 ",

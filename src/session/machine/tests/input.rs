@@ -14,8 +14,8 @@ use crate::session::{
 };
 use crate::store::{ProxyChoice, Record};
 use crate::whatsapp::{
-    AskError, Assertion, Ending, Limit, LimitState, LinkEvent, Pace, PairCodeRefused, PasskeyEvent,
-    Verdict,
+    AskError, Assertion, CodeRequest, Ending, Limit, LimitState, LinkEvent, Pace, PairCodeRefused,
+    PasskeyEvent, Verdict,
 };
 
 /// The number of whatever is asked.
@@ -177,8 +177,8 @@ impl Row {
             LinkEvent::ReadyForPairCode => Self::Ready,
             LinkEvent::PairCode { .. } => Self::PairCode,
             LinkEvent::PairCodeStale => Self::PairCodeStale,
-            LinkEvent::PairCodeRefused(why) if why.rate_limited => Self::TooManyPairCodes,
-            LinkEvent::PairCodeRefused(_) => Self::PairCodeRefused,
+            LinkEvent::PairCodeRefused(_, why) if why.rate_limited => Self::TooManyPairCodes,
+            LinkEvent::PairCodeRefused(..) => Self::PairCodeRefused,
             LinkEvent::Passkey(PasskeyEvent::Announced) => Self::PasskeyAnnounced,
             LinkEvent::Passkey(PasskeyEvent::Challenge(_)) => Self::PasskeyWanted,
             LinkEvent::Passkey(PasskeyEvent::Confirm { skip: false, .. }) => Self::PasskeyCode,
@@ -345,19 +345,30 @@ pub(super) fn qr(number: u32) -> LinkEvent {
     }
 }
 
+/// The answer to the first request for a pair code.
 pub(super) fn pair_code() -> LinkEvent {
+    pair_code_of(CodeRequest(1))
+}
+
+pub(super) fn pair_code_of(request: CodeRequest) -> LinkEvent {
     LinkEvent::PairCode {
+        request,
         code: Redacted::from(CODE),
         valid_for: Duration::from_mins(3),
     }
 }
 
 pub(super) fn refused(rate_limited: bool) -> LinkEvent {
-    LinkEvent::PairCodeRefused(PairCodeRefused {
+    refused_of(CodeRequest(1), rate_limited)
+}
+
+pub(super) fn refused_of(request: CodeRequest, rate_limited: bool) -> LinkEvent {
+    let refusal = PairCodeRefused {
         rate_limited,
         retry_after: rate_limited.then_some(Duration::from_mins(1)),
         error: "no".to_owned(),
-    })
+    };
+    LinkEvent::PairCodeRefused(request, refusal)
 }
 
 pub(super) fn ended(verdict: Verdict) -> Input {

@@ -177,7 +177,7 @@ passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
 proxy, changed          | save, tell updated
 stop                    | save
-due                     | logging_out (pairing_expired): tell logging_out, unlink if just paired
+due                     | logging_out (refused_409): tell logging_out, unlink if just paired
 ",
     ),
     (
