@@ -106,6 +106,8 @@ export interface Status {
   passkey: Passkey | null;
   /** The proxy in force; null: the session's record cannot be read, so nobody knows. */
   proxy: SessionProxy | null;
+  /** While it is not paired: the phone number of the account that is expected. */
+  expect: string | null;
 }
 
 /** What WhatsApp forbids an account for a time. */

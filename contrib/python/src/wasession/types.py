@@ -159,6 +159,8 @@ class Status:
     passkey: Optional[Passkey]
     #: The proxy in force. ``None``: the session's record cannot be read, so nobody knows.
     proxy: Optional[SessionProxy]
+    #: While it is not paired: the phone number of the account that is expected.
+    expect: Optional[str]
 
 
 @dataclass(frozen=True)
