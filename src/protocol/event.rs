@@ -118,7 +118,7 @@ impl EventKind {
     #[must_use]
     pub fn from_end(entry: HistoryEntry) -> Self {
         let entry = Box::new(entry);
-        if entry.cause.ends_pairings_only() {
+        if entry.ends_a_pairing() {
             Self::PairingExpired(entry)
         } else {
             Self::LoggedOut(entry)

@@ -61,6 +61,15 @@ pub(crate) fn removed_soon(
 }
 
 impl HistoryEntry {
+    /// Whether what ended is a pairing that nobody has finished. A session whose directory vanished may have been
+    /// linked: [`Cause::TaskFailed`] tells of a pairing only where nobody had linked a device.
+    #[must_use]
+    pub fn ends_a_pairing(&self) -> bool {
+        let was_linked = self.account.is_some() || self.unlink != Unlink::NotLinked;
+        let vanished = self.cause == Cause::TaskFailed && was_linked;
+        self.cause.ends_pairings_only() && !vanished
+    }
+
     /// How long after it was linked WhatsApp removed the device, if that was within [`REMOVED_SOON`].
     #[must_use]
     pub fn removed_soon(&self) -> Option<Duration> {

@@ -48,6 +48,8 @@ pub(super) struct Pairing {
     /// What the history knows of the user.
     pub(super) past: Past,
     codes_asked: u32,
+    /// Whether the present link can be asked for a pair code.
+    pub(super) can_be_asked: bool,
     /// What kept it from going on the last time, until a code is shown again.
     trouble: Option<(Cause, String)>,
     /// How often it began anew for another answer of a passkey.
@@ -91,6 +93,7 @@ impl Pairing {
             phone,
             past,
             codes_asked: 0,
+            can_be_asked: false,
             trouble: None,
             begun_anew: 0,
             passkey: None,
@@ -119,7 +122,10 @@ impl Pairing {
     /// Begins its time anew, for this phone number, or for the one that it had.
     pub(super) fn renew(&mut self, now: Monotonic, phone: Option<PhoneNumber>) {
         let phone = phone.or(self.phone.take());
-        *self = Self::new(now, phone, std::mem::take(&mut self.past));
+        *self = Self {
+            can_be_asked: self.can_be_asked,
+            ..Self::new(now, phone, std::mem::take(&mut self.past))
+        };
     }
 
     /// When it ends at the latest. A passkey has its own time.
@@ -131,10 +137,20 @@ impl Pairing {
     /// Why it failed, when its time is over or no further code comes: its last trouble, with what is known of
     /// it in words; without one, nobody finished it.
     pub(super) fn expired(&self) -> (Cause, Option<String>) {
-        match (&self.passkey, self.trouble.clone()) {
-            (Some(_), trouble) => (Cause::PasskeyRequired, trouble.map(|(_, why)| why)),
-            (None, Some((cause, why))) => (cause, Some(why)),
-            (None, None) => (Cause::PairingExpired, None),
+        let trouble = self.trouble.clone();
+        match &self.passkey {
+            Some(_) => return (Cause::PasskeyRequired, trouble.map(|(_, why)| why)),
+            None if self.begun_anew > 0 => {
+                let unused =
+                    "WhatsApp wanted another answer of the passkey, and the new code was not used";
+                let why = trouble.map_or_else(|| unused.to_owned(), |(_, why)| why);
+                return (Cause::PasskeyRequired, Some(why));
+            }
+            None => {}
+        }
+        match trouble {
+            Some((cause, why)) => (cause, Some(why)),
+            None => (Cause::PairingExpired, None),
         }
     }
 

@@ -266,10 +266,14 @@ impl Record {
     pub(super) fn stand_in_for(dir: &Path) -> Self {
         let bytes = regular::read(&dir.join(FILE)).ok();
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let table = text.and_then(|text| text.parse::<toml::Table>().ok());
+        let says_nothing_of_one = |text: String| {
+            let is_record = text
+                .parse::<toml::Table>()
+                .is_ok_and(|table| !table.is_empty());
+            is_record && !text.to_ascii_lowercase().contains("proxy")
+        };
         Self {
-            is_way_unknown: table
-                .is_none_or(|table| table.is_empty() || table.contains_key("proxy")),
+            is_way_unknown: !text.is_some_and(says_nothing_of_one),
             ..Self::stand_in()
         }
     }

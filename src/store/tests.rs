@@ -83,6 +83,8 @@ fn what_cannot_be_read_is_corrupt_not_absent() {
         ("version = 99\nproxy = \"none\"\n", true),
         ("version = 99\n[proxy]\nurl = \"x\"\n", true),
         ("version = 1\nproxy = socks5://x\n", true),
+        ("version = 1\n[account]\nproxy = \"x\"\n", true),
+        ("version = 1\nProxy = \"x\"\n", true),
         ("", true),
         ("\u{0}\u{0}\u{0}", true),
     ] {

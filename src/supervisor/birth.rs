@@ -213,7 +213,7 @@ fn past_of<'a>(entries: impl Iterator<Item = &'a HistoryEntry>, now: Timestamp) 
     let mut past = Past::default();
     for entry in entries.take(PAST) {
         // An account that was linked by mistake, or whose pairing was broken off, was never the user's.
-        let was_the_users = entry.cause != Cause::WrongAccount && !entry.cause.ends_pairings_only();
+        let was_the_users = entry.cause != Cause::WrongAccount && !entry.ends_a_pairing();
         if past.account.is_none() && was_the_users {
             past.account.clone_from(&entry.account);
         }

@@ -42,6 +42,7 @@ pub(super) fn client(route: Route, resolver: Resolver, runtime: Handle) -> Arc<d
         .max_idle_connections(IDLE)
         .timeout_connect(Some(CONNECT_WITHIN))
         .timeout_send_request(Some(ANSWERED_WITHIN))
+        .timeout_send_body(Some(BODY_WITHIN))
         .timeout_recv_response(Some(ANSWERED_WITHIN))
         .timeout_recv_body(Some(BODY_WITHIN))
         .build();

@@ -308,6 +308,7 @@ async fn in_a_session_whose_directory_vanished_ends_it_with_a_line_of_its_own() 
         e.kind.ended().is_some_and(|entry| *entry != before)
     });
     let ended = ended.await;
+    assert!(matches!(ended.kind, EventKind::LoggedOut(_)), "{ended:?}");
     assert_eq!((ended.kind.ended(), ended.status), (Some(&vanished), None));
 
     let told = history(&supervisor, user).await;

@@ -69,8 +69,12 @@ impl Machine {
             return None;
         }
         let user = &self.user;
+        let its = match own {
+            Some(_) => "with another proxy than this one",
+            None => "without a proxy of its own: it takes the configuration's",
+        };
         let message = format!(
-            "the session of {user} is there already, with another proxy than this one. Nothing was changed; `wactl proxy {user}` shows the proxy, and `wactl proxy {user} --set URL` changes it"
+            "the session of {user} is there already, {its}. Nothing was changed; `wactl proxy {user}` shows the proxy, and `wactl proxy {user} --set URL` changes it"
         );
         Some(Failure::new(FailureCode::InvalidArgument, message))
     }
@@ -152,8 +156,11 @@ impl Machine {
         }
         let before = pairing.phone.clone();
         pairing.renew(at.monotonic, phone.clone());
+        let can_be_asked = pairing.can_be_asked;
         match self.phase {
             Phase::AwaitingScan => self.ask_code(at, settings),
+            // A code for the other number may be under way. The link says only once that it can be asked.
+            Phase::Connecting if can_be_asked => self.ask_code(at, settings),
             Phase::AwaitingCode => {
                 // The live code is for the other number. Whoever is about to enter it learns that.
                 if let (Some(before), Some(phone)) = (before, phone) {

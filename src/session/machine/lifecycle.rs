@@ -125,6 +125,9 @@ impl Machine {
     fn open_link(&mut self) {
         if self.link == LinkState::Closed && !self.is_stopping() {
             self.link = LinkState::Opening;
+            if let Some(pairing) = &mut self.pairing {
+                pairing.can_be_asked = false;
+            }
             self.effects.push(Effect::OpenLink(Expected {
                 paired: self.paired,
                 full_handshake: self.failed_handshakes > 0,

@@ -36,7 +36,12 @@ impl Machine {
             LinkEvent::QrExhausted if self.is_by_code() || self.paired => {}
             LinkEvent::QrExhausted if self.passkey().is_some() => {}
             LinkEvent::QrExhausted => self.pairing_expired(at, settings),
-            LinkEvent::ReadyForPairCode => self.ask_code(at, settings),
+            LinkEvent::ReadyForPairCode => {
+                if let Some(pairing) = &mut self.pairing {
+                    pairing.can_be_asked = true;
+                }
+                self.ask_code(at, settings);
+            }
             LinkEvent::PairCode {
                 request,
                 code,

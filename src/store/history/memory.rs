@@ -69,7 +69,7 @@ fn is_unfinished_pairing(entry: &HistoryEntry) -> bool {
     let is_given_up = match entry.cause {
         Cause::PasskeyRequired => true,
         Cause::ForceLogout => entry.unlink == Unlink::NotLinked,
-        cause => cause.ends_pairings_only(),
+        _ => entry.ends_a_pairing(),
     };
     is_given_up && entry.account.is_none() && entry.appeal_token.is_none()
 }

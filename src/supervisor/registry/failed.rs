@@ -59,7 +59,7 @@ pub(super) fn stand_in_status(
             .unwrap_or_default(),
         passkey: None,
         proxy: known.and_then(|known| known.proxy.clone()),
-        expect: None,
+        expect: known.and_then(|known| known.expect.clone()),
     }
 }
 

@@ -6,10 +6,14 @@ use crate::protocol::{Account, EventKind, HistoryEntry, Redacted, Restriction, S
 const PIECE: usize = 16;
 
 pub(super) fn of_status(status: &Status) -> usize {
+    let proxy = status.proxy.as_ref();
     let texts = [
         Some(status.user.as_str()),
         Some(status.next_action.as_str()),
         status.error.as_deref(),
+        status.expect.as_deref(),
+        proxy.and_then(|proxy| proxy.url.as_deref()),
+        proxy.and_then(|proxy| proxy.error.as_deref()),
     ];
     let qr = status.qr.as_ref().and_then(|qr| qr.code.as_ref());
     let pair_code = status.pair_code.as_ref();

@@ -70,6 +70,7 @@ stop                    | close, save
 stage                   | tell connecting
 qr                      | awaiting_scan: tell qr
 qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
+ready for a pair code   | noted
 passkey announced       | awaiting_scan (passkey_required): tell passkey
 passkey wanted          | awaiting_scan (passkey_required): tell passkey
 paired                  | save, tell paired
@@ -180,6 +181,7 @@ stop                    | close, save
 stage                   | connecting: tell connecting
 qr                      | tell qr
 qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
+ready for a pair code   | noted
 passkey announced       | tell passkey
 passkey wanted          | tell passkey
 paired                  | connecting: save, tell paired
@@ -266,6 +268,7 @@ passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
 proxy, changed          | connecting: save, close, tell connecting
 stop                    | close, save
+ready for a pair code   | noted
 passkey announced       | tell passkey
 passkey wanted          | tell passkey
 passkey code            | tell passkey
@@ -354,6 +357,7 @@ passkey, confirmed      | tell passkey, confirm the passkey
 proxy, shown            | answer proxy
 proxy, changed          | connecting: save, close, tell connecting
 stop                    | close, save
+ready for a pair code   | noted
 passkey announced       | connecting: close, tell connecting
 passkey wanted          | connecting: close, tell connecting
 passkey code            | tell passkey

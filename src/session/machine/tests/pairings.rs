@@ -138,10 +138,9 @@ fn what_comes_of_an_earlier_request_does_not_count() {
     staged.live(Row::Qr.input());
     let effects = staged.live(by_code(ASKED, 2));
     assert!(
-        !asks_code(&effects),
-        "it is asked for when the link can be asked"
+        asks_code(&effects),
+        "the link can be asked, and says so once"
     );
-    staged.live(Input::Link(LinkEvent::ReadyForPairCode));
     let second = staged.machine.last_code;
     assert_ne!(first, second);
     for late in [
@@ -483,6 +482,30 @@ fn a_passkey_is_not_asked_for_anew_without_end() {
     staged.live(Row::PasskeyFailed.input());
     assert_eq!(cause(&staged), Some(Cause::PasskeyRequired));
     assert_eq!(text(&staged), Some("the passkey was not accepted: no"));
+}
+
+/// Nobody uses the code with which a pairing began anew, or its link is lost: it was the passkey all the same.
+#[test]
+fn a_pairing_that_began_anew_for_a_passkey_ends_with_it() {
+    for lost in [false, true] {
+        let mut staged = Scene::AwaitingPasskey.stage();
+        staged.live(answer_passkey());
+        staged.live(Input::PasskeyAnswered(Some(ASKED), Ok(())));
+        staged.live(Row::PasskeyFailed.input());
+        staged.live(Input::Link(LinkEvent::Stage(Stage::Login)));
+        staged.live(Input::Link(qr(1)));
+        if lost {
+            let (end, ..) = troubles()[4].clone();
+            staged.live(end);
+            let pairing = staged.machine.pairing.as_ref().expect("it goes on");
+            let (cause, why) = pairing.expired();
+            assert_eq!((cause, why.is_some()), (Cause::PasskeyRequired, true));
+            continue;
+        }
+        staged.live(Input::Link(LinkEvent::QrExhausted));
+        assert_eq!(cause(&staged), Some(Cause::PasskeyRequired));
+        assert!(text(&staged).is_some());
+    }
 }
 
 /// In a later step the challenge is answered already.
