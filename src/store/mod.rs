@@ -34,6 +34,7 @@ mod removal;
 mod space;
 mod step;
 mod trash;
+pub mod vault;
 
 use std::fs;
 use std::io;

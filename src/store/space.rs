@@ -155,3 +155,6 @@ pub enum SpaceError {
     #[error("another daemon owns the session now")]
     ClaimLost,
 }
+
+#[cfg(test)]
+pub(crate) mod conformance;
