@@ -1,5 +1,6 @@
 mod crashes;
 mod damage;
+mod figures;
 mod life;
 mod masters;
 
