@@ -215,7 +215,7 @@ impl Credentials {
 
 /// Whether SQLite's check of the pages found one that the disk did not deliver. SQLite reports that in the
 /// same way as a wrong page.
-fn tells_of_the_disk(found: &str) -> bool {
+pub(super) fn tells_of_the_disk(found: &str) -> bool {
     /// SQLite's two codes for wrong bytes; the lowest eight bits of its longer codes are one of these.
     const WRONG_BYTES: [u32; 2] = [11, 26];
     let code = found.split("unable to get the page. error code=").nth(1);

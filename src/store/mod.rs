@@ -31,8 +31,10 @@ mod private;
 mod record;
 mod regular;
 mod removal;
+mod space;
 mod step;
 mod trash;
+pub mod vault;
 
 use std::fs;
 use std::io;
@@ -48,6 +50,7 @@ pub use history::{Entries, History};
 pub use intent::Intent;
 pub use record::{AccountLock, Desired, Hold, ProxyChoice, Record};
 pub use removal::{Removal, RemovalFailed};
+pub use space::{Batch, Change, Durability, Kind, Place, Space, SpaceError};
 pub use step::Step;
 
 pub(crate) use removal::Leftover;
