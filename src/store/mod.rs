@@ -31,6 +31,7 @@ mod private;
 mod record;
 mod regular;
 mod removal;
+mod space;
 mod step;
 mod trash;
 
@@ -48,6 +49,7 @@ pub use history::{Entries, History};
 pub use intent::Intent;
 pub use record::{AccountLock, Desired, Hold, ProxyChoice, Record};
 pub use removal::{Removal, RemovalFailed};
+pub use space::{Batch, Change, Durability, Kind, Place, Space, SpaceError};
 pub use step::Step;
 
 pub(crate) use removal::Leftover;
