@@ -175,7 +175,9 @@ impl AppSyncStore for SpaceBackend {
         name: &str,
         index_macs: &[[u8; 32]],
     ) -> Result<HashMap<[u8; 32], Vec<u8>>> {
-        let boxes = self.mac_boxes(name, index_macs.iter().map(|it| &it[..])).await?;
+        let boxes = self
+            .mac_boxes(name, index_macs.iter().map(|it| &it[..]))
+            .await?;
         let found = index_macs.iter().filter_map(|index| {
             let mac = boxes.get(&mac_box(index), &index.to_vec())?;
             Some((*index, mac.value.clone()))

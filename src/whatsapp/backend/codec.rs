@@ -142,10 +142,7 @@ mod tests {
         let bytes = packed(&"abcdef").expect("packed");
         assert!(matches!(from_packed::<String>(&[]), Err(Damage::Empty)));
         assert!(matches!(from_raw(Vec::new()), Err(Damage::Empty)));
-        assert!(matches!(
-            from_raw(vec![2, b'a']),
-            Err(Damage::Format(2))
-        ));
+        assert!(matches!(from_raw(vec![2, b'a']), Err(Damage::Format(2))));
         for end in 1..bytes.len() {
             assert!(from_packed::<String>(&bytes[..end]).is_err(), "{end}");
         }

@@ -72,10 +72,7 @@ impl DeviceList {
 }
 
 impl SpaceBackend {
-    async fn device_list_boxes(
-        &self,
-        names: Vec<Vec<u8>>,
-    ) -> Result<Boxes<String, DeviceList>> {
+    async fn device_list_boxes(&self, names: Vec<Vec<u8>>) -> Result<Boxes<String, DeviceList>> {
         self.open_boxes(kinds::DEVICE_LISTS, b"", names, WHAT).await
     }
 

@@ -45,7 +45,7 @@ use whatsapp_rust::wacore::store::error::{Result, StoreError};
 
 use self::codec::Damage;
 use self::sweep::Sweep;
-pub use self::takeover::{TakeoverError, Taken, take_over};
+pub use self::takeover::{Taken, TakeoverError, take_over};
 pub use self::trouble::{Fault, Trouble};
 use crate::store::{Batch, Change, Durability, Kind, Place, Space};
 
@@ -148,11 +148,7 @@ impl SpaceBackend {
     }
 
     /// A decoded value, or the error for a damaged one.
-    fn decoded<T>(
-        &self,
-        what: &'static str,
-        decoded: std::result::Result<T, Damage>,
-    ) -> Result<T> {
+    fn decoded<T>(&self, what: &'static str, decoded: std::result::Result<T, Damage>) -> Result<T> {
         decoded.map_err(|damage| self.failed(Fault::damaged(what, &damage), true))
     }
 

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_record_of_the_librarys_form_is_its_private_key() {
-        for id in [0, 1, 127, 128, 0x00ff_ffff] {
+        for id in [0_u32, 1, 127, 128, 0x00ff_ffff] {
             let private = [id.to_be_bytes()[3] | 8; 32];
             let record = record_from(id, &private).expect("a key");
             let key = Prekey::new(id, &record, false);

@@ -19,7 +19,11 @@ impl SpaceBackend {
         Ok(self.holders(group).await?.into_entries().collect())
     }
 
-    pub(super) async fn note_sender_key(&self, group: &str, entries: &[(&str, bool)]) -> Result<()> {
+    pub(super) async fn note_sender_key(
+        &self,
+        group: &str,
+        entries: &[(&str, bool)],
+    ) -> Result<()> {
         let _turn = self.turns.sender_key_devices.lock().await;
         let mut boxes = self.holders(group).await?;
         for (device, has_key) in entries {
@@ -45,9 +49,8 @@ impl SpaceBackend {
             return Ok(());
         }
         let _turn = self.turns.sender_key_devices.lock().await;
-        let mut boxes: Boxes<String, bool> = self
-            .all_boxes(kinds::SENDER_KEY_DEVICES, b"", WHAT)
-            .await?;
+        let mut boxes: Boxes<String, bool> =
+            self.all_boxes(kinds::SENDER_KEY_DEVICES, b"", WHAT).await?;
         boxes.retain(|device, _| !devices.contains(&device.as_str()));
         self.commit(boxes.changes()?, Durability::Synced).await
     }

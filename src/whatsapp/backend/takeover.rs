@@ -76,7 +76,10 @@ pub async fn take_over(from: &SqliteStore, into: &dyn Space) -> Result<Taken> {
         return Ok(Taken::Nothing);
     };
     let names = reader.names_of_the_account().await?;
-    for (name, is_there) in [(names.0, device.pn.is_some()), (names.1, device.lid.is_some())] {
+    for (name, is_there) in [
+        (names.0, device.pn.is_some()),
+        (names.1, device.lid.is_some()),
+    ] {
         if !name.is_empty() && !is_there {
             // The library would go on as if the device had never been paired.
             let why = "the account's name in them cannot be read".to_owned();
@@ -225,7 +228,9 @@ async fn take_contacts(reader: &Reader<'_>, writer: &mut Writer<'_>) -> Result<(
         .z("raw_id");
     let each = |row: Row| {
         let Ok(devices) = serde_json::from_str::<Vec<DeviceInfo>>(&row.b) else {
-            tracing::warn!("a list of a contact's devices could not be read, and is asked for again");
+            tracing::warn!(
+                "a list of a contact's devices could not be read, and is asked for again"
+            );
             return Ok(());
         };
         let (user, list) = DeviceList::from_record(DeviceListRecord {
