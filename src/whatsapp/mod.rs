@@ -11,6 +11,7 @@
 //! the same credentials.
 
 mod auth;
+mod backend;
 mod dial;
 mod ending;
 mod endpoint;
@@ -40,6 +41,7 @@ mod warnings;
 mod web;
 
 pub use auth::{BUSY, Stored, look_into};
+pub use backend::{Fault, SpaceBackend, Taken, TakeoverError, Trouble, take_over};
 pub use ending::{Ending, Pace, Verdict};
 pub use endpoint::check_endpoint;
 pub use event::{CodeRequest, LinkEvent, PairCodeRefused};
