@@ -18,9 +18,6 @@ use crate::whatsapp::{
     Ending, Expected, Gateway, Link, LinkEvent, Pace, Scope, Stored, Verdict, look_into,
 };
 
-/// How long a logout waits for another process's lock on the credentials. The session's own link is
-/// closed already, and a reply is due.
-const LOCKED: Duration = Duration::from_secs(1);
 /// The least time that a new link gets for the unlink: a login takes round trips over a slow network.
 const LEAST_TIME: Duration = Duration::from_millis(1500);
 /// How long until the next try, after one that failed at once.
@@ -116,7 +113,7 @@ impl Unlinking {
 
     /// What the credentials hold. Nothing else has them open.
     async fn stored(&self) -> Option<Stored> {
-        let looking = look_into(&self.credentials, &self.work, LOCKED);
+        let looking = look_into(&self.credentials, &self.work);
         self.deadline.limit(looking).await?.ok()
     }
 

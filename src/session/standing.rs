@@ -3,7 +3,7 @@
 use crate::blocking::UncancellableWork;
 use crate::protocol::UserId;
 use crate::store::{CredentialsError, Found, Record, Store, StoreError};
-use crate::whatsapp::{BUSY, Stored, look_into};
+use crate::whatsapp::{Stored, look_into};
 
 /// What is on the disk for a user.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +67,7 @@ pub(crate) async fn look_further(
             paired: true,
         };
     }
-    match look_into(&store.credentials(user), work, BUSY).await {
+    match look_into(&store.credentials(user), work).await {
         Ok(stored) => Standing::Session {
             record,
             paired: matches!(stored, Stored::Paired(_)),
@@ -101,7 +101,7 @@ mod tests {
         let state = tempfile::tempdir().expect("a directory");
         let store = Store::open(state.path()).expect("a store");
         let alice = alice(&store);
-        std::fs::write(store.auth_db(&alice), b"no database at all").expect("written");
+        std::fs::write(store.vault_db(&alice), b"no database at all").expect("written");
         match look(&store, &alice, &store.work()).await {
             Standing::Unusable {
                 record: Some(record),
@@ -118,7 +118,7 @@ mod tests {
             let state = tempfile::tempdir().expect("a directory");
             let store = Store::open(state.path()).expect("a store");
             let alice = alice(&store);
-            let file = store.auth_db(&alice);
+            let file = store.vault_db(&alice);
             std::os::unix::fs::symlink(&file, &file).expect("a link");
             let standing = look(&store, &alice, &store.work()).await;
             let unavailable = matches!(

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::intent::Intent;
 use super::step::Step;
+use super::vault::Vault;
 use super::{Record, StoreError, record};
 use crate::protocol::{Cause, HistoryEntry, Removed, Unlink, UserId};
 
@@ -91,8 +92,10 @@ pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
     })
 }
 
-/// Erases what takes room, and keeps the record, which says whose session it was.
+/// Erases what takes room, and keeps the record, which says whose session it was. The session's key goes first,
+/// destroyed: what the disk may keep of the vault is noise then.
 pub(super) fn make_room(dir: &Path) -> Result<(), StoreError> {
+    Vault::destroy_key(dir)?;
     empty(dir, &|name| name != record::FILE)
 }
 

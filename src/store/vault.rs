@@ -31,6 +31,8 @@ use crate::blocking::UncancellableWork;
 use crate::protocol::UserId;
 
 pub use file::Contents;
+pub(super) use file::FILE;
+pub(super) use keys::shred;
 pub use master::{CREDENTIAL, MasterKey, MasterKeys, OLD_CREDENTIAL};
 pub use rotation::{Rotated, rotate};
 

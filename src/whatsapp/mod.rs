@@ -16,6 +16,7 @@ mod dial;
 mod ending;
 mod endpoint;
 mod event;
+mod former;
 mod gateway;
 mod handle;
 mod limits;
@@ -40,8 +41,8 @@ mod version;
 mod warnings;
 mod web;
 
-pub use auth::{BUSY, Stored, look_into};
-pub use backend::{Fault, SpaceBackend, Taken, TakeoverError, Trouble, take_over};
+pub use auth::{Stored, look_into};
+
 pub use ending::{Ending, Pace, Verdict};
 pub use endpoint::check_endpoint;
 pub use event::{CodeRequest, LinkEvent, PairCodeRefused};

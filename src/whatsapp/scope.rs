@@ -19,6 +19,7 @@ use whatsapp_rust::wacore::runtime::{AbortHandle, Runtime};
 use super::presence::{Announcements, Presence};
 use super::signal::{Signal, Signals};
 use crate::blocking::{Room, UncancellableWork};
+use crate::store::Vault;
 
 tokio::task_local! {
     /// Ends the library's task that runs now.
@@ -76,23 +77,14 @@ impl Scope {
         &self.work
     }
 
-    /// Keeps something until the scope has ended and nobody else has it, and drops it then as a call to the
-    /// disk. Closing a database writes and syncs: where the disk hangs, that must not hold a thread on which
-    /// the tasks of all sessions run, whoever has the database last.
-    pub(super) fn keep<T: Send + Sync + 'static>(&self, kept: Arc<T>) {
+    /// Closes a vault for good when the scope has ended. Whoever still has it cannot write into it any more.
+    pub(super) fn closes(&self, vault: Arc<Vault>) {
         let (token, tracker) = (self.token.clone(), self.tracker.clone());
-        let work = self.work.clone();
         self.work.leave(async move {
             token.cancelled().await;
             tracker.close();
             tracker.wait().await;
-            // A handle may outlive the tasks for a moment, and nothing says when it goes.
-            let mut pause = Duration::from_millis(1);
-            while Arc::strong_count(&kept) > 1 {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
-            work.on_disk(move || drop(kept)).await;
+            vault.close().await;
         });
     }
 

@@ -147,7 +147,7 @@ fn ratio(a: Duration, b: Duration) -> f64 {
 fn session(store: &Store, n: usize) -> UserId {
     let user: UserId = format!("u{n}").parse().expect("an id");
     store.create(&user, &Record::new(1000)).expect("a session");
-    write(&store.auth_db(&user), &vec![7; CREDENTIALS]);
+    write(&store.vault_db(&user), &vec![7; CREDENTIALS]);
     user
 }
 

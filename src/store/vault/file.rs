@@ -21,14 +21,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::seal::{DoesNotOpen, Seal};
 use super::table;
-use crate::store::credentials::tells_of_the_disk;
 use crate::store::durable::Replacing;
+use crate::store::former::tells_of_the_disk;
 use crate::store::space::SpaceError;
 use crate::store::step::Step;
 use crate::store::{StoreError, durable, regular};
 
 /// The name of the file.
-pub(super) const FILE: &str = "vault.db";
+pub(in crate::store) const FILE: &str = "vault.db";
 
 /// In the file's header: whose format it is.
 const APPLICATION: u32 = u32::from_be_bytes(*b"waVt");

@@ -196,7 +196,7 @@ pub(super) fn destroy(dir: &Path) -> Result<(), StoreError> {
 }
 
 /// Overwrites a file with noise, syncs it, and removes it. What is not a regular file is left alone.
-pub(super) fn shred(path: &Path) -> Result<(), StoreError> {
+pub(in crate::store) fn shred(path: &Path) -> Result<(), StoreError> {
     let overwrite = |file: &mut File| {
         let length = file.metadata()?.len();
         let mut left = usize::try_from(length).unwrap_or(usize::MAX);
