@@ -37,7 +37,7 @@ const APPLICATION: u32 = u32::from_be_bytes(*b"waVt");
 const FORMAT: u32 = 1;
 
 /// Small pages: a large value fills its last one badly, and so does each table.
-const PAGE: u16 = 1024;
+pub(super) const PAGE: u16 = 1024;
 
 /// SQLite's page cache, in pages. The system has the whole file in its own.
 const CACHE: u16 = 32;
@@ -57,6 +57,9 @@ const IDENTITY: &[u8] = b"wasessiond vault";
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 const HEADER: usize = 100;
+
+/// SQLite's code for a file that is shorter than its pages. It counts it among the errors of the disk.
+const SHORT_READ: i32 = rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
 
 const STEPS: Replacing = Replacing {
     write: Step::VaultWrite,
@@ -348,7 +351,8 @@ fn fit(connection: &Connection, seal: &Seal) -> Result<(), Failure> {
 fn check(connection: &Connection, seal: &Seal) -> Result<(), Failure> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if found != "ok" {
-        if tells_of_the_disk(&found) {
+        let is_short = found.contains(&format!("error code={SHORT_READ}"));
+        if !is_short && tells_of_the_disk(&found) {
             return Err(Failure::Step(std::io::Error::other(found)));
         }
         return Err(Failure::Wrong(found));
@@ -364,6 +368,8 @@ fn is_of_wrong_bytes(error: &rusqlite::Error) -> bool {
     use rusqlite::Error as E;
 
     match error {
+        // The file ends in the middle of a page.
+        E::SqliteFailure(error, _) if error.extended_code == SHORT_READ => true,
         E::SqliteFailure(error, _) => matches!(
             error.code,
             ErrorCode::DatabaseCorrupt

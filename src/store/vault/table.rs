@@ -118,7 +118,10 @@ pub(super) fn shrink(connection: &Connection) -> rusqlite::Result<()> {
     let number = |pragma| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
     let free = number("PRAGMA freelist_count")?;
     if free > 64 && free > number("PRAGMA page_count")? / 4 {
-        connection.execute_batch("PRAGMA incremental_vacuum")?;
+        // Each step gives one page back.
+        let mut vacuum = connection.prepare("PRAGMA incremental_vacuum")?;
+        let mut steps = vacuum.query([])?;
+        while steps.next()?.is_some() {}
     }
     Ok(())
 }

@@ -194,6 +194,7 @@ async fn fills_the_disk() {
         Ok(values) => assert_eq!(values, all()),
         Err(error) => assert!(matches!(error, SpaceError::Unavailable { .. }), "{error}"),
     }
+    drop(file);
     fs::remove_file(&ballast).expect("remove");
     assert_eq!(stage.read("alice").await.expect("there is room"), all());
     let vault = stage.open("alice").await.expect("it opens");
