@@ -37,7 +37,7 @@ const APPLICATION: u32 = u32::from_be_bytes(*b"waVt");
 const FORMAT: u32 = 1;
 
 /// Small pages: a large value fills its last one badly, and so does each table.
-const PAGE: u16 = 1024;
+pub(super) const PAGE: u16 = 1024;
 
 /// SQLite's page cache, in pages. The system has the whole file in its own.
 const CACHE: u16 = 32;

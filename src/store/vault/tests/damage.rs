@@ -67,6 +67,16 @@ async fn a_file_that_is_cut_short_is_unusable_and_left_as_it_is() {
         for length in (0..whole.len()).step_by(97).chain([whole.len() - 1]) {
             fs::write(&path, &whole[..length]).expect("write");
             let found = stage.read("alice").await;
+            // The unused end of the last page is missing: no value is.
+            let is_whole_but_for_its_end =
+                path == stage.file("alice") && whole.len() - length < usize::from(file::PAGE);
+            if let Ok(values) = &found
+                && is_whole_but_for_its_end
+            {
+                assert_eq!(*values, all(), "{length}");
+                fs::write(&path, &whole).expect("write");
+                continue;
+            }
             assert!(
                 is_unusable(&found),
                 "{}, {length}: {found:?}",
