@@ -35,7 +35,7 @@ struct Key {
 
 /// A collection's version, as it is kept.
 #[derive(Serialize, Deserialize)]
-struct Version {
+struct Progress {
     version: u64,
     hash: Vec<u8>,
     index_values: BTreeMap<String, Vec<u8>>,
@@ -76,7 +76,7 @@ pub(super) fn put_version(name: &str, state: HashState) -> Result<Change> {
         index_value_map,
         mac_mismatch_fatal: is_mismatch_fatal,
     } = state;
-    let state = Version {
+    let state = Progress {
         version,
         hash: hash.to_vec(),
         index_values: index_value_map.into_iter().collect(),
@@ -126,7 +126,7 @@ impl AppSyncStore for SpaceBackend {
 
     async fn get_version(&self, name: &str) -> Result<HashState> {
         let place = Place::new(kinds::SYNC_VERSION, "", name);
-        let Some(state) = self.get_packed::<Version>(&place, VERSION).await? else {
+        let Some(state) = self.get_packed::<Progress>(&place, VERSION).await? else {
             return Ok(HashState::default());
         };
         let hash = <[u8; 128]>::try_from(state.hash);

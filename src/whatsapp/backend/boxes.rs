@@ -22,7 +22,7 @@ pub(super) fn spread(name: &str) -> Vec<u8> {
 pub(super) struct Boxes<K, V> {
     kind: Kind,
     group: Box<[u8]>,
-    boxes: BTreeMap<Vec<u8>, Content<K, V>>,
+    contents: BTreeMap<Vec<u8>, Content<K, V>>,
 }
 
 struct Content<K, V> {
@@ -36,18 +36,18 @@ impl<K: Ord, V: PartialEq> Boxes<K, V> {
         Self {
             kind,
             group: group.into(),
-            boxes: BTreeMap::new(),
+            contents: BTreeMap::new(),
         }
     }
 
     /// An entry of a box.
     pub(super) fn get(&self, name: &[u8], key: &K) -> Option<&V> {
-        self.boxes.get(name)?.entries.get(key)
+        self.contents.get(name)?.entries.get(key)
     }
 
     /// Puts an entry into a box, in the place of an older one.
     pub(super) fn insert(&mut self, name: Vec<u8>, key: K, value: V) {
-        let content = self.boxes.entry(name).or_insert_with(|| Content {
+        let content = self.contents.entry(name).or_insert_with(|| Content {
             entries: BTreeMap::new(),
             is_changed: false,
         });
@@ -59,7 +59,7 @@ impl<K: Ord, V: PartialEq> Boxes<K, V> {
 
     /// Takes an entry out of a box.
     pub(super) fn remove(&mut self, name: &[u8], key: &K) -> Option<V> {
-        let content = self.boxes.get_mut(name)?;
+        let content = self.contents.get_mut(name)?;
         let removed = content.entries.remove(key);
         content.is_changed |= removed.is_some();
         removed
@@ -68,7 +68,7 @@ impl<K: Ord, V: PartialEq> Boxes<K, V> {
     /// Keeps the entries for which `keep` says so, and says how many others there were.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) -> usize {
         let mut removed = 0;
-        for content in self.boxes.values_mut() {
+        for content in self.contents.values_mut() {
             let before = content.entries.len();
             content.entries.retain(|key, value| keep(key, value));
             let gone = before - content.entries.len();
@@ -80,7 +80,7 @@ impl<K: Ord, V: PartialEq> Boxes<K, V> {
 
     /// All entries, box by box.
     pub(super) fn into_entries(self) -> impl Iterator<Item = (K, V)> {
-        self.boxes
+        self.contents
             .into_values()
             .flat_map(|content| content.entries.into_iter())
     }
@@ -90,7 +90,7 @@ impl<K: Ord + Serialize, V: PartialEq + Serialize> Boxes<K, V> {
     /// What is to be changed in the space. A box without entries is removed.
     pub(super) fn changes(self) -> Result<Vec<Change>> {
         let (kind, group) = (self.kind, self.group);
-        let changed = self.boxes.into_iter().filter(|(_, it)| it.is_changed);
+        let changed = self.contents.into_iter().filter(|(_, it)| it.is_changed);
         changed
             .map(|(name, content)| {
                 let place = Place::new(kind, &group, name);
@@ -128,7 +128,7 @@ impl SpaceBackend {
         for (name, value) in names.into_iter().zip(values) {
             if let Some(value) = value {
                 let content = self.opened(&value, what)?;
-                boxes.boxes.insert(name, content);
+                boxes.contents.insert(name, content);
             }
         }
         Ok(boxes)
@@ -148,7 +148,7 @@ impl SpaceBackend {
         let mut boxes = Boxes::new(kind, group);
         for (place, value) in self.list(kind, Some(group)).await? {
             let content = self.opened(&value, what)?;
-            boxes.boxes.insert(place.name.into_vec(), content);
+            boxes.contents.insert(place.name.into_vec(), content);
         }
         Ok(boxes)
     }

@@ -24,7 +24,7 @@ const GROUPS: u8 = 64;
 /// A secret, as it is kept.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Secret {
-    pub(super) secret: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// 0 is never.
     pub(super) expires_at: i64,
     /// When the message was sent; 0 is unknown.
@@ -78,15 +78,15 @@ impl MsgSecretStore for SpaceBackend {
                 expires_at,
                 message_ts,
             } = entry;
-            let secret = secret.to_vec();
+            let bytes = secret.to_vec();
             let secret = match old {
                 Some(old) => Secret {
-                    secret,
+                    bytes,
                     expires_at: merge_msg_secret_expiry(old.expires_at, expires_at),
                     message_at: merge_msg_secret_message_ts(old.message_at, message_ts),
                 },
                 None => Secret {
-                    secret,
+                    bytes,
                     expires_at,
                     message_at: message_ts,
                 },
@@ -109,7 +109,7 @@ impl MsgSecretStore for SpaceBackend {
         msg_id: &str,
     ) -> Result<Option<Vec<u8>>> {
         let secret = self.secret(chat, sender, msg_id).await?;
-        Ok(secret.map(|it| it.secret))
+        Ok(secret.map(|it| it.bytes))
     }
 
     async fn get_msg_secret_with_ts(
@@ -119,7 +119,7 @@ impl MsgSecretStore for SpaceBackend {
         msg_id: &str,
     ) -> Result<Option<(Vec<u8>, i64)>> {
         let secret = self.secret(chat, sender, msg_id).await?;
-        Ok(secret.map(|it| (it.secret, it.message_at)))
+        Ok(secret.map(|it| (it.bytes, it.message_at)))
     }
 
     async fn delete_expired_msg_secrets(&self, cutoff_timestamp: i64) -> Result<u32> {

@@ -295,7 +295,7 @@ async fn take_messages(reader: &Reader<'_>, writer: &mut Writer<'_>) -> Result<(
     let each = |row: Row| {
         let place = secrets::place(&row.a, &row.b, &row.c);
         let secret = Secret {
-            secret: row.bytes,
+            bytes: row.bytes,
             expires_at: row.x,
             message_at: row.y,
         };

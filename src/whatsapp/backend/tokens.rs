@@ -13,8 +13,8 @@ const WHAT: &str = "a contact's token";
 /// A contact's token in its box.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Token {
-    /// Empty where the contact gave none yet.
-    token: Vec<u8>,
+    /// Theirs; empty where the contact gave none yet.
+    theirs: Vec<u8>,
     received_at: i64,
     /// When ours was given last.
     given_at: Option<i64>,
@@ -24,12 +24,12 @@ impl Token {
     /// What is kept of an entry.
     pub(super) fn from_entry(entry: TcTokenEntry) -> Self {
         let TcTokenEntry {
-            token,
+            token: theirs,
             token_timestamp: received_at,
             sender_timestamp: given_at,
         } = entry;
         Self {
-            token,
+            theirs,
             received_at,
             given_at,
         }
@@ -37,7 +37,7 @@ impl Token {
 
     fn entry(self) -> TcTokenEntry {
         TcTokenEntry {
-            token: self.token,
+            token: self.theirs,
             token_timestamp: self.received_at,
             sender_timestamp: self.given_at,
         }
@@ -105,7 +105,7 @@ impl SpaceBackend {
         let _turn = self.turns.tokens.lock().await;
         let mut boxes = self.all_tokens().await?;
         let deleted = boxes.retain(|_, token| {
-            let has_theirs = !token.token.is_empty() && token.received_at >= received_before;
+            let has_theirs = !token.theirs.is_empty() && token.received_at >= received_before;
             let has_ours = token.given_at.is_some_and(|at| at >= given_before);
             has_theirs || has_ours
         });
@@ -121,9 +121,9 @@ impl SpaceBackend {
         received_at: i64,
     ) -> Result<()> {
         self.change_token(jid, |old| match old {
-            Some(old) if !old.token.is_empty() && received_at < old.received_at => None,
+            Some(old) if !old.theirs.is_empty() && received_at < old.received_at => None,
             old => Some(Token {
-                token: token.to_owned(),
+                theirs: token.to_owned(),
                 received_at,
                 given_at: old.and_then(|old| old.given_at),
             }),
@@ -140,7 +140,7 @@ impl SpaceBackend {
                     ..old
                 },
                 None => Token {
-                    token: Vec::new(),
+                    theirs: Vec::new(),
                     received_at: given_at,
                     given_at: Some(given_at),
                 },

@@ -9,7 +9,7 @@ use whatsapp_rust::wacore::store::device::{CachedNoiseCert, CachedServerCertChai
 use whatsapp_rust::wacore::store::in_memory::InMemoryBackend;
 
 use super::operations::{Operation as O, apply, prekey};
-use super::questions::ask;
+use super::questions::{ask, assert_same};
 use super::{ours, theirs};
 use crate::whatsapp::backend::kinds;
 
@@ -82,7 +82,7 @@ pub(super) fn of_every_kind() -> Vec<O> {
         O::Pending((0, 0, 0), 1),
         O::PendingBatch(vec![((0, 1, 0), 2), ((1, 0, 1), 3), ((0, 0, 0), 4)]),
         O::EndPending((1, 0, 1)),
-        O::EndPendingBatch(vec![((0, 1, 0)), ((2, 2, 2))]),
+        O::EndPendingBatch(vec![(0, 1, 0), (2, 2, 2)]),
         O::ExpirePending(false),
         O::ExpirePending(true),
         O::Pending((0, 0, 2), 5),
@@ -116,8 +116,8 @@ async fn the_three_stores_answer_the_same() {
         }
     }
     let expected = ask(&sqlite).await;
-    assert_eq!(ask(&backend).await, expected);
-    assert_eq!(ask(&memory).await, expected);
+    assert_same(&ask(&backend).await, &expected, "ours");
+    assert_same(&ask(&memory).await, &expected, "the library's in memory");
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_new_identity_is_never_made_in_the_place_of_one() {
     assert_eq!(backend.create().await.expect("created"), 1);
     let before = ask(&backend).await;
     assert!(backend.create().await.is_err());
-    assert_eq!(ask(&backend).await, before);
+    assert_same(&ask(&backend).await, &before, "afterwards");
     assert!(backend.snapshot_db("x", None).await.is_err());
     assert_eq!(backend.resource_report().await.memory_bytes, Some(0));
 }
@@ -232,6 +232,12 @@ async fn the_prekeys_of_a_device_are_a_few_small_values() {
         backend.load_prekeys_batch(&ids).await.expect("loaded"),
         keys
     );
+    // As on the disk of the library, one that is asked for twice is there once.
+    let twice = backend
+        .load_prekeys_batch(&[3, 1, 3])
+        .await
+        .expect("loaded");
+    assert_eq!(twice.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [3, 1]);
     for id in 64..128 {
         backend.remove_prekey(id).await.expect("removed");
     }

@@ -196,7 +196,7 @@ fn list(user: usize, n: u8) -> DeviceListRecord {
             .map(|id| DeviceInfo::new(id, (id > 1).then_some(id)).with_hosting(id == 2))
             .collect(),
         timestamp: 1_700_000_000 + i64::from(n),
-        phash: (n % 2 == 0).then(|| format!("2:{n}")),
+        phash: n.is_multiple_of(2).then(|| format!("2:{n}")),
         raw_id: (n > 2).then_some(u32::MAX - n32),
     }
 }

@@ -62,7 +62,7 @@ async fn ask_signal(store: &dyn Backend, all: &mut Answers) {
     for id in PREKEYS {
         all.add(format!("prekey {id}"), store.load_prekey(id).await);
     }
-    let ids = [64, 3, 1, 64, 0x00ff_ffff];
+    let ids = [64, 3, 1, 0x00ff_ffff];
     all.add("prekeys", sorted(store.load_prekeys_batch(&ids).await));
     all.add("max prekey", store.get_max_prekey_id().await);
     for id in 1..4 {
@@ -163,4 +163,16 @@ pub(super) async fn take_sent(store: &dyn Backend) -> Vec<Answer> {
         }
     }
     all.0
+}
+
+/// Fails with the answers that are not as they should be, and only those.
+#[track_caller]
+pub(super) fn assert_same(answers: &[Answer], expected: &[Answer], when: &str) {
+    assert_eq!(answers.len(), expected.len(), "{when}");
+    let pairs = answers.iter().zip(expected);
+    let other: Vec<_> = pairs.filter(|(answer, sound)| answer != sound).collect();
+    assert!(
+        other.is_empty(),
+        "{when}, answer and what it should be: {other:#?}"
+    );
 }

@@ -9,7 +9,7 @@ use whatsapp_rust::wacore::store::Device;
 
 use super::memory::Memory;
 use super::operations::{Operation, any_operation, apply};
-use super::questions::{ask, take_sent};
+use super::questions::{ask, assert_same, take_sent};
 use super::{block_on, ours, theirs};
 use crate::store::Durability;
 use crate::whatsapp::backend::{SpaceBackend, Taken, take_over};
@@ -39,9 +39,9 @@ async fn run(operations: &[Operation]) {
         assert!(commits.len() <= 1, "{operation:?}: {commits:?}");
     }
     let expected = ask(&sqlite).await;
-    assert_eq!(ask(&backend).await, expected);
+    assert_same(&ask(&backend).await, &expected, "ours");
     let again = SpaceBackend::new(Arc::clone(&space) as _);
-    assert_eq!(ask(&again).await, expected, "after a start");
+    assert_same(&ask(&again).await, &expected, "after a start");
     assert_eq!(again.trouble().so_far(), None);
 
     let taken = Arc::new(Memory::default());
@@ -50,10 +50,10 @@ async fn run(operations: &[Operation]) {
         assert_eq!(found, Taken::Now);
         assert_eq!(taken.commits().last(), Some(&Durability::Synced));
         let taken = SpaceBackend::new(taken);
-        assert_eq!(ask(&taken).await, expected, "taken over");
+        assert_same(&ask(&taken).await, &expected, "taken over");
         let expected = take_sent(&sqlite).await;
-        assert_eq!(take_sent(&taken).await, expected);
-        assert_eq!(take_sent(&backend).await, expected);
+        assert_same(&take_sent(&taken).await, &expected, "taken over");
+        assert_same(&take_sent(&backend).await, &expected, "ours");
     } else {
         assert_eq!(found, Taken::Nothing);
         assert!(taken.values().is_empty());
@@ -66,7 +66,8 @@ proptest! {
     #[test]
     fn it_answers_as_the_librarys_store_does(mut operations in vec(any_operation(), 1..60)) {
         distinct(&mut operations);
-        operations.push(Operation::Save(1));
+        // The tables of the library need a device before some rows.
+        operations.insert(0, Operation::Save(1));
         block_on(run(&operations));
     }
 }

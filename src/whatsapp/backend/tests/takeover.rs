@@ -12,7 +12,7 @@ use whatsapp_rust::wacore::store::error::StoreError;
 use super::conformance::of_every_kind;
 use super::memory::Memory;
 use super::operations::{Operation as O, apply};
-use super::questions::ask;
+use super::questions::{ask, assert_same};
 use super::theirs;
 use crate::blocking::UncancellableWork;
 use crate::store::{Credentials, SpaceError};
@@ -54,7 +54,9 @@ async fn compare(store: &SqliteStore, taken: &dyn Backend) -> usize {
         old.load_prekeys_batch(&ids).await.expect("the old one"),
         taken.load_prekeys_batch(&ids).await.expect("the new one"),
     ];
-    prekeys.iter_mut().for_each(|keys| keys.sort());
+    for keys in &mut prekeys {
+        keys.sort();
+    }
     assert!(!prekeys[0].is_empty(), "a paired device has prekeys");
     pairs.push(prekeys.map(|keys| format!("{keys:?}")));
     both!(get_max_prekey_id());
@@ -160,13 +162,13 @@ async fn a_takeover_that_was_broken_off_is_made_again() {
     take_over(&sqlite, &space).await.expect_err("no room");
     space.fail_commits(None);
     assert_eq!(take_over(&sqlite, &space).await.expect("taken"), Taken::Now);
-    assert_eq!(ask(&sqlite).await, before, "the old file is as it was");
+    assert_same(&ask(&sqlite).await, &before, "the old file");
     let gone = crate::store::Space::get(&space, &stale)
         .await
         .expect("asked");
     assert_eq!(gone, None);
     let backend = SpaceBackend::new(Arc::new(space));
-    assert_eq!(ask(&backend).await, before);
+    assert_same(&ask(&backend).await, &before, "taken over");
 }
 
 #[tokio::test]
