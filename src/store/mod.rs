@@ -302,6 +302,11 @@ impl Store {
         }
     }
 
+    /// What stands for a record that cannot be used.
+    pub(crate) fn stand_in(&self, user: &UserId) -> Record {
+        Record::stand_in_for(&self.session_dir(user))
+    }
+
     /// Clears away what an interrupted write left beside a session's record, and the directory itself where
     /// nothing else was found in it. Do not call this where the record cannot be used: a newer version may
     /// have made what is beside it.

@@ -31,6 +31,9 @@ pub struct Record {
     /// Whether it stands for one that cannot be read: then nothing in it is the session's. It is never written.
     #[serde(skip)]
     pub is_stand_in: bool,
+    /// Whether nobody knows the session's proxy: of a stand-in for one that may name it. It is never written.
+    #[serde(skip)]
+    pub is_way_unknown: bool,
     /// Whose session it is, from the last time that it was certain. In a directory that was copied or renamed
     /// it is another name than the directory's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,6 +229,7 @@ impl Record {
         Self {
             version: VERSION,
             is_stand_in: false,
+            is_way_unknown: false,
             user: None,
             owner,
             created_at: Timestamp::now(),
@@ -252,7 +256,21 @@ impl Record {
     pub fn stand_in() -> Self {
         Self {
             is_stand_in: true,
+            is_way_unknown: true,
             ..Self::new(0)
+        }
+    }
+
+    /// The same, for what lies in this directory: what can be read as far as that may say that the session has
+    /// no proxy of its own.
+    pub(super) fn stand_in_for(dir: &Path) -> Self {
+        let bytes = regular::read(&dir.join(FILE)).ok();
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        let table = text.and_then(|text| text.parse::<toml::Table>().ok());
+        Self {
+            is_way_unknown: table
+                .is_none_or(|table| table.is_empty() || table.contains_key("proxy")),
+            ..Self::stand_in()
         }
     }
 
@@ -522,6 +540,7 @@ error = "too many messages"
         let Record {
             version: _,
             is_stand_in: _,
+            is_way_unknown: _,
             owner: _,
             created_at: now,
             desired: _,

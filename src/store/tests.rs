@@ -78,7 +78,21 @@ fn what_cannot_be_read_is_corrupt_not_absent() {
             other => panic!("{text:?}: {other:?}"),
         }
     }
+    for (text, is_way_unknown) in [
+        ("version = 99\n", false),
+        ("version = 99\nproxy = \"none\"\n", true),
+        ("version = 99\n[proxy]\nurl = \"x\"\n", true),
+        ("version = 1\nproxy = socks5://x\n", true),
+        ("", true),
+        ("\u{0}\u{0}\u{0}", true),
+    ] {
+        fs::write(&file, text).expect("write");
+        let stand_in = store.stand_in(&alice);
+        assert!(stand_in.is_stand_in);
+        assert_eq!(stand_in.is_way_unknown, is_way_unknown, "{text:?}");
+    }
     fs::remove_file(&file).expect("remove");
+    assert!(store.stand_in(&alice).is_way_unknown);
     fs::write(store.vault_db(&alice), b"credentials").expect("write");
     assert!(matches!(store.find(&alice), Ok(Found::Unusable(_))));
     assert!(store.vault_db(&alice).exists());

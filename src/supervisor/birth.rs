@@ -99,7 +99,10 @@ pub(super) async fn run_session(mut context: SessionContext, mut birth: Birth) -
             (record, Origin::Unavailable(why))
         }
         (Standing::Unusable { record, why }, _) => {
-            let record = record.map_or_else(Record::stand_in, |record| *record);
+            let record = match record {
+                Some(record) => *record,
+                None => stand_in(&context).await,
+            };
             (record, Origin::Unusable(why))
         }
         (Standing::Session { record, paired }, Birth::Failed { error, wait, .. }) => {
@@ -151,6 +154,12 @@ async fn first_look(context: &SessionContext, birth: &mut Birth) -> Standing {
             LOOK_WITHIN.as_secs()
         ),
     })
+}
+
+/// What stands for a record that cannot be used.
+async fn stand_in(context: &SessionContext) -> Record {
+    let (store, user) = (context.store.clone(), context.user.clone());
+    context.work.on_disk(move || store.stand_in(&user)).await
 }
 
 /// Clears away files that a crash left beside the record, and a directory that never got one.

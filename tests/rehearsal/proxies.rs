@@ -319,7 +319,7 @@ async fn a_session_whose_proxy_nobody_knows_is_removed_without_asking_whatsapp()
     stage.stop();
     let asked = proxy.asked().len();
     let record = stage.session_dir("alice").join("session.toml");
-    fs::write(record, "version = 99\n").expect("written");
+    fs::write(record, "version = 99\nproxy = \"in another form\"\n").expect("written");
     stage.start().await;
     let status = stage.until("alice", Phase::StoreCorrupt).await;
     assert_eq!(status.proxy, None);

@@ -145,7 +145,7 @@ impl Machine {
         };
         // Where nobody knows the session's proxy, WhatsApp is not asked on another way: that would show it an
         // address that its user may have wanted to hide.
-        let way_is_known = !self.record.is_stand_in;
+        let way_is_known = !self.record.is_way_unknown;
         let by_request = matches!(cause, Cause::ForceLogout | Cause::WrongAccount);
         let asked = by_request && self.paired && way_is_known;
         // The phone may have accepted the device just now, over this link or one before.

@@ -12,8 +12,9 @@ use wasim::Observation;
 
 use crate::stage::Stage;
 
-/// The longest that anything here takes is the return after a 429: a minute of backoff.
-const PATIENCE: Duration = Duration::from_secs(100);
+/// The longest that anything here takes is the return after a 429 at the second login in a row: up to two
+/// minutes of backoff.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 pub(crate) struct Person {
     pub(crate) sim: wasim::Server,

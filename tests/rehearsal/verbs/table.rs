@@ -326,7 +326,7 @@ pub(super) fn column(place: Place) -> Verbs<&'static str> {
             disconnect: "status store_corrupt",
             force_logout: "gone (force_logout, unlink unreachable) -> no session",
         },
-        // The credentials beside it are good, but only the record knows on which way WhatsApp may be asked.
+        // The credentials beside it are good, and it names no proxy: they are used to unlink.
         Place::CorruptRecord => Verbs {
             status: "status store_corrupt",
             list: "listed store_corrupt",
@@ -344,7 +344,7 @@ pub(super) fn column(place: Place) -> Verbs<&'static str> {
             connect: "status store_corrupt",
             connect_code: "status store_corrupt",
             disconnect: "status store_corrupt",
-            force_logout: "gone (force_logout, unlink unreachable) -> no session",
+            force_logout: "gone (force_logout, unlink confirmed) -> no session",
         },
     }
 }
