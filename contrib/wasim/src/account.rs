@@ -159,6 +159,15 @@ impl Account {
         Some((id, self.last_key_index))
     }
 
+    /// What everybody can see of the phone's owner.
+    pub(crate) fn person(&self) -> Person {
+        Person {
+            identity: self.identity.clone(),
+            registration_id: self.registration_id,
+            signed_prekey: self.signed_prekey.clone(),
+        }
+    }
+
     /// The private keys of the phone, the key it shares with its devices, and the keys that its
     /// devices show in QR codes.
     pub(crate) fn secrets(&self) -> Vec<Key> {

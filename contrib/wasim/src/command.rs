@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::conversation::ChatMessage;
+use crate::crypto::base64_bytes;
 use crate::ending::{Failure, StreamError, UnlinkAnswer};
 use crate::fault::FaultRule;
 use crate::observation::Seen;
+use crate::person::Addressing;
 use crate::received::ReceivedStanza;
+use crate::saying::{Receipt, Saying, Typing};
 use crate::settings::{AppState, ChatLimit, Hosting, Timelock};
 use crate::stanza::Stanza;
 
@@ -265,6 +269,86 @@ pub enum Command {
         #[serde(default)]
         device: Option<String>,
     },
+    /// Somebody says something: a contact, or the account's owner on the phone. Answered with [`Answer::Said`].
+    Say {
+        /// What, where, and what goes wrong with it.
+        saying: Saying,
+    },
+    /// The messages that were said and heard, oldest first, as far as they are remembered.
+    Messages {
+        /// From this position on.
+        #[serde(default)]
+        after: u64,
+        /// Only those in the chat with this person (phone number) or in this group (JID).
+        #[serde(default)]
+        chat: Option<String>,
+        /// Only those with this id.
+        #[serde(default)]
+        id: Option<String>,
+    },
+    /// The file of a message, fetched and opened as its reader does.
+    Media {
+        /// The id of the message.
+        id: String,
+    },
+    /// The file of a message is gone from the servers: whoever fetches it gets this HTTP status.
+    LoseMedia {
+        /// The id of the message.
+        id: String,
+        /// Such as 403, 404 or 410.
+        status: u16,
+        /// The phone does not have it any more either.
+        #[serde(default)]
+        for_good: bool,
+    },
+    /// Uploads need another permission from now on; the one that clients have is refused with 401.
+    RenewMediaAuth,
+    /// Somebody tells the devices that wrote messages how far these have got.
+    SendReceipt {
+        /// Who: a phone number.
+        from: String,
+        /// The ids of the messages.
+        ids: Vec<String>,
+        /// How far.
+        receipt: Receipt,
+    },
+    /// Somebody could not read a message of a device's, and asks for it again. Whoever asks has lost the session.
+    AskAgain {
+        /// Who: a phone number.
+        from: String,
+        /// The id of the message.
+        id: String,
+    },
+    /// Somebody is seen to write something.
+    Typing {
+        /// Who: a phone number.
+        from: String,
+        /// To whom: a phone number or the JID of a group.
+        to: String,
+        /// What is seen.
+        typing: Typing,
+    },
+    /// Somebody is there, or has gone. The connected devices of an account are told.
+    PersonPresence {
+        /// Who: a phone number.
+        from: String,
+        /// Whose devices are told: a phone number.
+        to: String,
+        /// Whether the person is there.
+        available: bool,
+    },
+    /// What waits for a device.
+    Mailbox {
+        /// Which device.
+        device: String,
+    },
+    /// How the people in an account's direct chats are named on the wire.
+    SetAddressing {
+        /// The phone's number.
+        phone: String,
+        /// How.
+        addressing: Addressing,
+    },
     /// The connections there are.
     Logins,
     /// Where the server is and what signs its certificate.
@@ -272,7 +356,7 @@ pub enum Command {
 }
 
 /// The result of a [`Command`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Answer {
@@ -320,6 +404,33 @@ pub enum Answer {
         /// Oldest first.
         observations: Vec<Seen>,
     },
+    /// Something was said.
+    Said {
+        /// The id of the message.
+        id: String,
+    },
+    /// Messages.
+    Messages {
+        /// Where to go on from.
+        next: u64,
+        /// Oldest first.
+        messages: Vec<ChatMessage>,
+    },
+    /// A file.
+    Media {
+        /// Its bytes, in base64.
+        #[serde(with = "base64_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// What waits for a device.
+    Mailbox {
+        /// How many messages.
+        messages: usize,
+        /// How many receipts.
+        receipts: usize,
+        /// How many notifications.
+        notifications: usize,
+    },
     /// Connections.
     Logins {
         /// Oldest first.
@@ -360,8 +471,14 @@ pub struct Group {
     pub jid: String,
     /// Its name.
     pub subject: String,
-    /// How many people are in it, the phone's owner included.
+    /// How many people are in it, the phone's owner included. Who is not among `members` is made up.
     pub size: u32,
+    /// The phones of people in it, besides the owner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    /// How the people in it are named on the wire.
+    #[serde(default)]
+    pub addressing: Addressing,
 }
 
 impl Group {
@@ -372,9 +489,43 @@ impl Group {
             jid: jid.to_owned(),
             subject: subject.to_owned(),
             size: 3,
+            members: Vec::new(),
+            addressing: Addressing::Pn,
         }
     }
+
+    /// With these people in it, besides the phone's owner, and nobody else.
+    #[must_use]
+    pub fn with_members(mut self, phones: &[&str]) -> Self {
+        self.members = phones.iter().map(|phone| (*phone).to_owned()).collect();
+        self.size = u32::try_from(self.members.len() + 1).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// With people named by their hidden numbers.
+    #[must_use]
+    pub fn by_lid(mut self) -> Self {
+        self.addressing = Addressing::Lid;
+        self
+    }
+
+    /// The phones of the people in it, the owner's first. Those that are made up have numbers from 15559000001 on.
+    pub(crate) fn people(&self, owner: &str) -> Vec<String> {
+        let size = usize::try_from(self.size.min(MOST_PEOPLE)).unwrap_or_default();
+        let mut people = vec![owner.to_owned()];
+        let made_up = (1..=MOST_PEOPLE).map(|number| format!("1555{:07}", 9_000_000 + number));
+        let known = self.members.iter().filter(|phone| *phone != owner).cloned();
+        people.extend(known);
+        let missing = size.saturating_sub(people.len());
+        let made_up = made_up.filter(|phone| phone != owner && !self.members.contains(phone));
+        let made_up: Vec<String> = made_up.take(missing).collect();
+        people.extend(made_up);
+        people
+    }
 }
+
+/// Of a group, so many people are described and written to.
+const MOST_PEOPLE: u32 = 1024;
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

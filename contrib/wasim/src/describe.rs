@@ -2,7 +2,7 @@
 
 use crate::observation::Observation;
 
-/// One line for the log. References and codes stay out of it.
+/// One line for the log. References, codes and what people write stay out of it.
 pub(crate) fn describe(observation: &Observation) -> String {
     let connection = observation
         .connection()
@@ -57,6 +57,53 @@ pub(crate) fn describe(observation: &Observation) -> String {
         Observation::PreKeysUploaded { count, .. } => format!("uploaded {count} prekeys"),
         Observation::KeysShared { .. } => "was sent the app-state keys".to_owned(),
         Observation::Online { .. } => "is online".to_owned(),
+        Observation::OfflineAnnounced { count, .. } => format!("is told that {count} stanzas wait"),
+        Observation::MessageSent {
+            class, id, attempt, ..
+        } => format!("was sent {class} {id} (attempt {attempt})"),
+        Observation::MessageAcknowledged { ids, receipt, .. } => {
+            format!("has got {} ({receipt})", ids.join(", "))
+        }
+        Observation::MessageReceived {
+            to,
+            id,
+            kind,
+            readers,
+            copies,
+            ..
+        } => format!("has sent {to} a {kind} {id}: {readers} could read it, it came {copies} times"),
+        Observation::MessageRefused { to, id, code, .. } => {
+            format!("may not send {to} {id}: {code}")
+        }
+        Observation::MessageIgnored { to, id, .. } => {
+            format!("is told nothing of {id}, which it sent {to}")
+        }
+        Observation::MessageUnreadable { person, id, .. } => {
+            format!("is asked for {id} again by {person}")
+        }
+        Observation::RetryRequested {
+            id,
+            count,
+            answered,
+            ..
+        } => {
+            let outcome = if *answered { "gets it" } else { "gets nothing" };
+            format!("could not read {id}, asks again (time {count}) and {outcome}")
+        }
+        Observation::ReceiptReceived {
+            to, ids, receipt, ..
+        } => format!("says {receipt} to {to} of {}", ids.join(", ")),
+        Observation::Typing { to, state, .. } => format!("is {state} to {to}"),
+        Observation::MediaStored { status, size } => {
+            format!("a file of {size} bytes was uploaded: {status}")
+        }
+        Observation::MediaFetched { status, size } => {
+            format!("a file of {size} bytes was fetched: {status}")
+        }
+        Observation::MediaRetried { id, answered, .. } => {
+            let outcome = if *answered { "does" } else { "does not" };
+            format!("asks its phone to upload the file of {id} again, which it {outcome}")
+        }
         Observation::PairingIgnored { phone, .. } => {
             format!("is told nothing about the phone {phone}")
         }

@@ -1,6 +1,7 @@
 //! Carries out commands.
 
 mod account;
+mod chat;
 
 use tokio::sync::oneshot;
 
@@ -107,6 +108,16 @@ impl Shared {
                 url: format!("ws://{}/ws/chat", self.address),
                 root_key: hex(&self.world().state.certificate.root_key()),
             }),
+            other @ (Command::Say { .. }
+            | Command::Messages { .. }
+            | Command::Media { .. }
+            | Command::LoseMedia { .. }
+            | Command::RenewMediaAuth
+            | Command::SendReceipt { .. }
+            | Command::AskAgain { .. }
+            | Command::Typing { .. }
+            | Command::PersonPresence { .. }
+            | Command::Mailbox { .. }) => self.execute_in_chat(other),
             other => self.execute_for_account(other).await,
         }
     }

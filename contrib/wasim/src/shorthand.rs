@@ -1,6 +1,7 @@
 //! A method for each command, for tests.
 
 mod account;
+mod chat;
 
 use std::time::Duration;
 

@@ -36,6 +36,14 @@ impl Store {
         let _ = written.wait_for(|written| *written >= wanted).await;
     }
 
+    /// Has a change written made before the call, and does not wait for it.
+    pub(crate) fn wish(&self) {
+        if self.path.is_some() {
+            self.wanted.fetch_add(1, Ordering::SeqCst);
+            self.wake.notify_one();
+        }
+    }
+
     /// Writes whenever something has changed. `encode` gives the file's text.
     pub(crate) async fn run(&self, encode: impl Fn() -> Vec<u8>) {
         loop {

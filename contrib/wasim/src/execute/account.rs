@@ -30,6 +30,11 @@ impl Shared {
             }
             Command::SetPhoneSeen { phone, at } => self.set_phone_seen(&phone, at).await,
             Command::PhoneSpeaks { phone } => self.phone_speaks(&phone),
+            Command::SetAddressing { phone, addressing } => {
+                self.configure(&phone, |settings| settings.addressing = addressing)
+                    .await?;
+                Ok(Answer::Done)
+            }
             Command::SetMinimumVersion { version } => self.set_minimum_version(version).await,
             Command::SetClientExpiration { at } => self.set_client_expiration(at).await,
             other => Err(Error::Invalid(format!(
