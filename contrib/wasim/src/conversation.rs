@@ -34,8 +34,7 @@ pub struct ChatMessage {
     pub mentions: Vec<String>,
     /// The phones that could read it, in the order in which they did.
     pub readers: Vec<String>,
-    /// How often the device has sent it, asked to or not. More than 1 without anybody having asked is a repetition,
-    /// which people see once.
+    /// How often the device has sent it without being asked to. More than 1 is a repetition, which people see once.
     pub copies: u32,
     /// How often it was sent again because somebody who could not read it had asked.
     pub resent: u32,
@@ -51,6 +50,8 @@ pub(crate) struct Entry {
     pub spoil: u32,
     /// Whether the server has it for phones only.
     pub unavailable: bool,
+    /// How many people wait for it to be sent again.
+    pub asked: u32,
     taken: bool,
 }
 
@@ -115,6 +116,7 @@ impl Conversations {
             plain: news.plain,
             spoil: news.spoil,
             unavailable: news.unavailable,
+            asked: 0,
             taken: false,
         });
         position
@@ -236,7 +238,10 @@ mod tests {
         for id in ["A", "B"] {
             conversations.add(news(id, "15559990001"));
         }
-        assert_eq!(conversations.take(|message| message.id == "B").unwrap().id, "B");
+        assert_eq!(
+            conversations.take(|message| message.id == "B").unwrap().id,
+            "B"
+        );
         assert_eq!(conversations.take(|_| true).unwrap().id, "A");
         assert!(conversations.take(|_| true).is_none());
     }

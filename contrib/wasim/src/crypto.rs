@@ -74,10 +74,7 @@ pub(crate) mod base64_bytes {
 
     use super::Bytes;
 
-    pub(crate) fn serialize<S: Serializer>(
-        bytes: &[u8],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         Bytes(bytes.to_vec()).serialize(serializer)
     }
 

@@ -57,6 +57,35 @@ pub(crate) fn describe(observation: &Observation) -> String {
         Observation::PreKeysUploaded { count, .. } => format!("uploaded {count} prekeys"),
         Observation::KeysShared { .. } => "was sent the app-state keys".to_owned(),
         Observation::Online { .. } => "is online".to_owned(),
+        Observation::PairingIgnored { phone, .. } => {
+            format!("is told nothing about the phone {phone}")
+        }
+        Observation::PasskeyRequested { phone, .. } => {
+            format!("is asked for the passkey of {phone}")
+        }
+        Observation::PasskeyRefused { phone, error, .. } => {
+            format!("has not proved the passkey of {phone}: {error}")
+        }
+        Observation::PasskeyProved { phone, .. } => format!("has proved the passkey of {phone}"),
+        Observation::PasskeyCode { phone, .. } => format!("has a code to compare with {phone}"),
+        Observation::MexQuery { query, .. } => format!("made query {query}"),
+        Observation::Presence { kind, .. } => format!("says that its owner is {kind}"),
+        Observation::GroupsRequested { .. } => "asked for its groups".to_owned(),
+        Observation::Ping { .. } => "pinged".to_owned(),
+        Observation::RequestIgnored { namespace, .. } => {
+            format!("is given no answer to {namespace}")
+        }
+        Observation::UnlinkRequested { .. } => "asks to be unlinked".to_owned(),
+        Observation::Unlinked { .. } => "is not linked any more".to_owned(),
+        Observation::Disconnected { .. } => "is gone".to_owned(),
+        in_chat => describe_chat(in_chat),
+    };
+    format!("{connection}{jid}{what}")
+}
+
+/// What was observed in conversations.
+fn describe_chat(observation: &Observation) -> String {
+    match observation {
         Observation::OfflineAnnounced { count, .. } => format!("is told that {count} stanzas wait"),
         Observation::MessageSent {
             class, id, attempt, ..
@@ -71,7 +100,9 @@ pub(crate) fn describe(observation: &Observation) -> String {
             readers,
             copies,
             ..
-        } => format!("has sent {to} a {kind} {id}: {readers} could read it, it came {copies} times"),
+        } => {
+            format!("has sent {to} a {kind} {id}: {readers} could read it, it came {copies} times")
+        }
         Observation::MessageRefused { to, id, code, .. } => {
             format!("may not send {to} {id}: {code}")
         }
@@ -104,27 +135,6 @@ pub(crate) fn describe(observation: &Observation) -> String {
             let outcome = if *answered { "does" } else { "does not" };
             format!("asks its phone to upload the file of {id} again, which it {outcome}")
         }
-        Observation::PairingIgnored { phone, .. } => {
-            format!("is told nothing about the phone {phone}")
-        }
-        Observation::PasskeyRequested { phone, .. } => {
-            format!("is asked for the passkey of {phone}")
-        }
-        Observation::PasskeyRefused { phone, error, .. } => {
-            format!("has not proved the passkey of {phone}: {error}")
-        }
-        Observation::PasskeyProved { phone, .. } => format!("has proved the passkey of {phone}"),
-        Observation::PasskeyCode { phone, .. } => format!("has a code to compare with {phone}"),
-        Observation::MexQuery { query, .. } => format!("made query {query}"),
-        Observation::Presence { kind, .. } => format!("says that its owner is {kind}"),
-        Observation::GroupsRequested { .. } => "asked for its groups".to_owned(),
-        Observation::Ping { .. } => "pinged".to_owned(),
-        Observation::RequestIgnored { namespace, .. } => {
-            format!("is given no answer to {namespace}")
-        }
-        Observation::UnlinkRequested { .. } => "asks to be unlinked".to_owned(),
-        Observation::Unlinked { .. } => "is not linked any more".to_owned(),
-        Observation::Disconnected { .. } => "is gone".to_owned(),
-    };
-    format!("{connection}{jid}{what}")
+        other => other.name(),
+    }
 }

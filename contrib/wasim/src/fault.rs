@@ -301,6 +301,16 @@ mod tests {
             ("ghost-login=500", Fault::GhostLogin(500)),
             ("no-answer-to=abt", Fault::NoAnswerTo("abt".to_owned())),
             ("one-message", Fault::OneMessage),
+            ("refuse-message=463", Fault::RefuseMessage(463)),
+            ("lose-ack", Fault::LoseAck),
+            ("media-status=410", Fault::MediaStatus(410)),
+            (
+                "delay=ack:50",
+                Fault::Delay {
+                    stage: Stage::Ack,
+                    milliseconds: 50,
+                },
+            ),
             ("fail-login=403", Fault::FailLogin(Failure::reason(403))),
             (
                 "delay=pair-success:250",

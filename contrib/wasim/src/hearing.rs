@@ -115,11 +115,23 @@ impl World {
             count: count.unwrap_or_default(),
         };
         let pretend = self.fault_of(device, &Fault::AskAgain);
+        let attending = match &hearing.chat {
+            Chat::Group(group) => {
+                let mut people = self.people_in(group);
+                people.truncate(ATTENDING);
+                Some(people)
+            }
+            Chat::Person(_) => None,
+        };
         for part in parts.iter().filter(|part| part.kind != "skmsg") {
             let Some(person) = part.to.as_ref().and_then(phone_behind) else {
                 continue;
             };
-            if part.to.as_ref().is_some_and(|to| to.device > 0) {
+            let is_phone = part.to.as_ref().is_some_and(|to| to.device == 0);
+            let attends = attending
+                .as_ref()
+                .is_none_or(|people| people.contains(&person));
+            if !is_phone || !attends {
                 continue;
             }
             let pretend = pretend && person != device.phone;
@@ -128,12 +140,20 @@ impl World {
         }
         if let Chat::Group(group) = hearing.chat.clone() {
             for part in parts.iter().filter(|part| part.kind == "skmsg") {
-                self.hear_in_group(&mut hearing, position, device, &group, part, pretend);
+                for person in attending.iter().flatten() {
+                    let pretend = pretend && *person != device.phone;
+                    let opened = self.open_in_group(device, &group, person, part, pretend);
+                    self.note(&mut hearing, position, device, person, opened);
+                }
             }
         }
         self.pass_on(device, &hearing, stanza, &parts);
         if let Some(entry) = self.conversations.get_mut(position) {
-            hearing.kind = entry.message.content.as_ref().map_or("other", Content::kind);
+            hearing.kind = entry
+                .message
+                .content
+                .as_ref()
+                .map_or("other", Content::kind);
         }
         self.conversations.announce();
         Some(hearing)
@@ -145,23 +165,21 @@ impl World {
             phone: Some(device.phone.clone()),
             device: self.device_jid(device),
         };
-        let found = self.faults.take(&who, |fault| (fault == wanted).then_some(()));
+        let found = self
+            .faults
+            .take(&who, |fault| (fault == wanted).then_some(()));
         found.is_some()
     }
 
     /// The message's place in the conversations, and how often it came without being asked for.
-    fn count_copy(
-        &mut self,
-        device: &Address,
-        chat: &Chat,
-        id: &str,
-        resent: bool,
-    ) -> (u64, u32) {
+    fn count_copy(&mut self, device: &Address, chat: &Chat, id: &str, resent: bool) -> (u64, u32) {
         let known = self.conversations.find(id, |message| {
             message.from == device.phone && message.to == chat.name()
         });
         if let Some(entry) = known {
-            if resent {
+            // Not every client says that it was asked to.
+            if resent || entry.asked > 0 {
+                entry.asked = entry.asked.saturating_sub(1);
                 entry.message.resent += 1;
             } else {
                 entry.message.copies += 1;
@@ -191,27 +209,21 @@ impl World {
         opened(party.decrypt(device, &part.kind, part.bytes))
     }
 
-    fn hear_in_group(
+    /// Decrypts something for a group on a phone.
+    fn open_in_group(
         &mut self,
-        hearing: &mut Hearing,
-        position: u64,
         device: &Address,
         group: &str,
+        phone: &str,
         part: &Part<'_>,
         pretend: bool,
-    ) {
-        let mut people = self.people_in(group);
-        people.truncate(ATTENDING);
-        for person in people {
-            let party = self.party(&person);
-            let result = if pretend && person != device.phone {
-                party.forget(device);
-                Opened::Unreadable
-            } else {
-                opened(party.decrypt_of_group(group, device, part.bytes))
-            };
-            self.note(hearing, position, device, &person, result);
+    ) -> Opened {
+        let party = self.party(phone);
+        if pretend {
+            party.forget(device);
+            return Opened::Unreadable;
         }
+        opened(party.decrypt_of_group(group, device, part.bytes))
     }
 
     /// Notes what a person could read, and takes a group's key from it.
@@ -269,10 +281,9 @@ impl World {
         let Some(vote) = update.vote.as_option() else {
             return;
         };
-        let Some(entry) = self
-            .conversations
-            .find(of, |message| matches!(message.content, Some(Content::Poll { .. })))
-        else {
+        let Some(entry) = self.conversations.find(of, |message| {
+            matches!(message.content, Some(Content::Poll { .. }))
+        }) else {
             return;
         };
         let Some(Content::Poll { options: all, .. }) = entry.message.content.clone() else {

@@ -24,6 +24,23 @@
 //!
 //! A client has to be told to trust [`Server::root_key`], or not to check the server's certificate.
 //!
+//! # Conversations
+//!
+//! People talk with the devices: [`Server::say`] lets a contact, or the account's own phone, say something, and
+//! [`Server::wait_heard`] waits for what a device sent, as the contact could decrypt it. What is said waits for a device until
+//! the device has acknowledged it. Files are served over plain HTTP on the server's own port.
+//!
+//! ```no_run
+//! # async fn example(server: wasim::Server) -> Result<(), wasim::Error> {
+//! # use std::time::Duration;
+//! let (contact, account) = ("15559990001", "15550001001");
+//! server.say_text(contact, account, "are you there?").await?;
+//! let answer = server.wait_heard(contact, Duration::from_secs(10)).await?;
+//! assert_eq!(answer.content, Some(wasim::Content::text("yes")));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # The control socket
 //!
 //! The program `wasim serve` takes the same [`Command`]s over a Unix socket, one JSON object a

@@ -161,9 +161,11 @@ impl Mailbox {
     pub(crate) fn acknowledge(&mut self, sent: u64, thanks: &Acknowledgement) -> Vec<String> {
         let mut removed = Vec::new();
         for id in &thanks.ids {
-            while let Some(place) = self.items.iter().position(|item| {
-                item.number <= sent && item.id == *id && thanks.is_for(item)
-            }) {
+            while let Some(place) = self
+                .items
+                .iter()
+                .position(|item| item.number <= sent && item.id == *id && thanks.is_for(item))
+            {
                 self.items.remove(place);
                 removed.push(id.clone());
                 if thanks.one_copy {
@@ -177,7 +179,7 @@ impl Mailbox {
     /// The message of this id that waits, to be encrypted again.
     pub(crate) fn plain(&self, id: &str, from: &str) -> Option<Vec<u8>> {
         let fits = |item: &&Item| item.id == id && item.from == from && item.plain.is_some();
-        let item = self.items.iter().filter(fits).next_back()?;
+        let item = self.items.iter().rfind(fits)?;
         item.plain.clone().map(|plain| plain.0)
     }
 }

@@ -236,7 +236,10 @@ mod tests {
     fn a_lost_file_comes_back_under_another_path() {
         let mut store = MediaStore::default();
         let path = store.put(b"sealed".to_vec());
-        assert_eq!(store.get(&format!("{path}?auth=x")).unwrap().as_slice(), b"sealed");
+        assert_eq!(
+            store.get(&format!("{path}?auth=x")).unwrap().as_slice(),
+            b"sealed"
+        );
         assert!(store.lose(&path, 410, false));
         assert_eq!(store.get(&path), Err(410));
         assert_eq!(store.path_of(&token_of(b"sealed")), None);

@@ -162,11 +162,7 @@ fn download(shared: &Shared, request: &MediaRequest) -> Answer {
     match file.get(from..end) {
         Some(part) if !part.is_empty() => Answer {
             status: 206,
-            headers: format!(
-                "Content-Range: bytes {from}-{}/{}\r\n",
-                end - 1,
-                file.len()
-            ),
+            headers: format!("Content-Range: bytes {from}-{}/{}\r\n", end - 1, file.len()),
             body: part.to_vec(),
         },
         _ => Answer::status(416),
@@ -194,7 +190,12 @@ async fn upload(
         .get("file_offset")
         .and_then(|offset| offset.parse().ok())
         .unwrap_or_default();
-    if request.expects && stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
+    if request.expects
+        && stream
+            .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
+            .await
+            .is_err()
+    {
         return None;
     }
     let body = match body(stream, request, rest).await {
@@ -325,7 +326,11 @@ mod tests {
         assert!(upload.post && upload.expects && !upload.chunked);
         let download = read("GET /v/t62/x.enc?auth=a HTTP/1.1\r\nRange: bytes=3-\r\n\r\n").unwrap();
         assert_eq!(download.range, Some((3, None)));
-        for other in ["GET /ws/chat HTTP/1.1\r\n\r\n", "GET /mms/x HTTP/1.1\r\n\r\n", "x"] {
+        for other in [
+            "GET /ws/chat HTTP/1.1\r\n\r\n",
+            "GET /mms/x HTTP/1.1\r\n\r\n",
+            "x",
+        ] {
             assert!(read(other).is_none(), "{other}");
         }
     }

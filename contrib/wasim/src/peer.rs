@@ -20,8 +20,8 @@ impl World {
     /// The phone answers a device that asks for messages: those that the server does not have for linked devices.
     pub(crate) fn answer_peer(&mut self, device: &Address, request_id: &str, asked: &Message) {
         let protocol = unwrapped(asked).protocol_message.as_option();
-        let Some(request) = protocol
-            .and_then(|protocol| protocol.peer_data_operation_request_message.as_option())
+        let Some(request) =
+            protocol.and_then(|protocol| protocol.peer_data_operation_request_message.as_option())
         else {
             return;
         };
@@ -40,7 +40,6 @@ impl World {
             peer_data_operation_request_type: request.peer_data_operation_request_type,
             stanza_id: Some(request_id.to_owned()),
             peer_data_operation_result: results,
-            ..PeerDataOperationRequestResponseMessage::default()
         };
         let message = Message {
             protocol_message: MessageField::some(ProtocolMessage {
@@ -73,7 +72,6 @@ impl World {
             placeholder_message_resend_response: MessageField::some(
                 PlaceholderMessageResendResponse {
                     web_message_info_bytes: Some(info.encode_to_vec()),
-                    ..PlaceholderMessageResendResponse::default()
                 },
             ),
             ..PeerDataOperationResult::default()

@@ -6,10 +6,12 @@ use wacore_binary::builder::NodeBuilder;
 use waproto::whatsapp::Message;
 use waproto::whatsapp::message::SenderKeyDistributionMessage;
 
+use crate::account::PublicPreKey;
 use crate::connection::{number, prekey, prekey_node};
 use crate::content::{Content, read};
+use crate::conversation::ChatMessage;
 use crate::crypto::Key;
-use crate::account::PublicPreKey;
+use crate::hearing::jid_attr;
 use crate::mailbox::{Class, Letter};
 use crate::party::{self, Address, Bundle};
 use crate::person::{Chat, phone_behind};
@@ -17,7 +19,6 @@ use crate::shared::now;
 use crate::speech::{Draft, group_jid, with_trouble};
 use crate::stanza::{attr, child_content};
 use crate::world::World;
-use crate::hearing::jid_attr;
 
 /// How often a message is sent again to one device.
 const MOST_RETRIES: u32 = 5;
@@ -134,9 +135,9 @@ impl World {
     fn remembered(&mut self, device: &Address, request: &RetryRequest) -> Option<(Vec<u8>, bool)> {
         let author = &request.author;
         let chat = request.chat.name();
-        let entry = self
-            .conversations
-            .find(&request.id, |message| message.from == *author && message.to == chat);
+        let entry = self.conversations.find(&request.id, |message| {
+            message.from == *author && message.to == chat
+        });
         if let Some(entry) = entry.filter(|entry| !entry.plain.is_empty()) {
             let spoiled = entry.spoil > 0;
             entry.spoil = entry.spoil.saturating_sub(1);
@@ -181,7 +182,6 @@ impl World {
                 MessageField::some(SenderKeyDistributionMessage {
                     group_id: Some(group.clone()),
                     axolotl_sender_key_distribution_message: Some(key),
-                    ..SenderKeyDistributionMessage::default()
                 });
             plain = message.encode_to_vec();
         }
@@ -197,6 +197,10 @@ impl World {
         id: &str,
         count: u32,
     ) -> bool {
+        let own = |message: &ChatMessage| message.from == device.phone && message.to == chat.name();
+        if let Some(entry) = self.conversations.find(id, own) {
+            entry.asked += 1;
+        }
         let addressing = self.addressing(&device.phone, chat);
         let offer = match self.party(person).offer() {
             Ok(offer) => offer,
@@ -241,7 +245,9 @@ impl World {
             }
         };
         let letter = Letter {
-            stanza: receipt.children([retry, registration, keys.build()]).build(),
+            stanza: receipt
+                .children([retry, registration, keys.build()])
+                .build(),
             class: Class::Receipt,
             id: id.to_owned(),
             from,

@@ -1,5 +1,7 @@
 //! What people say: encrypted for each device that should get it, and put in its mailbox.
 
+use std::collections::BTreeSet;
+
 use buffa::{Message as _, MessageField};
 use wacore_binary::builder::NodeBuilder;
 use wacore_binary::{Jid, Node};
@@ -73,21 +75,25 @@ impl World {
     /// The phones of the people in a group, accounts first.
     pub(crate) fn people_in(&self, group: &str) -> Vec<String> {
         let mut people = self.accounts_in(group);
+        let mut seen: BTreeSet<String> = people.iter().cloned().collect();
         for account in self.accounts_in(group) {
-            let account = &self.state.accounts[&account];
+            let Some(account) = self.state.accounts.get(&account) else {
+                continue;
+            };
             let known = account.groups.iter().filter(|known| known.jid == group);
-            for phone in known.flat_map(|known| known.people(&account.phone)) {
-                if !people.contains(&phone) {
-                    people.push(phone);
-                }
-            }
+            let known = known.flat_map(|known| known.people(&account.phone));
+            people.extend(known.filter(|phone| seen.insert(phone.clone())));
         }
         people
     }
 
     /// The linked devices of a phone.
     pub(crate) fn devices_of(&self, phone: &str) -> Vec<Address> {
-        let devices = self.state.accounts.get(phone).map(|account| &account.devices);
+        let devices = self
+            .state
+            .accounts
+            .get(phone)
+            .map(|account| &account.devices);
         let ids = devices.into_iter().flatten().map(|(id, _)| *id);
         ids.map(|id| Address::new(phone, id)).collect()
     }
@@ -102,14 +108,22 @@ impl World {
 
     /// Notes that two people know each other.
     pub(crate) fn acquaint(&mut self, one: &str, other: &str) {
-        let (one, other) = if one < other { (one, other) } else { (other, one) };
+        let (one, other) = if one < other {
+            (one, other)
+        } else {
+            (other, one)
+        };
         self.state
             .acquainted
             .insert((one.to_owned(), other.to_owned()));
     }
 
     pub(crate) fn are_acquainted(&self, one: &str, other: &str) -> bool {
-        let (one, other) = if one < other { (one, other) } else { (other, one) };
+        let (one, other) = if one < other {
+            (one, other)
+        } else {
+            (other, one)
+        };
         self.state
             .acquainted
             .contains(&(one.to_owned(), other.to_owned()))
@@ -132,9 +146,11 @@ impl World {
     pub(crate) fn meet(&mut self, phone: &str, device: &Address) -> party::Result<()> {
         let known = self.device_mut(&device.phone, device.device);
         let Some(known) = known else {
-            return Err(wacore_libsignal::protocol::SignalProtocolError::InvalidArgument(
-                "the device is not linked".to_owned(),
-            ));
+            return Err(
+                wacore_libsignal::protocol::SignalProtocolError::InvalidArgument(
+                    "the device is not linked".to_owned(),
+                ),
+            );
         };
         let prekey = (!known.prekeys.is_empty()).then(|| known.prekeys.remove(0));
         let left = known.prekeys.len();
@@ -253,7 +269,9 @@ impl World {
             device: self.device_jid(device),
         };
         let mut fault = |wanted: &Fault| {
-            let found = self.faults.take(&who, |fault| (fault == wanted).then_some(()));
+            let found = self
+                .faults
+                .take(&who, |fault| (fault == wanted).then_some(()));
             found.is_some()
         };
         let spoiled = fault(&Fault::SpoilMessage);
@@ -282,7 +300,9 @@ impl World {
             vec![NodeBuilder::new("unavailable").build()]
         } else {
             let parts = parts.iter();
-            parts.map(|part| encrypted(part, &draft.content, count)).collect()
+            parts
+                .map(|part| encrypted(part, &draft.content, count))
+                .collect()
         };
         stanza = stanza.children(children);
         let (from, participant) = match &draft.chat {
@@ -354,7 +374,6 @@ pub(crate) fn group_key_message(group: &str, key: &[u8]) -> Message {
         sender_key_distribution_message: MessageField::some(SenderKeyDistributionMessage {
             group_id: Some(group.to_owned()),
             axolotl_sender_key_distribution_message: Some(key.to_vec()),
-            ..SenderKeyDistributionMessage::default()
         }),
         ..Message::default()
     }

@@ -105,7 +105,10 @@ async fn read_head(stream: &mut TcpStream) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut searched = 0usize;
     loop {
         let from = searched.saturating_sub(END.len());
-        if let Some(found) = head[from..].windows(END.len()).position(|window| window == END) {
+        if let Some(found) = head[from..]
+            .windows(END.len())
+            .position(|window| window == END)
+        {
             let rest = head.split_off(from + found + END.len());
             return Some((head, rest));
         }

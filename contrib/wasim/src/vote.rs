@@ -18,7 +18,6 @@ impl From<SealedVote> for PollEncValue {
         Self {
             enc_payload: Some(vote.payload),
             enc_iv: Some(vote.nonce.to_vec()),
-            ..Self::default()
         }
     }
 }
@@ -48,7 +47,6 @@ impl Ballot<'_> {
         let hashes = options.iter().map(|option| hash(option).to_vec());
         let vote = PollVoteMessage {
             selected_options: hashes.collect(),
-            ..PollVoteMessage::default()
         };
         let nonce = random::<12>();
         let payload = aes_gcm_seal(&self.key(), &nonce, &self.bound_to(), &vote.encode_to_vec());

@@ -31,6 +31,8 @@ pub(super) struct Delivery {
     sent: u64,
     /// How many stanzas had waited when the device came.
     waited: usize,
+    /// What was sent when the device was last given time to ask for more.
+    patient_at: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,8 +59,11 @@ impl Connection {
             session.active = true;
         }
         self.share_keys(session).await?;
-        if self.delivery.stage != DeliveryStage::Idle {
-            return Step::Continue(());
+        match self.delivery.stage {
+            DeliveryStage::Idle => {}
+            // Whoever asks again is told again.
+            DeliveryStage::Live => return self.end_backlog(session.clone()).await,
+            DeliveryStage::Backlog { .. } | DeliveryStage::Ending => return Step::Continue(()),
         }
         let (waiting, until) = {
             let world = self.shared.world();
@@ -120,8 +125,7 @@ impl Connection {
                         continue;
                     }
                     if allowance == 0 {
-                        let (due, sent) = (Instant::now() + PATIENCE, self.delivery.sent);
-                        self.defer(due, DeferredWork::MoreMail(sent));
+                        self.be_patient();
                         return Step::Continue(());
                     }
                     let allowance = allowance - 1;
@@ -136,6 +140,14 @@ impl Connection {
         Step::Continue(())
     }
 
+    /// Gives the device some time to ask for more of what waits.
+    fn be_patient(&mut self) {
+        let sent = self.delivery.sent;
+        if self.delivery.patient_at.replace(sent) != Some(sent) {
+            self.defer(Instant::now() + PATIENCE, DeferredWork::MoreMail(sent));
+        }
+    }
+
     /// Sends the next item. False: there is none.
     async fn deliver_next(&mut self, jid: &str, offline: bool) -> Step<bool> {
         let next = {
@@ -148,7 +160,9 @@ impl Connection {
         };
         self.delivery.sent = item.number;
         if offline {
-            stanza.attrs.push("offline", item.attempts.saturating_sub(1));
+            stanza
+                .attrs
+                .push("offline", item.attempts.saturating_sub(1));
         }
         self.send(&stanza).await?;
         self.shared.see(Observation::MessageSent {

@@ -15,9 +15,9 @@ use super::{Connection, Phase, Step};
 use crate::account::Account;
 use crate::fault::Fault;
 use crate::observation::Observation;
+use crate::party::{Address, bundle};
 use crate::settings::AppState;
 use crate::shared::now;
-use crate::party::{Address, bundle};
 use crate::speech::message_id;
 use crate::stanza::attr;
 

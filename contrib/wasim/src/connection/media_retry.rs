@@ -26,7 +26,7 @@ const NOT_FOUND: u16 = 2;
 
 impl Connection {
     /// Takes a receipt of type `server-error`.
-    pub(super) async fn take_media_retry(
+    pub(super) fn take_media_retry(
         &mut self,
         stanza: &Node,
         session: &Session,

@@ -27,7 +27,7 @@ impl Connection {
         let device = Address::new(&session.phone, session.device);
         match kind.as_str() {
             "retry" => return self.take_retry(stanza, session, &device).await,
-            "server-error" => return self.take_media_retry(stanza, session, &device).await,
+            "server-error" => return self.take_media_retry(stanza, session, &device),
             _ => {}
         }
         self.delivered(stanza, session).await;
@@ -161,14 +161,19 @@ impl World {
             };
             let author = self
                 .conversations
-                .find(id, |message| message.device.is_some() && written_here(message))
+                .find(id, |message| {
+                    message.device.is_some() && written_here(message)
+                })
                 .and_then(|entry| entry.message.device.clone())
                 .and_then(|jid| self.find(&jid).ok())
                 .and_then(|named| named.device);
             let Some((phone, number)) = author.filter(|(phone, _)| *phone != device.phone) else {
                 continue;
             };
-            let author = Address { phone, device: number };
+            let author = Address {
+                phone,
+                device: number,
+            };
             let seen_there = match chat {
                 Chat::Group(_) => chat.clone(),
                 Chat::Person(_) => Chat::Person(device.phone.clone()),
@@ -211,12 +216,14 @@ impl World {
         };
         let name = if group.is_some() { "participant" } else { "to" };
         let author = jid_attr(stanza, name).filter(|jid| jid.device > 0);
-        let Some((phone, number)) =
-            author.and_then(|jid| Some((phone_behind(&jid)?, jid.device)))
+        let Some((phone, number)) = author.and_then(|jid| Some((phone_behind(&jid)?, jid.device)))
         else {
             return false;
         };
-        let author = Address { phone, device: number };
+        let author = Address {
+            phone,
+            device: number,
+        };
         let chat = match &group {
             Some(group) => Chat::Group(group.clone()),
             None => Chat::Person(device.phone.clone()),

@@ -59,7 +59,7 @@ pub(crate) fn unwrapped(message: &Message) -> &Message {
 pub(crate) fn read(message: &Message) -> Option<Read> {
     let message = unwrapped(message);
     let mut vote = None;
-    let (content, context) = if let Some(text) = &message.conversation {
+    let (content, details) = if let Some(text) = &message.conversation {
         (Content::text(text), None)
     } else if let Some(text) = message.extended_text_message.as_option() {
         let content = Content::text(text.text.as_deref().unwrap_or_default());
@@ -98,11 +98,11 @@ pub(crate) fn read(message: &Message) -> Option<Read> {
     } else {
         (about_a_message(message)?, None)
     };
-    let quoted = context.and_then(|context| context.stanza_id.clone());
+    let quoted = details.and_then(|details| details.stanza_id.clone());
     Some(Read {
         content,
         reply_to: quoted,
-        mentions: context.map(mentions).unwrap_or_default(),
+        mentions: details.map(mentions).unwrap_or_default(),
         vote,
     })
 }
@@ -123,7 +123,7 @@ fn about_a_message(message: &Message) -> Option<Content> {
                 let text = protocol
                     .edited_message
                     .as_option()
-                    .and_then(|edited| read(edited))
+                    .and_then(read)
                     .map(|read| read.content.texts().join(" "));
                 return Some(Content::Edit {
                     of,
@@ -205,7 +205,7 @@ fn poll(message: &Message) -> Option<(Content, Option<&ContextInfo>)> {
 
 fn media(message: &Message) -> Option<(Content, Option<&ContextInfo>)> {
     let (kind, file) = file(message)?;
-    let (mime, caption, context) = match kind {
+    let (mime, caption, details) = match kind {
         MediaKind::Image => {
             let image = &message.image_message;
             (
@@ -247,7 +247,7 @@ fn media(message: &Message) -> Option<(Content, Option<&ContextInfo>)> {
         size: file.size,
         bytes: Vec::new(),
     };
-    Some((content, context))
+    Some((content, details))
 }
 
 /// The parts of a message about a file that all kinds have.
@@ -343,7 +343,7 @@ mod tests {
                 ..Write::default()
             };
             let message = write(&content, with).unwrap();
-            assert_eq!(super::super::file_of(&message), Some((media, file)));
+            assert_eq!(file_of(&message), Some((media, file)));
             let Content::Media {
                 media: kind,
                 mime,

@@ -38,18 +38,18 @@ pub(crate) struct Quoted {
 
 /// The message in the protocol's form. None when something is missing that its kind needs.
 pub(crate) fn write(content: &Content, with: Write) -> Option<Message> {
-    let context = context(&with);
+    let details = details(&with);
     let mut message = Message::default();
     match content {
-        Content::Text { text } if context.is_set() => {
+        Content::Text { text } if details.is_set() => {
             message.extended_text_message = MessageField::some(ExtendedTextMessage {
                 text: Some(text.clone()),
-                context_info: context,
+                context_info: details,
                 ..ExtendedTextMessage::default()
             });
         }
         Content::Text { text } => message.conversation = Some(text.clone()),
-        Content::Media { .. } => write_media(&mut message, content, with.file?, context)?,
+        Content::Media { .. } => write_media(&mut message, content, with.file?, details)?,
         Content::Location {
             latitude,
             longitude,
@@ -59,7 +59,7 @@ pub(crate) fn write(content: &Content, with: Write) -> Option<Message> {
                 degrees_latitude: Some(*latitude),
                 degrees_longitude: Some(*longitude),
                 name: name.clone(),
-                context_info: context,
+                context_info: details,
                 ..LocationMessage::default()
             });
         }
@@ -67,7 +67,7 @@ pub(crate) fn write(content: &Content, with: Write) -> Option<Message> {
             message.contact_message = MessageField::some(ContactMessage {
                 display_name: Some(name.clone()),
                 vcard: Some(vcard.clone()),
-                context_info: context,
+                context_info: details,
                 ..ContactMessage::default()
             });
         }
@@ -75,7 +75,7 @@ pub(crate) fn write(content: &Content, with: Write) -> Option<Message> {
             question,
             options,
             selectable,
-        } => write_poll(&mut message, question, options, *selectable, context),
+        } => write_poll(&mut message, question, options, *selectable, details),
         Content::Vote { .. } => {
             message.poll_update_message = MessageField::some(PollUpdateMessage {
                 poll_creation_message_key: field(with.key?),
@@ -121,7 +121,7 @@ fn field<T: Default>(value: T) -> MessageField<T> {
     MessageField::some(value)
 }
 
-fn context(with: &Write) -> MessageField<ContextInfo> {
+fn details(with: &Write) -> MessageField<ContextInfo> {
     if with.quoted.is_none() && with.mentioned.is_empty() {
         return MessageField::default();
     }
@@ -142,7 +142,7 @@ fn write_poll(
     question: &str,
     options: &[String],
     selectable: u32,
-    context: MessageField<ContextInfo>,
+    details: MessageField<ContextInfo>,
 ) {
     let options = options.iter().map(|option| PollOption {
         option_name: Some(option.clone()),
@@ -152,7 +152,7 @@ fn write_poll(
         name: Some(question.to_owned()),
         options: options.collect(),
         selectable_options_count: Some(selectable),
-        context_info: context,
+        context_info: details,
         ..PollCreationMessage::default()
     });
     if selectable == 1 {
@@ -189,7 +189,7 @@ fn write_media(
     message: &mut Message,
     content: &Content,
     file: FileReference,
-    context: MessageField<ContextInfo>,
+    details: MessageField<ContextInfo>,
 ) -> Option<()> {
     let Content::Media {
         media,
@@ -203,28 +203,28 @@ fn write_media(
     };
     match media {
         MediaKind::Image => {
-            let mut image = file_message!(ImageMessage, file, mime, context);
+            let mut image = file_message!(ImageMessage, file, mime, details);
             image.caption.clone_from(caption);
             message.image_message = field(image);
         }
         MediaKind::Video => {
-            let mut video = file_message!(VideoMessage, file, mime, context);
+            let mut video = file_message!(VideoMessage, file, mime, details);
             video.caption.clone_from(caption);
             message.video_message = field(video);
         }
         MediaKind::Audio | MediaKind::Voice => {
-            let mut audio = file_message!(AudioMessage, file, mime, context);
+            let mut audio = file_message!(AudioMessage, file, mime, details);
             audio.ptt = Some(*media == MediaKind::Voice);
             message.audio_message = field(audio);
         }
         MediaKind::Document => {
-            let mut document = file_message!(DocumentMessage, file, mime, context);
+            let mut document = file_message!(DocumentMessage, file, mime, details);
             document.caption.clone_from(caption);
             document.file_name.clone_from(file_name);
             message.document_message = field(document);
         }
         MediaKind::Sticker => {
-            message.sticker_message = field(file_message!(StickerMessage, file, mime, context));
+            message.sticker_message = field(file_message!(StickerMessage, file, mime, details));
         }
     }
     Some(())

@@ -24,19 +24,21 @@ impl Shared {
     pub(super) fn execute_in_chat(&self, command: Command) -> Result<Answer, Error> {
         let answer = match command {
             Command::Say { saying } => self.say(saying),
-            Command::Messages { after, chat, id } => self.messages(after, chat, id),
-            Command::Media { id } => self.media(id),
+            Command::Messages { after, chat, id } => {
+                self.messages(after, chat.as_deref(), id.as_deref())
+            }
+            Command::Media { id } => self.media(&id),
             Command::LoseMedia {
                 id,
                 status,
                 for_good,
-            } => self.lose_media(id, status, for_good),
+            } => self.lose_media(&id, status, for_good),
             Command::RenewMediaAuth => {
                 self.world().media.renew_auth();
                 Ok(Answer::Done)
             }
             Command::SendReceipt { from, ids, receipt } => self.send_receipt(&from, &ids, receipt),
-            Command::AskAgain { from, id } => self.ask_again(&from, id),
+            Command::AskAgain { from, id } => self.ask_again(&from, &id),
             Command::Typing { from, to, typing } => self.typing(&from, &to, typing),
             Command::PersonPresence {
                 from,
@@ -81,9 +83,8 @@ impl Shared {
             .key
             .as_ref()
             .is_none_or(|key| key.from_me == Some(true));
-        let message = write(&saying.content, with).ok_or_else(|| {
-            Error::Invalid(format!("{} cannot be said", saying.content.kind()))
-        })?;
+        let message = write(&saying.content, with)
+            .ok_or_else(|| Error::Invalid(format!("{} cannot be said", saying.content.kind())))?;
         let mut draft = Draft {
             id: id.clone(),
             from,
@@ -99,48 +100,43 @@ impl Shared {
         Ok(Answer::Said { id })
     }
 
-    fn messages(
-        &self,
-        after: u64,
-        chat: Option<String>,
-        id: Option<String>,
-    ) -> Result<Answer, Error> {
-        let chat = chat.map(|chat| Chat::read(&chat)).transpose()?;
+    fn messages(&self, after: u64, chat: Option<&str>, id: Option<&str>) -> Result<Answer, Error> {
+        let chat = chat.map(Chat::read).transpose()?;
         let in_chat = |message: &ChatMessage| {
             let name = chat.as_ref().map(Chat::name);
             name.is_none_or(|name| message.to == name || message.from == name)
         };
         let (next, messages) = self.world().conversations.since(after, |message| {
-            in_chat(message) && id.as_ref().is_none_or(|id| message.id == *id)
+            in_chat(message) && id.is_none_or(|id| message.id == id)
         });
         Ok(Answer::Messages { next, messages })
     }
 
-    fn media(&self, id: String) -> Result<Answer, Error> {
+    fn media(&self, id: &str) -> Result<Answer, Error> {
         let (kind, file, sealed) = {
             let mut world = self.world();
-            let entry = world.conversations.find(&id, |_| true);
+            let entry = world.conversations.find(id, |_| true);
             let plain = entry.map(|entry| entry.plain.clone());
-            let plain = plain.ok_or_else(|| Error::NoSuchMessage(id.clone()))?;
+            let plain = plain.ok_or_else(|| Error::NoSuchMessage(id.to_owned()))?;
             let message = Message::decode_from_slice(&plain).unwrap_or_default();
-            let (kind, file) = file_of(&message).ok_or_else(|| bad_media(&id, "it has none"))?;
+            let (kind, file) = file_of(&message).ok_or_else(|| bad_media(id, "it has none"))?;
             let sealed = world.media.get(&file.direct_path);
             (kind, file, sealed)
         };
-        let sealed = sealed.map_err(|status| bad_media(&id, &format!("HTTP {status}")))?;
-        let bytes = open(kind, &file, &sealed).map_err(|problem| bad_media(&id, problem))?;
+        let sealed = sealed.map_err(|status| bad_media(id, &format!("HTTP {status}")))?;
+        let bytes = open(kind, &file, &sealed).map_err(|problem| bad_media(id, problem))?;
         Ok(Answer::Media { bytes })
     }
 
-    fn lose_media(&self, id: String, status: u16, for_good: bool) -> Result<Answer, Error> {
+    fn lose_media(&self, id: &str, status: u16, for_good: bool) -> Result<Answer, Error> {
         let mut world = self.world();
-        let entry = world.conversations.find(&id, |_| true);
+        let entry = world.conversations.find(id, |_| true);
         let plain = entry.map(|entry| entry.plain.clone());
-        let plain = plain.ok_or_else(|| Error::NoSuchMessage(id.clone()))?;
+        let plain = plain.ok_or_else(|| Error::NoSuchMessage(id.to_owned()))?;
         let message = Message::decode_from_slice(&plain).unwrap_or_default();
-        let (_, file) = file_of(&message).ok_or_else(|| bad_media(&id, "it has none"))?;
+        let (_, file) = file_of(&message).ok_or_else(|| bad_media(id, "it has none"))?;
         if !world.media.lose(&file.direct_path, status, for_good) {
-            return Err(bad_media(&id, "the server does not have it"));
+            return Err(bad_media(id, "the server does not have it"));
         }
         Ok(Answer::Done)
     }
@@ -155,12 +151,12 @@ impl Shared {
         Ok(Answer::Done)
     }
 
-    fn ask_again(&self, from: &str, id: String) -> Result<Answer, Error> {
+    fn ask_again(&self, from: &str, id: &str) -> Result<Answer, Error> {
         let from = person(from)?;
         let mut world = self.world();
-        let (device, chat) = world.author(&id, &from)?;
+        let (device, chat) = world.author(id, &from)?;
         world.party(&from).forget(&device);
-        world.ask_again(&from, &device, &chat, &id, 1);
+        world.ask_again(&from, &device, &chat, id, 1);
         Ok(Answer::Done)
     }
 
@@ -292,7 +288,6 @@ impl World {
             id: Some(id.clone()),
             participant: matches!(chat, Chat::Group(_))
                 .then(|| addressing.jid(author, 0).to_string()),
-            ..MessageKey::default()
         });
         let mentioned: Result<Vec<String>, Error> = saying
             .mentions

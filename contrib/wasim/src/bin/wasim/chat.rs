@@ -22,9 +22,9 @@ pub(crate) enum ChatVerb {
         #[arg(default_value = "")]
         text: String,
         #[command(flatten)]
-        what: What,
+        what: Box<What>,
         #[command(flatten)]
-        how: How,
+        how: Box<How>,
     },
     /// List messages that were said and heard, a JSON object a line
     Messages {
@@ -363,7 +363,9 @@ mod tests {
     use crate::arguments::{Arguments, Verb};
 
     fn said(words: &[&str]) -> Result<Saying, String> {
-        let words = ["wasim", "say", "15559990001", "15550001001"].iter().chain(words);
+        let words = ["wasim", "say", "15559990001", "15550001001"]
+            .iter()
+            .chain(words);
         let arguments = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
         let Verb::Chat(verb) = arguments.verb else {
             panic!("another verb");
@@ -391,7 +393,15 @@ mod tests {
         );
         let poll = said(&["when", "--poll", "now", "later"]).unwrap();
         assert!(matches!(poll.content, Content::Poll { options, .. } if options.len() == 2));
-        let how = said(&["x", "--reply-to", "A", "--mention", "1555", "--trouble", "spoiled=3"]);
+        let how = said(&[
+            "x",
+            "--reply-to",
+            "A",
+            "--mention",
+            "1555",
+            "--trouble",
+            "spoiled=3",
+        ]);
         let how = how.unwrap();
         assert_eq!(how.reply_to.as_deref(), Some("A"));
         assert_eq!(how.trouble, Some(Trouble::Spoiled(3)));
