@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::Jid;
 
 use crate::Error;
-use crate::command::Group;
 use crate::crypto::{Bytes, Key, Pair, random};
+use crate::group::Group;
 use crate::settings::Settings;
 
 /// The highest number of a linked device. The first one is 1, and the phone itself is 0. A number is used

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::content::Content;
 use crate::shared::now_milliseconds;
 
-/// How many messages are remembered.
+/// How many messages a server remembers.
 const KEPT: usize = 131_072;
 
 /// A message, as the people in its chat have it.
@@ -58,6 +58,8 @@ pub(crate) struct Entry {
 /// The messages of a server.
 #[derive(Debug)]
 pub(crate) struct Conversations {
+    /// How many are remembered.
+    capacity: usize,
     entries: VecDeque<Entry>,
     next: u64,
     by_id: HashMap<String, Vec<u64>>,
@@ -67,6 +69,7 @@ pub(crate) struct Conversations {
 impl Default for Conversations {
     fn default() -> Self {
         Self {
+            capacity: KEPT,
             entries: VecDeque::new(),
             next: 0,
             by_id: HashMap::new(),
@@ -89,7 +92,7 @@ pub(crate) struct News {
 impl Conversations {
     /// Adds a message. Returns its position.
     pub(crate) fn add(&mut self, news: News) -> u64 {
-        if self.entries.len() == KEPT {
+        if self.entries.len() == self.capacity {
             self.forget_oldest();
         }
         let position = self.next;
@@ -248,12 +251,15 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten_and_their_ids_with_them() {
-        let mut conversations = Conversations::default();
-        for number in 0..KEPT + 2 {
+        let mut conversations = Conversations {
+            capacity: 3,
+            ..Conversations::default()
+        };
+        for number in 0..5 {
             conversations.add(news(&number.to_string(), "x"));
         }
         assert!(conversations.find("1", |_| true).is_none());
         assert!(conversations.find("2", |_| true).is_some());
-        assert_eq!(conversations.by_id.len(), KEPT);
+        assert_eq!(conversations.by_id.len(), 3);
     }
 }

@@ -20,6 +20,9 @@ const PRIMER: usize = 5;
 /// How much a device gets that has handled all it got, and does not ask.
 const BATCH: usize = 200;
 
+/// How much is sent without a look at what the device says.
+const BURST: usize = 64;
+
 /// How long a device may take to ask for more before it gets it all the same.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -108,9 +111,12 @@ impl Connection {
         self.deliver().await
     }
 
-    /// Sends what may be sent now.
+    /// Sends what may be sent now, and lets the device have a word in between.
     pub(super) async fn deliver(&mut self) -> Step {
-        while self.mode == Mode::Normal {
+        for _ in 0..BURST {
+            if self.mode != Mode::Normal {
+                return Step::Continue(());
+            }
             let Phase::LoggedIn(session) = &self.phase else {
                 return Step::Continue(());
             };
@@ -137,6 +143,7 @@ impl Connection {
                 return Step::Continue(());
             }
         }
+        self.mail.notify_one();
         Step::Continue(())
     }
 

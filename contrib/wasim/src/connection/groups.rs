@@ -6,7 +6,7 @@ use wacore_binary::builder::NodeBuilder;
 use super::login::Session;
 use super::{Connection, Step};
 use crate::account::Account;
-use crate::command::Group;
+use crate::group::Group;
 use crate::observation::Observation;
 use crate::person::Addressing;
 use crate::stanza::{attr, error_of, result_of};

@@ -2,9 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use wacore_binary::Node;
+use wacore_binary::builder::NodeBuilder;
 use wasim::{Group, Observation, Options, Saying, Server, Trouble};
 
 use super::client::{ChatClient, next, nothing_waits, text};
+use super::support::pair_raw;
+use super::support::raw::{self, Keys, RawClient};
 use super::{CONTACT, LONG, OTHER, PHONE};
 
 const ROOM: &str = "120363000000000001@g.us";
@@ -128,5 +132,91 @@ async fn what_comes_twice_is_seen_once_and_acknowledged_twice() {
     }
     nothing_waits(&server, &device).await;
     client.stop().await;
+    server.shutdown().await;
+}
+
+/// A client made from the protocol alone, which is about to get what waits for it.
+async fn come_back(server: &Server, keys: &Keys) -> RawClient {
+    let login = Keys::login(PHONE.parse().unwrap(), 1);
+    let mut client = RawClient::connect(server, keys, &login, usize::MAX).await;
+    assert_eq!(client.next().await.unwrap().tag, "success");
+    let active = NodeBuilder::new("iq")
+        .attr("to", "s.whatsapp.net")
+        .attr("type", "set")
+        .attr("xmlns", "passive")
+        .attr("id", "active")
+        .children([NodeBuilder::new("active").build()])
+        .build();
+    client.send(&[active]).await;
+    assert_eq!(client.next().await.unwrap().tag, "iq");
+    client
+}
+
+/// The count in a notice of this name.
+fn count(notice: &Node, name: &str) -> String {
+    raw::text(notice.get_optional_child(name).expect(name), "count")
+}
+
+async fn messages(client: &mut RawClient, ids: &[String]) -> Vec<Node> {
+    let mut came = Vec::new();
+    for id in ids {
+        let message = client.next().await.unwrap();
+        assert_eq!(
+            (message.tag.as_ref(), &raw::text(&message, "id")),
+            ("message", id)
+        );
+        came.push(message);
+    }
+    came
+}
+
+fn thanks(message: &Node) -> Node {
+    NodeBuilder::new("ack")
+        .attr("class", "message")
+        .attr("id", raw::text(message, "id"))
+        .attr("to", raw::text(message, "from"))
+        .build()
+}
+
+#[tokio::test]
+async fn what_waits_comes_whether_the_device_asks_thanks_or_says_nothing() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let keys = Keys::generate();
+    let device = pair_raw(&server, &keys, PHONE).await;
+    let mut ids = Vec::new();
+    for number in 0..8 {
+        let said = server.say_text(CONTACT, PHONE, &number.to_string()).await;
+        ids.push(said.unwrap());
+    }
+    // It says nothing, and all comes after a while; and again, since nothing was acknowledged.
+    let mut client = come_back(&server, &keys).await;
+    assert_eq!(count(&client.next().await.unwrap(), "offline_preview"), "8");
+    messages(&mut client, &ids).await;
+    assert_eq!(count(&client.next().await.unwrap(), "offline"), "8");
+
+    // It asks.
+    let mut client = come_back(&server, &keys).await;
+    assert_eq!(count(&client.next().await.unwrap(), "offline_preview"), "8");
+    messages(&mut client, &ids[..5]).await;
+    let more = NodeBuilder::new("offline_batch").attr("count", "2").build();
+    let more = NodeBuilder::new("ib").children([more]).build();
+    client.send(&[more]).await;
+    messages(&mut client, &ids[5..7]).await;
+    drop(client);
+
+    // It thanks for what it got.
+    let mut client = come_back(&server, &keys).await;
+    assert_eq!(count(&client.next().await.unwrap(), "offline_preview"), "8");
+    let came = messages(&mut client, &ids[..5]).await;
+    assert_eq!(raw::text(&came[0], "offline"), "2");
+    let acks: Vec<Node> = came.iter().map(thanks).collect();
+    client.send(&acks).await;
+    let came = messages(&mut client, &ids[5..]).await;
+    assert_eq!(count(&client.next().await.unwrap(), "offline"), "8");
+    assert_eq!(server.waiting(&device).await.unwrap(), 3);
+    client
+        .send(&came.iter().map(thanks).collect::<Vec<Node>>())
+        .await;
+    nothing_waits(&server, &device).await;
     server.shutdown().await;
 }
