@@ -154,6 +154,8 @@ fn status(phase: Phase) -> Status {
         warnings: vec![],
         appeal_token: None,
         passkey: None,
+        proxy: None,
+        expect: None,
     }
 }
 
@@ -367,8 +369,31 @@ fn a_passkey_is_fetched_answered_and_confirmed() {
     assert_eq!(exit, 0, "{talk}");
     assert_eq!(
         out,
-        "{\"schema\":1,\"user\":\"alice\",\"options\":{\"challenge\":\"AQID\",\"rpId\":\"whatsapp.com\"},\"expires_at\":\"2026-11-24T09:12:03Z\"}\n"
+        "{\"schema\":1,\"user\":\"alice\",\"step\":\"challenge\",\"options\":{\"challenge\":\"AQID\",\"rpId\":\"whatsapp.com\"},\"expires_at\":\"2026-11-24T09:12:03Z\"}\n"
     );
+
+    // In a later step the error says which one it is, with the code to compare.
+    let later = |mut daemon: Daemon| {
+        let (id, _) = action(&mut daemon);
+        let not_now = Failure::new(FailureCode::NotAwaited, "compare the codes");
+        daemon.reply(id, Err(not_now));
+        let asked = daemon.request().expect("a question");
+        let comparing = Status {
+            passkey: Some(Passkey {
+                step: PasskeyStep::Confirmation,
+                code: Some("ABCD-1234".into()),
+                expires_at: "2026-11-24T09:12:03Z".parse().expect("a time"),
+            }),
+            ..status(Phase::AwaitingScan)
+        };
+        daemon.reply(asked.id, Ok(Answer::Status(Box::new(comparing))));
+    };
+    let (exit, out, talk) = run(&["passkey", "alice"], later);
+    assert_eq!((exit, out.as_str()), (1, ""));
+    assert_eq!(talk, "wactl: compare the codes\nThe code is ABCD-1234\n");
+    let (exit, out, _) = run(&["--json", "passkey", "alice"], later);
+    assert_eq!(exit, 1);
+    assert!(out.contains("\"step\":\"confirmation\""), "{out}");
 
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("answer.json");

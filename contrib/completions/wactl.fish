@@ -45,6 +45,8 @@ complete -c wactl -n "__fish_wactl_needs_command" -f -a "completions" -d 'Print 
 complete -c wactl -n "__fish_wactl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c wactl -n "__fish_wactl_using_subcommand connect" -l phone -d 'Pair by a code to type on the phone with this number, instead of a QR code' -r
 complete -c wactl -n "__fish_wactl_using_subcommand connect" -l expect -d 'The account that is expected: another one is unlinked again' -r
+complete -c wactl -n "__fish_wactl_using_subcommand connect" -l proxy -d 'The proxy of a session that begins now, from its first connection on, as in `wactl proxy USER --set URL`; or none, for no proxy. A session that is there already keeps its own: `wactl proxy` changes it' -r
+complete -c wactl -n "__fish_wactl_using_subcommand connect" -l password-file -d 'The first line of this file is the password of the user in the proxy\'s URL' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand connect" -l timeout -d 'Wait no longer than this, like 90s or 5m; the session goes on' -r
 complete -c wactl -n "__fish_wactl_using_subcommand connect" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand connect" -l detach -d 'Do not wait'

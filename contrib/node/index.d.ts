@@ -104,6 +104,10 @@ export interface Status {
   warnings: Warning[];
   /** WhatsApp wants a passkey for the pairing: `reason` is `passkey_required`. */
   passkey: Passkey | null;
+  /** The proxy in force; null: the session's record cannot be read, so nobody knows. */
+  proxy: SessionProxy | null;
+  /** While it is not paired: the phone number of the account that is expected. */
+  expect: string | null;
 }
 
 /** What WhatsApp forbids an account for a time. */
@@ -169,6 +173,8 @@ export interface SessionProxy {
   url: string | null;
   /** Whether a user and a password go with it. */
   authenticated: boolean;
+  /** Why the proxy that was chosen for the session cannot be used: then it does not connect. */
+  error: string | null;
 }
 
 export interface Info {
@@ -190,6 +196,8 @@ export interface Info {
   purge_longest_ms: number | null;
   /** What concerns the daemon and all its sessions. */
   warnings: Warning[];
+  /** The proxy of all sessions that have none of their own, without user and password. */
+  proxy: string | null;
 }
 
 /** Something that happened to one session. */
@@ -259,10 +267,14 @@ export class Client {
   reload(): Promise<{ changed: string[]; needs_restart: string[] }>;
   /**
    * Brings a session up; with a phone number it pairs by code instead of by QR code. Where another account
-   * is linked than the one to `expect`, by its phone number, it is unlinked again. Resolves as soon as the
-   * session runs: follow it to see it come up.
+   * is linked than the one to `expect`, by its phone number, it is unlinked again. `proxy` is the proxy of a
+   * session that begins now, from its first connection on: a URL, or `none`. Resolves as soon as the session
+   * runs: follow it to see it come up.
    */
-  connect(user: string, options?: { phone?: string | null; expect?: string | null }): Promise<Status>;
+  connect(
+    user: string,
+    options?: { phone?: string | null; expect?: string | null; proxy?: string | null },
+  ): Promise<Status>;
   /** Closes a session and keeps its credentials. One that was still pairing has none: it is removed. */
   disconnect(
     user: string,

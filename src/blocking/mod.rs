@@ -7,10 +7,12 @@
 //! A call that has begun cannot be cancelled. [`UncancellableWork`] counts the calls that belong to one
 //! user, so that nothing else is done with the user's files before they have ended.
 
+mod pool;
 mod room;
 mod turns;
 mod work;
 
+pub(crate) use pool::{KEEP, keep_a_thread};
 pub use room::Room;
 pub use work::UncancellableWork;
 
@@ -23,6 +25,11 @@ pub struct Rooms {
     pub accounts: Room,
     /// WhatsApp's current version, from its web page.
     pub web: Room,
+    /// The WhatsApp library's blocking calls, but for those of its database: keys, and media while they are
+    /// encrypted and sent.
+    pub library: Room,
+    /// What the WhatsApp library asks web servers.
+    pub media: Room,
     /// The configuration.
     pub configuration: Room,
     /// The watchdog's own look at the disk: never behind anybody else's call.
@@ -31,7 +38,7 @@ pub struct Rooms {
 
 impl Rooms {
     /// All rooms, each with its number of threads. A room begins with one thread; the others are started
-    /// when calls need them, and stay.
+    /// when calls need them, and end when there is nothing more to do.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -40,8 +47,36 @@ impl Rooms {
             accounts: Room::new("accounts", 4),
             // One fetch serves all sessions; a second one is for a proxy that differs.
             web: Room::new("web", 2),
+            // Most calls compute for a moment. One that waits for a web server gives its place to a spare.
+            library: Room::with_spares("library", 8, 120),
+            // Each waits for a server, for a minute and a half at the longest.
+            media: Room::new("media", 64),
             configuration: Room::new("configuration", 1),
             probe: Room::new("probe", 1),
+        }
+    }
+
+    /// Keeps one thread in each room. Call it within the daemon's runtime.
+    pub(crate) fn keep_a_thread_each(&self) {
+        let Self {
+            resolver,
+            accounts,
+            web,
+            configuration,
+            probe,
+            library,
+            media,
+        } = self;
+        for room in [
+            resolver,
+            accounts,
+            web,
+            configuration,
+            probe,
+            library,
+            media,
+        ] {
+            room.keep_a_thread();
         }
     }
 }
@@ -54,6 +89,8 @@ impl Rooms {
             resolver: Room::of_the_caller("resolver"),
             accounts: Room::of_the_caller("accounts"),
             web: Room::of_the_caller("web"),
+            library: Room::of_the_caller("library"),
+            media: Room::of_the_caller("media"),
             configuration: Room::of_the_caller("configuration"),
             probe: Room::of_the_caller("probe"),
         }

@@ -4,15 +4,12 @@ use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::pool;
 use super::turns::Turns;
-
-/// Longer than a process runs.
-const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Threads for one kind of blocking call. Clones share the threads.
 ///
@@ -66,8 +63,7 @@ impl Room {
 
     /// A room with so many threads, and with so many spare ones: while calls wait, a spare thread takes the
     /// place of each one whose call has been under way for a second. So it takes `threads + spares` calls that
-    /// hang to hold up the others. A thread that was started stays; while idle it costs the kernel's
-    /// bookkeeping, and of its 2 MiB of stack only the few KiB that were used.
+    /// hang to hold up the others.
     #[must_use]
     pub fn with_spares(name: &'static str, threads: usize, spares: usize) -> Self {
         let turns = Turns::new(threads, spares);
@@ -78,9 +74,7 @@ impl Room {
         let runtime = Builder::new_current_thread()
             .max_blocking_threads(threads)
             .thread_name(name)
-            // A room that has one thread serves its calls, slowly, also when the system gives no more
-            // threads; one that has none panics then.
-            .thread_keep_alive(FOR_EVER)
+            .thread_keep_alive(pool::KEEP)
             .build();
         if let Ok(runtime) = &runtime {
             runtime.spawn_blocking(|| ());
@@ -112,6 +106,16 @@ impl Room {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// Keeps at least one thread for as long as the room is there. Call it within the daemon's runtime, soon
+    /// after the room was made.
+    pub(crate) fn keep_a_thread(&self) {
+        let room = Arc::downgrade(&self.inner);
+        tokio::spawn(pool::keep_a_thread(move || {
+            let room = room.upgrade()?;
+            room.runtime.as_ref().map(|own| own.handle().clone())
+        }));
     }
 
     fn handle(&self) -> Handle {
@@ -159,6 +163,7 @@ async fn broken_off<T>(error: JoinError) -> T {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use tokio::sync::oneshot;
     use tokio::time::timeout;

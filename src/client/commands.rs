@@ -38,6 +38,18 @@ macro_rules! ask {
     };
 }
 
+/// What can be said of a session that is to be connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// The account's phone number, to pair by code instead of by QR code.
+    pub phone: Option<String>,
+    /// The phone number of the account that is expected: where another one is linked, it is unlinked again, and
+    /// the session ends.
+    pub expect: Option<String>,
+    /// The proxy of a session that begins now, from its first connection on: a URL, or `none`.
+    pub proxy: Option<Redacted>,
+}
+
 impl Client {
     /// Is the daemon there?
     ///
@@ -87,10 +99,33 @@ impl Client {
         phone: Option<&str>,
         expect: Option<&str>,
     ) -> Result<Status, ClientError> {
-        let command = Command::Connect {
-            user: user.to_owned(),
+        let options = ConnectOptions {
             phone: phone.map(str::to_owned),
             expect: expect.map(str::to_owned),
+            proxy: None,
+        };
+        self.connect_with(user, &options).await
+    }
+
+    /// The same with everything that can be said of the session.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn connect_with(
+        &self,
+        user: &str,
+        options: &ConnectOptions,
+    ) -> Result<Status, ClientError> {
+        let ConnectOptions {
+            phone,
+            expect,
+            proxy,
+        } = options.clone();
+        let command = Command::Connect {
+            user: user.to_owned(),
+            phone,
+            expect,
+            proxy,
         };
         ask!(self, "connect", command, Answer::Status(status) => *status)
     }

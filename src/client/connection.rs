@@ -115,7 +115,7 @@ impl Client {
     }
 
     /// Another connection to where this one went.
-    pub(super) async fn connect_again(&self) -> Result<Self, ClientError> {
+    pub(crate) async fn connect_again(&self) -> Result<Self, ClientError> {
         let Connection { path, options, .. } = &*self.connection;
         match path {
             Some(path) => Self::connect(path, options.clone()).await,
@@ -123,7 +123,7 @@ impl Client {
         }
     }
 
-    pub(super) fn can_connect_again(&self) -> bool {
+    pub(crate) fn can_connect_again(&self) -> bool {
         self.connection.path.is_some()
     }
 

@@ -82,7 +82,7 @@ mod router;
 mod socket;
 mod watch;
 
-pub use commands::Disconnected;
+pub use commands::{ConnectOptions, Disconnected};
 pub use connection::Client;
 pub use error::ClientError;
 pub use follow::{Follow, FollowItem};

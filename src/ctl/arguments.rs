@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::protocol::{GroupJid, PhoneNumber, ProxyEdit, Since, TargetEdit, UserId};
+use crate::protocol::{GroupJid, PhoneNumber, ProxyEdit, Redacted, Since, TargetEdit, UserId};
 
 /// Controls wasessiond, which owns the WhatsApp sessions of this machine's users.
 #[derive(Debug, Parser)]
@@ -82,6 +82,10 @@ pub(super) struct User {
     pub(super) user: UserId,
 }
 
+const CONNECT_PROXY: &str = "The proxy of a session that begins now, from its first connection on, as in \
+                             `wactl proxy USER --set URL`; or none, for no proxy. A session that is there \
+                             already keeps its own: `wactl proxy` changes it";
+
 #[derive(Debug, Clone, Args)]
 pub(super) struct Connect {
     /// The user's id
@@ -92,6 +96,11 @@ pub(super) struct Connect {
     /// The account that is expected: another one is unlinked again
     #[arg(long, value_name = "+E164")]
     pub(super) expect: Option<PhoneNumber>,
+    #[arg(long, value_name = "URL", help = CONNECT_PROXY)]
+    pub(super) proxy: Option<Redacted>,
+    /// The first line of this file is the password of the user in the proxy's URL
+    #[arg(long, value_name = "FILE", requires = "proxy")]
+    pub(super) password_file: Option<PathBuf>,
     /// Do not wait
     #[arg(long)]
     pub(super) detach: bool,
@@ -204,14 +213,14 @@ pub(super) struct Proxy {
     pub(super) password_file: Option<PathBuf>,
 }
 
-#[derive(Clone, Args)]
+#[derive(Debug, Clone, Args)]
 #[group(multiple = false)]
 pub(super) struct ProxyArguments {
     /// This proxy: http://, socks5:// (names are looked up here) or socks5h:// (the proxy looks them up),
     /// perhaps USER@ or USER:PASSWORD@, a host and a port; "-" reads it from the standard input. Other
     /// users of this machine can see a command line, and a password in it
     #[arg(long, value_name = "URL")]
-    pub(super) set: Option<String>,
+    pub(super) set: Option<Redacted>,
     /// No proxy, also where the configuration has one for all sessions
     #[arg(long)]
     none: bool,
@@ -221,13 +230,6 @@ pub(super) struct ProxyArguments {
     /// Change nothing
     #[arg(long)]
     show: bool,
-}
-
-impl std::fmt::Debug for ProxyArguments {
-    /// Without the URL, which may hold a password.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProxyArguments").finish_non_exhaustive()
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
@@ -262,7 +264,7 @@ impl From<Edit> for TargetEdit {
 impl From<ProxyArguments> for ProxyEdit {
     fn from(arguments: ProxyArguments) -> Self {
         match arguments {
-            ProxyArguments { set: Some(url), .. } => Self::Set(url.into()),
+            ProxyArguments { set: Some(url), .. } => Self::Set(url),
             ProxyArguments { none: true, .. } => Self::None,
             ProxyArguments { clear: true, .. } => Self::Clear,
             _ => Self::Show,
@@ -273,6 +275,9 @@ impl From<ProxyArguments> for ProxyEdit {
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = "a duration looks like 90s, 5m or 1h30m";
     let duration: jiff::SignedDuration = text.parse().map_err(|_| wrong.to_owned())?;
+    if duration.is_zero() {
+        return Err("this is no time to wait; --detach does not wait at all".to_owned());
+    }
     Duration::try_from(duration).map_err(|_| "a duration cannot be negative".to_owned())
 }
 
@@ -310,6 +315,9 @@ mod tests {
             "connect alice --phone 15550100999 --timeout 5m",
             "connect alice --detach",
             "connect alice --expect +15550100999",
+            "connect alice --proxy socks5h://me@proxy:1080 --password-file pw",
+            "connect alice --proxy -",
+            "connect alice --proxy none",
             "passkey alice",
             "passkey alice --assertion answer.json",
             "passkey alice --assertion -",
@@ -357,9 +365,13 @@ mod tests {
             "connect alice bob",
             "connect alice --phone 0151",
             "connect alice --expect bob",
+            "connect alice --password-file pw",
+            "connect alice --proxy",
             "passkey",
             "passkey alice --confirm --assertion -",
             "connect alice --timeout never",
+            "connect alice --timeout 0s",
+            "connect alice --timeout 0m",
             "connect alice --timeout -5m",
             "connect alice --detach --timeout 5m",
             "status",
@@ -424,6 +436,12 @@ mod tests {
             assert_eq!(TargetEdit::from(targets.edit), edit);
         }
         let url = "http://me:pw@proxy:1";
+        let parsed = parse(&format!("connect a --proxy {url}"));
+        assert!(!format!("{parsed:?}").contains("pw"), "{parsed:?}");
+        let Ok(Command::Connect(connect)) = parsed else {
+            panic!("not a connect");
+        };
+        assert_eq!(connect.proxy, Some(url.into()));
         for (line, edit) in [
             ("proxy a".to_owned(), ProxyEdit::Show),
             ("proxy a --show".to_owned(), ProxyEdit::Show),

@@ -4,7 +4,7 @@ mod waiting;
 
 use std::time::Duration;
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, ConnectOptions};
 use crate::protocol::PhoneNumber;
 
 use super::arguments::Connect;
@@ -15,6 +15,16 @@ use super::terminal::Terminal;
 
 use waiting::Waiting;
 
+/// A pair code for one number links no account of another.
+pub(super) fn check(arguments: &Connect) -> Result<(), Problem> {
+    match (&arguments.phone, &arguments.expect) {
+        (Some(phone), Some(expected)) if phone != expected => Err(Problem::usage(format!(
+            "a pair code for {phone} (--phone) cannot link {expected} (--expect): name one number"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 pub(super) async fn run(
     client: &Client,
     terminal: &mut Terminal,
@@ -22,15 +32,17 @@ pub(super) async fn run(
 ) -> Result<(), Error> {
     let user = &arguments.user;
     let number = |number: &Option<PhoneNumber>| number.as_ref().map(ToString::to_string);
-    let (phone, expect) = (number(&arguments.phone), number(&arguments.expect));
+    let options = ConnectOptions {
+        phone: number(&arguments.phone),
+        expect: number(&arguments.expect),
+        proxy: arguments.proxy.clone(),
+    };
     if arguments.detach {
-        let connecting = client
-            .connect_expecting(user.as_str(), phone.as_deref(), expect.as_deref())
-            .await?;
+        let connecting = client.connect_with(user.as_str(), &options).await?;
         return status::show(terminal, &connecting);
     }
     let interrupted = terminal.interrupted();
-    let waiting = Waiting::new(client, terminal, user.as_str(), phone, expect);
+    let waiting = Waiting::new(client.clone(), terminal, user.as_str(), options);
     tokio::select! {
         result = waiting.until_online() => result.map_err(|error| lost(error, user.as_str())),
         () = interrupted => Err(Problem::new(
@@ -61,14 +73,15 @@ async fn elapsed(timeout: Option<Duration>) {
     }
 }
 
-/// The daemon going away is to be expected in a long wait, and harms nobody: say so.
+/// The daemon went away, and no other one can be waited for.
 fn lost(error: Error, user: &str) -> Error {
     let Error::Client(error @ ClientError::Closed(_)) = error else {
         return error;
     };
     let exit = Exit::from_client(&error);
     let message = format!(
-        "{user} is not online so far: {}\n`wactl connect {user}` goes on when the daemon runs again",
+        "{user} is not online so far: {}\n`wactl connect {user}` asks again when a daemon runs; a pairing \
+         that was under way begins anew",
         super::render::plain(&error.to_string())
     );
     Problem::new(exit, "closed", message).into()

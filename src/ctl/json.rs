@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::client::Snapshot;
 use crate::protocol::{
-    Cause, Event, EventKind, Group, GroupJid, HistoryEntry, SessionProxy, Status, Unlink, UserId,
+    Cause, Event, EventKind, Group, GroupJid, HistoryEntry, PasskeyStep, SessionProxy, Status,
+    Unlink, UserId,
 };
 
 /// The version of the shapes.
@@ -94,6 +95,8 @@ pub(crate) struct Code<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Challenge<'a> {
     pub(crate) user: &'a UserId,
+    /// The step for which the challenge is due. In another step there is an error instead, with the status.
+    pub(crate) step: PasskeyStep,
     pub(crate) options: serde_json::Value,
     /// When the pairing ends if it is not finished.
     #[cfg_attr(test, schemars(with = "crate::protocol::golden::Time"))]

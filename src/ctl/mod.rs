@@ -89,11 +89,17 @@ async fn run(mut command: Command, socket: &Path, terminal: &mut Terminal) -> Re
     if let Command::ForceLogout(arguments) = &command {
         force_logout::check(arguments, terminal)?;
     }
+    if let Command::Connect(arguments) = &command {
+        connect::check(arguments)?;
+    }
     if let Command::Qr(arguments) = &command {
         qr::check(arguments, terminal)?;
     }
     if let Command::Proxy(arguments) = &mut command {
-        proxy::complete(arguments)?;
+        proxy::complete(&mut arguments.edit.set, &mut arguments.password_file)?;
+    }
+    if let Command::Connect(arguments) = &mut command {
+        proxy::complete(&mut arguments.proxy, &mut arguments.password_file)?;
     }
     let options = Options {
         name: concat!("wactl/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::client::Client;
-use crate::protocol::{MAX_PASSKEY, Redacted};
+use crate::client::{Client, ClientError};
+use crate::protocol::{Failure, FailureCode, MAX_PASSKEY, PasskeyStep, Redacted, UserId};
 
 use super::arguments::Passkey;
 use super::error::{Error, Problem};
 use super::exit::Exit;
+use super::render::plain;
 use super::terminal::Terminal;
 use super::{json, status};
 
@@ -28,7 +29,12 @@ pub(super) async fn run(
         let taken = client.passkey_confirm(user.as_str()).await?;
         return status::show(terminal, &taken);
     }
-    let challenge = client.passkey_challenge(user.as_str()).await?;
+    let challenge = match client.passkey_challenge(user.as_str()).await {
+        Err(ClientError::Failure(no)) if no.code == FailureCode::NotAwaited => {
+            return Err(another_step(client, user, no).await);
+        }
+        asked => asked?,
+    };
     let options = challenge.options.reveal();
     let parsed: serde_json::Value = serde_json::from_str(options).map_err(|error| {
         let message = format!("WhatsApp's challenge is not JSON: {error}");
@@ -37,6 +43,7 @@ pub(super) async fn run(
     if terminal.look().json {
         terminal.object(json::Challenge {
             user,
+            step: PasskeyStep::Challenge,
             options: parsed,
             expires_at: challenge.expires_at,
         })?;
@@ -49,6 +56,23 @@ pub(super) async fn run(
          browser, then `wactl passkey {user} --assertion FILE`. Nobody else needs to see it."
     ));
     Ok(())
+}
+
+/// The challenge is not due. The step that is comes with the error, for programs too.
+async fn another_step(client: &Client, user: &UserId, no: Failure) -> Error {
+    let status = client.status(user.as_str()).await.ok().map(Box::new);
+    let mut message = plain(&no.message);
+    let code = status
+        .as_ref()
+        .and_then(|s| s.passkey.as_ref()?.code.as_ref());
+    if let Some(code) = code {
+        message = format!("{message}\nThe code is {}", plain(code.reveal()));
+    }
+    let problem = Problem {
+        status,
+        ..Problem::new(Exit::from_failure(no.code), no.code.to_string(), message)
+    };
+    problem.into()
 }
 
 /// Reads the answer of a passkey, from a file or from the standard input.

@@ -1,17 +1,17 @@
-//! `wactl proxy`
+//! `wactl proxy`, and the proxy of `wactl connect`
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::client::Client;
-use crate::protocol::{ProxyEdit, ProxySource};
+use crate::protocol::{ProxyEdit, Redacted};
 
 use super::arguments::Proxy;
 use super::error::{Error, Problem};
 use super::exit::Exit;
 use super::json;
-use super::render::plain;
+use super::render;
 use super::terminal::Terminal;
 
 /// Stands for the standard input in the place of a URL.
@@ -22,22 +22,27 @@ const LONGEST_LINE: u64 = 4096;
 
 /// Reads what the command line only names, once, before the daemon is asked: a URL from the standard
 /// input, a password from its file.
-pub(super) fn complete(arguments: &mut Proxy) -> Result<(), Problem> {
-    let Some(url) = &mut arguments.edit.set else {
+pub(super) fn complete(
+    url: &mut Option<Redacted>,
+    password_file: &mut Option<PathBuf>,
+) -> Result<(), Problem> {
+    let Some(url) = url else {
         return Ok(());
     };
-    if url == STANDARD_INPUT {
-        *url = first_line(&mut io::stdin().lock())
+    if url.reveal() == STANDARD_INPUT {
+        let read = first_line(&mut io::stdin().lock())
             .map_err(|error| unreadable("the proxy's URL", "the standard input", &error))?;
+        *url = read.into();
     }
-    if let Some(file) = arguments.password_file.take() {
+    if let Some(file) = password_file.take() {
         let password = password(&file)
             .map_err(|error| unreadable("the password", &file.display().to_string(), &error))?;
-        *url = with_password(url, &password).ok_or_else(|| {
+        let whole = with_password(url.reveal(), &password).ok_or_else(|| {
             Problem::usage(
                 "--password-file is for a user without a password in the URL, like http://user@proxy.example:3128",
             )
         })?;
+        *url = whole.into();
     }
     Ok(())
 }
@@ -58,21 +63,7 @@ pub(super) async fn run(
         })?;
         return Ok(());
     }
-    let login = if proxy.authenticated {
-        ", with a login"
-    } else {
-        ""
-    };
-    let whose = match proxy.source {
-        ProxySource::Default => "as the configuration says for all sessions".to_owned(),
-        ProxySource::Session => "chosen for this session".to_owned(),
-        other => plain(&other.to_string()),
-    };
-    let shown = match &proxy.url {
-        Some(url) => format!("{}{login}, {whose}", plain(url)),
-        None => format!("none, {whose}"),
-    };
-    terminal.print(&shown)?;
+    terminal.print(&render::status::proxy(&proxy))?;
     Ok(())
 }
 

@@ -31,6 +31,7 @@ impl Daemon {
             purge_total_ms: milliseconds(census.purge_total),
             purge_longest_ms: census.purge_longest.map(milliseconds),
             warnings: self.supervisor().warnings().standing(),
+            proxy: self.supervisor().gateway().proxy_of(None).url,
         }
     }
 }

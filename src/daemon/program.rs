@@ -23,7 +23,7 @@ use super::run::{Options, Setup, run};
 use super::socket::ControlSocket;
 use crate::service::environment::Environment;
 use crate::service::{logging, signals, status};
-use crate::{failpoint, message_id};
+use crate::{blocking, failpoint, message_id};
 
 const VERSION: &str = if cfg!(feature = "simulator") {
     concat!(env!("CARGO_PKG_VERSION"), " (simulator build)")
@@ -31,11 +31,8 @@ const VERSION: &str = if cfg!(feature = "simulator") {
     env!("CARGO_PKG_VERSION")
 };
 
-/// The most threads for the library's database. A thread costs the few KiB of its stack that were used.
+/// The most threads for the library's database.
 const DATABASE_THREADS: usize = 64;
-
-/// Threads for the library's database stay for as long as the process runs.
-const KEEP_THREADS: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Owns the WhatsApp sessions of many users on this machine. Its client is wactl
 #[derive(Parser)]
@@ -213,14 +210,13 @@ fn serve(options: &Options, environment: &Environment) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         // For the WhatsApp library's database alone. The daemon's own blocking calls have rooms. More do not
-        // make it faster: they are for the calls of sessions whose files hang. Threads are started when calls
-        // need them, and stay.
+        // make it faster: they are for the calls of sessions whose files hang.
         .max_blocking_threads(DATABASE_THREADS)
-        .thread_keep_alive(KEEP_THREADS)
+        .thread_keep_alive(blocking::KEEP)
         .build()
         .map_err(system("start the runtime"))?;
-    // With one thread a database is slow where the system gives no more; with none its calls panic.
-    runtime.spawn_blocking(|| ());
+    let pool = runtime.handle().clone();
+    runtime.spawn(blocking::keep_a_thread(move || Some(pool.clone())));
     let result = runtime.block_on(start(options, environment));
     // The tasks that still run had their time.
     runtime.shutdown_timeout(Duration::from_secs(1));

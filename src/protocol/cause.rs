@@ -71,6 +71,34 @@ pub enum Cause {
     Unknown(UnknownName),
 }
 
+impl Cause {
+    /// Whether nothing ends for this cause but a pairing that nobody has finished: nobody came in time, or this
+    /// kept it from going on. A session that is linked waits, or tries again.
+    #[must_use]
+    pub fn ends_pairings_only(self) -> bool {
+        matches!(
+            self,
+            Self::PairingExpired
+                | Self::PairingAbandoned
+                | Self::TemporaryBan
+                | Self::ClientOutdated
+                | Self::Refused(_)
+                | Self::ServerUnavailable
+                | Self::RateLimited
+                | Self::StreamEnded
+                | Self::StreamError
+                | Self::ConnectionLost
+                | Self::ProxyRefused
+                | Self::Unreachable
+                | Self::HandshakeFailed
+                | Self::Silent
+                | Self::Stuck
+                | Self::StoreFailed
+                | Self::TaskFailed
+        )
+    }
+}
+
 travels_as_name!(Cause);
 
 /// Every known cause but [`Cause::Refused`], whose name has a code in it.

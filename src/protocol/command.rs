@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PasskeyAction, ProxyEdit};
+use super::{PasskeyAction, ProxyEdit, Redacted};
 
 /// What a client asks the daemon to do. Every command is legal in every state of a session.
 ///
@@ -31,6 +31,10 @@ pub enum Command {
         /// The phone number in E.164 form of the account that is expected. Where another account is linked,
         /// it is unlinked again, and the session ends with the cause `wrong_account`.
         expect: Option<String>,
+        /// The proxy of a session that begins now, from its first connection on: a URL like that of
+        /// [`ProxyEdit::Set`], or `none`. A session that is there already is refused another one than it
+        /// has; [`Command::Proxy`] changes it.
+        proxy: Option<Redacted>,
     },
     /// Close a session's link, keep its credentials, and stay closed over a restart of the daemon.
     /// A session that is still pairing has nothing to keep: it is removed.

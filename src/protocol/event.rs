@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::open::open_variants;
-use super::{Cause, HistoryEntry, Status, UnknownName, UserId};
+use super::{HistoryEntry, Status, UnknownName, UserId};
 
 /// Something that happened to one session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,23 +118,10 @@ impl EventKind {
     #[must_use]
     pub fn from_end(entry: HistoryEntry) -> Self {
         let entry = Box::new(entry);
-        match entry.cause {
-            Cause::PairingExpired
-            | Cause::PairingAbandoned
-            | Cause::RateLimited
-            | Cause::Refused(_)
-            // Why no further pair code comes.
-            | Cause::ServerUnavailable
-            | Cause::StreamEnded
-            | Cause::StreamError
-            | Cause::ConnectionLost
-            | Cause::ProxyRefused
-            | Cause::Unreachable
-            | Cause::HandshakeFailed
-            | Cause::Silent
-            | Cause::Stuck
-            | Cause::StoreFailed => Self::PairingExpired(entry),
-            _ => Self::LoggedOut(entry),
+        if entry.cause.ends_pairings_only() {
+            Self::PairingExpired(entry)
+        } else {
+            Self::LoggedOut(entry)
         }
     }
 

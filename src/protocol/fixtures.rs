@@ -27,6 +27,8 @@ pub(crate) fn bare_status(user: &str, phase: Phase) -> Status {
         restrictions: Vec::new(),
         warnings: Vec::new(),
         passkey: None,
+        proxy: None,
+        expect: None,
     }
 }
 

@@ -46,6 +46,10 @@ pub struct Info {
     /// What concerns the daemon and all its sessions, and will become a failure if nobody does anything.
     #[serde(default)]
     pub warnings: Vec<Warning>,
+    /// The proxy of all sessions that have none of their own, as a URL without user and password; `None`: there
+    /// is none.
+    #[serde(default)]
+    pub proxy: Option<String>,
 }
 
 /// How many of something.

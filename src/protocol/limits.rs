@@ -113,6 +113,11 @@ impl Status {
         if let Some(passkey) = &mut self.passkey {
             passkey.code = passkey.code.take().map(cut_secret);
         }
+        if let Some(proxy) = &mut self.proxy {
+            proxy.url = proxy.url.take().map(|url| cut(url, MAX_NAME));
+            proxy.error = proxy.error.take().map(|error| cut(error, MAX_NAME));
+        }
+        self.expect = self.expect.map(|phone| cut(phone, MAX_NAME));
         self.targets.truncate(MAX_TARGETS);
         self.appeal_token = self.appeal_token.map(cut_secret);
         self.restrictions = bounded(self.restrictions);
@@ -152,8 +157,9 @@ mod tests {
     use super::*;
     use crate::protocol::codec::Encoding;
     use crate::protocol::{
-        Cause, Connecting, Failure, FailureCode, PairCode, Passkey, PasskeyStep, Phase, Qr,
-        Removed, RestrictionKind, Stage, UnknownName, Unlink, UserId, Warning, WarningKind,
+        Cause, Connecting, Failure, FailureCode, PairCode, Passkey, PasskeyStep, Phase,
+        ProxySource, Qr, Removed, RestrictionKind, SessionProxy, Stage, UnknownName, Unlink,
+        UserId, Warning, WarningKind,
     };
 
     /// Nothing is longer as JSON, byte for byte, than control characters.
@@ -232,6 +238,13 @@ mod tests {
                 code: Some(long().into()),
                 expires_at: time,
             }),
+            proxy: Some(SessionProxy {
+                source: ProxySource::Session,
+                url: Some(long()),
+                authenticated: true,
+                error: Some(long()),
+            }),
+            expect: Some(long()),
         };
         let [json, bincode] = sizes(&status.bounded());
         assert!(bincode < json && json <= MAX_ITEM, "{json} {bincode}");

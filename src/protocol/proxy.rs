@@ -33,6 +33,9 @@ pub struct SessionProxy {
     pub url: Option<String>,
     /// Whether a user and a password go with it. Nobody is told what they are.
     pub authenticated: bool,
+    /// Why the proxy that was chosen for the session cannot be used: then the session does not connect.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 open_names! {

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::name::open_names;
-use super::{Account, Cause, GroupJid, Passkey, Redacted, Restriction, UserId, Warning};
+use super::{
+    Account, Cause, GroupJid, Passkey, Redacted, Restriction, SessionProxy, UserId, Warning,
+};
 
 open_names! {
     /// What a session is doing now.
@@ -106,6 +108,13 @@ pub struct Status {
     /// Phases `awaiting_scan` and `awaiting_code`, with the reason `passkey_required`: WhatsApp wants a
     /// passkey of the account.
     pub passkey: Option<Passkey>,
+    /// The proxy through which it reaches WhatsApp. `None`: the session's record cannot be read, so nobody
+    /// knows.
+    #[serde(default)]
+    pub proxy: Option<SessionProxy>,
+    /// While it is not paired: the phone number of the account that is expected, in E.164 form. Another account
+    /// that is linked is unlinked again.
+    pub expect: Option<String>,
 }
 
 impl Status {

@@ -58,6 +58,13 @@ pub(super) fn removed_often(user: &UserId, times: u32) -> Option<String> {
     })
 }
 
+/// What a person should do while a session connects once more after a conflict that was forgiven.
+pub(super) fn after_conflict(user: &UserId) -> String {
+    format!(
+        "Wait: it connects once more, because the other connection may have been a login of its own. If another program uses the credentials of {user}, stop it: the next conflict counts."
+    )
+}
+
 /// What a person should do where WhatsApp wants a passkey. The code to compare is not in it: everybody who
 /// may see the session reads this.
 fn with_passkey(user: &UserId, step: PasskeyStep) -> String {
@@ -68,13 +75,15 @@ fn with_passkey(user: &UserId, step: PasskeyStep) -> String {
         PasskeyStep::Challenge => format!(
             "WhatsApp wants a passkey of this account before it links the device: `wactl passkey {user}` prints its challenge, a browser or another program that holds the passkey answers it, and `wactl passkey {user} --assertion FILE` hands the answer in. A pair code instead of the QR code does not help."
         ),
-        PasskeyStep::Checking => {
-            "Wait, and look at the phone: WhatsApp checks the answer of the passkey.".to_owned()
-        }
+        PasskeyStep::Checking => format!(
+            "Wait, and keep WhatsApp open on the phone: WhatsApp and the phone check the answer of the passkey, and then a code is shown here to compare. If none comes within a minute, begin anew with `wactl disconnect {user}` and `wactl connect {user}`."
+        ),
         PasskeyStep::Confirmation => format!(
             "Compare the code that is shown here with the one on the phone; where they are the same, `wactl passkey {user} --confirm`."
         ),
-        PasskeyStep::Linking => "Wait: WhatsApp links the device.".to_owned(),
+        PasskeyStep::Linking => format!(
+            "Wait: WhatsApp links the device. If that does not end within a minute, begin anew with `wactl disconnect {user}` and `wactl connect {user}`."
+        ),
         // Only a newer daemon has such a step, and advice of its own for it.
         PasskeyStep::Unknown(_) => String::new(),
     }

@@ -12,13 +12,13 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// Where WhatsApp asked to slow down.
 const FIRST_LONG: Duration = Duration::from_mins(1);
 const LONGEST_LONG: Duration = Duration::from_mins(15);
-/// Where WhatsApp does not accept the client's version.
+/// Where WhatsApp does not accept the client's version: without the jitter, which makes it up to half longer.
 const FIRST_OUTDATED: Duration = Duration::from_mins(10);
-const LONGEST_OUTDATED: Duration = Duration::from_hours(6);
+const LONGEST_OUTDATED: Duration = Duration::from_hours(4);
 
 /// The wait before try number `failures` + 1, `failures` from 1. It doubles, and is shortened by up
 /// to half by `dice` (0 to 1), so that a thousand sessions that lost the same server do not come back
-/// at once.
+/// at once. Where the client is outdated, `dice` makes it longer: it is never less than ten minutes.
 pub(super) fn delay(failures: u32, pace: Pace, dice: f64) -> Duration {
     let (first, longest) = match pace {
         // Twice in a row is no longer part of any plan.
@@ -29,7 +29,11 @@ pub(super) fn delay(failures: u32, pace: Pace, dice: f64) -> Duration {
     };
     let doublings = failures.saturating_sub(1).min(16);
     let full = first.saturating_mul(1 << doublings).min(longest);
-    full.mul_f64(1.0 - dice.clamp(0.0, 1.0) / 2.0)
+    let half = full.mul_f64(dice.clamp(0.0, 1.0) / 2.0);
+    match pace {
+        Pace::Outdated => full + half,
+        Pace::AtOnce | Pace::Usual | Pace::Long => full.saturating_sub(half),
+    }
 }
 
 /// The count of failures after a link that was online for so long: as much less as it was of the time after
@@ -60,11 +64,11 @@ mod tests {
 
     #[test]
     fn an_outdated_client_waits_minutes_to_hours() {
-        let minutes = |waits| delay(waits, Pace::Outdated, 0.0).as_secs() / 60;
-        assert_eq!(
-            [1, 2, 3, 6, 7, u32::MAX].map(minutes),
-            [10, 20, 40, 320, 360, 360]
-        );
+        let minutes = |dice| {
+            [1, 2, 3, 5, 6, u32::MAX].map(|waits| delay(waits, Pace::Outdated, dice).as_secs() / 60)
+        };
+        assert_eq!(minutes(0.0), [10, 20, 40, 160, 240, 240]);
+        assert_eq!(minutes(1.0), [15, 30, 60, 240, 360, 360]);
     }
 
     #[test]
@@ -90,11 +94,13 @@ mod tests {
     proptest! {
         #[test]
         fn the_dice_shorten_by_at_most_half(failures in 1u32.., dice in 0.0f64..=1.0) {
-            for pace in [Pace::Usual, Pace::Long, Pace::Outdated] {
+            for pace in [Pace::Usual, Pace::Long] {
                 let full = delay(failures, pace, 0.0);
                 let thrown = delay(failures, pace, dice);
                 prop_assert!(thrown <= full && thrown >= full / 2);
             }
+            let outdated = delay(failures, Pace::Outdated, dice);
+            prop_assert!(outdated >= Duration::from_mins(10) && outdated <= Duration::from_hours(6));
         }
 
         #[test]

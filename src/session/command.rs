@@ -67,6 +67,8 @@ pub enum SessionCommand {
     },
     /// Show or change the proxy.
     Proxy {
+        /// Who asked.
+        by: u32,
         /// The change.
         edit: ProxyEdit,
         /// The proxy after it.

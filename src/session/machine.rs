@@ -32,7 +32,7 @@ use crate::protocol::{
     PasskeyChallenge, Phase, PhoneNumber, Qr, Status, UserId, Warning,
 };
 use crate::store::{Intent, ProxyChoice, Record};
-use crate::whatsapp::{AskError, Assertion, Expected, LinkEvent};
+use crate::whatsapp::{AskError, Assertion, CodeRequest, Expected, LinkEvent};
 pub(super) use disk::Saving;
 pub(super) use ending::Outdated;
 pub(super) use ghost::Ghosts;
@@ -59,6 +59,8 @@ pub struct Machine {
     /// Since when the stage of phase `connecting` is timed. A link that is not open yet is not.
     stage_timed_since: Option<Monotonic>,
     pub(super) pairing: Option<Pairing>,
+    /// The number of the last [`Effect::AskPairCode`].
+    last_code: CodeRequest,
     pub(super) qr: Option<Qr>,
     pub(super) pair_code: Option<PairCode>,
     /// By when the next event must have come after the QR code or the pair code that is shown.
@@ -280,7 +282,7 @@ pub enum Effect {
         within: std::time::Duration,
     },
     /// Ask the link for a pair code.
-    AskPairCode(PhoneNumber),
+    AskPairCode(CodeRequest, PhoneNumber),
     /// Say `available` over the link, and take it back at once.
     ShowUp,
     /// Send the answer of a passkey through the link.
@@ -362,6 +364,7 @@ impl Machine {
             connecting: None,
             stage_timed_since: None,
             pairing: None,
+            last_code: CodeRequest::default(),
             qr: None,
             pair_code: None,
             code_ends: at.monotonic,
@@ -434,7 +437,9 @@ impl Machine {
             Input::Saved(saved) => self.saved(saved, at),
             Input::Looked(standing) => self.looked(standing, at, settings),
             Input::GroupsAnswered(request, groups) => self.groups_answered(request, groups),
-            Input::PasskeyAnswered(request, result) => self.passkey_answered(request, result),
+            Input::PasskeyAnswered(request, result) => {
+                self.passkey_answered(request, result, at, settings);
+            }
             Input::Unlinked(unlinked) => self.unlinked(unlinked, at, settings),
             Input::Removed(removed) => self.removed(removed, at),
         }
@@ -486,6 +491,9 @@ impl Machine {
             && let Some(pairing) = &mut self.pairing
         {
             pairing.passkey = None;
+        }
+        if phase != Phase::Connecting {
+            self.ghosts.has_forgiven = false;
         }
         // While the session tries again, a person wants to see the last error.
         if !matches!(

@@ -35,7 +35,7 @@ pub use machine::{
 };
 pub use pairing::{PairOptions, Past};
 pub use passkey::PasskeyInput;
-pub use proxy::ProxyChange;
+pub use proxy::{ProxyChange, log_proxy, parse_proxy};
 pub use settings::{OnConflict, OnLocked, Settings};
 pub(crate) use standing::look_further;
 pub use standing::{Standing, look};

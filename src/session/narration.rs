@@ -77,7 +77,7 @@ pub(super) fn log(kind: &EventKind, status: &Status) {
         EventKind::AccountChanged => {
             tracing::warn!(
                 message_id = message_id::ACCOUNT_CHANGED,
-                "another account was paired; the target groups were cleared"
+                "another account than the user's last one was paired: {account}. Target groups of the one before do not count any more"
             );
         }
         EventKind::Restrictions => restrictions(&status.restrictions),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::advice::{next_action, removed_often};
+use super::advice::{after_conflict, next_action, removed_often};
 use super::machine::Machine;
 use crate::protocol::{Passkey, Phase, Redacted, Status};
 use crate::store::{Intent, Record};
@@ -42,6 +42,9 @@ impl Machine {
                 code: passkey.code.clone(),
                 expires_at: passkey.expires_at,
             }),
+            // The task adds it: only the gateway knows the configuration's.
+            proxy: None,
+            expect: self.record.expect.as_ref().map(ToString::to_string),
         };
         status.bounded()
     }
@@ -61,6 +64,9 @@ impl Machine {
                 return "Wait: it is online, and WhatsApp restricts the account for a time."
                     .to_owned();
             }
+        }
+        if self.phase == Phase::Connecting && self.has_forgiven() {
+            return after_conflict(&self.user);
         }
         let step = self.passkey().map(|passkey| passkey.step);
         let action = next_action(&self.user, self.phase, self.reason, self.paired, step);

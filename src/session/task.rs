@@ -21,13 +21,13 @@ use super::gate::{Gate, Turn};
 use super::machine::{Answer, Effect, Exit, Input, Machine, Moment, Origin, Request};
 use super::narration;
 use super::passkey::PasskeyInput;
-use super::proxy::ProxyChange;
+use super::proxy::{ProxyChange, log_proxy};
 use super::settings::Settings;
 use super::targets::Change;
 use crate::blocking::UncancellableWork;
 use crate::failpoint;
 use crate::protocol::{
-    Cause, EventKind, Failure, FailureCode, HistoryEntry, Phase, Status, UserId,
+    Cause, EventKind, Failure, FailureCode, HistoryEntry, Phase, ProxyEdit, Status, UserId,
 };
 use crate::store::{History, Record, Removal, Store};
 use crate::whatsapp::{Ending, Gateway, Link, LinkEvent, LinkEvents, Pace, Verdict};
@@ -335,6 +335,14 @@ impl Task {
         self.take(input);
     }
 
+    /// The status with the proxy in force: the machine knows only what was chosen for the session.
+    fn with_proxy(&self, status: Status) -> Status {
+        let record = self.machine.record();
+        let known = !record.is_stand_in;
+        let proxy = known.then(|| self.context.gateway.proxy_of(record.proxy.as_ref()));
+        Status { proxy, ..status }.bounded()
+    }
+
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
@@ -344,9 +352,9 @@ impl Task {
                     goodbye,
                     within,
                 } => self.close_link(close, goodbye, within),
-                Effect::AskPairCode(phone) => {
+                Effect::AskPairCode(request, phone) => {
                     if let Some(link) = &self.link {
-                        link.handle().ask_pair_code(&phone);
+                        link.handle().ask_pair_code(request, &phone);
                     }
                 }
                 Effect::ShowUp => {
@@ -368,10 +376,17 @@ impl Task {
                 } => self.unlink(paired, full_handshake, within),
                 Effect::Remove(intent) => self.remove(intent),
                 Effect::Publish(kind, status) => {
+                    let status = self.with_proxy(*status);
                     narration::log(&kind, &status);
-                    (self.context.report)(kind, *status);
+                    (self.context.report)(kind, status);
                 }
                 Effect::Answer(request, answer) => {
+                    let answer = match answer {
+                        Answer::Status(status) => {
+                            Answer::Status(Box::new(self.with_proxy(*status)))
+                        }
+                        answer => answer,
+                    };
                     if let Some(command) = self.asked.remove(&request) {
                         reply(&self.context.gateway, command, answer);
                     }
@@ -404,8 +419,12 @@ fn reply(gateway: &Gateway, command: SessionCommand, answer: Answer) {
         (SessionCommand::Targets { reply, .. }, Answer::Targets(targets)) => {
             let _ = reply.send(Ok(targets));
         }
-        (SessionCommand::Proxy { reply, .. }, Answer::Proxy(choice)) => {
-            let _ = reply.send(Ok(gateway.proxy_of(choice.as_ref())));
+        (SessionCommand::Proxy { by, edit, reply }, Answer::Proxy(choice)) => {
+            let proxy = gateway.proxy_of(choice.as_ref());
+            if edit != ProxyEdit::Show {
+                log_proxy(by, &proxy);
+            }
+            let _ = reply.send(Ok(proxy));
         }
         (command, _) => {
             // Neither the command nor the answer is logged: they name phones, groups and correspondents.

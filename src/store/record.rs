@@ -28,6 +28,9 @@ const STEPS: Replacing = Replacing {
 #[serde(deny_unknown_fields)]
 pub struct Record {
     version: u32,
+    /// Whether it stands for one that cannot be read: then nothing in it is the session's. It is never written.
+    #[serde(skip)]
+    pub is_stand_in: bool,
     /// Whose session it is, from the last time that it was certain. In a directory that was copied or renamed
     /// it is another name than the directory's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -222,6 +225,7 @@ impl Record {
     pub fn new(owner: u32) -> Self {
         Self {
             version: VERSION,
+            is_stand_in: false,
             user: None,
             owner,
             created_at: Timestamp::now(),
@@ -239,6 +243,16 @@ impl Record {
             lock: None,
             restrictions: Vec::new(),
             proxy: None,
+        }
+    }
+
+    /// A record in the place of one that cannot be read. Where nobody can read whose session it is, it belongs
+    /// to uid 0: only admins see it.
+    #[must_use]
+    pub fn stand_in() -> Self {
+        Self {
+            is_stand_in: true,
+            ..Self::new(0)
         }
     }
 
@@ -507,6 +521,7 @@ error = "too many messages"
         // Each key can be named where it is wrong.
         let Record {
             version: _,
+            is_stand_in: _,
             owner: _,
             created_at: now,
             desired: _,

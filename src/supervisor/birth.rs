@@ -11,7 +11,7 @@ use crate::deadline::Deadline;
 use crate::protocol::{Cause, Failure, FailureCode, HistoryEntry};
 use crate::session::{
     LOGIN_MAY_BE_OPEN, Origin, Outcome, PairOptions, Past, SessionContext, SessionEnd, Standing,
-    look, look_further, run,
+    log_proxy, look, look_further, run,
 };
 use crate::store::{Found, Record};
 
@@ -94,13 +94,12 @@ pub(super) async fn run_session(mut context: SessionContext, mut birth: Birth) -
             let failure = Failure::new(FailureCode::StoreFailed, message);
             return TaskExit::CouldNotStart(context, failure);
         }
-        // Where nobody can read whose session it is, it belongs to uid 0: only admins see it.
         (Standing::Unavailable { record, why }, _) => {
-            let record = record.map_or_else(|| Record::new(0), |record| *record);
+            let record = record.map_or_else(Record::stand_in, |record| *record);
             (record, Origin::Unavailable(why))
         }
         (Standing::Unusable { record, why }, _) => {
-            let record = record.map_or_else(|| Record::new(0), |record| *record);
+            let record = record.map_or_else(Record::stand_in, |record| *record);
             (record, Origin::Unusable(why))
         }
         (Standing::Session { record, paired }, Birth::Failed { error, wait, .. }) => {
@@ -176,10 +175,14 @@ async fn begin_new(context: SessionContext, owner: u32, options: PairOptions) ->
     let mut record = Record::new(owner);
     record.user = Some(context.user.clone());
     record.expect.clone_from(&options.expect);
+    record.proxy.clone_from(&options.proxy);
     let (store, user, written) = (context.store.clone(), context.user.clone(), record.clone());
     let created = context.work.on_disk(move || store.create(&user, &written));
     let why = match created.await {
         Ok(()) => {
+            if record.proxy.is_some() {
+                log_proxy(owner, &context.gateway.proxy_of(record.proxy.as_ref()));
+            }
             let past = past(&context, owner);
             return TaskExit::Ran(run(context, record, Origin::New { options, past }).await);
         }
@@ -200,8 +203,9 @@ fn past(context: &SessionContext, owner: u32) -> Past {
 fn past_of<'a>(entries: impl Iterator<Item = &'a HistoryEntry>, now: Timestamp) -> Past {
     let mut past = Past::default();
     for entry in entries.take(PAST) {
-        // An account that was linked by mistake was never the user's.
-        if past.account.is_none() && entry.cause != Cause::WrongAccount {
+        // An account that was linked by mistake, or whose pairing was broken off, was never the user's.
+        let was_the_users = entry.cause != Cause::WrongAccount && !entry.cause.ends_pairings_only();
+        if past.account.is_none() && was_the_users {
             past.account.clone_from(&entry.account);
         }
         let is_recent = now.duration_since(entry.at) <= A_DAY;
@@ -270,6 +274,7 @@ mod tests {
         let entries = [
             ended(Cause::PairingExpired, 1, "", None),
             ended(Cause::WrongAccount, 2, "+3", None),
+            ended(Cause::PairingAbandoned, 2, "+4", None),
             ended(Cause::Unlinked, 3, "+2", None),
             ended(Cause::Unlinked, 4, "+1", None),
         ];

@@ -9,7 +9,7 @@ use crate::protocol::{
     Answer, Command, DEFAULT_HISTORY, Failure, FailureCode, Group, HistoryPage, MAX_GROUPS,
     MAX_HISTORY, MAX_PAGE, PhoneNumber, SessionsPage, Status, UserId,
 };
-use crate::session::{Disconnected, PairOptions, PasskeyReply};
+use crate::session::{Disconnected, PairOptions, PasskeyReply, parse_proxy};
 
 /// No session is shorter than this as JSON.
 const SHORTEST: usize = 200;
@@ -28,6 +28,7 @@ impl Supervisor {
                 user,
                 phone,
                 expect,
+                proxy,
             } => {
                 let number = |text: Option<String>| {
                     let number = text.map(PhoneNumber::try_from).transpose();
@@ -36,7 +37,9 @@ impl Supervisor {
                 let options = PairOptions {
                     phone: number(phone)?,
                     expect: number(expect)?,
+                    proxy: proxy.as_ref().map(parse_proxy).transpose()?,
                 };
+                agree(&options)?;
                 let user = user_id(user)?;
                 let status = match self.shared.routes.connect(caller, &user, options).await? {
                     Some(status) => status,
@@ -179,6 +182,16 @@ pub(super) fn user_id(user: String) -> Result<UserId, Failure> {
     UserId::try_from(user).map_err(|e| Failure::new(FailureCode::InvalidUser, e.to_string()))
 }
 
+/// A pair code for one number links no account of another.
+fn agree(options: &PairOptions) -> Result<(), Failure> {
+    match (&options.phone, &options.expect) {
+        (Some(phone), Some(expected)) if phone != expected => Err(invalid(format!(
+            "a pair code for {phone} cannot link {expected}, which is expected. Nothing was changed; name one number"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn invalid(message: String) -> Failure {
     Failure::new(FailureCode::InvalidArgument, message)
 }
@@ -208,6 +221,27 @@ mod tests {
     fn no_session_is_shorter_than_a_page_counts_on() {
         for &phase in Phase::ALL {
             assert!(json_len(&bare_status("a", phase)) > SHORTEST);
+        }
+    }
+
+    #[test]
+    fn two_numbers_that_differ_are_an_invalid_argument() {
+        let number = |text: &str| text.parse::<PhoneNumber>().ok();
+        let [one, other] = ["+15550100991", "+15550100992"].map(number);
+        for (phone, expect, refused) in [
+            (one.clone(), other.clone(), true),
+            (one.clone(), one.clone(), false),
+            (one.clone(), None, false),
+            (None, one, false),
+        ] {
+            let code = agree(&PairOptions {
+                phone,
+                expect,
+                proxy: None,
+            })
+            .map_err(|no| no.code);
+            let invalid = Err(FailureCode::InvalidArgument);
+            assert_eq!(code, if refused { invalid } else { Ok(()) });
         }
     }
 

@@ -11,11 +11,11 @@ use tokio_websockets::{
 };
 use whatsapp_rust::wacore::net::WHATSAPP_WEB_ORIGIN;
 
-use super::ending::Ending;
+use super::ending::{Ending, Verdict};
 use super::proxy::{Proxy, ProxyKind};
 use super::race;
 use super::resolver::Resolver;
-use super::tunnel::{Place, place, tunnel};
+use super::tunnel::{NoTunnel, Place, place, tunnel};
 use crate::deadline::Deadline;
 use crate::protocol::Cause;
 
@@ -64,17 +64,7 @@ pub(super) async fn dial(target: &Target, connector: &Connector) -> Result<Socke
     let port = target.uri.port_u16();
     let port = port.unwrap_or(if secure { 443 } else { 80 });
 
-    let dialling = Dialling {
-        resolver: &target.resolver,
-        deadline,
-    };
-    let stream = match &target.route {
-        Route::Direct => dialling.connect(host, port).await.map_err(unreachable)?,
-        Route::Proxy(proxy) => dialling.through(proxy, host, port).await?,
-        Route::Closed(why) => return Err(unreachable(why.clone())),
-    };
-    // Stanzas are small and each waits for its answer.
-    let _ = stream.set_nodelay(true);
+    let stream = reach(&target.route, &target.resolver, (host, port), deadline).await?;
 
     let stream = if secure {
         let late = |within| unreachable(format!("{host} did not answer TLS within {within}"));
@@ -91,18 +81,39 @@ pub(super) async fn dial(target: &Target, connector: &Connector) -> Result<Socke
     within(deadline, UPGRADE_WITHIN, late, upgrade(&target.uri, stream)).await?
 }
 
+/// Opens a TCP connection to a port of a host on this way: for a link, and for the HTTP client.
+///
+/// # Errors
+/// How the link ended, before it began.
+pub(super) async fn reach(
+    route: &Route,
+    resolver: &Resolver,
+    (host, port): (&str, u16),
+    deadline: Deadline,
+) -> Result<TcpStream, Ending> {
+    let dialling = Dialling { resolver, deadline };
+    let stream = match route {
+        Route::Direct => dialling.connect(host, port).await.map_err(unreachable)?,
+        Route::Proxy(proxy) => dialling.through(proxy, host, port).await?,
+        Route::Closed(why) => return Err(unreachable(why.clone())),
+    };
+    // What is sent is small, and each waits for its answer.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
 fn unreachable(what: String) -> Ending {
     Ending::retry(Cause::Unreachable, what)
 }
 
 /// Waits for a step, at most this long and never beyond the deadline of the whole. `late` gets the time
 /// that the step had, in words.
-async fn within<T>(
+async fn within<T, E>(
     deadline: Deadline,
     limit: Duration,
-    late: impl FnOnce(String) -> Ending,
+    late: impl FnOnce(String) -> E,
     step: impl Future<Output = T>,
-) -> Result<T, Ending> {
+) -> Result<T, E> {
     let step_deadline = deadline.at_most(limit);
     let had = step_deadline.left();
     let done = step_deadline.limit(step).await;
@@ -144,32 +155,73 @@ impl Dialling<'_> {
         let look_up_here = proxy.kind == ProxyKind::Socks5;
         if !look_up_here {
             let to = place(host, port).map_err(unreachable)?;
-            return self.tunnel(proxy, to).await;
+            let tunnel = self.tunnel(proxy, to).await;
+            return tunnel.map_err(|none| none.ending);
         }
         let addresses = self.look_up(host, port).await.map_err(unreachable)?;
-        let mut last = unreachable(format!("the name {host} has no address"));
-        // One of each family: the proxy may have no way to one of them.
-        let mut families = Vec::new();
-        for address in race::interleaved(&addresses) {
-            if families.contains(&address.is_ipv6()) {
-                continue;
-            }
-            families.push(address.is_ipv6());
-            match self.tunnel(proxy, Place::Ip(address)).await {
-                Ok(stream) => return Ok(stream),
-                Err(ending) => last = ending,
-            }
-        }
-        Err(last)
+        self.tunnel_to_one(proxy, host, &addresses).await
     }
 
-    async fn tunnel(&self, proxy: &Proxy, to: Place<'_>) -> Result<TcpStream, Ending> {
+    /// Asks the proxy for a tunnel to the first of these addresses that it reaches.
+    async fn tunnel_to_one(
+        &self,
+        proxy: &Proxy,
+        host: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<TcpStream, Ending> {
+        let had = self.deadline.left();
+        // The proxy may have no way to one of the families, and say so only when its own limit is over.
+        let tries = race::first(
+            addresses,
+            race::NEXT_THROUGH_PROXY_AFTER,
+            self.deadline,
+            move |address| async move {
+                match self.tunnel(proxy, Place::Ip(address)).await {
+                    Ok(stream) => Ok(Ok(stream)),
+                    Err(none) if none.elsewhere => Err(none.ending),
+                    // It ends the race.
+                    Err(none) => Ok(Err(none.ending)),
+                }
+            },
+        );
+        match tries.await {
+            Ok(result) => result,
+            Err(failures) => Err(no_way(proxy, host, failures, had)),
+        }
+    }
+
+    /// Asks the proxy for a tunnel to one place.
+    async fn tunnel(&self, proxy: &Proxy, to: Place<'_>) -> Result<TcpStream, NoTunnel> {
         let stream = self.connect(&proxy.host, proxy.port).await;
-        let stream = stream.map_err(|why| unreachable(format!("the proxy {proxy}: {why}")))?;
-        let late =
-            |within| unreachable(format!("the proxy {proxy} did not answer within {within}"));
+        let stream = stream.map_err(|why| NoTunnel {
+            ending: unreachable(format!("the proxy {proxy}: {why}")),
+            elsewhere: false,
+        })?;
+        let late = |within| {
+            let words = format!("the proxy {proxy} did not answer within {within}");
+            NoTunnel::here(unreachable(words))
+        };
         within(self.deadline, PROXY_WITHIN, late, tunnel(stream, proxy, to)).await?
     }
+}
+
+/// The ending where a proxy reached none of a host's addresses. A refusal is told before what else became of
+/// the other addresses.
+fn no_way(proxy: &Proxy, host: &str, failures: Vec<(SocketAddr, Ending)>, had: Duration) -> Ending {
+    let is_refusal = |(_, ending): &(SocketAddr, Ending)| {
+        matches!(ending.verdict, Verdict::Retry(Cause::ProxyRefused, _))
+    };
+    let (refusals, others): (Vec<_>, Vec<_>) = failures.into_iter().partition(is_refusal);
+    let first = refusals.into_iter().chain(others).next();
+    first.map_or_else(
+        || {
+            unreachable(format!(
+                "the proxy {proxy} reached no address of {host} within {}",
+                seconds(had)
+            ))
+        },
+        |(_, ending)| ending,
+    )
 }
 
 /// The addresses of a host that this build may dial: a simulator build stays on this machine, wherever a

@@ -29,6 +29,8 @@ pub enum LinkEvent {
     ReadyForPairCode,
     /// A pair code can be entered.
     PairCode {
+        /// The request that it answers.
+        request: CodeRequest,
         /// The code.
         code: Redacted,
         /// How long it works.
@@ -36,8 +38,8 @@ pub enum LinkEvent {
     },
     /// The pair code does not work any more and another one must be asked for.
     PairCodeStale,
-    /// WhatsApp gave no pair code.
-    PairCodeRefused(PairCodeRefused),
+    /// WhatsApp gave no pair code, as an answer to this request.
+    PairCodeRefused(CodeRequest, PairCodeRefused),
     /// WhatsApp wants a passkey for the pairing, or this step went on.
     Passkey(PasskeyEvent),
     /// The phone accepted the device, and the credentials are durable.
@@ -65,6 +67,11 @@ pub enum LinkEvent {
     /// The link has ended.
     Ended(Ending),
 }
+
+/// The number of a request for a pair code. What comes of the request carries the same number, so that the
+/// answer to an earlier one, perhaps for another phone, is not taken for that to a later one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CodeRequest(pub u64);
 
 /// WhatsApp gave no pair code.
 #[derive(Debug, Clone, PartialEq, Eq)]

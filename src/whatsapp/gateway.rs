@@ -1,8 +1,8 @@
 //! What all links share: where WhatsApp is, TLS, the HTTP client, the version.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_websockets::Connector;
 use whatsapp_rust::http::HttpClient;
@@ -11,24 +11,14 @@ use whatsapp_rust::wacore::net::WHATSAPP_WEB_WS_URL;
 use super::dial::{Route, Target};
 use super::endpoint::check_endpoint;
 use super::presence::watch_stanzas;
-use super::proxy::Proxy;
+use super::proxy::{Proxy, ProxyError};
 use super::resolver::Resolver;
 use super::version::Versions;
 use super::warnings::DaemonWarnings;
+use super::web;
 use crate::blocking::Rooms;
 use crate::protocol::{ProxySource, SessionProxy};
 use crate::store::{ProxyChoice, Store};
-
-/// The buffers of an HTTP connection: the library's own choice for its small answers.
-const HTTP_BUFFER: usize = 16 * 1024;
-/// How long an HTTP connection may take, its addresses together. The client gives each its share: without a
-/// limit it would wait minutes for the first, if that is dead.
-const HTTP_CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// How long a server may take to answer, and then to send what it answers. A call that waits has a thread.
-const HTTP_ANSWERED_WITHIN: Duration = Duration::from_secs(20);
-const HTTP_BODY_WITHIN: Duration = Duration::from_mins(1);
-/// How many idle connections an HTTP client keeps.
-const HTTP_IDLE: usize = 3;
 
 /// How to reach WhatsApp.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,9 +61,6 @@ pub enum GatewayError {
     /// Not a WebSocket URL.
     #[error("the endpoint {0:?} is not a WebSocket URL like ws://127.0.0.1:8430/ws/chat")]
     NotAUrl(String),
-    /// The HTTP client could not be set up with the proxy.
-    #[error("the proxy {0} cannot be used for HTTP: {1}")]
-    ProxyRefused(Proxy, String),
 }
 
 /// What all links share.
@@ -88,6 +75,9 @@ pub struct Gateway {
     pub(super) versions: Arc<Versions>,
     pub(super) device_name: Arc<str>,
     pub(super) warnings: DaemonWarnings,
+    pub(super) rooms: Rooms,
+    /// The runtime of the links, where the calls of the rooms make their connections.
+    pub(super) runtime: Handle,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -100,7 +90,8 @@ impl std::fmt::Debug for Gateway {
 
 impl Gateway {
     /// A gateway to WhatsApp, or in a simulator build to the endpoint of the settings. The calls that block
-    /// (names of hosts, WhatsApp's web page) are made in these rooms.
+    /// (names of hosts, WhatsApp's web page, media) are made in these rooms, and connections on the runtime
+    /// within which this is called.
     ///
     /// # Errors
     /// [`GatewayError`] says which setting cannot be used.
@@ -112,26 +103,24 @@ impl Gateway {
             Some(endpoint) if cfg!(feature = "simulator") => check_endpoint(endpoint)?,
             Some(endpoint) => return Err(GatewayError::NotASimulator(endpoint.clone())),
         };
-        Self::to(endpoint, settings, rooms)
+        Ok(Self::to(endpoint, settings, rooms))
     }
 
-    pub(super) fn to(
-        uri: http::Uri,
-        settings: &GatewaySettings,
-        rooms: &Rooms,
-    ) -> Result<Self, GatewayError> {
-        let proxy = settings.proxy.clone();
-        let http = http_client(proxy.as_ref())?;
+    pub(super) fn to(uri: http::Uri, settings: &GatewaySettings, rooms: &Rooms) -> Self {
+        let route = settings.proxy.clone().map_or(Route::Direct, Route::Proxy);
+        let resolver = Resolver::new(rooms.resolver.clone());
+        let runtime = Handle::current();
+        let http = web::client(route.clone(), resolver.clone(), runtime.clone());
         if !watch_stanzas() {
             // Only where this process has spoken to WhatsApp before.
             tracing::warn!("the sessions' presence cannot be watched: phones may stay silent");
         }
         let warnings = DaemonWarnings::default();
-        Ok(Self {
+        Self {
             target: Target {
                 uri,
-                route: proxy.map_or(Route::Direct, Route::Proxy),
-                resolver: Resolver::new(rooms.resolver.clone()),
+                route,
+                resolver,
             },
             connector: Arc::new(whatsapp_rust::transport::default_tls_connector()),
             session_http: Arc::clone(&http),
@@ -144,7 +133,9 @@ impl Gateway {
             )),
             device_name: settings.device_name.as_str().into(),
             warnings,
-        })
+            rooms: rooms.clone(),
+            runtime,
+        }
     }
 
     /// Keeps the versions that are fetched from WhatsApp in this state directory, for starts that cannot fetch
@@ -176,76 +167,53 @@ impl Gateway {
         let Some(choice) = choice else {
             return self.clone();
         };
+        let route = match chosen(choice) {
+            Ok(proxy) => proxy.map_or(Route::Direct, Route::Proxy),
+            Err(why) => Route::Closed(format!(
+                "the proxy in the session's record cannot be used: {why}. `wactl proxy` changes it"
+            )),
+        };
         let mut gateway = self.clone();
-        match route(choice) {
-            Ok((route, http)) => {
-                gateway.target.route = route;
-                gateway.session_http = http;
-            }
-            Err(why) => gateway.target.route = Route::Closed(why),
-        }
+        let resolver = gateway.target.resolver.clone();
+        gateway.session_http = web::client(route.clone(), resolver, gateway.runtime.clone());
+        gateway.target.route = route;
         gateway
+    }
+
+    /// The proxy of all sessions that have none of their own.
+    fn default_proxy(&self) -> Option<Proxy> {
+        match &self.target.route {
+            Route::Proxy(proxy) => Some(proxy.clone()),
+            Route::Direct | Route::Closed(_) => None,
+        }
     }
 
     /// The proxy through which a session goes for which this was chosen, as everybody may see it.
     #[must_use]
     pub fn proxy_of(&self, choice: Option<&ProxyChoice>) -> SessionProxy {
-        let source = match choice {
-            Some(_) => ProxySource::Session,
-            None => ProxySource::Default,
+        let (source, proxy) = match choice {
+            Some(choice) => (ProxySource::Session, chosen(choice)),
+            None => (ProxySource::Default, Ok(self.default_proxy())),
         };
-        let proxy = match self.through(choice).target.route {
-            Route::Proxy(proxy) => Some(proxy),
-            Route::Direct | Route::Closed(_) => None,
+        let (proxy, error) = match proxy {
+            Ok(proxy) => (proxy, None),
+            Err(why) => (None, Some(why.to_string())),
         };
         SessionProxy {
             source,
             authenticated: proxy.as_ref().is_some_and(Proxy::has_user),
             url: proxy.map(|proxy| proxy.to_string()),
+            error,
         }
     }
 }
 
-/// The way that was chosen for a session, and its HTTP client; or why there is none.
-fn route(choice: &ProxyChoice) -> Result<(Route, Arc<dyn HttpClient>), String> {
-    let url = match choice {
-        ProxyChoice::Direct => return Ok((Route::Direct, client(None))),
-        ProxyChoice::Url(url) => url,
-    };
-    let unusable = |why: String| {
-        format!("the proxy in the session's record cannot be used: {why}. `wactl proxy` changes it")
-    };
-    let proxy = Proxy::parse(url.reveal()).map_err(|e| unusable(e.to_string()))?;
-    let http = http_client(Some(&proxy)).map_err(|e| unusable(e.to_string()))?;
-    Ok((Route::Proxy(proxy), http))
-}
-
-fn http_client(proxy: Option<&Proxy>) -> Result<Arc<dyn HttpClient>, GatewayError> {
-    let Some(proxy) = proxy else {
-        return Ok(client(None));
-    };
-    match proxy.for_http() {
-        Ok(http) => Ok(client(Some(http))),
-        Err(e) => Err(GatewayError::ProxyRefused(proxy.clone(), e.to_string())),
+/// The proxy that was chosen for a session; `None`: none.
+fn chosen(choice: &ProxyChoice) -> Result<Option<Proxy>, ProxyError> {
+    match choice {
+        ProxyChoice::Direct => Ok(None),
+        ProxyChoice::Url(url) => Proxy::parse(url.reveal()).map(Some),
     }
-}
-
-/// An HTTP client that goes through this proxy. What the environment says about proxies does not count.
-fn client(proxy: Option<ureq::Proxy>) -> Arc<dyn HttpClient> {
-    let agent = ureq::Agent::config_builder()
-        .proxy(proxy)
-        .input_buffer_size(HTTP_BUFFER)
-        .output_buffer_size(HTTP_BUFFER)
-        .max_idle_connections(HTTP_IDLE)
-        .timeout_connect(Some(HTTP_CONNECT_WITHIN))
-        .timeout_send_request(Some(HTTP_ANSWERED_WITHIN))
-        .timeout_recv_response(Some(HTTP_ANSWERED_WITHIN))
-        .timeout_recv_body(Some(HTTP_BODY_WITHIN))
-        .build()
-        .into();
-    Arc::new(whatsapp_rust_ureq_http_client::UreqHttpClient::with_agent(
-        agent,
-    ))
 }
 
 #[cfg(test)]
@@ -260,9 +228,9 @@ mod tests {
         Gateway::new(&settings, &Rooms::new()).map(|_| ())
     }
 
-    #[test]
+    #[tokio::test]
     #[cfg(not(feature = "simulator"))]
-    fn a_real_build_refuses_every_endpoint() {
+    async fn a_real_build_refuses_every_endpoint() {
         for endpoint in [
             "ws://127.0.0.1:1/ws/chat",
             "wss://web.whatsapp.com/ws/chat",
@@ -275,9 +243,9 @@ mod tests {
         }
     }
 
-    #[test]
+    #[tokio::test]
     #[cfg(feature = "simulator")]
-    fn a_simulator_build_refuses_what_is_not_loopback() {
+    async fn a_simulator_build_refuses_what_is_not_loopback() {
         assert_eq!(with_endpoint("ws://127.0.0.1:8430/ws/chat"), Ok(()));
         for endpoint in ["wss://web.whatsapp.com/ws/chat", "ws://localhost:1/ws/chat"] {
             assert!(
@@ -292,17 +260,18 @@ mod tests {
             source,
             url: url.map(str::to_owned),
             authenticated,
+            error: None,
         }
     }
 
-    #[test]
-    fn a_sessions_own_proxy_comes_before_the_configurations() {
+    #[tokio::test]
+    async fn a_sessions_own_proxy_comes_before_the_configurations() {
         let settings = GatewaySettings {
             proxy: Some(Proxy::parse("http://me:pw@localhost:3128").expect("a proxy")),
             ..GatewaySettings::default()
         };
         let uri = "ws://127.0.0.1:1/".parse().expect("a URL");
-        let gateway = Gateway::to(uri, &settings, &Rooms::new()).expect("a gateway");
+        let gateway = Gateway::to(uri, &settings, &Rooms::new());
         let own = ProxyChoice::Url("socks5h://[::1]:9".into());
         let broken = ProxyChoice::Url("http://me:pw@localhost:x".into());
         for (choice, proxy) in [
@@ -318,10 +287,20 @@ mod tests {
                 Some(&ProxyChoice::Direct),
                 shown(ProxySource::Session, None, false),
             ),
-            (Some(&broken), shown(ProxySource::Session, None, false)),
         ] {
             assert_eq!(gateway.proxy_of(choice), proxy);
         }
+        // One that cannot be used is not shown as none.
+        let unusable = gateway.proxy_of(Some(&broken));
+        let why = unusable.error.expect("what is wrong");
+        assert_eq!(
+            (unusable.source, unusable.url),
+            (ProxySource::Session, None)
+        );
+        assert!(
+            why.contains("not a proxy's URL") && !why.contains("me:pw"),
+            "{why}"
+        );
         // A proxy that cannot be used is not gone around.
         match gateway.through(Some(&broken)).target.route {
             Route::Closed(why) => assert!(!why.contains("pw"), "{why}"),

@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use whatsapp_rust::Client;
 use whatsapp_rust::anyhow;
-use whatsapp_rust::pair_code::PairCodeOptions;
 use whatsapp_rust::passkey::PasskeyError;
 use whatsapp_rust::request::{InfoQuery, IqError};
 use whatsapp_rust::wacore::iq::devices::RemoveCompanionDeviceSpec;
@@ -16,6 +15,8 @@ use whatsapp_rust::wacore_binary::NodeRef;
 
 use super::auth;
 use super::ending::{Ending, Verdict};
+use super::event::CodeRequest;
+use super::pair_code::PairCodes;
 use super::passkey::Assertion;
 use super::presence::Presence;
 use super::scope::Scope;
@@ -56,6 +57,7 @@ const LAST_WORD: Duration = Duration::from_millis(300);
 pub struct LinkHandle {
     pub(super) client: Arc<Client>,
     pub(super) scope: Scope,
+    pub(super) codes: PairCodes,
     pub(super) ending: watch::Receiver<Option<Ending>>,
 }
 
@@ -69,19 +71,10 @@ impl std::fmt::Debug for LinkHandle {
 
 impl LinkHandle {
     /// Asks for a pair code. It arrives as [`LinkEvent::PairCode`](super::LinkEvent::PairCode) or
-    /// [`LinkEvent::PairCodeRefused`](super::LinkEvent::PairCodeRefused).
-    pub fn ask_pair_code(&self, phone: &PhoneNumber) {
-        let client = Arc::clone(&self.client);
-        let options = PairCodeOptions {
-            phone_number: phone.digits().to_owned(),
-            ..PairCodeOptions::default()
-        };
-        self.scope.run(async move {
-            // The library gives no second code while one is live.
-            client.cancel_pair_code().await;
-            // It reports both outcomes as events, too.
-            let _ = client.pair_with_code(options).await;
-        });
+    /// [`LinkEvent::PairCodeRefused`](super::LinkEvent::PairCodeRefused) with the number of the request. A
+    /// request that is under way is given up.
+    pub fn ask_pair_code(&self, request: CodeRequest, phone: &PhoneNumber) {
+        self.codes.ask(&self.client, &self.scope, request, phone);
     }
 
     /// Sends the answer of a passkey to WhatsApp's challenge. How it goes on arrives as

@@ -7,25 +7,32 @@ use tokio::sync::{mpsc, watch};
 use whatsapp_rust::bot::Bot;
 use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::wacore::store::{DeviceCommand, DevicePropsOverride};
-use whatsapp_rust::{RawNodeLease, anyhow};
+use whatsapp_rust::{CacheConfig, RawNodeLease};
 
 use super::auth;
 use super::event::LinkEvent;
 use super::gateway::Gateway;
 use super::handle::LinkHandle;
 use super::monitor::{Claim, LinkMonitor, Reporter};
+use super::pair_code::PairCodes;
 use super::phone::Phone;
 use super::pump::{Dialer, LastHeard};
 use super::restart::Restart;
 use super::scope::{Scope, ScopedRuntime};
 use super::signal::{Handler, Signals};
+use super::transfer::LinkHttp;
 use crate::blocking::UncancellableWork;
 use crate::deadline::Deadline;
 use crate::store::{Credentials, CredentialsError};
 
-/// How many prekeys a device keeps at the server. Each is a row, and a key in memory. A client that talks
-/// to few new people needs few, and the library uploads more when they run low.
-const PREKEYS: usize = 100;
+/// How many prekeys a device uploads: as many as the official client does. Far fewer is one of the deviations
+/// that were blamed for devices that WhatsApp removed seconds after they were linked.
+const PREKEYS: usize = 812;
+/// How many chats keep their lane, the queue in which a chat's messages wait their turn. A lane takes about
+/// 31 KiB, and the library keeps 5000 for ever: 150 MiB for a session that has heard from as many chats. One
+/// that is evicted is made anew with the chat's next message, and one that is in use is never evicted, so 32
+/// are enough for the chats that talk at the same time.
+const CHAT_LANES: u64 = 32;
 /// How long a goodbye may take, and the flush after it, before the link is cut.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// How many events may wait for the session, which always takes them. When there are more, the link waits.
@@ -103,24 +110,32 @@ impl Link {
             restart: restart.clone(),
         };
         let phone = Arc::new(Phone::default());
+        let version = gateway.versions.get(&gateway.http).await;
         let handler = Handler::new(
             signals.clone(),
             restart.clone(),
             last_heard.clone(),
             Arc::clone(&phone),
-            gateway.warnings.clone(),
         );
         let runtime = ScopedRuntime {
             scope: scope.clone(),
             signals: signals.clone(),
+            room: gateway.rooms.library.clone(),
+            runtime: gateway.runtime.clone(),
         };
-        let version = gateway.versions.get(&gateway.http).await;
+        let http = LinkHttp {
+            http: Arc::clone(&gateway.session_http),
+            room: gateway.rooms.media.clone(),
+            runtime: gateway.runtime.clone(),
+            scope: scope.clone(),
+        };
         let built = Bot::builder()
             .with_backend_arc(Arc::clone(&store) as Arc<dyn whatsapp_rust::store::Backend>)
-            .with_http_client(SharedHttp(Arc::clone(&gateway.session_http)))
+            .with_http_client(http)
             .with_runtime(runtime)
             .with_device_props(DevicePropsOverride::new().with_os(gateway.device_name.as_ref()))
             .with_wanted_pre_key_count(PREKEYS)
+            .with_cache_config(caches())
             .skip_history_sync()
             .with_transport_factory(dialer)
             .with_version(version.as_ref().map_or((0, 0, 0), |v| *v))
@@ -148,6 +163,7 @@ impl Link {
         let (events, received_events) = mpsc::channel(EVENTS);
         let (end, ending) = watch::channel(None);
         let reporter = Reporter { events, end };
+        let codes = PairCodes::new(signals.clone());
         match version {
             Ok(version) => {
                 let claim = Claim {
@@ -172,6 +188,7 @@ impl Link {
             handle: LinkHandle {
                 client,
                 scope: scope.clone(),
+                codes,
                 ending,
             },
             _stanzas: stanzas,
@@ -257,15 +274,12 @@ impl StillRunning {
     }
 }
 
-/// The library wants an HTTP client of its own; all sessions share one.
-struct SharedHttp(Arc<dyn whatsapp_rust::http::HttpClient>);
-
-#[async_trait::async_trait]
-impl whatsapp_rust::http::HttpClient for SharedHttp {
-    async fn execute(
-        &self,
-        request: whatsapp_rust::http::HttpRequest,
-    ) -> Result<whatsapp_rust::http::HttpResponse, anyhow::Error> {
-        self.0.execute(request).await
+/// What the library keeps in memory for a session. Its own choices suit a program with one account. The other
+/// caches keep what is small, or keep it for an hour; without a bound is only the one of the accounts' two
+/// addresses, of which the library must not lose any.
+fn caches() -> CacheConfig {
+    CacheConfig {
+        chat_lanes_capacity: CHAT_LANES,
+        ..CacheConfig::default()
     }
 }

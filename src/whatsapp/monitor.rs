@@ -201,14 +201,23 @@ impl LinkMonitor {
                     .await;
             }
             Signal::QrExhausted => self.reporter.send(LinkEvent::QrExhausted).await,
-            Signal::PairCode { code, valid_for } => {
+            Signal::PairCode {
+                request,
+                code,
+                valid_for,
+            } => {
                 self.reporter
-                    .send(LinkEvent::PairCode { code, valid_for })
+                    .send(LinkEvent::PairCode {
+                        request,
+                        code,
+                        valid_for,
+                    })
                     .await;
             }
             Signal::PairCodeRefresh => self.reporter.send(LinkEvent::PairCodeStale).await,
-            Signal::PairCodeRefused(why) => {
-                self.reporter.send(LinkEvent::PairCodeRefused(why)).await;
+            Signal::PairCodeRefused(request, why) => {
+                let refused = LinkEvent::PairCodeRefused(request, why);
+                self.reporter.send(refused).await;
             }
             Signal::Passkey(event) => self.reporter.send(LinkEvent::Passkey(event)).await,
             Signal::Restart => progress.restarting = true,
@@ -221,7 +230,7 @@ impl LinkMonitor {
             Signal::Success if progress.logged_in_at.is_some() => {}
             Signal::Success => {
                 self.handshake_done(progress).await;
-                self.claim.versions.accepted();
+                self.claim.versions.accepted(self.claim.version);
                 progress.logged_in_at = Some(Instant::now());
                 self.reporter.send(LinkEvent::Stage(Stage::Sync)).await;
             }
@@ -247,6 +256,7 @@ impl LinkMonitor {
             // The answer may be older than what WhatsApp has told meanwhile.
             Signal::AskedLimit(limit) if progress.told_limits.contains(&limit.kind) => {}
             Signal::AskedLimit(limit) => self.reporter.send(LinkEvent::Limit(limit)).await,
+            Signal::ClientExpires(at) => self.claim.versions.expires(self.claim.version, at),
             Signal::StreamEnd => {
                 return Some(Ending::retry(
                     Cause::StreamEnded,

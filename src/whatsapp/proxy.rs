@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::protocol::Redacted;
 
-/// The longest user and the longest password in bytes: SOCKS5 has one byte for each length.
+/// The longest user, password and host in bytes: SOCKS5 has one byte for each length.
 const LONGEST: usize = 255;
 
 /// A proxy, perhaps with a login. Displayed it is a URL without the login, and `Debug` shows no more.
@@ -58,7 +58,7 @@ pub enum ProxyError {
     Path,
     /// A user or a password that is not encoded.
     #[error(
-        "in a user and a password write \"@\" as \"%40\", \":\" as \"%3A\", \"/\" as \"%2F\", and \"%\" as \"%25\""
+        "in a user and a password write \"@\" as \"%40\", \":\" as \"%3A\", \"/\" as \"%2F\", \"?\" as \"%3F\", \"#\" as \"%23\", a space as \"%20\", and \"%\" as \"%25\"; or leave the password out, and give the file that holds it: there it stands as it is"
     )]
     NotEncoded,
     /// A user or a password that no proxy could be told.
@@ -98,7 +98,7 @@ impl Proxy {
     /// [`ProxyError`] says why it cannot be used.
     pub fn parse(url: &str) -> Result<Self, ProxyError> {
         let (scheme, rest) = url.split_once("://").ok_or(ProxyError::NotAUrl)?;
-        let (kind, usual_port) = match scheme {
+        let (kind, usual_port) = match scheme.to_ascii_lowercase().as_str() {
             "http" => (ProxyKind::Http, 80),
             "socks5" => (ProxyKind::Socks5, 1080),
             "socks5h" => (ProxyKind::Socks5h, 1080),
@@ -126,7 +126,7 @@ impl Proxy {
             None => return Err(ProxyError::NotAUrl),
         };
         let host = host.trim_matches(['[', ']']);
-        if host.is_empty() {
+        if host.is_empty() || host.len() > LONGEST {
             return Err(ProxyError::NotAUrl);
         }
         // A name is looked up when the proxy is dialled, and no address beyond this machine is dialled.
@@ -169,22 +169,6 @@ impl Proxy {
     pub fn has_password(&self) -> bool {
         let login = self.login.as_ref();
         login.is_some_and(|login| !login.password.reveal().is_empty())
-    }
-
-    /// The HTTP client's idea of it.
-    pub(super) fn for_http(&self) -> Result<ureq::Proxy, ureq::Error> {
-        let protocol = match self.kind {
-            ProxyKind::Http => ureq::ProxyProtocol::Http,
-            ProxyKind::Socks5 => ureq::ProxyProtocol::Socks5,
-            ProxyKind::Socks5h => ureq::ProxyProtocol::Socks5h,
-        };
-        let host = bracketed(&self.host);
-        let mut proxy = ureq::Proxy::builder(protocol).host(&host).port(self.port);
-        if let Some(login) = &self.login {
-            proxy = proxy.username(login.user.reveal());
-            proxy = proxy.password(login.password.reveal());
-        }
-        proxy.build()
     }
 }
 
@@ -250,6 +234,8 @@ mod tests {
         for (url, shown, login) in [
             ("http://127.0.0.1:3128", "http://127.0.0.1:3128", None),
             ("http://proxy.example", "http://proxy.example:80", None),
+            ("HTTP://127.0.0.1:3128", "http://127.0.0.1:3128", None),
+            ("Socks5H://localhost", "socks5h://localhost:1080", None),
             ("socks5://[::1]", "socks5://[::1]:1080", None),
             ("socks5h://localhost:9/", "socks5h://localhost:9", None),
             (
@@ -269,9 +255,6 @@ mod tests {
             let read = proxy.login.as_ref();
             let read = read.map(|login| (login.user.reveal(), login.password.reveal()));
             assert_eq!(read, login, "{url}");
-            let http = proxy.for_http().expect("a proxy of the HTTP client");
-            assert_eq!(http.port(), proxy.port);
-            assert_eq!(http.username(), login.map(|(user, _)| user));
         }
     }
 
@@ -298,12 +281,35 @@ mod tests {
             ("http://me:pass%0D%0A@proxy:1", ProxyError::Login),
             ("http://m%3Ae:pass@proxy:1", ProxyError::Login),
             ("http://:pass@proxy:1", ProxyError::Login),
+            ("http://me:pa?ss@proxy:1", ProxyError::NotEncoded),
+            ("http://me:pa#ss@proxy:1", ProxyError::NotEncoded),
+            ("http://me:pa ss@proxy:1", ProxyError::NotEncoded),
             (&long, ProxyError::Login),
+            (
+                &format!("http://{}:1", "x".repeat(LONGEST + 1)),
+                ProxyError::NotAUrl,
+            ),
         ] {
             let refused = Proxy::parse(url).expect_err(url);
             assert_eq!(refused, why, "{url}");
             assert!(!refused.to_string().contains("pass@"), "{refused}");
         }
+    }
+
+    #[test]
+    fn what_must_be_encoded_is_named_with_the_way_around_it() {
+        let refused = Proxy::parse("http://me:p?a#ss@proxy:1").expect_err("not encoded");
+        let told = refused.to_string();
+        for part in [
+            "\"?\" as \"%3F\"",
+            "\"#\" as \"%23\"",
+            "the file that holds it",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        let encoded = Proxy::parse("http://me:p%3Fa%23s%20s@proxy:1").expect("encoded");
+        let login = encoded.login.expect("a login");
+        assert_eq!(login.password.reveal(), "p?a#s s");
     }
 
     #[test]

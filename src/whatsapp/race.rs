@@ -1,4 +1,4 @@
-//! Connects to the first of several addresses that answers, as RFC 8305 has it.
+//! Reaches the first of several addresses that answers, as RFC 8305 has it: directly, or through a proxy.
 
 use std::future::pending;
 use std::io;
@@ -14,6 +14,8 @@ use crate::deadline::Deadline;
 
 /// How long an address may leave its attempt unanswered before the next one is tried beside it.
 const NEXT_AFTER: Duration = Duration::from_millis(250);
+/// The same through a proxy, whose answer takes the way to the proxy and the proxy's own attempt.
+pub(super) const NEXT_THROUGH_PROXY_AFTER: Duration = Duration::from_secs(1);
 /// How long one address may take: the system repeats an unanswered attempt after 1, 3 and 7 s.
 const ADDRESS_WITHIN: Duration = Duration::from_secs(8);
 /// How many failures are told. A name may have any number of addresses.
@@ -36,8 +38,7 @@ pub(super) fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     order
 }
 
-/// Connects to the first of these addresses that answers. An attempt is made as soon as the one before it
-/// has failed, or has gone unanswered for a while. The attempts that lose are dropped.
+/// Connects to the first of these addresses that answers.
 ///
 /// # Errors
 /// What became of each address, in words.
@@ -45,6 +46,24 @@ pub(super) async fn connect(
     addresses: &[SocketAddr],
     deadline: Deadline,
 ) -> Result<TcpStream, String> {
+    let won = first(addresses, NEXT_AFTER, deadline, attempt).await;
+    won.map_err(|failures| told(addresses, &failures))
+}
+
+/// The result of the first of these attempts that succeeds. An attempt is made as soon as the one before it
+/// has failed, or has gone unanswered for `next_after`. The attempts that lose are dropped.
+///
+/// # Errors
+/// The failures, in the order in which they came. An address without one has not answered by the deadline.
+pub(super) async fn first<T, E, F>(
+    addresses: &[SocketAddr],
+    next_after: Duration,
+    deadline: Deadline,
+    attempt: impl Fn(SocketAddr) -> F,
+) -> Result<T, Vec<(SocketAddr, E)>>
+where
+    F: Future<Output = Result<T, E>>,
+{
     let mut waiting = interleaved(addresses).into_iter();
     let mut attempts = FuturesUnordered::new();
     let mut failures = Vec::new();
@@ -64,16 +83,17 @@ pub(super) async fn connect(
             tokio::select! {
                 biased;
                 Some((address, result)) = attempts.next() => match result {
-                    Ok(stream) => return Some(stream),
+                    Ok(won) => return Some(won),
                     Err(error) => {
-                        failures.push((address, why(&error)));
+                        failures.push((address, error));
                         next_at = Instant::now();
                     }
                 },
                 address = due => {
-                    attempts.push(attempt(address));
+                    let result = attempt(address);
+                    attempts.push(async move { (address, result.await) });
                     next = waiting.next();
-                    next_at = Instant::now() + NEXT_AFTER;
+                    next_at = Instant::now() + next_after;
                 }
                 else => return None,
             }
@@ -82,20 +102,19 @@ pub(super) async fn connect(
             }
         }
     };
-    if let Some(Some(stream)) = deadline.limit(racing).await {
-        return Ok(stream);
+    if let Some(Some(won)) = deadline.limit(racing).await {
+        return Ok(won);
     }
     drop(attempts);
-    Err(told(addresses, &failures))
+    Err(failures)
 }
 
-async fn attempt(address: SocketAddr) -> (SocketAddr, io::Result<TcpStream>) {
+async fn attempt(address: SocketAddr) -> Result<TcpStream, String> {
     let connected = Deadline::within(ADDRESS_WITHIN).limit(TcpStream::connect(address));
     let result = connected.await;
-    (
-        address,
-        result.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())),
-    )
+    result
+        .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(|error| why(&error))
 }
 
 fn why(error: &io::Error) -> String {

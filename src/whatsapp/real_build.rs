@@ -23,7 +23,7 @@ async fn the_simulators_certificate_is_refused() {
         version: Some((2, 3000, 1)),
         ..GatewaySettings::default()
     };
-    let gateway = Gateway::to(uri, &settings, &Rooms::new()).expect("a gateway");
+    let gateway = Gateway::to(uri, &settings, &Rooms::new());
     let dir = tempfile::tempdir().expect("a directory");
     let scope = Scope::new(Span::none(), UncancellableWork::default());
     let expected = Expected {

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -17,7 +18,7 @@ use whatsapp_rust::wacore::runtime::{AbortHandle, Runtime};
 
 use super::presence::{Announcements, Presence};
 use super::signal::{Signal, Signals};
-use crate::blocking::UncancellableWork;
+use crate::blocking::{Room, UncancellableWork};
 
 tokio::task_local! {
     /// Ends the library's task that runs now.
@@ -163,6 +164,10 @@ const SETTINGS_WATCHDOG: Duration = Duration::from_mins(3);
 pub(super) struct ScopedRuntime {
     pub(super) scope: Scope,
     pub(super) signals: Signals,
+    /// Where the library's blocking calls are made, but for those of its database.
+    pub(super) room: Room,
+    /// The runtime of the link's tasks.
+    pub(super) runtime: Handle,
 }
 
 impl ScopedRuntime {
@@ -205,10 +210,16 @@ impl Runtime for ScopedRuntime {
         call: Box<dyn FnOnce() + Send + 'static>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let span = self.scope.span.clone();
-        let handle = self
-            .scope
-            .tracker
-            .spawn_blocking(move || span.in_scope(call));
+        let (room, runtime) = (self.room.clone(), self.runtime.clone());
+        let made = async move {
+            room.run(move || {
+                // What the call spawns is the link's, not the room's.
+                let _inside = runtime.enter();
+                span.in_scope(call);
+            })
+            .await;
+        };
+        let handle = self.scope.tracker.spawn_on(made, &self.runtime);
         Box::pin(async move {
             // A panic of the call has been reported by the panic hook; its caller sees no result.
             let _ = handle.await;
@@ -227,8 +238,13 @@ mod tests {
 
     fn runtime(scope: &Scope) -> (ScopedRuntime, mpsc::Receiver<Signal>) {
         let (signals, received) = Signals::channel();
-        let scope = scope.clone();
-        (ScopedRuntime { scope, signals }, received)
+        let runtime = ScopedRuntime {
+            scope: scope.clone(),
+            signals,
+            room: Room::of_the_caller("library"),
+            runtime: Handle::current(),
+        };
+        (runtime, received)
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,14 +14,13 @@ use whatsapp_rust::waproto::codec;
 use whatsapp_rust::waproto::whatsapp::ADVEncryptionType;
 
 use super::ending::Ending;
-use super::event::PairCodeRefused;
+use super::event::{CodeRequest, PairCodeRefused};
 use super::limits::{self, Limit};
 use super::passkey::{PasskeyEvent, check_challenge};
 use super::phone::Phone;
 use super::pump::LastHeard;
 use super::restart::Restart;
 use super::scope::own_task;
-use super::warnings::DaemonWarnings;
 use crate::protocol::Redacted;
 
 /// A report of the library or the transport.
@@ -42,11 +41,12 @@ pub(super) enum Signal {
     },
     QrExhausted,
     PairCode {
+        request: CodeRequest,
         code: Redacted,
         valid_for: Duration,
     },
     PairCodeRefresh,
-    PairCodeRefused(PairCodeRefused),
+    PairCodeRefused(CodeRequest, PairCodeRefused),
     Passkey(PasskeyEvent),
     PairSuccess,
     /// The stream of a pairing ends, and the library connects again.
@@ -69,6 +69,8 @@ pub(super) enum Signal {
     AskedLimit(Limit),
     /// The critical part of the account's settings does not come.
     SettingsMissing,
+    /// From when on WhatsApp refuses this version of the client; `None`: it takes that back.
+    ClientExpires(Option<Timestamp>),
 }
 
 /// The notification with which WhatsApp wants a passkey, and whose it is.
@@ -117,7 +119,6 @@ pub(super) struct Handler {
     restart: Restart,
     last_heard: LastHeard,
     phone: Arc<Phone>,
-    warnings: DaemonWarnings,
     /// When activity was last reported.
     active: Mutex<Option<Instant>>,
     /// The library's task that shows one QR code after the other. At their end it closes the link.
@@ -140,14 +141,12 @@ impl Handler {
         restart: Restart,
         last_heard: LastHeard,
         phone: Arc<Phone>,
-        warnings: DaemonWarnings,
     ) -> Self {
         Self {
             signals,
             restart,
             last_heard,
             phone,
-            warnings,
             active: Mutex::default(),
             qr_codes: Mutex::default(),
             hosted: AtomicBool::new(false),
@@ -195,18 +194,8 @@ impl Handler {
                 }
             }
             Event::PairingQrCodesExhausted(_) => Signal::QrExhausted,
-            Event::PairingCode(code) => Signal::PairCode {
-                code: code.code.as_str().into(),
-                valid_for: code.timeout,
-            },
+            // A code and a refusal do not say for which request they are. Whoever asked reports them.
             Event::PairingCodeRefresh(_) => Signal::PairCodeRefresh,
-            Event::PairingCodeError(error) => Signal::PairCodeRefused(PairCodeRefused {
-                rate_limited: error
-                    .rejection
-                    .is_some_and(whatsapp_rust::pair_code::PairCodeRejection::is_throttled),
-                retry_after: error.backoff,
-                error: error.error.clone(),
-            }),
             Event::PairSuccess(_) => {
                 self.restart.allow();
                 self.restart.settle();
@@ -273,10 +262,7 @@ impl Handler {
             "xmlstreamend" => Some(Signal::StreamEnd),
             "ib" => {
                 let said = node.get().get_optional_child("client_expiration")?;
-                let at = said.attrs().optional_u64("t")?;
-                let at = Timestamp::from_second(i64::try_from(at).ok()?).ok()?;
-                self.warnings.client_expires(at);
-                None
+                expiration(said).map(Signal::ClientExpires)
             }
             "notification" => {
                 let node = node.get();
@@ -302,6 +288,23 @@ impl Handler {
             _ => None,
         }
     }
+}
+
+/// What WhatsApp says of the expiry of this version: a time, or without one that there is none. A time that
+/// cannot be read says nothing.
+#[allow(
+    clippy::option_option,
+    reason = "nothing said, and said that there is none"
+)]
+fn expiration(said: &NodeRef<'_>) -> Option<Option<Timestamp>> {
+    let Some(at) = said.get_attr("t") else {
+        return Some(None);
+    };
+    let at: i64 = at.as_str().parse().ok()?;
+    if at == 0 {
+        return Some(None);
+    }
+    Timestamp::from_second(at).ok().map(Some)
 }
 
 /// Whether a phone's answer is that of a Business account in coexistence: its WhatsApp is hosted, and its

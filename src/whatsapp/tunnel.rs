@@ -18,6 +18,31 @@ const LONGEST_ANSWER: usize = 8 * 1024;
 /// Where a proxy is to connect to: a name that the proxy looks up, or an address.
 pub(super) type Place<'a> = TargetAddr<'a>;
 
+/// A tunnel that did not come about.
+pub(super) struct NoTunnel {
+    /// How the link ended, before it began.
+    pub(super) ending: Ending,
+    /// Whether the proxy may reach another address of the same host. A proxy that refuses a login refuses it
+    /// for each address, and counts the tries.
+    pub(super) elsewhere: bool,
+}
+
+impl NoTunnel {
+    pub(super) fn here(ending: Ending) -> Self {
+        Self {
+            ending,
+            elsewhere: true,
+        }
+    }
+
+    fn anywhere(ending: Ending) -> Self {
+        Self {
+            ending,
+            elsewhere: false,
+        }
+    }
+}
+
 /// A host that the proxy is to look up, or an address.
 pub(super) fn place(host: &str, port: u16) -> Result<Place<'_>, String> {
     let place = (host, port).into_target_addr();
@@ -27,14 +52,17 @@ pub(super) fn place(host: &str, port: u16) -> Result<Place<'_>, String> {
 /// Asks the proxy at the other end of this stream for a tunnel.
 ///
 /// # Errors
-/// How the link ended, before it began. Names the proxy without its login.
+/// [`NoTunnel`] names the proxy without its login.
 pub(super) async fn tunnel(
     stream: TcpStream,
     proxy: &Proxy,
     to: Place<'_>,
-) -> Result<TcpStream, Ending> {
+) -> Result<TcpStream, NoTunnel> {
     match proxy.kind {
-        ProxyKind::Http => connect(stream, proxy, &to).await,
+        ProxyKind::Http => {
+            let tunnel = connect(stream, proxy, &to).await;
+            tunnel.map_err(NoTunnel::anywhere)
+        }
         ProxyKind::Socks5 | ProxyKind::Socks5h => socks(stream, proxy, to).await,
     }
 }
@@ -103,7 +131,7 @@ fn status_of(answer: &[u8]) -> Option<u16> {
     rest.get(..3)?.parse().ok()
 }
 
-async fn socks(stream: TcpStream, proxy: &Proxy, to: Place<'_>) -> Result<TcpStream, Ending> {
+async fn socks(stream: TcpStream, proxy: &Proxy, to: Place<'_>) -> Result<TcpStream, NoTunnel> {
     let tunnel = match &proxy.login {
         Some(Login { user, password }) if !password.reveal().is_empty() => {
             let (user, password) = (user.reveal(), password.reveal());
@@ -116,16 +144,18 @@ async fn socks(stream: TcpStream, proxy: &Proxy, to: Place<'_>) -> Result<TcpStr
         Ok(tunnel) => return Ok(tunnel.into_inner()),
         Err(error) => error,
     };
-    let refused = |what: &str| {
+    let not_allowed = |what: &str| {
         let words = format!("the proxy {proxy} refused the connection: {what}");
         Ending::retry(Cause::ProxyRefused, words)
     };
-    let unreachable = |what: &str| {
+    let refused = |what: &str| NoTunnel::anywhere(not_allowed(what));
+    let no_way = |what: &str| {
         let words = format!("the proxy {proxy} could not connect: {what}");
         Ending::retry(Cause::Unreachable, words)
     };
+    let unreachable = |what: &str| NoTunnel::here(no_way(what));
     Err(match error {
-        SocksError::Io(error) => broke_off(proxy, &error),
+        SocksError::Io(error) => NoTunnel::here(broke_off(proxy, &error)),
         SocksError::PasswordAuthFailure(_) => {
             refused("it does not accept the user and the password")
         }
@@ -138,16 +168,18 @@ async fn socks(stream: TcpStream, proxy: &Proxy, to: Place<'_>) -> Result<TcpStr
             Some(_) => refused("it takes no user and password, only another kind of login"),
             None => refused("it asks for a user and a password"),
         },
-        SocksError::ConnectionNotAllowedByRuleset => refused("its rules do not allow it"),
+        SocksError::ConnectionNotAllowedByRuleset => {
+            NoTunnel::here(not_allowed("its rules do not allow it"))
+        }
         SocksError::NetworkUnreachable => unreachable("the network is unreachable from there"),
         SocksError::HostUnreachable => unreachable("the host is unreachable from there"),
         SocksError::ConnectionRefused => unreachable("the other end refused it"),
         SocksError::TtlExpired => unreachable("no answer came in time (TTL expired)"),
         SocksError::GeneralSocksServerFailure => unreachable("it failed, and does not say why"),
-        SocksError::CommandNotSupported => unreachable("it makes no connections"),
+        SocksError::CommandNotSupported => NoTunnel::anywhere(no_way("it makes no connections")),
         SocksError::AddressTypeNotSupported => unreachable("it does not take this kind of address"),
         SocksError::InvalidResponseVersion => {
-            unreachable("it answered something that is not SOCKS5")
+            NoTunnel::anywhere(no_way("it answered something that is not SOCKS5"))
         }
         other => unreachable(&other.to_string()),
     })
@@ -192,7 +224,9 @@ mod tests {
             tunnel(stream, &proxy, place("web.example", 443).expect("a place")).await
         };
         let (_, tunnel) = tokio::join!(answers, asks);
-        let ending = tunnel.expect_err("it has no end");
+        let Err(NoTunnel { ending, .. }) = tunnel else {
+            panic!("it has no end");
+        };
         assert!(ending.error.contains("the proxy"), "{}", ending.error);
     }
 

@@ -82,6 +82,10 @@ struct Standing {
     is_looking: bool,
     /// When it was told last that WhatsApp accepts a version that it had refused.
     acceptance_told: Option<Instant>,
+    /// The newest version with which WhatsApp has accepted a login.
+    accepted: Option<Version>,
+    /// The version that WhatsApp will refuse, and from when on.
+    expires: Option<(Version, Timestamp)>,
 }
 
 impl Versions {
@@ -173,9 +177,25 @@ impl Versions {
         })
     }
 
-    /// Notes that WhatsApp accepted a login.
-    pub(super) fn accepted(&self) {
+    /// Notes that WhatsApp accepted a login with this version.
+    pub(super) fn accepted(&self, version: Version) {
         let mut standing = self.standing();
+        standing.accepted = standing.accepted.max(Some(version));
+        let now = Timestamp::now();
+        // A newer version has a date of its own, and a date that has passed was none.
+        if standing
+            .expires
+            .is_some_and(|(old, at)| version > old || now > at)
+        {
+            standing.expires = None;
+            self.warnings.client_goes_on();
+        }
+        // A login with an older version than the refused one says nothing about that: only one that names what
+        // those who wait would name, or the refused version itself, or a newer one, helps them.
+        let is_older = |(refused, _): (Version, u32)| version < refused;
+        if standing.refused.is_some_and(is_older) && standing.named != Some(version) {
+            return;
+        }
         standing.refused = None;
         if !self.warnings.client_accepted() {
             return;
@@ -188,6 +208,21 @@ impl Versions {
             standing.acceptance_told = Some(now);
             drop(standing);
             self.tell_news();
+        }
+    }
+
+    /// Notes from when on WhatsApp will refuse this version, to which a link logged in; `None`: it takes that
+    /// back.
+    pub(super) fn expires(&self, version: Version, at: Option<Timestamp>) {
+        let mut standing = self.standing();
+        if standing.accepted.is_some_and(|accepted| version < accepted) {
+            // No new link names that version.
+            return;
+        }
+        standing.expires = at.map(|at| (version, at));
+        match at {
+            Some(at) => self.warnings.client_expires(at),
+            None => self.warnings.client_goes_on(),
         }
     }
 

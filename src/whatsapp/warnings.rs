@@ -70,6 +70,16 @@ impl DaemonWarnings {
         }
     }
 
+    /// WhatsApp does not refuse this version of the client, or the daemon names a newer one.
+    pub(super) fn client_goes_on(&self) {
+        if self.clear(WarningKind::ClientExpires) {
+            tracing::info!(
+                message_id = message_id::CLIENT_ACCEPTED,
+                "the client's version does not expire any more: a newer one is in use, or WhatsApp took the date back"
+            );
+        }
+    }
+
     /// WhatsApp accepts the version. Returns whether it did not before.
     pub(super) fn client_accepted(&self) -> bool {
         let is_news = self.clear(WarningKind::ClientOutdated);

@@ -167,6 +167,7 @@ fn script(encoding: Encoding, mut bytes: &[u8]) -> (Vec<u8>, Option<Vec<u64>>) {
                 // A pair code would be waited for.
                 phone: (argument & 4 != 0).then(|| "no number".to_owned()),
                 expect: (argument & 8 != 0).then(|| "+15550100999".to_owned()),
+                proxy: (argument & 16 != 0).then(|| "none".into()),
             },
             1 => Command::Disconnect { user: user() },
             2 => Command::ForceLogout { user: user() },

@@ -1,6 +1,6 @@
 //! Small real proxies: HTTP with CONNECT and Basic, and SOCKS5 with a user and a password.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -152,10 +152,16 @@ async fn socks(mut client: TcpStream, login: Login, tell: &Tell) -> std::io::Res
         1 => {
             let mut address = [0; 4];
             client.read_exact(&mut address).await?;
-            std::net::Ipv4Addr::from(address).to_string()
+            Ipv4Addr::from(address).to_string()
         }
         3 => String::from_utf8(read_counted(&mut client).await?).expect("a name"),
-        other => panic!("an address of kind {other}"),
+        4 => {
+            let mut address = [0; 16];
+            client.read_exact(&mut address).await?;
+            format!("[{}]", Ipv6Addr::from(address))
+        }
+        // There is no other kind: it is refused with the word for that.
+        _ => return client.write_all(&[5, 8, 0, 1, 0, 0, 0, 0, 0, 0]).await,
     };
     let target = format!("{host}:{}", client.read_u16().await?);
     note(tell, given, Some(target.clone()));

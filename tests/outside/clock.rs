@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::time::timeout;
 use wasessiond::client::{Client, Options, Watch, WatchItem};
-use wasessiond::protocol::{Cause, Phase, Status};
+use wasessiond::protocol::{Cause, EventKind, Phase, Status, WarningKind};
 use wasim::{Failure, Fault, FaultRule, Observation};
 
 use crate::daemon::failing;
@@ -246,4 +246,68 @@ async fn what_is_stated_as_a_time_of_day_follows_the_clock() {
     clock.set_ahead(6 * HOUR);
     let status = stage.until("idle", Phase::Disconnected).await;
     assert_eq!(status.reason, Some(Cause::Idle));
+}
+
+/// Seconds since 1970, this long after now.
+fn in_seconds(seconds: i64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.expect("after 1970").as_secs();
+    now.checked_add_signed(seconds).expect("a time")
+}
+
+/// A4: what the server delivers tells when the account's phone was last there. After ten days without it a person is
+/// warned, because after 14 WhatsApp unlinks all devices.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_is_silent_for_days_is_warned_of_until_it_is_heard() {
+    let Some((mut stage, clock)) = with_clock("", "").await else {
+        return;
+    };
+    stage.pair("alice", PHONE).await;
+    let warned = |days: i64| {
+        let text = format!("for {days} days");
+        move |status: &Status| {
+            let [warning] = &status.warnings[..] else {
+                return false;
+            };
+            warning.kind == WarningKind::PhoneSilent && warning.text.contains(&text)
+        }
+    };
+    clock.set_ahead(11 * DAY);
+    let status = warnings(&mut stage, warned(11)).await;
+    assert_eq!(status.phase, Phase::Online);
+    let due = status.warnings[0].due.expect("a day").as_second();
+    let due = u64::try_from(due).expect("after 1970");
+    assert!(due.abs_diff(in_seconds(14 * DAY)) < 600, "{status:?}");
+
+    // What it did before comes late, and proves nothing.
+    let before = stage.sim.phone_speaks(PHONE, Some(in_seconds(HOUR)));
+    before.await.expect("a receipt");
+    // A question and its answer: whatever the receipt did, it has done by then.
+    stage.client.groups("alice").await.expect("groups");
+    let status = stage.client.status("alice").await.expect("status");
+    assert_eq!(status.warnings.len(), 1, "{status:?}");
+    let heard = stage.sim.phone_speaks(PHONE, Some(in_seconds(11 * DAY)));
+    heard.await.expect("a receipt");
+    warnings(&mut stage, |status| status.warnings.is_empty()).await;
+
+    // It is used on the 14th day while the device is away, and not again. The device hears of that when it comes back.
+    stage.client.disconnect("alice").await.expect("disconnect");
+    let away = stage.sim.phone_speaks(PHONE, Some(in_seconds(14 * DAY)));
+    away.await.expect("a receipt");
+    clock.set_ahead(22 * DAY);
+    stage.connect("alice").await;
+    stage.until("alice", Phase::Online).await;
+    stage.client.groups("alice").await.expect("groups");
+    clock.set_ahead(25 * DAY);
+    warnings(&mut stage, warned(11)).await;
+    clock.set_ahead(26 * DAY + HOUR);
+    warnings(&mut stage, warned(12)).await;
+}
+
+/// Waits until the session tells its warnings, and they are these.
+async fn warnings(stage: &mut Stage, fits: impl Fn(&Status) -> bool) -> Status {
+    let told = stage.event("alice", |event| {
+        event.kind == EventKind::Warnings && event.status.as_ref().is_some_and(&fits)
+    });
+    told.await.status.expect("it was looked at")
 }

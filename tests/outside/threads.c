@@ -1,7 +1,8 @@
-/* No thread can be begun for as long as a file exists. */
+/* No thread can be begun for as long as a file exists. Each refusal writes a byte into it. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -9,8 +10,14 @@
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*begin)(void *), void *argument)
 {
     const char *none = getenv("WASESSIOND_TEST_HANG");
-    if (none && access(none, F_OK) == 0)
+    int file = none ? open(none, O_WRONLY | O_APPEND | O_CLOEXEC) : -1;
+    if (file >= 0) {
+        ssize_t written = write(file, "x", 1);
+        close(file);
+        if (written != 1)
+            abort();
         return EAGAIN;
+    }
     int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) = dlsym(RTLD_NEXT, "pthread_create");
     return real(thread, attributes, begin, argument);
 }

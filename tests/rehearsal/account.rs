@@ -3,7 +3,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wasessiond::protocol::{EventKind, Phase, RestrictionKind, Status, WarningKind};
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use wasessiond::client::{Client, Options};
+use wasessiond::protocol::{EventKind, Phase, RestrictionKind, Status, TargetEdit, WarningKind};
 use wasim::{ChatLimit, Observation, Stanza, Timelock};
 
 use crate::stage::{PATIENCE, PHONE, Stage};
@@ -81,6 +85,45 @@ async fn the_presence_is_the_configurations_and_a_reload_changes_it() {
     let stopped = stage.client.disconnect("alice").await;
     stopped.expect("disconnected");
     says(&stage, position, "unavailable").await;
+}
+
+/// A session that is asked for something all the time takes in each change all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_of_the_presence_reaches_a_busy_session() {
+    const ROUNDS: usize = 20;
+    const BUSY: usize = 4;
+    let mut stage = Stage::with("presence = \"unavailable\"\n").await;
+    stage.pair("alice", PHONE).await;
+    says(&stage, 0, "unavailable").await;
+    let over = CancellationToken::new();
+    let mut busy = JoinSet::new();
+    let socket = stage.dir.path().join("control.sock");
+    for _ in 0..BUSY {
+        let client = Client::connect(&socket, Options::default()).await;
+        let client = client.expect("join");
+        busy.spawn(over.clone().run_until_cancelled_owned(async move {
+            loop {
+                let asked = (0..8).map(|_| client.targets("alice", TargetEdit::Show));
+                for targets in join_all(asked).await {
+                    targets.expect("the target groups");
+                }
+            }
+        }));
+    }
+    let file = stage.dir.path().join("config.toml");
+    let text = std::fs::read_to_string(&file).expect("the configuration");
+    for round in 0..ROUNDS {
+        let to = ["available", "unavailable"][round % 2];
+        let position = stage.sim.position();
+        let changed = text.replace("\"unavailable\"", &format!("\"{to}\""));
+        std::fs::write(&file, changed).expect("written");
+        stage.client.reload().await.expect("reloaded");
+        says(&stage, position, to).await;
+    }
+    over.cancel();
+    while let Some(ended) = busy.join_next().await {
+        ended.expect("it was busy all the time");
+    }
 }
 
 async fn restricted(stage: &mut Stage, fits: impl Fn(&Status) -> bool) -> Status {

@@ -27,6 +27,7 @@ async fn connect(supervisor: &Supervisor, who: Caller, user: &str) -> Result<Ans
         user: user.to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     supervisor.execute(who, command).await
 }

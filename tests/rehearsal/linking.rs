@@ -130,7 +130,7 @@ async fn a_passkey_between_scan_and_success() {
     stage.pair("alice", PHONE).await;
 }
 
-/// The same after a pair code. Whoever gives it up finds the reason in the history.
+/// The same after a pair code. Who gives it up has done that, and the history says what it waited for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_after_a_pair_code() {
     let mut stage = Stage::set().await;
@@ -143,9 +143,115 @@ async fn a_passkey_after_a_pair_code() {
     let again = stage.client.connect_session("alice", Some(&phone)).await;
     assert!(again.expect("connect").passkey.is_some());
     stage.client.disconnect("alice").await.expect("disconnect");
+    let entry = stage.ended("alice").await;
+    let text = entry.text.expect("a text");
+    assert!(text.contains("wanted a passkey"), "{text}");
     stage
-        .assert_gone("alice", Cause::PasskeyRequired, Unlink::NotLinked)
+        .assert_gone("alice", Cause::PairingAbandoned, Unlink::NotLinked)
         .await;
+}
+
+/// The answer that the owner's passkey makes of the present challenge.
+async fn signed(stage: &Stage) -> Redacted {
+    let challenge = stage.client.passkey_challenge("alice").await;
+    let options = challenge.expect("the challenge").options;
+    let answer = stage.sim.sign_passkey(PHONE, options.reveal()).await;
+    answer.expect("signed").into()
+}
+
+/// WhatsApp asks again after it has taken an answer. The link cannot carry another one: the pairing begins anew, says
+/// so, and can be finished with the next code.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_challenge_begins_the_pairing_anew() {
+    let mut stage = Stage::set().await;
+    stage.sim.set_passkey(PHONE, true).await.expect("set");
+    stage.connect("alice").await;
+    let first = stage.qr("alice").await;
+    let needed = stage.sim.scan(&first, PHONE).await;
+    needed.expect_err("a passkey is needed");
+    at_step(&mut stage, PasskeyStep::Challenge).await;
+    let answer = signed(&stage).await;
+    let taken = stage.client.passkey_assert("alice", answer).await;
+    taken.expect("taken");
+    at_step(&mut stage, PasskeyStep::Confirmation).await;
+    let late = stage.client.passkey_challenge("alice").await;
+    assert_eq!(
+        code_of(late.expect_err("answered")),
+        FailureCode::NotAwaited
+    );
+
+    ask_passkey(&stage).await;
+    let event = stage
+        .event("alice", |e| matches!(e.kind, EventKind::Connecting))
+        .await;
+    let error = event.status.and_then(|status| status.error).expect("words");
+    assert!(error.contains("begins anew"), "{error}");
+    let second = stage.qr("alice").await;
+    assert_ne!(first, second);
+    let needed = stage.sim.scan(&second, PHONE).await;
+    needed.expect_err("a passkey is needed");
+    at_step(&mut stage, PasskeyStep::Challenge).await;
+    let answer = signed(&stage).await;
+    let taken = stage.client.passkey_assert("alice", answer).await;
+    taken.expect("taken");
+    at_step(&mut stage, PasskeyStep::Confirmation).await;
+    stage.client.passkey_confirm("alice").await.expect("taken");
+    let status = stage.phase("alice", Phase::Online).await;
+    assert_eq!(
+        status.account.expect("an account").phone,
+        format!("+{PHONE}")
+    );
+}
+
+/// The number is corrected while the first code is asked for. The code that is shown is for the second number.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_is_corrected_at_once() {
+    let mut stage = Stage::set().await;
+    let [wrong, right] = [OTHER, PHONE].map(|phone| format!("+{phone}"));
+    for _ in 0..5 {
+        let (first, second) = tokio::join!(
+            stage.client.connect_session("alice", Some(&wrong)),
+            stage.client.connect_session("alice", Some(&right)),
+        );
+        first.expect("connect");
+        second.expect("connect");
+        let status = stage.until("alice", Phase::AwaitingCode).await;
+        let shown = status.pair_code.expect("a pair code");
+        // The two requests may be taken in either order. What is shown is one that works.
+        let phone = shown.phone.trim_start_matches('+').to_owned();
+        let code = shown.code.expect("its text");
+        let device = stage.sim.link_by_code(&phone, code.reveal()).await;
+        let device = device.expect("the code is for the number beside it");
+        let status = stage.phase("alice", Phase::Online).await;
+        assert_eq!(status.account.expect("an account").jid, device);
+        stage.client.force_logout("alice").await.expect("removed");
+        stage.ended("alice").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_that_is_expected_is_shown_and_must_be_that_of_the_code() {
+    let mut stage = Stage::set().await;
+    let [one, other] = [PHONE, OTHER].map(|phone| format!("+{phone}"));
+    let refused = stage
+        .client
+        .connect_expecting("alice", Some(&one), Some(&other))
+        .await;
+    assert_eq!(
+        code_of(refused.expect_err("refused")),
+        FailureCode::InvalidArgument
+    );
+    let gone = stage.client.status("alice").await;
+    assert_eq!(code_of(gone.expect_err("nothing")), FailureCode::NotFound);
+    let begun = stage
+        .client
+        .connect_expecting("alice", None, Some(&one))
+        .await;
+    assert_eq!(begun.expect("connect").expect, Some(one));
+    let qr = stage.qr("alice").await;
+    stage.sim.scan(&qr, PHONE).await.expect("scan");
+    let status = stage.phase("alice", Phase::Online).await;
+    assert_eq!(status.expect, None);
 }
 
 /// WhatsApp retires the keys of the code that is shown: another code at once, with the same number.

@@ -10,12 +10,13 @@ use diesel::prelude::*;
 use tokio::time::timeout;
 use wasessiond::blocking::Rooms;
 use wasessiond::protocol::{
-    Answer, Cause, Command, Event, EventKind, FailureCode, HistoryEntry, Message, Phase, Status,
-    TargetEdit, Unlink,
+    Answer, Cause, Command, Event, EventKind, FailureCode, HistoryEntry, Message, Phase, ProxyEdit,
+    Redacted, Status, TargetEdit, Unlink,
 };
 use wasessiond::store::Store;
 use wasessiond::supervisor::{Caller, Clock, Settings, Supervisor, Watcher};
 use wasessiond::whatsapp::{Gateway, GatewaySettings};
+use wasim::Failure;
 
 use crate::skipped::skipped;
 use crate::stage::PATIENCE;
@@ -88,6 +89,7 @@ async fn pair(
         user: user.to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
     let shown = event(watcher, |e| {
@@ -210,6 +212,7 @@ async fn opening_that_hangs(
         user: user.to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     supervisor.execute(ROOT, connect).await.expect("connect");
     let opening = timeout(PATIENCE, async {
@@ -320,6 +323,34 @@ async fn in_a_session_whose_directory_vanished_ends_it_with_a_line_of_its_own() 
     supervisor.stop(Duration::from_secs(10)).await;
 }
 
+/// WhatsApp sends the token to appeal with once: it is in the line of a locked session that vanished.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_locked_session_whose_directory_vanished_loses_no_token() {
+    const TOKEN: &str = "appeal-once-4711";
+    let (sim, dir, supervisor) = stage().await;
+    let (_, mut watcher) = supervisor.watch(ROOT, Vec::new(), None).expect("watch");
+    let (user, phone) = ("fay", "15550001006");
+    pair(&supervisor, &sim, &mut watcher, user, phone).await;
+    let locked = sim.fail_next_login(phone, Failure::account_locked(TOKEN));
+    locked.await.expect("fail");
+    sim.drop_connection(phone).await.expect("drop");
+    event(&mut watcher, |e| is(e, user, Phase::Held)).await;
+    // A change is answered when what was to be written before is written.
+    let change = Command::Proxy {
+        user: user.to_owned(),
+        edit: ProxyEdit::Clear,
+    };
+    supervisor.execute(ROOT, change).await.expect("written");
+    std::fs::remove_dir_all(dir.path().join("sessions").join(user)).expect("remove");
+    fail_at_next_command(user);
+    let vanished = force_logout(&supervisor, user).await;
+    assert_eq!(vanished.cause, Cause::TaskFailed);
+    let token = vanished.appeal_token.as_ref().map(Redacted::reveal);
+    assert_eq!(token, Some(TOKEN));
+    assert_eq!(history(&supervisor, user).await, [vanished]);
+    supervisor.stop(Duration::from_secs(10)).await;
+}
+
 /// The same without a failure: the task goes on, and ends what is left.
 #[tokio::test(flavor = "multi_thread")]
 async fn is_not_needed_to_end_a_session_whose_directory_vanished() {
@@ -370,6 +401,7 @@ async fn of_the_loop_itself_is_told_and_holds_up_no_stop() {
         user: "alice".to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     };
     let refused = begun.supervisor.execute(ROOT, connect).await;
     assert_eq!(refused.expect_err("no loop").code, FailureCode::Stopping);

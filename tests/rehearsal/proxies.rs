@@ -1,15 +1,18 @@
 //! Proxies: one for all sessions from the configuration, one for a single session by command.
 
 use std::fs;
+use std::net::Ipv6Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use wasessiond::client::ConnectOptions;
 use wasessiond::protocol::{
     Cause, FailureCode, Phase, ProxyEdit, ProxySource, SessionProxy, Status, Unlink,
 };
 
 use crate::daemon::PROGRAM;
 use crate::proxy::{Asked, Kind, Proxy};
+use crate::skipped::skipped;
 use crate::stage::{PATIENCE, PHONE, Stage};
 
 const USER: &str = "the-proxys-user";
@@ -26,6 +29,7 @@ fn shown(scheme: &str, proxy: &Proxy, source: ProxySource) -> SessionProxy {
         source,
         url: Some(format!("{scheme}://{}", proxy.address)),
         authenticated: true,
+        error: None,
     }
 }
 
@@ -56,6 +60,7 @@ async fn a_session_goes_through_the_proxy_that_was_chosen_for_it() {
         source,
         url: None,
         authenticated: false,
+        error: None,
     };
     assert_eq!(
         set(&stage, ProxyEdit::Show).await,
@@ -213,5 +218,126 @@ async fn all_sessions_go_through_the_configurations_proxy() {
     assert!(proxy.asked().len() > before);
     stage
         .assert_gone("alice", Cause::ForceLogout, Unlink::Confirmed)
+        .await;
+}
+
+/// WhatsApp at an IPv6 address, through each kind of proxy.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_asked_for_an_ipv6_address_too() {
+    let options = wasim::Options {
+        listen: (Ipv6Addr::LOCALHOST, 0).into(),
+        ..wasim::Options::default()
+    };
+    let sim = match wasim::Server::start(options).await {
+        Ok(sim) => sim,
+        Err(why) => return skipped(&format!("proxies and IPv6: {why}")),
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut stage = Stage::found(sim, dir, "", Command::new(PROGRAM)).await;
+    stage.pair("alice", PHONE).await;
+    for (scheme, kind) in [("http", Kind::Http), ("socks5", Kind::Socks5)] {
+        let proxy = Proxy::start(kind, Some((USER, PASSWORD))).await;
+        set(&stage, ProxyEdit::Set(url(scheme, &proxy).into())).await;
+        back(&mut stage).await;
+        assert_eq!(proxy.asked(), [through_it(&stage)], "{scheme}");
+        assert!(stage.sim.address().is_ipv6());
+    }
+}
+
+fn begun_through(url: String) -> ConnectOptions {
+    ConnectOptions {
+        proxy: Some(url.into()),
+        ..ConnectOptions::default()
+    }
+}
+
+/// WhatsApp never sees the machine's own address: not even for the QR code.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_pairs_through_the_proxy_with_which_it_was_begun() {
+    let mut stage = Stage::set().await;
+    let mut proxy = Proxy::start(Kind::Socks5, Some((USER, PASSWORD))).await;
+    let options = begun_through(url("socks5h", &proxy));
+    let connect = |stage: &Stage, options: &ConnectOptions| {
+        let (client, options) = (stage.client.clone(), options.clone());
+        async move { client.connect_with("alice", &options).await }
+    };
+    connect(&stage, &options).await.expect("connect");
+    let qr = stage.qr("alice").await;
+    assert_eq!(proxy.asked(), [through_it(&stage)]);
+    stage.sim.scan(&qr, PHONE).await.expect("scan");
+    let status = stage.phase("alice", Phase::Online).await;
+    let own = shown("socks5h", &proxy, ProxySource::Session);
+    assert_eq!(status.proxy.as_ref(), Some(&own));
+
+    // The same again is the same; another one is refused, and changes nothing.
+    connect(&stage, &options).await.expect("connect");
+    for other in ["none".to_owned(), format!("socks5h://{}", proxy.address)] {
+        let refused = connect(&stage, &begun_through(other)).await;
+        assert_eq!(Stage::code(refused), FailureCode::InvalidArgument);
+    }
+    let wrong = connect(&stage, &begun_through("ftp://me:secret@x".to_owned())).await;
+    assert_eq!(Stage::code(wrong), FailureCode::InvalidArgument);
+    assert_eq!(set(&stage, ProxyEdit::Show).await, own);
+
+    // It is in the record, and in force after a restart.
+    let before = proxy.asked().len();
+    stage.stop();
+    stage.start().await;
+    stage.until("alice", Phase::Online).await;
+    proxy.asked_more_than(before).await;
+    let all = vec![through_it(&stage); proxy.asked().len()];
+    assert_eq!(proxy.asked(), all);
+
+    // A change while it is disconnected is seen at once, and leaves a line in the log.
+    stage.client.disconnect("alice").await.expect("disconnect");
+    set(&stage, ProxyEdit::None).await;
+    let status = stage.client.status("alice").await.expect("a session");
+    let proxy_now = status.proxy.expect("it is known");
+    assert_eq!(
+        (proxy_now.source, proxy_now.url),
+        (ProxySource::Session, None)
+    );
+    let log = stage.log();
+    let chosen = format!("the session's proxy is socks5h://{};", proxy.address);
+    for line in [chosen.as_str(), "the session's proxy is none;"] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    assert!(!log.contains(USER) && !log.contains(ENCODED), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_proxy_nobody_knows_is_removed_without_asking_whatsapp() {
+    let mut stage = Stage::set().await;
+    let mut proxy = Proxy::start(Kind::Http, Some((USER, PASSWORD))).await;
+    let options = begun_through(url("http", &proxy));
+    let begun = stage.client.connect_with("alice", &options).await;
+    begun.expect("connect");
+    let qr = stage.qr("alice").await;
+    let device = stage.sim.scan(&qr, PHONE).await.expect("scan");
+    stage.phase("alice", Phase::Online).await;
+    proxy.asked_more_than(1).await;
+    stage.stop();
+    let asked = proxy.asked().len();
+    let record = stage.session_dir("alice").join("session.toml");
+    fs::write(record, "version = 99\n").expect("written");
+    stage.start().await;
+    let status = stage.until("alice", Phase::StoreCorrupt).await;
+    assert_eq!(status.proxy, None);
+    let show = stage.client.proxy("alice", ProxyEdit::Show).await;
+    assert_eq!(Stage::code(show), FailureCode::StoreCorrupt);
+    let report = stage.client.force_logout("alice").await;
+    let report = report.expect("force-logout");
+    assert_eq!(report.entry.unlink, Unlink::Unreachable);
+    assert!(
+        report
+            .next_action
+            .contains("remove the device on the phone")
+    );
+    // Neither on the way of before nor on another one: the phone lists the device still.
+    assert_eq!(proxy.asked().len(), asked);
+    let devices = stage.sim.devices(PHONE).await.expect("devices");
+    assert!(format!("{devices:?}").contains(&device), "{devices:?}");
+    stage
+        .assert_gone("alice", Cause::ForceLogout, Unlink::Unreachable)
         .await;
 }

@@ -48,8 +48,8 @@ export class Client {
     return take(await this.request('reload'), 'reloaded');
   }
 
-  async connect(user, { phone = null, expect = null } = {}) {
-    return take(await this.request({ connect: { user, phone, expect } }), 'status');
+  async connect(user, { phone = null, expect = null, proxy = null } = {}) {
+    return take(await this.request({ connect: { user, phone, expect, proxy } }), 'status');
   }
 
   async disconnect(user) {

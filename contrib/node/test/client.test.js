@@ -55,9 +55,12 @@ test('a session from its QR code to its logout', async (t) => {
 
   const [one, two] = (await client.groups('alice')).map((group) => group.jid);
   assert.deepEqual(await client.targets('alice'), []);
-  const standard = { source: 'default', url: null, authenticated: false };
+  const standard = { source: 'default', url: null, authenticated: false, error: null };
   assert.deepEqual(await client.proxy('alice'), standard);
   assert.deepEqual(await client.proxy('alice', 'clear'), standard);
+  assert.deepEqual(status.proxy, standard);
+  // A session that is there already is refused another one than it has.
+  await assert.rejects(client.connect('alice', { proxy: 'none' }), { code: 'invalid_argument' });
   assert.deepEqual(await client.targets('alice', { set: [one] }), [one]);
   assert.deepEqual(await client.targets('alice', { add: [two] }), [one, two]);
   assert.deepEqual(await client.targets('alice', { remove: [one] }), [two]);
@@ -101,6 +104,46 @@ test('a disconnect keeps what is paired and removes what is not', async (t) => {
   await client.connect('bob');
   const pairing = await client.disconnect('bob');
   assert.deepEqual([pairing.kept, pairing.removed.entry.cause], [null, 'pairing_abandoned']);
+});
+
+test('restrictions and warnings are told while it stays online', async (t) => {
+  const stage = await Stage.set(t);
+  const client = await stage.client();
+  const number = newPhone();
+  const device = await pair(client, 'alice', number);
+  const follow = await stage.follow({ users: ['alice'] });
+  const until = Math.floor(Date.now() / 1000) + 7 * 24 * 3600;
+  const end = new Date(until * 1000).getTime();
+
+  const limit = { status: 'SECOND_WARNING', total: 50, used: 45, ends: until };
+  await phone('set_chat_limit', { phone: number, limit });
+  const warned = (await event(follow, 'alice', 'warnings')).status;
+  assert.deepEqual([warned.phase, warned.restrictions, warned.warnings.length], ['online', [], 1]);
+  const [warning] = warned.warnings;
+  assert.deepEqual([warning.kind, Date.parse(warning.due)], ['new_chat_limit_near', end]);
+  assert.match(warning.text, /45 of 50/);
+  assert.deepEqual((await client.list())[0].warnings, [warning]);
+
+  const timelock = { kind: 'RESTRICT_ALL_COMPANIONS', until };
+  await phone('set_timelock', { phone: number, timelock });
+  const [restriction] = (await event(follow, 'alice', 'restrictions')).status.restrictions;
+  assert.deepEqual([restriction.kind, Date.parse(restriction.until)], ['reachout_timelock', end]);
+  assert.equal(restriction.detail, 'RESTRICT_ALL_COMPANIONS');
+  assert.deepEqual((await client.status('alice')).restrictions, [restriction]);
+
+  // What concerns the daemon is told by the daemon.
+  assert.deepEqual((await client.info()).warnings, []);
+  const expires = { tag: 'client_expiration', attrs: { t: String(until) } };
+  const stanza = { tag: 'ib', attrs: { from: 's.whatsapp.net' }, children: [expires] };
+  await phone('send_raw', { device, stanza });
+  // A question and its answer: it has been read by then.
+  await client.groups('alice');
+  const [expiry] = (await client.info()).warnings;
+  assert.deepEqual([expiry.kind, Date.parse(expiry.due)], ['client_expires', end]);
+  assert.deepEqual((await client.status('alice')).warnings, [warning]);
+
+  await phone('unlink', { device });
+  assert.deepEqual((await event(follow, 'alice', 'logged_out')).ended.restrictions, [restriction]);
 });
 
 test('a pair code is typed on the phone', async (t) => {
@@ -404,4 +447,17 @@ test('the types have every field of the protocol', () => {
     compared.push(of);
   }
   for (const of of ['Event', 'HistoryEntry', 'Info', 'Status']) assert.ok(compared.includes(of), of);
+});
+
+test('the types name every word of the protocol', () => {
+  const read = (name) => readFileSync(new URL(name, import.meta.url), 'utf8');
+  const { $defs: protocol } = JSON.parse(read('../../schema/wasession-1.json'));
+  const named = new Set([...read('../index.d.ts').matchAll(/'(\w+)'/g)].map(([, word]) => word));
+  for (const name of [
+    'Cause', 'EventKind', 'FailureCode', 'PasskeyStep', 'Phase', 'RestrictionKind', 'Stage', 'Unlink', 'WarningKind',
+  ]) {
+    const words = protocol[name].anyOf.flatMap((word) => word.const ?? word.enum ?? word.required ?? []);
+    assert.ok(words.length > 1, name);
+    assert.deepEqual(words.filter((word) => !named.has(word)), [], name);
+  }
 });

@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 
 import wasession
 from stage import PATIENCE, Case, new_phone, phone, scan
@@ -49,9 +50,14 @@ class Life(Case):
         self.assertEqual(len(groups), 2)
         one, two = (group.jid for group in groups)
         self.assertEqual(client.targets("alice"), [])
-        default = wasession.SessionProxy("default", None, False)
+        default = wasession.SessionProxy("default", None, False, None)
         self.assertEqual(client.proxy("alice"), default)
         self.assertEqual(client.proxy("alice", clear=True), default)
+        self.assertEqual(status.proxy, default)
+        # A session that is there already is refused another one than it has.
+        with self.assertRaises(wasession.Failure) as refused:
+            client.connect("alice", proxy="none")
+        self.assertEqual(refused.exception.code, "invalid_argument")
         self.assertEqual(client.targets("alice", set=[one]), [one])
         self.assertEqual(client.targets("alice", add=[two]), [one, two])
         self.assertEqual(client.targets("alice", remove=[one]), [two])
@@ -94,6 +100,43 @@ class Life(Case):
         removed = client.disconnect("bob")
         self.assertIsInstance(removed, wasession.LogoutReport)
         self.assertEqual(removed.entry.cause, "pairing_abandoned")
+
+    def test_restrictions_and_warnings_are_told_while_it_stays_online(self):
+        client, number = self.client(), new_phone()
+        device = self.pair(client, "alice", number)
+        end = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=7)
+        until = int(end.timestamp())
+        with client.follow(["alice"]) as follow:
+            limit = {"status": "SECOND_WARNING", "total": 50, "used": 45, "ends": until}
+            phone("set_chat_limit", phone=number, limit=limit)
+            status = self.event(follow, "alice", "warnings").status
+            self.assertEqual((status.phase, status.restrictions), ("online", []))
+            [warning] = status.warnings
+            self.assertEqual((warning.kind, warning.due), ("new_chat_limit_near", end))
+            self.assertIn("45 of 50", warning.text)
+            self.assertEqual(client.list()[0].warnings, [warning])
+
+            lock = {"kind": "RESTRICT_ALL_COMPANIONS", "until": until}
+            phone("set_timelock", phone=number, timelock=lock)
+            [restriction] = self.event(follow, "alice", "restrictions").status.restrictions
+            self.assertEqual((restriction.kind, restriction.until), ("reachout_timelock", end))
+            self.assertEqual(restriction.detail, "RESTRICT_ALL_COMPANIONS")
+            self.assertEqual(client.status("alice").restrictions, [restriction])
+
+            # What concerns the daemon is told by the daemon.
+            self.assertEqual(client.info().warnings, [])
+            expires = {"tag": "client_expiration", "attrs": {"t": str(until)}}
+            told = {"tag": "ib", "attrs": {"from": "s.whatsapp.net"}, "children": [expires]}
+            phone("send_raw", device=device, stanza=told)
+            # A question and its answer: it has been read by then.
+            client.groups("alice")
+            [expiry] = client.info().warnings
+            self.assertEqual((expiry.kind, expiry.due), ("client_expires", end))
+            self.assertEqual(client.status("alice").warnings, [warning])
+
+            phone("unlink", device=device)
+            ended = self.event(follow, "alice", "logged_out").ended
+            self.assertEqual(ended.restrictions, [restriction])
 
     def test_a_pair_code_is_typed_on_the_phone(self):
         client, number = self.client(), new_phone()

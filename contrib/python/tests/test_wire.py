@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -109,6 +110,18 @@ class Reading(unittest.TestCase):
                 # An event's end stands in its kind.
                 here = {"ended"} if name == "Event" else set()
                 self.assertEqual(fields, set(schema[name]["properties"]) | here)
+
+    def test_every_word_of_the_protocol_is_named(self):
+        with open(SCHEMA) as file:
+            schema = json.load(file)["$defs"]
+        with open(types.__file__) as file:
+            named = set(re.findall(r"``(\w+)``", file.read()))
+        for name in ("EventKind", "PasskeyStep", "Phase", "RestrictionKind", "Stage", "Unlink", "WarningKind"):
+            with self.subTest(name):
+                words = {word["const"] for word in schema[name]["anyOf"] if "const" in word}
+                kinds = {kind for word in schema[name]["anyOf"] for kind in word.get("required", ())}
+                self.assertTrue(words)
+                self.assertEqual((words | kinds) - named, set())
 
     def test_times(self):
         base = datetime(2026, 11, 24, 9, 12, 3, tzinfo=timezone.utc)

@@ -91,6 +91,22 @@ impl Account {
     }
 }
 
+/// The patch with values that nobody can decrypt: a bit of each is wrong.
+pub(crate) fn garbled(patch: &[u8]) -> Vec<u8> {
+    let Ok(mut patch) = SyncdPatch::decode_from_slice(patch) else {
+        return patch.to_vec();
+    };
+    for change in &mut patch.mutations {
+        if let Some(record) = change.record.as_option_mut()
+            && let Some(value) = record.value.as_option_mut()
+            && let Some(first) = value.blob.as_mut().and_then(|blob| blob.first_mut())
+        {
+            *first ^= 1;
+        }
+    }
+    patch.encode_to_vec()
+}
+
 /// One record, set to `value`.
 fn mutation(key: &SyncKey, index: &[u8], value: SyncActionValue) -> SyncdMutation {
     let keys = Keys::new(&key.key);
@@ -252,6 +268,18 @@ mod tests {
             contents.records.values().next(),
             tail(&last.mutations[0]).as_ref()
         );
+    }
+
+    #[test]
+    fn a_garbled_patch_is_one_with_other_values() {
+        let account = Account::new(&Key([1; 32]), "15550001001", 0);
+        let stored = &account.collections[CRITICAL_BLOCK][0].0;
+        let garbled = SyncdPatch::decode_from_slice(&garbled(stored)).unwrap();
+        let whole = &decoded(&account)[0];
+        assert_eq!(garbled.version.version, whole.version.version);
+        let value = |patch: &SyncdPatch| patch.mutations[0].record.value.blob.clone();
+        assert_ne!(value(&garbled), value(whole));
+        assert_eq!(tail(&garbled.mutations[0]), tail(&whole.mutations[0]));
     }
 
     #[test]

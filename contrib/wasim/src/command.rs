@@ -198,10 +198,14 @@ pub enum Command {
         #[serde(default)]
         at: Option<u64>,
     },
-    /// The phone sends its devices something: a notification that the app state has changed.
+    /// Somebody reads a message on the phone, which tells its devices: a receipt of the phone's, with its time. It waits
+    /// for a device that is away, until the device acknowledges it.
     PhoneSpeaks {
         /// The phone's number.
         phone: String,
+        /// In seconds since 1970. None: now.
+        #[serde(default)]
+        at: Option<u64>,
     },
     /// The oldest version of a client that may log in or register; older ones get `<failure reason="405"/>`.
     SetMinimumVersion {

@@ -162,6 +162,11 @@ impl Pair {
     }
 }
 
+/// An id of a message, as phones make them.
+pub(crate) fn message_id() -> String {
+    format!("3A{}", hex(&random::<10>()).to_uppercase())
+}
+
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;

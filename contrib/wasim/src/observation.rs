@@ -107,7 +107,7 @@ pub enum Observation {
     },
     /// A device was sent the app-state keys.
     KeysShared { connection: u64, jid: String },
-    /// A device asked for active delivery and was told that nothing is waiting: it is up.
+    /// A device asked for active delivery and was told that nothing more is waiting: it is up.
     Online { connection: u64, jid: String },
     /// A device said whether its owner is there: `available` or `unavailable`, or another type. `place` numbers the
     /// stanzas of its connection, from 1, so that it can be compared with [`Command::Received`](crate::Command).

@@ -9,11 +9,11 @@ use waproto::whatsapp::message::{PeerDataOperationRequestResponseMessage, Protoc
 use waproto::whatsapp::{Message, MessageKey, WebMessageInfo};
 
 use crate::content::unwrapped;
+use crate::crypto::message_id;
 use crate::mailbox::{Class, Letter};
 use crate::party::Address;
 use crate::person::Chat;
 use crate::shared::now;
-use crate::speech::message_id;
 use crate::world::World;
 
 impl World {

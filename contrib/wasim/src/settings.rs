@@ -48,8 +48,18 @@ pub enum AppState {
     NoKeys,
     /// Requests for critical collections are not answered.
     Unanswered,
-    /// Requests for critical collections are answered with an error.
+    /// Requests for critical collections are answered with an error, for all that they ask for.
+    Failed,
+    /// Critical collections are refused for now (500).
     Refused,
+    /// Critical collections are refused for good (404).
+    Denied,
+    /// Critical collections are left out of the answer.
+    Omitted,
+    /// What is in critical collections stands in a snapshot that cannot be fetched.
+    NoSnapshot,
+    /// What is in critical collections cannot be decrypted with the keys that the phone sends.
+    Garbled,
 }
 
 /// A time-lock: the account may not write to people it has not written to before.

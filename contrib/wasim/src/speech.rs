@@ -10,7 +10,7 @@ use waproto::whatsapp::message::{DeviceSentMessage, SenderKeyDistributionMessage
 
 use crate::account::Account;
 use crate::content::Content;
-use crate::crypto::random;
+use crate::crypto::message_id;
 use crate::fault::{Fault, Who};
 use crate::mailbox::{Class, Letter};
 use crate::party::{self, Address, Sealed, bundle, spoil};
@@ -36,16 +36,6 @@ pub(crate) struct Draft {
     /// Encoded.
     pub plain: Vec<u8>,
     pub trouble: Option<Trouble>,
-}
-
-/// A new id for a message, as phones make them.
-pub(crate) fn message_id() -> String {
-    use std::fmt::Write as _;
-    random::<10>().iter().fold("3A".to_owned(), |mut id, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(id, "{byte:02X}");
-        id
-    })
 }
 
 impl World {

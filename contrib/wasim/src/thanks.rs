@@ -59,4 +59,27 @@ impl World {
         };
         self.post(device, letter)
     }
+    /// The devices of a phone learn that its owner has read a message there. `at` in seconds since 1970.
+    pub(crate) fn read_on_phone(&mut self, phone: &str, writer: &str, id: &str, at: u64) {
+        let chat = Chat::Person(writer.to_owned());
+        let addressing = self.addressing(phone, &chat);
+        let stanza = NodeBuilder::new("receipt")
+            .attr("from", addressing.jid(phone, 0))
+            .attr("recipient", addressing.jid(writer, 0))
+            .attr("type", "read-self")
+            .attr("id", id)
+            .attr("t", at)
+            .build();
+        for device in self.devices_of(phone) {
+            let letter = Letter {
+                stanza: stanza.clone(),
+                class: Class::Receipt,
+                id: id.to_owned(),
+                from: phone.to_owned(),
+                participant: None,
+                plain: None,
+            };
+            self.post(&device, letter);
+        }
+    }
 }

@@ -8,14 +8,14 @@
 
 mod support;
 
-use buffa::MessageField;
+use buffa::{Message as _, MessageField};
 use support::raw::{Keys, RawClient, text};
 use support::{LONG, TestClient, pair_raw};
-use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use waproto::whatsapp::ClientPayload;
+use wacore_binary::{Node, NodeContent};
 use waproto::whatsapp::client_payload::UserAgent;
 use waproto::whatsapp::client_payload::user_agent::AppVersion;
+use waproto::whatsapp::{ClientPayload, ExternalBlobReference};
 use wasim::{AppState, Command, Hosting, Observation, Options, Server};
 use whatsapp_rust::wacore::types::events::Event;
 
@@ -177,10 +177,175 @@ async fn the_end_of_a_version_is_told_at_once_and_at_each_login() {
     assert_eq!(end(&client.next().await.unwrap()), "1900000000");
     server.set_client_expiration(None).await.unwrap();
     let mut client = log_in(&server, &keys).await;
-    server.phone_speaks(PHONE).await.unwrap();
+    let rename = Command::SetPushName {
+        phone: PHONE.to_owned(),
+        name: "Alice".to_owned(),
+    };
+    server.execute(rename).await.unwrap();
     let notice = client.next().await.unwrap();
     assert_eq!(text(&notice, "type"), "server_sync");
     assert_eq!(text(&notice, "from"), format!("{PHONE}@s.whatsapp.net"));
+    server.shutdown().await;
+}
+
+/// The two collections that the client asks for, one of them critical, as the server answers.
+async fn collections(client: &mut RawClient) -> Result<Vec<Node>, Node> {
+    let collection = |name: &'static str| {
+        NodeBuilder::new("collection")
+            .attr("name", name)
+            .attr("return_snapshot", "true")
+            .build()
+    };
+    let asked = ["critical_block", "regular"].map(collection);
+    let sync = NodeBuilder::new("sync").children(asked).build();
+    client
+        .send(&[iq("state", "set", "w:sync:app:state", sync)])
+        .await;
+    let answer = client.next().await.unwrap();
+    match text(&answer, "type").as_str() {
+        "result" => Ok(users(&answer, &["sync"]).to_vec()),
+        _ => Err(answer.get_optional_child("error").unwrap().clone()),
+    }
+}
+
+#[tokio::test]
+async fn critical_app_state_fails_in_every_way_and_the_rest_is_served() {
+    let server = Server::start(Options::default()).await.unwrap();
+    let keys = Keys::generate();
+    pair_raw(&server, &keys, PHONE).await;
+    let mut client = log_in(&server, &keys).await;
+    let whole = collections(&mut client).await.unwrap();
+    assert_eq!(text(&whole[0], "name"), "critical_block");
+    assert_eq!(text(&whole[1], "name"), "regular");
+    assert!(whole[0].get_optional_child("patches").is_some());
+
+    server.set_app_state(PHONE, AppState::Failed).await.unwrap();
+    let error = collections(&mut client).await.unwrap_err();
+    assert_eq!(text(&error, "code"), "500");
+    server
+        .set_app_state(PHONE, AppState::Omitted)
+        .await
+        .unwrap();
+    let rest = collections(&mut client).await.unwrap();
+    assert_eq!(rest, whole[1..]);
+
+    for (state, code) in [(AppState::Refused, "500"), (AppState::Denied, "404")] {
+        server.set_app_state(PHONE, state).await.unwrap();
+        let answers = collections(&mut client).await.unwrap();
+        assert_eq!(text(&answers[0], "type"), "error");
+        let error = answers[0].get_optional_child("error").unwrap();
+        assert_eq!(text(error, "code"), code);
+        assert_eq!(answers[1], whole[1]);
+    }
+
+    server
+        .set_app_state(PHONE, AppState::NoSnapshot)
+        .await
+        .unwrap();
+    let answers = collections(&mut client).await.unwrap();
+    assert!(answers[0].get_optional_child("patches").is_none());
+    let snapshot = answers[0].get_optional_child("snapshot").unwrap();
+    let Some(NodeContent::Bytes(file)) = &snapshot.content else {
+        panic!("{snapshot:?}");
+    };
+    let file = ExternalBlobReference::decode_from_slice(file).unwrap();
+    assert!(file.direct_path.unwrap().contains("critical_block"));
+    assert_eq!(answers[1], whole[1]);
+
+    server
+        .set_app_state(PHONE, AppState::Garbled)
+        .await
+        .unwrap();
+    let answers = collections(&mut client).await.unwrap();
+    let patches = |collection: &Node| users(collection, &["patches"]).to_vec();
+    assert_eq!(patches(&answers[0]).len(), patches(&whole[0]).len());
+    assert_ne!(patches(&answers[0]), patches(&whole[0]));
+
+    server.set_app_state(PHONE, AppState::Served).await.unwrap();
+    assert_eq!(collections(&mut client).await.unwrap(), whole);
+    server.shutdown().await;
+}
+
+/// The client asks for delivery. Returns what waited for it, and how much the server says that was.
+async fn delivered(client: &mut RawClient) -> (Vec<Node>, String) {
+    let active = NodeBuilder::new("active").build();
+    client.send(&[iq("active", "set", "passive", active)]).await;
+    let mut waited = Vec::new();
+    loop {
+        let stanza = client.next().await.unwrap();
+        match stanza.tag.as_ref() {
+            "ib" => {
+                if let Some(offline) = stanza.get_optional_child("offline") {
+                    return (waited, text(offline, "count"));
+                }
+                let preview = stanza.get_optional_child("offline_preview").unwrap();
+                assert_eq!((text(preview, "receipt").as_str(), waited.len()), ("2", 0));
+            }
+            "receipt" => waited.push(stanza),
+            _ => assert_eq!(text(&stanza, "id"), "active"),
+        }
+    }
+}
+
+fn acknowledge(receipt: &Node) -> Node {
+    NodeBuilder::new("ack")
+        .attr("class", "receipt")
+        .attr("id", text(receipt, "id"))
+        .attr("to", text(receipt, "from"))
+        .build()
+}
+
+#[tokio::test]
+async fn what_the_phone_says_has_its_time_and_waits_until_it_is_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || Options {
+        state: Some(directory.path().join("state.json")),
+        ..Options::default()
+    };
+    let server = Server::start(options()).await.unwrap();
+    let keys = Keys::generate();
+    pair_raw(&server, &keys, PHONE).await;
+    let mut client = log_in(&server, &keys).await;
+    assert_eq!(delivered(&mut client).await, (vec![], "0".to_owned()));
+    server
+        .phone_speaks(PHONE, Some(1_700_000_000))
+        .await
+        .unwrap();
+    let first = client.next().await.unwrap();
+    assert_eq!(first.tag, "receipt");
+    assert_eq!(text(&first, "from"), format!("{PHONE}@s.whatsapp.net"));
+    assert_eq!(text(&first, "t"), "1700000000");
+    assert_eq!(first.attrs.get("offline"), None);
+    drop(client);
+
+    // It was not acknowledged, and the next one comes while nobody is there. The server forgets neither.
+    server.shutdown().await;
+    let server = Server::start(options()).await.unwrap();
+    server
+        .phone_speaks(PHONE, Some(1_700_864_000))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let mut client = log_in(&server, &keys).await;
+        let (waited, count) = delivered(&mut client).await;
+        let told: Vec<_> = waited
+            .iter()
+            .map(|receipt| (text(receipt, "t"), text(receipt, "offline")))
+            .collect();
+        let told: Vec<_> = told.iter().map(|(t, n)| (t.as_str(), n.as_str())).collect();
+        assert_eq!(told, [("1700000000", "0"), ("1700864000", "1")]);
+        assert_eq!(count, "2");
+    }
+    let mut client = log_in(&server, &keys).await;
+    let (waited, _) = delivered(&mut client).await;
+    let acks: Vec<_> = waited.iter().map(acknowledge).collect();
+    client.send(&acks).await;
+    // A question and its answer: the acknowledgements have been read before it.
+    let ping = NodeBuilder::new("ping").build();
+    client.send(&[iq("ping", "get", "w:p", ping)]).await;
+    assert_eq!(text(&client.next().await.unwrap(), "id"), "ping");
+    let mut client = log_in(&server, &keys).await;
+    assert_eq!(delivered(&mut client).await, (vec![], "0".to_owned()));
     server.shutdown().await;
 }
 
@@ -192,9 +357,6 @@ async fn critical_app_state_is_withheld_over_restarts_of_the_server() {
         ..Options::default()
     };
     let server = Server::start(options()).await.unwrap();
-    for withheld in [AppState::Unanswered, AppState::NoKeys, AppState::Refused] {
-        server.set_app_state(PHONE, withheld).await.unwrap();
-    }
     server
         .set_app_state(PHONE, AppState::Unanswered)
         .await

@@ -1,8 +1,9 @@
 //! Waiting until a session is online.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use crate::client::{Client, ClientError, WatchItem};
+use crate::client::{Client, ClientError, ConnectOptions, WatchItem};
 use crate::ctl::error::{Error, Problem};
 use crate::ctl::exit::Exit;
 use crate::ctl::render::live::Live;
@@ -11,13 +12,17 @@ use crate::ctl::terminal::Terminal;
 use crate::ctl::{force_logout, watch};
 use crate::protocol::{EventKind, FailureCode, HistoryEntry, Phase, Status};
 
+/// Before the first try to reach the next daemon; it doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Between two tries at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// Shows how a session gets online, and what can be done when it does not.
 pub(super) struct Waiting<'a> {
-    client: &'a Client,
+    client: Client,
     terminal: &'a mut Terminal,
     user: &'a str,
-    phone: Option<String>,
-    expect: Option<String>,
+    options: ConnectOptions,
     live: Live,
     /// The last printed line, where nothing can be drawn over.
     told: Option<String>,
@@ -37,24 +42,59 @@ enum Verdict {
 
 impl<'a> Waiting<'a> {
     pub(super) fn new(
-        client: &'a Client,
+        client: Client,
         terminal: &'a mut Terminal,
         user: &'a str,
-        phone: Option<String>,
-        expect: Option<String>,
+        options: ConnectOptions,
     ) -> Self {
         Self {
             client,
             terminal,
             user,
-            phone,
-            expect,
+            options,
             live: Live::default(),
             told: None,
         }
     }
 
+    /// Waits over restarts of the daemon. The next one is asked the same: it has removed a pairing that was
+    /// under way, and begins another one.
     pub(super) async fn until_online(mut self) -> Result<(), Error> {
+        loop {
+            match self.on_this_daemon().await {
+                Err(Error::Client(error))
+                    if has_gone(&error) && self.client.can_connect_again() =>
+                {
+                    self.next_daemon(&error).await?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Waits until another daemon runs, and connects to it.
+    async fn next_daemon(&mut self, error: &ClientError) -> Result<(), Error> {
+        self.live.clear(self.terminal)?;
+        self.told = None;
+        self.terminal.say(&format!(
+            "wactl: {}\nWaiting for the next daemon, to ask it for the same; Ctrl-C ends the wait.",
+            render::plain(&error.to_string())
+        ));
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            match self.client.connect_again().await {
+                Ok(client) => {
+                    self.client = client;
+                    return Ok(());
+                }
+                Err(error) if has_gone(&error) => pause = LONGEST_PAUSE.min(pause * 2),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn on_this_daemon(&mut self) -> Result<(), Error> {
         // The watch first, so that nothing is missed. What it brings may then be older than the answer
         // to the command, so nothing ends the wait before the daemon was asked once more.
         let mut watch = self.client.watch([self.user], None).await?;
@@ -93,9 +133,7 @@ impl<'a> Waiting<'a> {
     }
 
     async fn connect(&self) -> Result<Status, ClientError> {
-        self.client
-            .connect_expecting(self.user, self.phone.as_deref(), self.expect.as_deref())
-            .await
+        self.client.connect_with(self.user, &self.options).await
     }
 
     fn verdict(&self, status: &Status) -> Verdict {
@@ -283,6 +321,18 @@ impl<'a> Waiting<'a> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Whether the daemon is gone or stopping, so that another one may come.
+fn has_gone(error: &ClientError) -> bool {
+    match error {
+        ClientError::NoDaemon { source, .. } => source.kind() != ErrorKind::PermissionDenied,
+        ClientError::Closed(why) => why
+            .as_ref()
+            .is_none_or(|why| why.code == FailureCode::Stopping),
+        ClientError::Failure(no) => no.code == FailureCode::Stopping,
+        _ => false,
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) fn info(info: &Info, socket: &Path, now: Timestamp) -> String {
         "configuration",
         configuration.unwrap_or("the defaults".into()),
     );
+    let proxy = info.proxy.as_deref().map(plain);
+    fields.add("proxy", proxy.unwrap_or("none".into()));
     fields.add("pid", info.pid.to_string());
     fields.add("started", both(info.started_at, now));
     fields.add("run", info.epoch.to_string());

@@ -3,12 +3,15 @@
 use jiff::Timestamp;
 
 use crate::ctl::terminal::Terminal;
-use crate::protocol::{Account, Passkey, Phase, Status};
+use crate::protocol::{Account, Passkey, Phase, ProxySource, SessionProxy, Status};
 
 use super::fields::Fields;
 use super::table::table;
 use super::time::{absolute, both, left, relative};
 use super::{cause, notes, plain};
+
+/// The longest note in a table, in characters.
+const LONGEST_NOTE: usize = 160;
 
 /// Everything about one session.
 pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
@@ -43,6 +46,13 @@ pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
             format!("{code} for {}, expires {expires}", plain(&pair.phone))
         }),
     );
+    fields.add_some(
+        "expected",
+        status
+            .expect
+            .as_deref()
+            .map(|phone| format!("{}: another account is unlinked again", plain(phone))),
+    );
     fields.add_some("passkey", status.passkey.as_ref().map(|p| passkey(p, now)));
     fields.add_some("reason", status.reason.map(cause::with_words));
     fields.add_some("error", status.error.as_deref().map(plain));
@@ -69,6 +79,7 @@ pub(crate) fn full(status: &Status, now: Timestamp, colour: bool) -> String {
     for warning in &status.warnings {
         fields.add("warning", notes::warning(warning, now));
     }
+    fields.add_some("proxy", status.proxy.as_ref().map(proxy));
     fields.add("owner", format!("uid {}", status.owner));
     fields.add("next", plain(&status.next_action));
     format!("{user}: {}\n{fields}", phase(status.phase, colour))
@@ -88,7 +99,7 @@ pub(crate) fn sessions(terminal: &Terminal, sessions: &[Status]) -> String {
                 .as_ref()
                 .map_or_else(none, |a| plain(&a.phone)),
             status.targets.len().to_string(),
-            note(status, now),
+            short(&note(status, now)),
         ]
     });
     table(terminal, header, rows)
@@ -103,6 +114,14 @@ fn note(status: &Status, now: Timestamp) -> String {
             words.join("; ")
         }
         _ => gist(status, now),
+    }
+}
+
+/// A row of a table stays readable: what WhatsApp says may be as long as a page. `status` shows all of it.
+fn short(note: &str) -> String {
+    match note.char_indices().nth(LONGEST_NOTE) {
+        Some((end, _)) => format!("{}…", note[..end].trim_end()),
+        None => note.to_owned(),
     }
 }
 
@@ -182,6 +201,25 @@ fn passkey(passkey: &Passkey, now: Timestamp) -> String {
         passkey.step,
         relative(passkey.expires_at, now)
     )
+}
+
+/// `socks5h://proxy.example:1080, with a login, chosen for this session`
+pub(crate) fn proxy(proxy: &SessionProxy) -> String {
+    let whose = match proxy.source {
+        ProxySource::Default => "as the configuration says for all sessions".to_owned(),
+        ProxySource::Session => "chosen for this session".to_owned(),
+        other => plain(&other.to_string()),
+    };
+    let login = if proxy.authenticated {
+        ", with a login"
+    } else {
+        ""
+    };
+    match (&proxy.url, &proxy.error) {
+        (_, Some(why)) => format!("cannot be used, {whose}: {}", plain(why)),
+        (Some(url), None) => format!("{}{login}, {whose}", plain(url)),
+        (None, None) => format!("none, {whose}"),
+    }
 }
 
 /// `+15550100999 Alice (15550100999:4@s.whatsapp.net)`

@@ -48,6 +48,7 @@ async fn the_proxy_of_a_session() {
             source,
             url: url.map(str::to_owned),
             authenticated,
+            error: None,
         }))
     };
     let command = |edit| Command::Proxy {
@@ -95,6 +96,7 @@ wasessiond 0.1.0
   socket         /run/test.sock
   state          /var/lib/wasessiond
   configuration  the defaults
+  proxy          http://proxy.example:3128
   pid            42
   started        2026-11-24 08:12:03Z (1h ago)
   run            5
@@ -150,5 +152,6 @@ pub(super) fn info() -> Info {
             due: None,
             text: "WhatsApp no longer accepts this version.".to_owned(),
         }],
+        proxy: Some("http://proxy.example:3128".to_owned()),
     }
 }

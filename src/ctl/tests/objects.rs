@@ -40,7 +40,7 @@ fn status_object(phase: &str) -> serde_json::Value {
         "next_action": "Nothing to do.", "owner": 1000, "account": null, "connecting": null,
         "qr": null, "pair_code": null, "retry_at": null, "held_until": null, "reason": null,
         "error": null, "targets": [], "last_activity": null, "appeal_token": null,
-        "restrictions": [], "warnings": [], "passkey": null,
+        "restrictions": [], "warnings": [], "passkey": null, "proxy": null, "expect": null,
     })
 }
 
@@ -135,9 +135,10 @@ async fn lists() {
         source: ProxySource::Default,
         url: Some("http://proxy:1".to_owned()),
         authenticated: false,
+        error: None,
     }));
     let played = asked("proxy alice", JSON, command, answer).await;
-    let proxy = json!({"source": "default", "url": "http://proxy:1", "authenticated": false});
+    let proxy = json!({"source": "default", "url": "http://proxy:1", "authenticated": false, "error": null});
     assert_eq!(
         played.objects(),
         [json!({"schema": 1, "user": "alice", "proxy": proxy})]
@@ -174,6 +175,7 @@ async fn the_daemon() {
         "logouts": [{"name": "unlinked", "count": 3}, {"name": "force_logout", "count": 1}],
         "purge_failures": 0, "purge_median_ms": 12,
         "purges": 4, "purge_total_ms": 70, "purge_longest_ms": 40,
+        "proxy": "http://proxy.example:3128",
         "warnings": [{"kind": "client_outdated", "since": "2026-11-24T09:11:03Z", "due": null,
             "text": "WhatsApp no longer accepts this version."}],
     });

@@ -5,8 +5,8 @@ use crate::client::scripted::{
     account, after, ended_so_far, entry, morning, online, status, with_qr,
 };
 use crate::protocol::{
-    Account, Answer, Cause, Command, Connecting, PairCode, Phase, Redacted, Restriction,
-    RestrictionKind, Stage, Status, Unlink, Warning, WarningKind,
+    Account, Answer, Cause, Command, Connecting, PairCode, Phase, ProxySource, Redacted,
+    Restriction, RestrictionKind, SessionProxy, Stage, Status, Unlink, Warning, WarningKind,
 };
 
 #[tokio::test(start_paused = true)]
@@ -88,6 +88,12 @@ async fn status_of_one_that_is_restricted_and_warned() {
             due: Some(after(86_400)),
             text: "Open WhatsApp\non the phone.".to_owned(),
         }],
+        proxy: Some(SessionProxy {
+            source: ProxySource::Session,
+            url: Some("socks5h://proxy.example:1080".to_owned()),
+            authenticated: true,
+            error: None,
+        }),
         ..online("alice")
     };
     let answer = Ok(Answer::Status(Box::new(shown.clone())));
@@ -96,6 +102,7 @@ async fn status_of_one_that_is_restricted_and_warned() {
     for line in [
         "\n  restricted  reachout_timelock: no messages from linked devices to people who never wrote, until \
          2026-11-24 10:12:03Z (RESTRICT_ALL)\n",
+        "\n  proxy       socks5h://proxy.example:1080, with a login, chosen for this session\n",
         "\n  restricted  new_chat_limit: no new chats, WhatsApp did not say until when\n",
         "\n  warning     phone_silent: Open WhatsApp on the phone. By 2026-11-25 09:12:03Z (in 1d).\n",
     ] {
@@ -255,4 +262,27 @@ async fn an_unnamed_account_has_no_gap() {
     .await;
     let line = "\n  account  +15550100999 (15550100999:4@s.whatsapp.net)\n";
     assert!(played.out.contains(line), "{}", played.out);
+}
+
+/// What WhatsApp says may be a page. A row of the table stays a row, and the status has all of it.
+#[tokio::test(start_paused = true)]
+async fn a_long_error_is_cut_in_the_table_only() {
+    let long = "Ihr Konto. ".repeat(180);
+    let locked = Status {
+        reason: Some(Cause::AccountLocked),
+        error: Some(long.clone()),
+        expect: Some("+15550100999".to_owned()),
+        ..status("alice", Phase::Held)
+    };
+    let all = Ok(listed(vec![locked.clone()]));
+    let played = asked("list", PIPED, Command::List { after: None }, all).await;
+    let row = played.out.lines().nth(1).expect("a row");
+    assert!(row.contains("account_locked; Ihr Konto."), "{row}");
+    assert!(row.trim_end().ends_with('…') && row.len() < 300, "{row}");
+    let answer = Ok(Answer::Status(Box::new(locked)));
+    let user = "alice".to_owned();
+    let played = asked("status alice", PIPED, Command::Status { user }, answer).await;
+    assert!(played.out.contains(long.trim_end()), "{}", played.out);
+    let expected = "+15550100999: another account is unlinked again";
+    assert!(played.out.contains(expected), "{}", played.out);
 }

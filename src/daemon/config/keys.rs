@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::values::{self, Admin, Version};
+use super::values::{self, Admin, OwnProxies, Version};
 use crate::service::config::declare::configuration;
 use crate::service::config::kinds;
 use crate::supervisor::{OnConflict, OnLocked, Settings};
@@ -39,6 +39,11 @@ configuration! {
         /// with an "@" before them. Everybody else sees only the sessions that they created.
         admins: Vec<Admin> = vec![Admin::User("root".to_owned())],
             kinds::list(values::admin, values::write_admin);
+        /// Who chooses the proxies of sessions (`wactl proxy`, `wactl connect --proxy`). "admins": only admins.
+        /// "owners": also those who created a session, for theirs. The daemon connects to a proxy with its own
+        /// rights, so an owner reaches any port of this machine and its networks that the daemon reaches, and
+        /// leaves the proxy below. What was chosen before a change stays.
+        own_proxies: OwnProxies = OwnProxies::Admins, values::own_proxies();
         /// How many sessions one uid may have created, 1 to 100000.
         max_sessions_per_uid: usize = Settings::default().max_sessions_per_uid,
             kinds::number(1..=100_000);

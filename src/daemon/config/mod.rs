@@ -7,7 +7,7 @@ mod tests;
 mod values;
 
 pub use keys::{Access, Config, Log, Logout, Sessions, Socket, State, WhatsApp};
-pub use values::{Admin, Version};
+pub use values::{Admin, OwnProxies, Version};
 
 use crate::service::config::reader::Reader;
 use crate::service::config::{ConfigError, Origins, Places, Text, duration, load, table};

@@ -23,6 +23,15 @@ pub enum Admin {
     Group(String),
 }
 
+/// Who chooses the proxies of sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnProxies {
+    /// Only admins.
+    Admins,
+    /// Also the owners of sessions.
+    Owners,
+}
+
 impl fmt::Display for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,6 +71,23 @@ pub(super) fn admin(value: &DeValue<'_>) -> Result<Admin, String> {
 
 pub(super) fn write_admin(admin: &Admin) -> String {
     quoted(&admin.to_string())
+}
+
+pub(super) fn own_proxies() -> impl Kind<OwnProxies> {
+    let read = |value: &DeValue<'_>| match string(value)?.as_str() {
+        "admins" => Ok(OwnProxies::Admins),
+        "owners" => Ok(OwnProxies::Owners),
+        other => Err(format!(
+            "{other:?} is not who chooses the proxies of sessions: write \"admins\" (only admins) or \"owners\" \
+             (also those who created the sessions)"
+        )),
+    };
+    single(read, |who: &OwnProxies| {
+        quoted(match who {
+            OwnProxies::Admins => "admins",
+            OwnProxies::Owners => "owners",
+        })
+    })
 }
 
 pub(super) fn on_conflict() -> impl Kind<OnConflict> {

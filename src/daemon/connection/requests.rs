@@ -9,6 +9,7 @@ use super::watch::Watch;
 use crate::daemon::access::Peer;
 use crate::daemon::allowance::{Allowance, Need, Place};
 use crate::daemon::budget::Charge;
+use crate::daemon::config::OwnProxies;
 use crate::daemon::state::Daemon;
 use crate::protocol::codec::Encoding;
 use crate::protocol::{
@@ -83,6 +84,9 @@ impl Requests {
                 Err(failure) => Err(failure),
             },
             Command::Reload if !caller.sees_all => Err(self.no_reload()),
+            command if chooses_a_proxy(&command) && !self.may_choose_a_proxy(caller) => {
+                Err(self.no_proxy(&command))
+            }
             command => {
                 let need = need(caller, &command);
                 let start = match self.allowance.try_place(need) {
@@ -150,6 +154,24 @@ impl Requests {
         )
     }
 
+    fn may_choose_a_proxy(&self, caller: Caller) -> bool {
+        caller.sees_all || self.daemon().in_force().config.access.own_proxies == OwnProxies::Owners
+    }
+
+    fn no_proxy(&self, command: &Command) -> Failure {
+        let Peer { uid, pid, .. } = *self.requester.peer;
+        let what = format!("`{}`", command.name());
+        let why = "only admins may choose proxies";
+        self.daemon().refusals().log(uid, pid, &what, "", why);
+        Failure::new(
+            FailureCode::NotAllowed,
+            format!(
+                "Only admins may choose the proxies of sessions here, and uid {uid} is none. Nothing was \
+                 done: ask an admin to choose it, or to set `access.own_proxies = \"owners\"`"
+            ),
+        )
+    }
+
     /// Logs that the peer asked for a session that is not its own. The peer itself does not learn that
     /// there is one.
     fn note_what_is_hidden(&self, caller: Caller, command: &Command) {
@@ -190,6 +212,15 @@ impl Kept {
     }
 }
 
+/// Whether the command chooses a session's proxy.
+fn chooses_a_proxy(command: &Command) -> bool {
+    match command {
+        Command::Connect { proxy, .. } => proxy.is_some(),
+        Command::Proxy { edit, .. } => *edit != ProxyEdit::Show,
+        _ => false,
+    }
+}
+
 /// The needs of a command. `force_logout` is the way out of everything, so it never waits behind other
 /// requests. An admin needs no slot: it looks after the sessions of many.
 fn need(caller: Caller, command: &Command) -> Need {
@@ -213,8 +244,14 @@ fn size(command: &Command) -> usize {
             edit: TargetEdit::Set(jids) | TargetEdit::Add(jids) | TargetEdit::Remove(jids),
             ..
         } => list(jids),
-        Command::Connect { phone, expect, .. } => {
-            phone.iter().chain(expect).map(text).sum::<usize>()
+        Command::Connect {
+            phone,
+            expect,
+            proxy,
+            ..
+        } => {
+            let proxy = proxy.as_ref().map(|url| EACH + url.reveal().len());
+            phone.iter().chain(expect).map(text).sum::<usize>() + proxy.unwrap_or_default()
         }
         Command::Passkey {
             action: PasskeyAction::Assert(assertion),

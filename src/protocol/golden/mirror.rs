@@ -52,6 +52,7 @@ mirror! {
         purge_total_ms: u64,
         purge_longest_ms: Option<u64>,
         warnings: Vec<Warning>,
+        proxy: Option<String>,
     }
     struct Warning { kind: Name, since: Time, due: Option<Time>, text: String }
     struct Restriction { kind: Name, since: Time, until: Option<Time>, detail: Option<String> }
@@ -78,6 +79,8 @@ mirror! {
         restrictions: Vec<Restriction>,
         warnings: Vec<Warning>,
         passkey: Option<Passkey>,
+        proxy: Option<SessionProxy>,
+        expect: Option<String>,
     }
     struct Connecting { attempt: u32, stage: Name, stage_since: Time }
     struct Qr { code: Option<String>, number: u32, remaining: u32, expires_at: Time }
@@ -103,7 +106,12 @@ mirror! {
     struct Removed { files: u64, bytes: u64, targets: u32 }
     struct Report { entry: Entry, next_action: String }
     struct Watching { epoch: u64, seq: u64, gap: bool }
-    struct SessionProxy { source: Name, url: Option<String>, authenticated: bool }
+    struct SessionProxy {
+        source: Name,
+        url: Option<String>,
+        authenticated: bool,
+        error: Option<String>,
+    }
     struct Group { jid: String, subject: String, size: u32 }
     struct Event { seq: u64, at: Time, user: String, kind: Kind, status: Option<Status> }
 }
@@ -118,6 +126,7 @@ enum Command {
         user: String,
         phone: Option<String>,
         expect: Option<String>,
+        proxy: Option<String>,
     },
     Disconnect {
         user: String,

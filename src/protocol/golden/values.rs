@@ -19,6 +19,7 @@ pub(super) fn requests() -> Vec<(String, Request)> {
                 user: user(),
                 phone: None,
                 expect: Some("+15550100999".to_owned()),
+                proxy: Some("socks5h://me:pw@proxy.example:1080".into()),
             },
         ),
         (16, passkey(PasskeyAction::Challenge)),
@@ -71,6 +72,7 @@ fn connect(phone: Option<&str>) -> Command {
         user: "alice".to_owned(),
         phone: phone.map(str::to_owned),
         expect: None,
+        proxy: None,
     }
 }
 
@@ -173,7 +175,18 @@ pub(super) fn full() -> Status {
         restrictions: restrictions(),
         warnings: warnings(),
         passkey: Some(asks_passkey(PasskeyStep::Confirmation)),
+        proxy: Some(own_proxy()),
+        expect: Some("+15550100999".to_owned()),
         ..bare(Phase::AwaitingScan)
+    }
+}
+
+fn own_proxy() -> SessionProxy {
+    SessionProxy {
+        source: ProxySource::Session,
+        url: Some("socks5h://proxy.example:1080".to_owned()),
+        authenticated: true,
+        error: None,
     }
 }
 
@@ -281,6 +294,7 @@ fn info(full: bool) -> Info {
         purge_total_ms: 5400,
         purge_longest_ms: full.then_some(251),
         warnings: if full { warnings() } else { vec![] },
+        proxy: full.then(|| "http://proxy.example:3128".to_owned()),
     }
 }
 
@@ -385,20 +399,23 @@ fn answers() -> Vec<(&'static str, Answer)> {
                 expires_at: time(600),
             }),
         ),
-        (
-            "proxy",
-            Answer::Proxy(SessionProxy {
-                source: ProxySource::Session,
-                url: Some("socks5h://proxy.example:1080".to_owned()),
-                authenticated: true,
-            }),
-        ),
+        ("proxy", Answer::Proxy(own_proxy())),
         (
             "proxy, none",
             Answer::Proxy(SessionProxy {
                 source: ProxySource::Default,
                 url: None,
                 authenticated: false,
+                error: None,
+            }),
+        ),
+        (
+            "proxy, unusable",
+            Answer::Proxy(SessionProxy {
+                source: ProxySource::Session,
+                url: None,
+                authenticated: false,
+                error: Some("a proxy's URL ends after the port".to_owned()),
             }),
         ),
     ]

@@ -81,7 +81,7 @@ pub(super) fn passkey_failure(user: &UserId, error: &AskError) -> Failure {
         AskError::Refused(_) => FailureCode::Refused,
     };
     let message = format!(
-        "WhatsApp did not take the passkey for {user}: {error}. While `wactl status {user}` still shows the pairing, fetch the challenge again with `wactl passkey {user}` and have it answered anew; afterwards begin anew with `wactl connect {user}`"
+        "WhatsApp did not take the passkey for {user}: {error}. `wactl status {user}` says how the pairing goes on: while it waits for the challenge, fetch that again with `wactl passkey {user}` and have it answered anew"
     );
     Failure::new(code, message)
 }

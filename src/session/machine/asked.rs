@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::pairing::{PairOptions, Pairing};
+use super::super::proxy::is_same;
 use super::super::settings::Settings;
 use super::answers::ask_failure;
 use super::{Answer, Effect, Machine, Moment, Request};
@@ -32,10 +33,10 @@ impl Machine {
             _ if self.unread => return self.look_for(request, options),
             _ => {}
         }
-        if let Some(failure) = self.not_expected(&options) {
+        if let Some(failure) = self.contradicts(&options) {
             return self.refuse([request], &failure);
         }
-        let PairOptions { phone, expect } = options;
+        let PairOptions { phone, expect, .. } = options;
         let is_unknown = !self.paired || self.record.account.is_none();
         if is_unknown && expect.is_some() && self.record.expect != expect {
             self.record.expect = expect;
@@ -52,8 +53,29 @@ impl Machine {
         self.look();
     }
 
-    /// Why a `connect` that expects an account cannot be done: the session is linked to another one.
-    pub(super) fn not_expected(&self, options: &PairOptions) -> Option<Failure> {
+    /// Why a `connect` cannot be done: the session is linked to another account than the expected one, its
+    /// pairing is for another number, or it has another proxy than the one that is asked for.
+    pub(super) fn contradicts(&self, options: &PairOptions) -> Option<Failure> {
+        self.not_expected(options)
+            .or_else(|| self.other_number(options))
+            .or_else(|| self.other_proxy(options))
+    }
+
+    /// `connect` chooses the proxy of a session that begins. It changes none.
+    fn other_proxy(&self, options: &PairOptions) -> Option<Failure> {
+        let asked = options.proxy.as_ref()?;
+        let own = self.record.proxy.as_ref();
+        if own.is_some_and(|own| is_same(own, asked)) {
+            return None;
+        }
+        let user = &self.user;
+        let message = format!(
+            "the session of {user} is there already, with another proxy than this one. Nothing was changed; `wactl proxy {user}` shows the proxy, and `wactl proxy {user} --set URL` changes it"
+        );
+        Some(Failure::new(FailureCode::InvalidArgument, message))
+    }
+
+    fn not_expected(&self, options: &PairOptions) -> Option<Failure> {
         let expected = options.expect.as_ref()?.to_string();
         let account = self.record.account.as_ref().filter(|_| self.paired)?;
         if account.phone == expected {
@@ -64,6 +86,29 @@ impl Machine {
             "the session of {user} is linked to {phone}, and {expected} is expected. Nothing was changed; `wactl force-logout {user}` unlinks it, and then another account can be linked"
         );
         Some(Failure::new(FailureCode::WrongAccount, message))
+    }
+
+    /// Why a `connect` cannot be done that would pair one number and expect another: that of an earlier
+    /// `connect`, which still counts.
+    fn other_number(&self, options: &PairOptions) -> Option<Failure> {
+        let pairing = self.pairing.as_ref().filter(|_| !self.paired)?;
+        let user = &self.user;
+        let message = match (&options.phone, &options.expect) {
+            (Some(phone), None) => {
+                let expected = self.record.expect.as_ref().filter(|e| *e != phone)?;
+                format!(
+                    "the pairing of {user} expects {expected}, so it gets no pair code for {phone}. Nothing was changed; say `--expect {phone}` too if that is the account now"
+                )
+            }
+            (None, Some(expected)) => {
+                let phone = pairing.phone.as_ref().filter(|p| *p != expected)?;
+                format!(
+                    "the pairing of {user} is by pair code for {phone}, so it cannot expect {expected}. Nothing was changed; say `--phone {expected}` too if that is the account now"
+                )
+            }
+            _ => return None,
+        };
+        Some(Failure::new(FailureCode::InvalidArgument, message))
     }
 
     fn connect_from_here(&mut self, phone: Option<PhoneNumber>, at: Moment, settings: &Settings) {
@@ -88,6 +133,7 @@ impl Machine {
                 self.record.hold = None;
                 self.failures = 0;
                 self.short_links = 0;
+                self.outdated.by_person = true;
                 self.save();
                 self.connect(at);
             }
@@ -104,11 +150,17 @@ impl Machine {
         if phone.is_none() || pairing.phone == phone || pairing.passkey.is_some() {
             return;
         }
-        pairing.renew(at.monotonic, phone);
+        let before = pairing.phone.clone();
+        pairing.renew(at.monotonic, phone.clone());
         match self.phase {
             Phase::AwaitingScan => self.ask_code(at, settings),
             Phase::AwaitingCode => {
-                // The live code is for the other number.
+                // The live code is for the other number. Whoever is about to enter it learns that.
+                if let (Some(before), Some(phone)) = (before, phone) {
+                    self.error = Some(format!(
+                        "the pair code for {before} does not work any more: somebody asked for one for {phone}"
+                    ));
+                }
                 self.withdraw_code(at);
                 self.ask_code(at, settings);
             }
@@ -182,9 +234,10 @@ impl Machine {
             _ if !self.paired => {
                 // Nothing to keep, and half an identity must not stay behind.
                 self.waiting.removal.push(request);
-                let pairing = self.pairing.as_ref();
-                let cause = pairing.map_or(Cause::PairingAbandoned, Pairing::given_up);
+                let why = self.pairing.as_ref().and_then(Pairing::given_up);
+                let cause = Cause::PairingAbandoned;
                 self.log_out(cause, Some(by), Unlink::NotLinked, at, settings);
+                self.said(why, None);
             }
             _ => {
                 self.disconnect(None, at);

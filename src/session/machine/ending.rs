@@ -22,6 +22,8 @@ pub(in crate::session) struct Outdated {
     tried_again: bool,
     /// How often the session has waited.
     waits: u32,
+    /// Whether the present try is a person's. It does not make later waits longer.
+    pub(super) by_person: bool,
 }
 
 impl Machine {
@@ -37,6 +39,7 @@ impl Machine {
             self.passkey_lost(words, at, settings);
             return self.said(None, appeal_token);
         }
+        self.note_trouble(cause_of(verdict), &words);
         self.weigh_time_online(at);
         if is_answer(verdict) {
             self.login_answered();
@@ -52,7 +55,7 @@ impl Machine {
                 let soon = self.removed_soon(cause, at, text.as_deref());
                 return self.said(soon.or(text), appeal_token);
             }
-            Verdict::Conflict if self.may_be_ghost(at) => self.connect_quietly(words, at),
+            Verdict::Conflict if self.may_be_ghost(at) => self.connect_quietly(&words, at),
             Verdict::Conflict if settings.on_conflict == OnConflict::Logout => {
                 // Unlinking would end the other connection's session too.
                 self.log_out(Cause::Replaced, None, Unlink::NotAsked, at, settings);
@@ -158,7 +161,10 @@ impl Machine {
         if self.pairing_is_over(at) {
             return self.pairing_expired(at, settings);
         }
-        self.outdated.waits = self.outdated.waits.saturating_add(1);
+        let by_person = std::mem::take(&mut self.outdated.by_person);
+        if !by_person || self.outdated.waits == 0 {
+            self.outdated.waits = self.outdated.waits.saturating_add(1);
+        }
         let wait = delay(self.outdated.waits, Pace::Outdated, at.jitter);
         self.close_link();
         self.back_off(Cause::ClientOutdated, error, wait, at);
@@ -198,6 +204,18 @@ fn is_answer(verdict: Verdict) -> bool {
             Cause::ClientOutdated | Cause::RateLimited | Cause::ServerUnavailable
         ),
         Verdict::Conflict => false,
+    }
+}
+
+/// The name of what happened, for a pairing that it keeps from going on.
+fn cause_of(verdict: Verdict) -> Cause {
+    match verdict {
+        Verdict::Wipe(cause, _)
+        | Verdict::Park(cause)
+        | Verdict::Hold(cause, _)
+        | Verdict::Retry(cause, _) => cause,
+        Verdict::Conflict => Cause::Replaced,
+        Verdict::Locked => Cause::AccountLocked,
     }
 }
 

@@ -23,6 +23,8 @@ pub(in crate::session) struct Ghosts {
     until: Option<Monotonic>,
     /// Until when every conflict counts, because one was forgiven just now.
     forgiven_until: Option<Monotonic>,
+    /// Whether the session connects because a conflict was forgiven.
+    pub(super) has_forgiven: bool,
 }
 
 impl Machine {
@@ -66,11 +68,19 @@ impl Machine {
         may_be
     }
 
-    /// Connects again at once, as if the end were part of a plan.
-    pub(super) fn connect_quietly(&mut self, error: String, at: Moment) {
+    /// Connects again at once, as if the end were part of a plan. Whoever looks sees why.
+    pub(super) fn connect_quietly(&mut self, error: &str, at: Moment) {
         self.close_link();
-        self.error = Some(error);
+        self.error = Some(format!(
+            "{error}. That may be the late end of a login of this session's own"
+        ));
+        self.ghosts.has_forgiven = true;
         self.connect(at);
+    }
+
+    /// Whether the session connects because a conflict was forgiven.
+    pub(in crate::session) fn has_forgiven(&self) -> bool {
+        self.ghosts.has_forgiven
     }
 
     // ---- over a restart -------------------------------------------------------------------------

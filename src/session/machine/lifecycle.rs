@@ -20,6 +20,7 @@ impl Machine {
         match origin {
             Origin::New { options, past } => {
                 self.record.expect = options.expect;
+                self.record.proxy = options.proxy;
                 self.pairing = Some(Pairing::new(at.monotonic, options.phone, past));
                 self.connect(at);
             }
@@ -61,6 +62,8 @@ impl Machine {
                 at,
                 settings,
             );
+            let why = "the daemon ended in the middle of the pairing";
+            self.said(Some(why.to_owned()), None);
         } else if self.record.desired == Desired::Down {
             self.stay_disconnected(at);
         } else {
@@ -89,6 +92,7 @@ impl Machine {
         }
         self.end_hold();
         self.failures = 1;
+        self.note_trouble(Cause::TaskFailed, &error);
         self.back_off(Cause::TaskFailed, error, wait, at);
         self.publish(EventKind::BackingOff);
     }
@@ -249,7 +253,7 @@ impl Machine {
                 self.unread = false;
                 self.record = *record;
                 self.paired = paired;
-                let is_wanted = |(_, options): &(_, _)| self.not_expected(options).is_none();
+                let is_wanted = |(_, options): &(_, _)| self.contradicts(options).is_none();
                 if asked.iter().any(is_wanted) && self.record.desired != Desired::Up {
                     self.record.desired = Desired::Up;
                     self.save();
@@ -277,7 +281,7 @@ impl Machine {
             if self.logout.is_some() {
                 // Half a pairing was found. It is removed, and a new one begins then.
                 self.waiting.removal.push(request);
-            } else if let Some(failure) = self.not_expected(&options) {
+            } else if let Some(failure) = self.contradicts(&options) {
                 self.refuse([request], &failure);
             } else {
                 self.answer_connect(request, options.phone.is_some());

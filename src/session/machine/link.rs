@@ -37,13 +37,23 @@ impl Machine {
             LinkEvent::QrExhausted if self.passkey().is_some() => {}
             LinkEvent::QrExhausted => self.pairing_expired(at, settings),
             LinkEvent::ReadyForPairCode => self.ask_code(at, settings),
-            LinkEvent::PairCode { code, valid_for } => self.got_code(code, valid_for, at),
+            LinkEvent::PairCode {
+                request,
+                code,
+                valid_for,
+            } if request == self.last_code => self.got_code(code, valid_for, at),
             LinkEvent::PairCodeStale => self.code_is_stale(at, settings),
-            LinkEvent::PairCodeRefused(why) => self.code_refused(&why, at, settings),
-            LinkEvent::Passkey(event) if !self.paired => self.passkey_event(event, at),
-            LinkEvent::Passkey(_) => {}
+            LinkEvent::PairCodeRefused(request, why) if request == self.last_code => {
+                self.code_refused(&why, at, settings);
+            }
+            LinkEvent::Passkey(event) if !self.paired => self.passkey_event(event, at, settings),
+            // A code and a refusal that are left are of an earlier request, perhaps for another phone.
+            LinkEvent::PairCode { .. } | LinkEvent::PairCodeRefused(..) | LinkEvent::Passkey(_) => {
+            }
             LinkEvent::Paired(account) => self.got_paired(account, at, settings),
             LinkEvent::PairFailed(why) => {
+                // The pairing goes on, and nobody may finish it.
+                self.note_trouble(Cause::PairingExpired, &why);
                 self.error = Some(why);
                 self.publish(EventKind::Updated);
             }
@@ -96,10 +106,26 @@ impl Machine {
         if self.phase != Phase::AwaitingScan {
             self.failures = 0;
             self.enter(Phase::AwaitingScan, at);
+            self.pairing_gets_on();
         }
         self.code_ends = at.monotonic + valid_for + QR_SLACK;
         self.qr = Some(qr);
         self.publish(EventKind::Qr);
+    }
+
+    /// Notes what keeps a pairing from going on. It is told at its end, unless it passes.
+    pub(super) fn note_trouble(&mut self, cause: Cause, why: &str) {
+        if let Some(pairing) = self.pairing.as_mut().filter(|_| !self.paired) {
+            pairing.note_trouble(cause, why.to_owned());
+        }
+    }
+
+    /// A link is up and shows a code: what kept the pairing from going on has passed.
+    fn pairing_gets_on(&mut self) {
+        self.error = None;
+        if let Some(pairing) = &mut self.pairing {
+            pairing.trouble_has_passed();
+        }
     }
 
     fn is_by_code(&self) -> bool {
@@ -115,17 +141,13 @@ impl Machine {
             return;
         }
         match pairing.next_code() {
-            Some(phone) => self.effects.push(Effect::AskPairCode(phone)),
-            None => self.no_more_codes(Cause::PairingExpired, at, settings),
+            Some(phone) => {
+                self.last_code.0 += 1;
+                self.effects
+                    .push(Effect::AskPairCode(self.last_code, phone));
+            }
+            None => self.pairing_expired(at, settings),
         }
-    }
-
-    /// Ends a pairing that gets no further pair code, for the reason for which the last code died.
-    fn no_more_codes(&mut self, cause: Cause, at: Moment, settings: &Settings) {
-        let trouble = self.pairing.as_mut().and_then(|p| p.trouble.take());
-        let (cause, why) = trouble.map_or((cause, None), |(cause, why)| (cause, Some(why)));
-        self.log_out(cause, None, Unlink::NotLinked, at, settings);
-        self.said(why, None);
     }
 
     /// WhatsApp takes the pair code back: it is withdrawn, and another one is asked for.
@@ -135,6 +157,8 @@ impl Machine {
         }
         if self.phase == Phase::AwaitingCode {
             self.withdraw_code(at);
+            let why = "WhatsApp took one pair code after the other back";
+            self.note_trouble(Cause::PairingExpired, why);
         }
         self.ask_code(at, settings);
     }
@@ -155,6 +179,7 @@ impl Machine {
         };
         self.failures = 0;
         self.enter(Phase::AwaitingCode, at);
+        self.pairing_gets_on();
         self.code_ends = at.monotonic + valid_for;
         self.pair_code = Some(PairCode {
             code: Some(code),
@@ -175,7 +200,8 @@ impl Machine {
         // The QR code may have been scanned before the answer came: then there is something to keep.
         if !self.paired && self.passkey().is_none() {
             self.log_out(cause, None, Unlink::NotLinked, at, settings);
-            self.said(Some(why.error.clone()), None);
+            let why = format!("WhatsApp gave no pair code: {}", why.error);
+            self.said(Some(why), None);
         }
     }
 
@@ -294,18 +320,16 @@ impl Machine {
         at: Moment,
         settings: &Settings,
     ) {
-        if self.pairing_is_over(at) {
+        self.note_trouble(cause, &error);
+        let is_last_code = self
+            .pairing
+            .as_ref()
+            .is_some_and(Pairing::has_had_all_codes);
+        if self.pairing_is_over(at) || is_last_code && !self.paired {
             return self.pairing_expired(at, settings);
         }
-        let pairing = self.pairing.as_mut();
-        if pairing.as_ref().is_some_and(|p| p.passkey.is_some()) {
+        if self.passkey().is_some() {
             return self.passkey_lost(error, at, settings);
-        }
-        if let Some(pairing) = pairing.filter(|p| p.has_asked()) {
-            pairing.trouble = Some((cause, error.clone()));
-            if pairing.has_had_all_codes() {
-                return self.no_more_codes(cause, at, settings);
-            }
         }
         self.failures = self.failures.saturating_add(1);
         let count = self.failures.max(self.short_links);

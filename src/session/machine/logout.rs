@@ -143,7 +143,11 @@ impl Machine {
             restrictions: self.record.restrictions.clone(),
             linked_at: self.record.linked_at,
         };
-        let asked = matches!(cause, Cause::ForceLogout | Cause::WrongAccount) && self.paired;
+        // Where nobody knows the session's proxy, WhatsApp is not asked on another way: that would show it an
+        // address that its user may have wanted to hide.
+        let way_is_known = !self.record.is_stand_in;
+        let by_request = matches!(cause, Cause::ForceLogout | Cause::WrongAccount);
+        let asked = by_request && self.paired && way_is_known;
         // The phone may have accepted the device just now, over this link or one before.
         let perhaps = !self.paired && (self.link != LinkState::Closed || self.pairing.is_some());
         let unlink = asked || perhaps;

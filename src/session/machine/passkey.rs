@@ -26,13 +26,22 @@ impl Machine {
 
     // ---- what the link reports ------------------------------------------------------------------
 
-    pub(super) fn passkey_event(&mut self, event: PasskeyEvent, at: Moment) {
+    pub(super) fn passkey_event(&mut self, event: PasskeyEvent, at: Moment, settings: &Settings) {
         match event {
+            PasskeyEvent::Announced | PasskeyEvent::Challenge(_) if self.is_answered() => {
+                let why = "WhatsApp wants another answer of the passkey";
+                self.passkey_anew(why.to_owned(), at, settings);
+            }
             PasskeyEvent::Announced => self.passkey_wanted(None, at),
             PasskeyEvent::Challenge(challenge) => self.passkey_wanted(Some(challenge), at),
             PasskeyEvent::Confirm { code, skip } => self.passkey_code(code, skip),
-            PasskeyEvent::Failed(why) => self.passkey_failed(&why),
+            PasskeyEvent::Failed(why) => self.passkey_failed(&why, at, settings),
         }
+    }
+
+    /// Whether WhatsApp has taken an answer over the present link.
+    fn is_answered(&self) -> bool {
+        self.passkey().is_some_and(|passkey| passkey.is_answered)
     }
 
     /// WhatsApp wants a passkey. The QR code or the pair code has been used, so none is shown any more.
@@ -40,6 +49,7 @@ impl Machine {
         let Some(pairing) = &mut self.pairing else {
             return;
         };
+        pairing.trouble_has_passed();
         let passkey = pairing
             .passkey
             .get_or_insert_with(|| PasskeyWanted::new(at.now, at.monotonic));
@@ -69,6 +79,7 @@ impl Machine {
         let Some(passkey) = self.passkey_mut() else {
             return;
         };
+        passkey.is_answered = true;
         if skip {
             passkey.step = PasskeyStep::Linking;
             self.effects.push(Effect::ConfirmPasskey(None));
@@ -79,8 +90,13 @@ impl Machine {
         self.publish(EventKind::Passkey);
     }
 
-    /// It failed on the way. The challenge may be answered again while there is time.
-    fn passkey_failed(&mut self, why: &str) {
+    /// It failed on the way. The challenge may be answered again while there is time, unless WhatsApp has
+    /// taken an answer to it already.
+    fn passkey_failed(&mut self, why: &str, at: Moment, settings: &Settings) {
+        let why = format!("the passkey was not accepted: {why}");
+        if self.is_answered() {
+            return self.passkey_anew(why, at, settings);
+        }
         let Some(passkey) = self.passkey_mut() else {
             return;
         };
@@ -90,8 +106,30 @@ impl Machine {
             PasskeyStep::Announced
         };
         passkey.code = None;
-        self.error = Some(format!("the passkey was not accepted: {why}"));
+        self.note_trouble(Cause::PasskeyRequired, &why);
+        self.error = Some(why);
         self.publish(EventKind::Passkey);
+    }
+
+    /// Begins the pairing anew, over a new link and with a new code: the library carries one answer of a
+    /// passkey over a link and refuses every other one, and WhatsApp has taken that one.
+    fn passkey_anew(&mut self, why: String, at: Moment, settings: &Settings) {
+        let may = self
+            .pairing
+            .as_mut()
+            .is_some_and(|p| p.begin_anew(at.monotonic));
+        if !may {
+            return self.passkey_lost(why, at, settings);
+        }
+        self.note_trouble(Cause::PasskeyRequired, &why);
+        self.error = Some(format!(
+            "{why}. A connection carries one answer only, so the pairing begins anew: scan or enter the new code"
+        ));
+        self.close_link();
+        self.connect(at);
+        // What comes of them belongs to the link before.
+        let waiting = std::mem::take(&mut self.waiting.passkey);
+        self.answer_status(waiting);
     }
 
     /// The end of a pairing that needed a passkey, because its link ended.
@@ -108,11 +146,12 @@ impl Machine {
 
     // ---- what a client asks ---------------------------------------------------------------------
 
+    /// Does a step. Only step `challenge` hands the challenge out: in a later one it is answered already.
     pub(super) fn passkey_asked(&mut self, request: Request, input: PasskeyInput, at: Moment) {
         let due = self.passkey().filter(|_| self.has_link());
         let due = due.map(|passkey| passkey.step);
         match (input, due) {
-            (PasskeyInput::Challenge, Some(_)) => self.tell_challenge(request),
+            (PasskeyInput::Challenge, Some(PasskeyStep::Challenge)) => self.tell_challenge(request),
             (PasskeyInput::Assert(assertion), Some(PasskeyStep::Challenge)) => {
                 self.touch(at);
                 self.passkey_goes_on(PasskeyStep::Checking);
@@ -161,26 +200,48 @@ impl Machine {
         &mut self,
         request: Option<Request>,
         result: Result<(), AskError>,
+        at: Moment,
+        settings: &Settings,
     ) {
         let waits = request.is_some_and(|request| self.waiting.passkey.contains(&request));
         self.waiting
             .passkey
             .retain(|waiting| Some(*waiting) != request);
+        let step = self.passkey().map(|passkey| passkey.step);
+        let waited = (waits || request.is_none())
+            && matches!(step, Some(PasskeyStep::Checking | PasskeyStep::Linking));
         let Err(error) = result else {
             if waits {
+                self.passkey_taken(step, at, settings);
                 self.answer_status(request);
             }
             return;
         };
         let failure = passkey_failure(&self.user, &error);
-        let waited = self.passkey().is_some_and(|passkey| {
-            matches!(passkey.step, PasskeyStep::Checking | PasskeyStep::Linking)
-        });
+        // Without an answer nobody knows whether WhatsApp has taken it.
+        if error == AskError::Timeout
+            && waited
+            && let Some(passkey) = self.passkey_mut()
+        {
+            passkey.is_answered = true;
+        }
         if waited {
-            self.passkey_failed(&error.to_string());
+            self.passkey_failed(&error.to_string(), at, settings);
         }
         if waits {
             self.refuse(request, &failure);
+        }
+    }
+
+    /// WhatsApp has taken what was handed in.
+    fn passkey_taken(&mut self, step: Option<PasskeyStep>, at: Moment, settings: &Settings) {
+        if let Some(passkey) = self.passkey_mut() {
+            passkey.is_answered = true;
+        }
+        // Another challenge, or a failure, came before this.
+        if matches!(step, Some(PasskeyStep::Announced | PasskeyStep::Challenge)) {
+            let why = "WhatsApp wants another answer of the passkey";
+            self.passkey_anew(why.to_owned(), at, settings);
         }
     }
 

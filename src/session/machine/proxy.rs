@@ -2,12 +2,16 @@
 
 use super::super::proxy::ProxyChange;
 use super::{Answer, Machine, Moment, Request};
-use crate::protocol::Phase;
+use crate::protocol::{EventKind, Failure, FailureCode, Phase};
 
 impl Machine {
     pub(super) fn proxy_asked(&mut self, request: Request, change: ProxyChange, at: Moment) {
         let cannot_tell = self.is_unread() && self.phase == Phase::BackingOff;
         let choice = match change {
+            ProxyChange::Nothing if self.record.is_stand_in => {
+                let failure = self.proxy_unknown();
+                return self.refuse([request], &failure);
+            }
             ProxyChange::Nothing if cannot_tell => {
                 let failure = self.cannot_read();
                 return self.refuse([request], &failure);
@@ -39,6 +43,25 @@ impl Machine {
         self.connect_through_it(at);
     }
 
+    /// Nobody can read the session's record.
+    fn proxy_unknown(&self) -> Failure {
+        let code = match self.phase {
+            Phase::StoreCorrupt => FailureCode::StoreCorrupt,
+            _ => FailureCode::StoreFailed,
+        };
+        let status = self.status();
+        let message = format!(
+            "the record of the session of {} cannot be read, so nobody knows its proxy: {}. {}",
+            self.user,
+            status
+                .error
+                .as_deref()
+                .unwrap_or("the disk does not answer"),
+            status.next_action
+        );
+        Failure::new(code, message)
+    }
+
     /// Connects anew, where the session is connected or tries to be.
     fn connect_through_it(&mut self, at: Moment) {
         match self.phase {
@@ -48,19 +71,29 @@ impl Machine {
             | Phase::Online
             | Phase::BackingOff => {
                 self.failures = 0;
-                // It was about the way before.
-                self.error = None;
+                self.outdated.by_person = true;
+                // The error was about the way before.
+                self.error = self.thrown_away().map(str::to_owned);
+                self.pair_anew(None, at);
                 self.close_link();
                 self.connect(at);
             }
-            Phase::Held
-            | Phase::Parked
-            | Phase::Disconnected
-            | Phase::LoggingOut
-            | Phase::PurgeFailed
-            | Phase::StoreCorrupt
-            | Phase::Unknown(_) => {}
+            Phase::Held | Phase::Parked | Phase::Disconnected => self.publish(EventKind::Updated),
+            Phase::LoggingOut | Phase::PurgeFailed | Phase::StoreCorrupt | Phase::Unknown(_) => {}
         }
+    }
+
+    /// What a new link makes void, in words for whoever is about to use it.
+    fn thrown_away(&self) -> Option<&'static str> {
+        if self.passkey().is_some() {
+            return Some(
+                "the proxy was changed, and WhatsApp binds a passkey to the connection: what was done for it is void. The pairing begins anew with a new code",
+            );
+        }
+        let is_shown = self.qr.is_some() || self.pair_code.is_some();
+        is_shown.then_some(
+            "the proxy was changed: the code that was shown does not work any more, and a new one follows",
+        )
     }
 
     /// Answers whoever changed the proxy when the record is written: the choice must survive a restart of

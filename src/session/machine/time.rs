@@ -184,10 +184,12 @@ impl Machine {
             .is_some_and(|end| end <= at.monotonic)
     }
 
+    /// Ends a pairing that nobody finishes any more, and says what kept it from going on.
     pub(super) fn pairing_expired(&mut self, at: Moment, settings: &Settings) {
         let pairing = self.pairing.as_ref();
-        let cause = pairing.map_or(Cause::PairingExpired, Pairing::expired);
+        let (cause, why) = pairing.map_or((Cause::PairingExpired, None), Pairing::expired);
         self.log_out(cause, None, Unlink::NotLinked, at, settings);
+        self.said(why, None);
     }
 
     /// Whether a link is up that can be asked.

@@ -67,9 +67,9 @@ impl Kept {
 /// Whether nobody had ever linked the session that ended.
 fn is_unfinished_pairing(entry: &HistoryEntry) -> bool {
     let is_given_up = match entry.cause {
-        Cause::PairingExpired | Cause::PairingAbandoned | Cause::PasskeyRequired => true,
+        Cause::PasskeyRequired => true,
         Cause::ForceLogout => entry.unlink == Unlink::NotLinked,
-        _ => false,
+        cause => cause.ends_pairings_only(),
     };
     is_given_up && entry.account.is_none() && entry.appeal_token.is_none()
 }

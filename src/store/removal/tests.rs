@@ -2,10 +2,10 @@ use std::os::unix::fs::symlink;
 
 use tokio::task::JoinSet;
 
-use super::super::Record;
+use super::super::{AccountLock, Record};
 use super::fixtures::intent;
 use super::*;
-use crate::protocol::{Cause, Unlink};
+use crate::protocol::{Cause, Redacted, Unlink};
 
 fn store_with_alice(root: &Path) -> (Store, UserId) {
     let store = Store::open(root).expect("open");
@@ -212,6 +212,34 @@ async fn without_an_intent_the_name_and_the_record_tell_the_most_of_it() {
     assert_eq!((&entry.user, entry.cause), (&alice, Cause::ForceLogout));
     assert_eq!((entry.owner, entry.unlink), (1000, Unlink::Unreachable));
     assert_eq!(entry.removed.files, 2);
+}
+
+#[tokio::test]
+async fn without_an_intent_the_record_keeps_what_whatsapp_said_once() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(dir.path()).expect("open");
+    let alice: UserId = "alice".parse().expect("id");
+    let mut lock = AccountLock::new(jiff::Timestamp::UNIX_EPOCH);
+    lock.seen(lock.since, Some("locked".to_owned()), Some("once".into()));
+    let mut record = Record::new(1000);
+    record.lock = Some(lock);
+    store.create(&alice, &record).expect("create");
+    let mut removal = store.removal(&alice);
+    removal.commit(&intent("alice")).await.expect("commit");
+    drop((removal, store));
+    fs::remove_file(dir.path().join("intents.jsonl")).expect("a disk that had no room for it");
+
+    let store = Store::open(dir.path()).expect("the next start");
+    let mut found = store.leftovers().expect("leftovers");
+    let history = history(&store);
+    found[0].conclude(&history).await.expect("conclude");
+    let lines = history.read();
+    let line = lines.newest_first().next().expect("a line");
+    let token = line.appeal_token.as_ref().map(Redacted::reveal);
+    assert_eq!(
+        (token, line.text.as_deref()),
+        (Some("once"), Some("locked"))
+    );
 }
 
 #[tokio::test]

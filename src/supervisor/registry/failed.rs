@@ -58,6 +58,8 @@ pub(super) fn stand_in_status(
             .map(|known| known.warnings.clone())
             .unwrap_or_default(),
         passkey: None,
+        proxy: known.and_then(|known| known.proxy.clone()),
+        expect: None,
     }
 }
 
@@ -100,6 +102,7 @@ pub(super) fn panic_message(error: JoinError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::{Restriction, RestrictionKind, fixtures};
 
     #[test]
     fn failures_in_a_row_wait_longer_and_longer_and_one_after_a_long_life_is_the_first() {
@@ -116,5 +119,26 @@ mod tests {
         assert_eq!(fail(&mut failures, short), 2);
         failures = u32::MAX;
         assert_eq!(fail(&mut failures, Duration::ZERO), 300);
+    }
+
+    #[test]
+    fn what_whatsapp_said_once_outlives_the_task_and_the_directory() {
+        let mut known = fixtures::bare_status("alice", Phase::Held);
+        known.appeal_token = Some("once".into());
+        known.restrictions = vec![Restriction {
+            kind: RestrictionKind::ReachoutTimelock,
+            since: Timestamp::UNIX_EPOCH,
+            until: None,
+            detail: None,
+        }];
+        let user = &known.user;
+        let now = Timestamp::UNIX_EPOCH;
+        let status = stand_in_status(user, 1000, Some(&known), "it failed", now, now);
+        let line = vanished_entry(user, 1000, Some(&known));
+        assert_eq!(status.appeal_token, known.appeal_token);
+        assert_eq!(line.appeal_token, known.appeal_token);
+        assert_eq!(status.restrictions, known.restrictions);
+        assert_eq!(line.restrictions, known.restrictions);
+        assert_eq!(vanished_entry(user, 1000, None).appeal_token, None);
     }
 }

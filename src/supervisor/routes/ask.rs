@@ -152,6 +152,7 @@ impl Routes {
         edit: ProxyEdit,
     ) -> Result<SessionProxy, Failure> {
         let command = |reply| SessionCommand::Proxy {
+            by: caller.uid,
             edit: edit.clone(),
             reply,
         };

@@ -1,6 +1,7 @@
 //! Dialling against peers that stop at each step, over real sockets.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -274,4 +275,121 @@ async fn a_simulator_build_dials_nothing_elsewhere() {
     assert_eq!(reachable("name", &[there, here]), Ok(vec![here]));
     assert!(reachable("name", &[there]).is_err());
     assert_eq!(reachable("name", &[]), Ok(vec![]));
+}
+
+/// What a proxy answers to a request; `None`: never anything.
+type Answer = fn(&[u8]) -> Option<u8>;
+
+/// A SOCKS5 proxy that answers so to a login, and to each request as this says of its address. Tells how many
+/// came.
+async fn socks_proxy(
+    login: &'static [u8],
+    answer: Answer,
+) -> (Proxy, Arc<AtomicUsize>, JoinHandle<()>) {
+    let came = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&came);
+    let (port, serving) = peer(move |mut stream| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let mut asked = [0; 1024];
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(login).await;
+            let count = stream.read(&mut asked).await.unwrap_or_default();
+            match answer(&asked[..count]) {
+                Some(code) => {
+                    let _ = stream.write_all(&[5, code, 0, 1, 0, 0, 0, 0, 0, 0]).await;
+                    let _ = stream.read(&mut asked).await;
+                }
+                None => mute(stream).await,
+            }
+        }
+    })
+    .await;
+    let url = format!("socks5://127.0.0.1:{port}");
+    (Proxy::parse(&url).expect("a proxy"), came, serving)
+}
+
+fn both_families() -> [SocketAddr; 2] {
+    ["[::1]:1", "127.0.0.1:1"].map(|address| address.parse().expect("an address"))
+}
+
+/// The kind of the address in a request: 4 is IPv6.
+fn is_ipv6(request: &[u8]) -> bool {
+    request.get(3) == Some(&4)
+}
+
+#[tokio::test]
+async fn a_family_to_which_a_proxy_has_no_way_costs_a_second() {
+    let resolver = Resolver::new(Room::new("resolver", 1));
+    let dialling = Dialling {
+        resolver: &resolver,
+        deadline: Deadline::within(WHOLE),
+    };
+    // It never answers for IPv6, or says that there is no way.
+    let ways: [Answer; 2] = [
+        |request| (!is_ipv6(request)).then_some(0),
+        |request| Some(if is_ipv6(request) { 3 } else { 0 }),
+    ];
+    for (answer, least) in ways
+        .into_iter()
+        .zip([race::NEXT_THROUGH_PROXY_AFTER, Duration::ZERO])
+    {
+        let (proxy, came, serving) = socks_proxy(&[5, 0], answer).await;
+        let began = Instant::now();
+        let tunnel = dialling
+            .tunnel_to_one(&proxy, "name", &both_families())
+            .await;
+        tunnel.expect("IPv4");
+        let took = began.elapsed();
+        assert!(took >= least && took < PROXY_WITHIN / 2, "{took:?}");
+        assert_eq!(came.load(Ordering::SeqCst), 2);
+        serving.abort();
+    }
+}
+
+/// What a proxy says to the choice of a login and to a request; how often it is asked, and what comes of it.
+type Refusal = (&'static [u8], Answer, usize, Cause, &'static str);
+
+#[tokio::test]
+async fn a_proxy_that_refuses_the_login_is_asked_once_and_one_without_a_way_says_so() {
+    let resolver = Resolver::new(Room::new("resolver", 1));
+    let dialling = Dialling {
+        resolver: &resolver,
+        deadline: Deadline::within(WHOLE),
+    };
+    let cases: [Refusal; 3] = [
+        (
+            &[5, 0xff],
+            |_| None,
+            1,
+            Cause::ProxyRefused,
+            "asks for a user",
+        ),
+        (
+            &[5, 0],
+            |_| Some(3),
+            2,
+            Cause::Unreachable,
+            "the network is unreachable",
+        ),
+        // What it does not allow is told before what it cannot do.
+        (
+            &[5, 0],
+            |request| Some(if is_ipv6(request) { 3 } else { 2 }),
+            2,
+            Cause::ProxyRefused,
+            "its rules do not allow it",
+        ),
+    ];
+    for (login, answer, tries, expected, words) in cases {
+        let (proxy, came, serving) = socks_proxy(login, answer).await;
+        let tunnel = dialling
+            .tunnel_to_one(&proxy, "name", &both_families())
+            .await;
+        let ending = tunnel.expect_err("no way");
+        assert_eq!(cause(&ending), expected, "{ending:?}");
+        assert!(ending.error.contains(words), "{}", ending.error);
+        assert_eq!(came.load(Ordering::SeqCst), tries, "{words}");
+        serving.abort();
+    }
 }

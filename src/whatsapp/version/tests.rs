@@ -145,7 +145,7 @@ async fn one_refusal_is_not_certain_two_are_and_a_login_between_them_takes_it_ba
     let (versions, http) = (versions(None), http(&page));
     versions.get(&http).await.expect("a version");
     assert!(!versions.refused(OLD, &http));
-    versions.accepted();
+    versions.accepted(OLD);
     assert!(!versions.refused(OLD, &http));
     assert_eq!(versions.warnings.standing(), []);
     assert!(versions.refused(OLD, &http));
@@ -162,7 +162,7 @@ async fn one_refusal_is_not_certain_two_are_and_a_login_between_them_takes_it_ba
     assert_eq!(versions.warnings.standing(), warnings);
     // A login ends it, and whoever waits for that learns of it.
     let news = versions.news();
-    versions.accepted();
+    versions.accepted(OLD);
     assert_eq!(versions.warnings.standing(), []);
     assert!(news.has_changed().expect("alive"));
     assert!(!versions.refused(OLD, &http));
@@ -227,7 +227,7 @@ async fn a_version_that_some_accept_sends_nobody_to_try_all_the_time() {
     for _ in 0..60 {
         versions.refused(OLD, &http);
         versions.refused(OLD, &http);
-        versions.accepted();
+        versions.accepted(OLD);
         told += u32::from(news.has_changed().expect("alive"));
         news.mark_unchanged();
         advance(Duration::from_mins(1)).await;
@@ -269,4 +269,79 @@ async fn a_fetched_version_is_kept_for_a_start_without_access_to_the_page() {
     let fifth = versions(None);
     fifth.keep_in(store);
     assert_eq!(fifth.get(&http(&page)).await, Ok(NEW));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_with_an_older_version_ends_nobodys_wait() {
+    let page = Page::naming(200);
+    let (versions, http) = (versions(None), http(&page));
+    assert_eq!(versions.get(&http).await, Ok(NEW));
+    versions.refused(NEW, &http);
+    assert!(versions.refused(NEW, &http));
+    let warned = versions.warnings.standing();
+    let mut news = versions.news();
+    // A link that was dialled before names the old one.
+    versions.accepted(OLD);
+    assert_eq!(versions.warnings.standing(), warned);
+    assert!(!news.has_changed().expect("alive"));
+    assert!(versions.refused(NEW, &http), "the count goes on");
+    // The same version, or a newer one: whoever waits may try.
+    for version in [NEW, (2, 3000, 300)] {
+        versions.refused(NEW, &http);
+        assert!(versions.refused(NEW, &http));
+        advance(ACCEPTANCE_TOLD_EVERY).await;
+        versions.accepted(version);
+        assert_eq!(versions.warnings.standing(), []);
+        assert!(news.has_changed().expect("alive"), "{version:?}");
+        news.mark_unchanged();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_the_configuration_names_no_more_is_not_waited_for() {
+    let page = Page::naming(100);
+    let (versions, http) = (versions(Some(NEW)), http(&page));
+    assert_eq!(versions.get(&http).await, Ok(NEW));
+    versions.refused(NEW, &http);
+    assert!(versions.refused(NEW, &http));
+    versions.set_floor(None);
+    assert_eq!(versions.get(&http).await, Ok(OLD));
+    versions.accepted(OLD);
+    assert_eq!(versions.warnings.standing(), []);
+}
+
+#[tokio::test]
+async fn the_warning_of_an_expiry_goes_when_it_is_not_true_any_more() {
+    let far = Timestamp::now() + jiff::SignedDuration::from_hours(240);
+    let kinds = |versions: &Versions| -> Vec<_> {
+        let standing = versions.warnings.standing();
+        standing.into_iter().map(|warning| warning.kind).collect()
+    };
+    let warned = || {
+        let versions = versions(None);
+        versions.accepted(OLD);
+        versions.expires(OLD, Some(far));
+        assert_eq!(kinds(&versions), [WarningKind::ClientExpires]);
+        // The next login with it does not prove anything.
+        versions.accepted(OLD);
+        assert_eq!(kinds(&versions), [WarningKind::ClientExpires]);
+        versions
+    };
+    // WhatsApp takes it back.
+    let versions = warned();
+    versions.expires(OLD, None);
+    assert_eq!(kinds(&versions), []);
+    // A newer version is in use. What a link with the old one is told then does not count.
+    let versions = warned();
+    versions.accepted(NEW);
+    assert_eq!(kinds(&versions), []);
+    versions.expires(OLD, Some(far));
+    assert_eq!(kinds(&versions), []);
+    versions.expires(NEW, Some(far));
+    assert_eq!(kinds(&versions), [WarningKind::ClientExpires]);
+    // The day has come, and WhatsApp accepts it all the same.
+    let past = Timestamp::now() - jiff::SignedDuration::from_hours(1);
+    versions.expires(NEW, Some(past));
+    versions.accepted(NEW);
+    assert_eq!(kinds(&versions), []);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::interval;
 use wasessiond::protocol::{Cause, EventKind, Phase, Unlink, WarningKind};
-use wasim::{Failure, Fault, FaultRule, Observation, Stanza, StreamError};
+use wasim::{AppState, Failure, Fault, FaultRule, Observation, Stanza, StreamError};
 
 use super::person::Person;
 use super::row::{Act, Class, finish, lost, play, report, row};
@@ -167,6 +167,75 @@ async fn settings_never_come(over_a_restart: bool) {
     report("A5", "-     online, warned", "ok", took);
 }
 
+/// After this long the library has broken a link without the account's settings.
+const LIBRARY_WAITS: Duration = Duration::from_secs(200);
+
+/// However the account's settings fail to come, at once or after minutes: the session is online and warned, and does
+/// not lose its link. When they come at a later login, the warning goes.
+async fn settings_fail(mut person: Person, way: AppState) {
+    let set = person.sim.set_app_state(&person.phone, way);
+    set.await.expect("set");
+    person.pair().await;
+    let begin = Instant::now();
+    let position = person.sim.position();
+    let online = person.client.status(&person.user).await.expect("status");
+    let mut tick = interval(Duration::from_secs(1));
+    let warned = loop {
+        tick.tick().await;
+        let status = person.client.status(&person.user).await.expect("status");
+        assert_eq!((status.phase, status.since), (Phase::Online, online.since));
+        if begin.elapsed() > LIBRARY_WAITS {
+            break status;
+        }
+    };
+    let kinds: Vec<_> = warned.warnings.iter().map(|w| w.kind).collect();
+    assert_eq!(kinds, [WarningKind::AppStateMissing]);
+    let flaps = |o: &Observation| matches!(o, Observation::Disconnected { .. });
+    assert_eq!(person.seen(position, flaps).await, None, "it flaps");
+
+    let served = person.sim.set_app_state(&person.phone, AppState::Served);
+    served.await.expect("set");
+    let dropped = person.sim.drop_connection(&person.device).await;
+    dropped.expect("drop");
+    lost(&mut person, Cause::ConnectionLost).await;
+    let account = loop {
+        let status = person.next().await.status.expect("it goes on");
+        if status.phase == Phase::Online && status.warnings.is_empty() {
+            break status.account.expect("an account");
+        }
+    };
+    assert!(account.name.is_some(), "{account:?}");
+    report(
+        "A5",
+        format!("-     {way:?}: warned"),
+        "ok",
+        begin.elapsed(),
+    );
+}
+
+async fn settings_fail_in_every_way() {
+    let stage = Stage::set().await;
+    let mut running = Vec::new();
+    for (number, way) in [
+        AppState::NoKeys,
+        AppState::Unanswered,
+        AppState::Failed,
+        AppState::Refused,
+        AppState::Denied,
+        AppState::Omitted,
+        AppState::NoSnapshot,
+        AppState::Garbled,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let person = Person::new(&stage, number).await;
+        let played = tokio::spawn(settings_fail(person, way));
+        running.push((format!("A5 {way:?}"), played));
+    }
+    finish(running).await;
+}
+
 /// Restarts the daemon, and waits until the person is online again.
 async fn come_again(stage: &mut Stage, person: &mut Person) {
     stage.stop();
@@ -196,6 +265,10 @@ async fn what_takes_its_time() {
         ("X8-".to_owned(), tokio::spawn(one_answer_is_missing())),
         ("A5".to_owned(), tokio::spawn(settings_never_come(false))),
         ("A5".to_owned(), tokio::spawn(settings_never_come(true))),
+        (
+            "A5 in every way".to_owned(),
+            tokio::spawn(settings_fail_in_every_way()),
+        ),
     ];
     finish(running).await;
 }

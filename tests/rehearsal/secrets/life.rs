@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use diesel::sql_types::Binary;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
+use wasessiond::client::ConnectOptions;
 use wasessiond::protocol::codec::Encoding;
 use wasessiond::protocol::preface::Hello;
 use wasessiond::protocol::{Cause, EventKind, Phase, ProxyEdit, TargetEdit, Unlink};
@@ -178,9 +179,15 @@ impl Life {
         ] {
             let refused = stage
                 .client
-                .proxy("alice", ProxyEdit::Set(wrong.into()))
+                .proxy("alice", ProxyEdit::Set(wrong.as_str().into()))
                 .await;
             self.heard("a refused proxy", refused.expect_err("no proxy"));
+            let options = ConnectOptions {
+                proxy: Some(wrong.as_str().into()),
+                ..ConnectOptions::default()
+            };
+            let refused = stage.client.connect_with("alice", &options).await;
+            self.heard("a refused connect", refused.expect_err("no proxy"));
         }
         let cleared = stage.client.proxy("alice", ProxyEdit::Clear).await;
         cleared.expect("clear");

@@ -326,7 +326,7 @@ pub(super) fn column(place: Place) -> Verbs<&'static str> {
             disconnect: "status store_corrupt",
             force_logout: "gone (force_logout, unlink unreachable) -> no session",
         },
-        // The credentials beside it are good: they are used to unlink.
+        // The credentials beside it are good, but only the record knows on which way WhatsApp may be asked.
         Place::CorruptRecord => Verbs {
             status: "status store_corrupt",
             list: "listed store_corrupt",
@@ -339,12 +339,12 @@ pub(super) fn column(place: Place) -> Verbs<&'static str> {
             targets_remove: "failure store_corrupt",
             targets_clear: "failure store_corrupt",
             passkey: "failure not_awaited",
-            proxy_show: "proxy none",
+            proxy_show: "failure store_corrupt",
             proxy_clear: "failure store_corrupt",
             connect: "status store_corrupt",
             connect_code: "status store_corrupt",
             disconnect: "status store_corrupt",
-            force_logout: "gone (force_logout, unlink confirmed) -> no session",
+            force_logout: "gone (force_logout, unlink unreachable) -> no session",
         },
     }
 }

@@ -66,9 +66,10 @@ async def reload(to: Asking) -> Reloaded:
 
 
 async def connect(
-    to: Asking, user: str, phone: Optional[str], expect: Optional[str]
+    to: Asking, user: str, phone: Optional[str], expect: Optional[str], proxy: Optional[str]
 ) -> Status:
-    answer = await to.ask({"connect": {"user": user, "phone": phone, "expect": expect}})
+    asked = {"user": user, "phone": phone, "expect": expect, "proxy": proxy}
+    answer = await to.ask({"connect": asked})
     return types.read(Status, take(answer, "status"))
 
 

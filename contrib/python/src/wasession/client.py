@@ -169,12 +169,18 @@ class Client:
         return drive(_commands.reload(self))
 
     def connect(
-        self, user: str, phone: Optional[str] = None, *, expect: Optional[str] = None
+        self,
+        user: str,
+        phone: Optional[str] = None,
+        *,
+        expect: Optional[str] = None,
+        proxy: Optional[str] = None,
     ) -> Status:
         """Brings a session up; with a phone number it pairs by code instead of by QR code. Where another
-        account is linked than the one to ``expect``, by its phone number, it is unlinked again. Returns
-        as soon as the session runs: follow it to see it come up."""
-        return drive(_commands.connect(self, user, phone, expect))
+        account is linked than the one to ``expect``, by its phone number, it is unlinked again. ``proxy``
+        is the proxy of a session that begins now, from its first connection on: a URL, or ``"none"``.
+        Returns as soon as the session runs: follow it to see it come up."""
+        return drive(_commands.connect(self, user, phone, expect, proxy))
 
     def disconnect(self, user: str) -> Union[Status, LogoutReport]:
         """Closes a session and keeps its credentials. A session that was still pairing has nothing to

@@ -157,6 +157,10 @@ class Status:
     warnings: List[Warning]
     #: WhatsApp wants a passkey for the pairing: ``reason`` is ``passkey_required``.
     passkey: Optional[Passkey]
+    #: The proxy in force. ``None``: the session's record cannot be read, so nobody knows.
+    proxy: Optional[SessionProxy]
+    #: While it is not paired: the phone number of the account that is expected.
+    expect: Optional[str]
 
 
 @dataclass(frozen=True)
@@ -241,6 +245,8 @@ class Info:
     purge_longest_ms: Optional[int]
     #: What concerns the daemon and all its sessions.
     warnings: List[Warning]
+    #: The proxy of all sessions that have none of their own, without user and password.
+    proxy: Optional[str]
 
 
 @dataclass(frozen=True)
@@ -261,6 +267,8 @@ class SessionProxy:
     url: Optional[str]
     #: Whether a user and a password go with it.
     authenticated: bool
+    #: Why the proxy that was chosen for the session cannot be used: then it does not connect.
+    error: Optional[str]
 
 
 @dataclass(frozen=True)

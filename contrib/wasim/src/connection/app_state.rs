@@ -1,18 +1,21 @@
 //! App state: collections of encrypted records that a phone and its devices keep in step through
 //! the server.
 
+use buffa::Message as _;
 use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
+use waproto::whatsapp::ExternalBlobReference;
 
 use super::login::Session;
 use super::{Connection, Step};
 use crate::account::Account;
-use crate::app_state::CRITICAL_BLOCK;
+use crate::app_state::{CRITICAL_BLOCK, garbled};
+use crate::crypto::random;
 use crate::observation::Observation;
 use crate::order::{Order, Then, Work};
 use crate::settings::AppState;
 use crate::shared::{Shared, now};
-use crate::stanza::{attr, child_content, result_of};
+use crate::stanza::{attr, child_content, error_of, result_of};
 
 impl Connection {
     pub(super) async fn answer_app_state(&mut self, stanza: &Node, session: &Session) -> Step {
@@ -22,19 +25,25 @@ impl Connection {
             .unwrap_or_default();
         let mut answers = Vec::new();
         let mut changed = Vec::new();
-        let is_critical = |collection: &Node| {
-            attr(collection, "name").is_some_and(|name| CRITICAL.contains(&name.as_str()))
-        };
         let state = self
             .session()
             .map_or(AppState::Served, |(_, account)| account.settings.app_state);
-        if state == AppState::Unanswered && asked.iter().any(is_critical) {
-            self.shared.see(Observation::RequestIgnored {
-                connection: self.id,
-                jid: session.jid.clone(),
-                namespace: "w:sync:app:state".to_owned(),
-            });
-            return Step::Continue(());
+        if asked.iter().any(is_critical) {
+            match state {
+                AppState::Unanswered => {
+                    self.shared.see(Observation::RequestIgnored {
+                        connection: self.id,
+                        jid: session.jid.clone(),
+                        namespace: "w:sync:app:state".to_owned(),
+                    });
+                    return Step::Continue(());
+                }
+                AppState::Failed => {
+                    let error = error_of(stanza, 500, "internal-server-error");
+                    return self.send(&error).await;
+                }
+                _ => {}
+            }
         }
         {
             let mut world = self.shared.world();
@@ -42,11 +51,17 @@ impl Connection {
                 return Step::Continue(());
             };
             for collection in asked.iter().filter(|node| node.tag == "collection") {
-                if state == AppState::Refused && is_critical(collection) {
-                    answers.push(refusal(collection));
-                    continue;
-                }
-                let (answer, version) = answer(account, collection);
+                let withheld = is_critical(collection).then_some(state);
+                let (answer, version) = match withheld {
+                    Some(AppState::Refused) => {
+                        (refusal(collection, 500, "internal-server-error"), None)
+                    }
+                    Some(AppState::Denied) => (refusal(collection, 404, "item-not-found"), None),
+                    Some(AppState::Omitted) => continue,
+                    Some(AppState::NoSnapshot) => (absent_snapshot(account, collection), None),
+                    Some(AppState::Garbled) => answer(account, collection, garbled),
+                    _ => answer(account, collection, <[u8]>::to_vec),
+                };
                 answers.push(answer);
                 changed.extend(
                     version.map(|version| (attr(collection, "name").unwrap_or_default(), version)),
@@ -70,11 +85,15 @@ impl Connection {
 /// The collections without which a device is not ready.
 const CRITICAL: [&str; 2] = [CRITICAL_BLOCK, "critical_unblock_low"];
 
+fn is_critical(collection: &Node) -> bool {
+    attr(collection, "name").is_some_and(|name| CRITICAL.contains(&name.as_str()))
+}
+
 /// What a device gets in the place of a collection that is withheld.
-fn refusal(collection: &Node) -> Node {
+fn refusal(collection: &Node, code: u16, text: &'static str) -> Node {
     let error = NodeBuilder::new("error")
-        .attr("code", "500")
-        .attr("text", "internal-server-error")
+        .attr("code", code)
+        .attr("text", text)
         .build();
     NodeBuilder::new("collection")
         .attr("name", attr(collection, "name").unwrap_or_default())
@@ -83,9 +102,37 @@ fn refusal(collection: &Node) -> Node {
         .build()
 }
 
+/// A collection whose content stands in a file that nobody has.
+fn absent_snapshot(account: &Account, collection: &Node) -> Node {
+    let name = attr(collection, "name").unwrap_or_default();
+    let version = account.collections.get(&name).map_or(0, Vec::len);
+    let hash = || Some(random::<32>().to_vec());
+    let file = ExternalBlobReference {
+        media_key: hash(),
+        direct_path: Some(format!("/v/absent/{name}.enc")),
+        handle: Some(name.clone()),
+        file_size_bytes: Some(4096),
+        file_sha256: hash(),
+        file_enc_sha256: hash(),
+    };
+    let snapshot = NodeBuilder::new("snapshot")
+        .bytes(file.encode_to_vec())
+        .build();
+    NodeBuilder::new("collection")
+        .attr("name", name)
+        .attr("version", version)
+        .attr("has_more_patches", "false")
+        .children([snapshot])
+        .build()
+}
+
 /// What a device gets that asks for a collection, or sends a change; and the new version, if it is
-/// a change.
-fn answer(account: &mut Account, collection: &Node) -> (Node, Option<usize>) {
+/// a change. What is written of each patch is what `written` makes of it.
+fn answer(
+    account: &mut Account,
+    collection: &Node,
+    written: impl Fn(&[u8]) -> Vec<u8>,
+) -> (Node, Option<usize>) {
     let name = attr(collection, "name").unwrap_or_default();
     let known = attr(collection, "version")
         .and_then(|version| version.parse().ok())
@@ -117,7 +164,7 @@ fn answer(account: &mut Account, collection: &Node) -> (Node, Option<usize>) {
     if !news.is_empty() {
         let news = news
             .iter()
-            .map(|patch| NodeBuilder::new("patch").bytes(patch.0.clone()).build());
+            .map(|patch| NodeBuilder::new("patch").bytes(written(&patch.0)).build());
         children.push(NodeBuilder::new("patches").children(news).build());
     }
     (

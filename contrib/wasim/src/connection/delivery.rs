@@ -34,6 +34,8 @@ pub(super) struct Delivery {
     sent: u64,
     /// How many stanzas had waited when the device came.
     waited: usize,
+    /// The place of the next one among them.
+    place: usize,
     /// What was sent when the device was last given time to ask for more.
     patient_at: Option<u64>,
 }
@@ -167,9 +169,8 @@ impl Connection {
         };
         self.delivery.sent = item.number;
         if offline {
-            stanza
-                .attrs
-                .push("offline", item.attempts.saturating_sub(1));
+            stanza.attrs.push("offline", self.delivery.place);
+            self.delivery.place += 1;
         }
         self.send(&stanza).await?;
         self.shared.see(Observation::MessageSent {

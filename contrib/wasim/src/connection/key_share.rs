@@ -13,12 +13,12 @@ use waproto::whatsapp::message::{
 use super::login::Session;
 use super::{Connection, Phase, Step};
 use crate::account::Account;
+use crate::crypto::message_id;
 use crate::fault::Fault;
 use crate::observation::Observation;
 use crate::party::{Address, bundle};
 use crate::settings::AppState;
 use crate::shared::now;
-use crate::speech::message_id;
 use crate::stanza::attr;
 
 /// How often the phone sends its keys on one connection, to a device that cannot read them or asks

@@ -2,12 +2,15 @@
 
 use crate::Error;
 use crate::account::phone_number;
-use crate::app_state::CRITICAL_BLOCK;
 use crate::command::{Answer, Command};
 use crate::connection::{Restriction, client_expiration};
+use crate::crypto::message_id;
 use crate::order::{Then, Work};
 use crate::settings::{AppState, ChatLimit, Hosting, Settings, Timelock};
 use crate::shared::{Shared, now};
+
+/// Who wrote the message that was read on the phone.
+const WRITER: &str = "15559990000";
 
 impl Shared {
     pub(super) async fn execute_for_account(&self, command: Command) -> Result<Answer, Error> {
@@ -29,7 +32,7 @@ impl Shared {
                 self.set_app_state(&phone, app_state).await
             }
             Command::SetPhoneSeen { phone, at } => self.set_phone_seen(&phone, at).await,
-            Command::PhoneSpeaks { phone } => self.phone_speaks(&phone),
+            Command::PhoneSpeaks { phone, at } => self.phone_speaks(&phone, at).await,
             Command::SetAddressing { phone, addressing } => {
                 self.configure(&phone, |settings| settings.addressing = addressing)
                     .await?;
@@ -118,14 +121,14 @@ impl Shared {
         Ok(Answer::Done)
     }
 
-    fn phone_speaks(&self, phone: &str) -> Result<Answer, Error> {
+    async fn phone_speaks(&self, phone: &str, at: Option<u64>) -> Result<Answer, Error> {
         let phone = phone_number(phone)?;
-        let version = {
+        {
             let mut world = self.world();
-            let account = world.account(&phone, now());
-            account.collections.get(CRITICAL_BLOCK).map_or(0, Vec::len)
-        };
-        self.announce(&phone, CRITICAL_BLOCK, version, None);
+            world.account(&phone, now());
+            world.read_on_phone(&phone, WRITER, &message_id(), at.unwrap_or_else(now));
+        }
+        self.persist().await;
         Ok(Answer::Done)
     }
 

@@ -9,14 +9,14 @@ use crate::Error;
 use crate::command::{Answer, Command};
 use crate::content::{Content, FileReference, Quoted, Write, file_of, read, write};
 use crate::conversation::{ChatMessage, News};
-use crate::crypto::Key;
+use crate::crypto::{Key, message_id};
 use crate::media::{open, seal};
 use crate::order::{Order, Then, Work};
 use crate::party::Address;
 use crate::person::{Addressing, Chat, person};
 use crate::saying::{Receipt, Saying, Trouble, Typing};
 use crate::shared::{Shared, now};
-use crate::speech::{Draft, group_jid, message_id};
+use crate::speech::{Draft, group_jid};
 use crate::vote::{Ballot, SealedVote};
 use crate::world::World;
 

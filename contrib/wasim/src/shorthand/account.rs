@@ -85,14 +85,15 @@ impl Server {
         self.done(Command::SetAppState { phone, app_state }).await
     }
 
-    /// The phone sends its devices something.
+    /// Somebody reads a message on the phone at this time, in seconds since 1970 (`None`: now), and its devices are
+    /// told when they are there.
     ///
     /// # Errors
     ///
     /// [`Error::BadPhone`].
-    pub async fn phone_speaks(&self, phone: &str) -> Result<(), Error> {
+    pub async fn phone_speaks(&self, phone: &str, at: Option<u64>) -> Result<(), Error> {
         let phone = phone.to_owned();
-        self.done(Command::PhoneSpeaks { phone }).await
+        self.done(Command::PhoneSpeaks { phone, at }).await
     }
 
     /// The oldest version of a client that may log in or register; older ones get 405.

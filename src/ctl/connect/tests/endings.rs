@@ -131,7 +131,7 @@ async fn a_daemon_that_goes_away_is_exit_69() {
     };
     let played = play("connect alice", PIPED, script).await;
     let says = "wactl: alice is not online so far: the daemon closed the connection: the daemon is \
-                stopping\n`wactl connect alice` goes on when the daemon runs again\n";
+                stopping\n`wactl connect alice` asks again when a daemon runs; a pairing that was under way begins anew\n";
     assert!(played.talk.ends_with(says), "{}", played.talk);
     assert_eq!(played.exit, 69);
 }

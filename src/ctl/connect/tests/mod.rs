@@ -17,6 +17,7 @@ fn connect() -> Command {
         user: "alice".to_owned(),
         phone: None,
         expect: None,
+        proxy: None,
     }
 }
 

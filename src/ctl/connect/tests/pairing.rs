@@ -122,6 +122,7 @@ async fn a_pair_code_for_a_phone_number() {
             user: "alice".to_owned(),
             phone: Some("+15550100999".to_owned()),
             expect: None,
+            proxy: None,
         };
         let pairing = Status {
             pair_code: Some(PairCode {

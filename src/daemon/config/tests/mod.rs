@@ -5,7 +5,7 @@ use std::time::Duration;
 
 mod files;
 
-use super::{Admin, Config};
+use super::{Admin, Config, OwnProxies};
 use crate::service::config::{ConfigError, Origins, Text};
 use crate::supervisor::{OnConflict, OnLocked};
 use crate::whatsapp::Presence;
@@ -45,6 +45,7 @@ fn the_defaults_hold_what_they_promise() {
     assert_eq!(config.logout.deadline, Duration::from_secs(10));
     assert_eq!(config.access.admins, [Admin::User("root".to_owned())]);
     assert_eq!(config.whatsapp.endpoint, None);
+    assert_eq!(config.access.own_proxies, OwnProxies::Admins);
 }
 
 /// Every key, none at its default.
@@ -59,6 +60,7 @@ directory = "/srv/\"quoted\" \\ state"
 
 [access]
 admins = ["root", "alice", "1001", "@wasession-admin"]
+own_proxies = "owners"
 max_sessions_per_uid = 3
 max_connections_per_uid = 4
 
@@ -106,6 +108,7 @@ fn every_key_is_read() {
             Admin::Group("wasession-admin".to_owned()),
         ]
     );
+    assert_eq!(config.access.own_proxies, OwnProxies::Owners);
     assert_eq!(config.access.max_connections_per_uid, 4);
     assert_eq!(config.log.filter, "warn,wasessiond::session=debug");
     let settings = config.settings();

@@ -3,7 +3,7 @@
 use crate::client::scripted::online;
 use crate::daemon::harness::{Client, Harness, SOMEBODY};
 use crate::protocol::codec::Encoding;
-use crate::protocol::{Answer, Command, FailureCode, Message, Status, TargetEdit};
+use crate::protocol::{Answer, Command, FailureCode, Message, ProxyEdit, Status, TargetEdit};
 
 fn session(user: &str, owner: u32) -> Status {
     Status {
@@ -141,4 +141,59 @@ async fn a_reload_asked_for_over_and_over_by_nobody_of_importance_is_refused_eac
         let failure = client.reply().await.result.expect_err("refused");
         assert_eq!(failure.code, FailureCode::NotAllowed);
     }
+}
+
+/// Every command that chooses a session's proxy.
+fn choices() -> Vec<Command> {
+    let user = || "own".to_owned();
+    let url = || "http://me:secret@127.0.0.1:1".into();
+    let edits = [ProxyEdit::Set(url()), ProxyEdit::None, ProxyEdit::Clear];
+    let edits = edits
+        .into_iter()
+        .map(|edit| Command::Proxy { user: user(), edit });
+    let connects = ["http://me:secret@127.0.0.1:1", "none"].map(|proxy| Command::Connect {
+        user: user(),
+        phone: None,
+        expect: None,
+        proxy: Some(proxy.into()),
+    });
+    edits.chain(connects).collect()
+}
+
+/// What comes of each of these commands.
+async fn codes(client: &mut Client, commands: Vec<Command>) -> Vec<Option<FailureCode>> {
+    let mut codes = Vec::new();
+    for command in commands {
+        client.ask(1, command).await;
+        let result = client.reply().await.result;
+        if let Err(failure) = &result {
+            assert!(!failure.message.contains("secret"), "{failure}");
+        }
+        codes.push(result.err().map(|failure| failure.code));
+    }
+    codes
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_choose_a_proxy_follows_the_configuration() {
+    let harness = Harness::new().await;
+    let mut admin = harness.client(0, Encoding::Bincode).await;
+    let mut owner = harness.client(SOMEBODY, Encoding::Json).await;
+    let not_allowed = vec![Some(FailureCode::NotAllowed); choices().len()];
+    // Nobody has a session of that name: to be shown it, or to change it, is no question of rights.
+    let show = || Command::Proxy {
+        user: "own".to_owned(),
+        edit: ProxyEdit::Show,
+    };
+    let not_found = Some(FailureCode::NotFound);
+    assert_eq!(codes(&mut owner, choices()).await, not_allowed);
+    assert_eq!(codes(&mut owner, vec![show()]).await, [not_found]);
+    let edits = || choices().into_iter().take(3).collect::<Vec<_>>();
+    assert_eq!(codes(&mut admin, edits()).await, [not_found; 3]);
+    // A reload is in force on the connections that are open.
+    let owners = "[access]\nown_proxies = \"owners\"\n";
+    reload(&harness, &mut admin, owners).await;
+    assert_eq!(codes(&mut owner, edits()).await, [not_found; 3]);
+    reload(&harness, &mut admin, "").await;
+    assert_eq!(codes(&mut owner, choices()).await, not_allowed);
 }

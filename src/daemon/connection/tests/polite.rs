@@ -274,6 +274,7 @@ async fn a_client_that_vanishes_stops_no_logout() {
                 user: user.clone(),
                 phone: None,
                 expect: None,
+                proxy: None,
             },
         )
         .await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::target_edits::MOST_EDITS;
 use super::super::{Effect, Exit, Input, Origin, Request};
 use super::input::{
-    ASKED, Row, account, by_code, connect, ended, pair_code, phone, qr, refused, stored, targets,
+    ASKED, Row, account, by_code, connect, ended, pair_code_of, phone, qr, refused, stored, targets,
 };
 use super::looks::{SECOND, answered, opens, saves};
 use super::scene::{Scene, Staged};
@@ -164,6 +164,7 @@ fn who_waits_for_a_code_is_told_that_there_is_none() {
     let mut staged = Scene::ConnectingForCode.stage();
     let effects = staged.step(by_code(ASKED, 1));
     assert_eq!(answered(&effects, ASKED), None);
+    staged.step(Input::Link(LinkEvent::ReadyForPairCode));
     let effects = staged.step(Input::Link(refused(true)));
     assert_eq!(
         answered(&effects, ASKED),
@@ -183,17 +184,17 @@ fn a_hold_of_no_length_closes_before_it_opens() {
 
 #[test]
 fn a_pairing_ends_wherever_it_waits() {
-    for scene in [
-        Scene::ConnectingToPair,
-        Scene::BackingOffToPair,
-        Scene::ParkedToPair,
+    for (scene, ends) in [
+        (Scene::ConnectingToPair, Cause::PairingExpired),
+        (Scene::BackingOffToPair, Cause::ConnectionLost),
+        (Scene::ParkedToPair, Cause::Refused(Some(409))),
     ] {
         let mut staged = scene.stage();
         staged.pass(600);
         staged.step(Input::Due);
         assert_eq!(staged.machine.phase(), Phase::LoggingOut, "{scene:?}");
         let cause = staged.machine.intent().map(|intent| intent.cause);
-        assert_eq!(cause, Some(Cause::PairingExpired), "{scene:?}");
+        assert_eq!(cause, Some(ends), "{scene:?}");
     }
 }
 
@@ -215,9 +216,10 @@ fn who_connects_late_has_time_to_pair() {
 fn a_code_is_shown_for_the_number_it_was_made_for() {
     let mut staged = Scene::AwaitingCode.stage();
     let effects = staged.step(by_code(ASKED, 2));
-    assert!(effects.contains(&Effect::AskPairCode(phone(2))));
+    let second = staged.machine.last_code;
+    assert!(effects.contains(&Effect::AskPairCode(second, phone(2))));
     assert_eq!(staged.machine.status().pair_code, None);
-    let effects = staged.step(Input::Link(pair_code()));
+    let effects = staged.step(Input::Link(pair_code_of(second)));
     assert_eq!(answered(&effects, ASKED), Some(Ok(())));
     let shown = staged.machine.status().pair_code.map(|code| code.phone);
     assert_eq!(shown, Some(phone(2).to_string()));

@@ -207,8 +207,8 @@ fn one_wrong_405_costs_one_quick_try_and_the_next_one_minutes() {
         again.live(maybe_outdated());
         waits.push(again.wait().expect("a time").as_secs() / 60);
     }
-    // The jitter takes a quarter off.
-    assert_eq!(waits, [7, 15, 30, 60, 120, 240, 270, 270]);
+    // The jitter adds a quarter.
+    assert_eq!(waits, [12, 25, 50, 100, 200, 300, 300, 300]);
     // A login between them takes it back.
     staged.pass_until_due();
     staged.live(Input::Due);
@@ -219,6 +219,42 @@ fn one_wrong_405_costs_one_quick_try_and_the_next_one_minutes() {
     staged.live(Input::Due);
     staged.live(maybe_outdated());
     assert!(staged.wait().is_some_and(|wait| wait < SECOND * 60));
+}
+
+/// A person's try costs one try: the session waits as long after it as before, and never less than ten minutes.
+#[test]
+fn a_person_who_connects_makes_no_wait_longer() {
+    let minutes = |staged: &Staged| staged.wait().expect("a time").as_secs_f64() / 60.0;
+    let mut staged = Scene::Outdated.stage();
+    for _ in 0..4 {
+        assert!(
+            (minutes(&staged) - 12.5).abs() < 0.1,
+            "{}",
+            minutes(&staged)
+        );
+        for by in [Row::Connect, Row::ProxyChanged] {
+            staged.settings = by.settings();
+            staged.live(by.input());
+            staged.live(Row::Outdated.input());
+            assert!(
+                (minutes(&staged) - 12.5).abs() < 0.1,
+                "{}",
+                minutes(&staged)
+            );
+            let clear = crate::session::ProxyChange::To(None);
+            staged.live(Input::Proxy(ASKED, clear));
+            staged.live(Row::Outdated.input());
+        }
+    }
+    // Its own tries do.
+    staged.pass_until_due();
+    staged.live(Input::Due);
+    staged.live(Row::Outdated.input());
+    assert!(
+        (minutes(&staged) - 25.0).abs() < 0.1,
+        "{}",
+        minutes(&staged)
+    );
 }
 
 #[test]
@@ -287,6 +323,11 @@ fn a_conflict_after_a_login_that_never_concluded_is_tried_once_more_and_the_seco
         })
         .collect();
     assert_eq!(told, [EventKind::Connecting]);
+    // Whoever looks sees why, and what to do.
+    let status = staged.machine.status();
+    let error = status.error.expect("words");
+    assert!(error.contains("a login of this session's own"), "{error}");
+    assert!(status.next_action.contains("the next conflict counts"));
     // The next login is cut, too, and still the next conflict counts.
     staged.live(stage(Stage::Login));
     staged.live(lost());

@@ -10,6 +10,7 @@ pub(super) const GOING: &[Column] = &[
 connect                 | noted
 connect by code         | noted
 connect, expecting      | noted
+connect, own proxy      | noted
 disconnect              | noted
 force-logout            | noted
 groups                  | refuse: not_online
@@ -33,6 +34,7 @@ closed: not in time     | purge_failed (unlinked): tell purge_failed
 connect                 | noted
 connect by code         | noted
 connect, expecting      | noted
+connect, own proxy      | noted
 disconnect              | noted
 force-logout            | noted
 groups                  | refuse: not_online
@@ -55,6 +57,7 @@ unlinked                | cut
 connect                 | noted
 connect by code         | noted
 connect, expecting      | noted
+connect, own proxy      | noted
 disconnect              | noted
 force-logout            | noted
 groups                  | refuse: not_online
@@ -78,6 +81,7 @@ removed: failed         | purge_failed (unlinked): tell purge_failed
 connect                 | logging_out (unlinked): tell logging_out, cut
 connect by code         | logging_out (unlinked): tell logging_out, cut
 connect, expecting      | logging_out (unlinked): tell logging_out, cut
+connect, own proxy      | logging_out (unlinked): tell logging_out, cut
 disconnect              | logging_out (unlinked): tell logging_out, cut
 force-logout            | logging_out (unlinked): tell logging_out, cut
 groups                  | refuse: not_online
@@ -99,6 +103,7 @@ due                     | logging_out (unlinked): tell logging_out, cut
 connect                 | look
 connect by code         | look
 connect, expecting      | look
+connect, own proxy      | look
 disconnect              | answer status
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -111,6 +116,7 @@ passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
 proxy, changed          | refuse: store_corrupt
 stop                    | noted
+version changed         | noted
 saved                   | answer status
 saved: failed           | answer status
 ",

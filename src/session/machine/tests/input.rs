@@ -14,8 +14,8 @@ use crate::session::{
 };
 use crate::store::{ProxyChoice, Record};
 use crate::whatsapp::{
-    AskError, Assertion, Ending, Limit, LimitState, LinkEvent, Pace, PairCodeRefused, PasskeyEvent,
-    Verdict,
+    AskError, Assertion, CodeRequest, Ending, Limit, LimitState, LinkEvent, Pace, PairCodeRefused,
+    PasskeyEvent, Verdict,
 };
 
 /// The number of whatever is asked.
@@ -49,7 +49,8 @@ macro_rules! rows {
 rows! {
     Connect "connect" connect();
     ConnectByCode "connect by code" by_code(ASKED, 7);
-    ConnectExpecting "connect, expecting" Input::Connect(ASKED, PairOptions { phone: None, expect: Some(phone(7)) });
+    ConnectExpecting "connect, expecting" Input::Connect(ASKED, PairOptions { expect: Some(phone(7)), ..PairOptions::default() });
+    ConnectThrough "connect, own proxy" Input::Connect(ASKED, PairOptions { proxy: Some(ProxyChoice::Direct), ..PairOptions::default() });
     Disconnect "disconnect" Input::Disconnect { request: ASKED, by: 7 };
     ForceLogout "force-logout" Input::ForceLogout { request: ASKED, by: 7, within: Duration::from_secs(10) };
     Groups "groups" Input::Groups(ASKED);
@@ -126,6 +127,7 @@ impl Row {
     /// The row that an input belongs to. A new kind of input does not compile without one.
     pub(super) fn of(input: &Input, settings: &Settings, due: bool) -> Self {
         match input {
+            Input::Connect(_, options) if options.proxy.is_some() => Self::ConnectThrough,
             Input::Connect(_, options) if options.expect.is_some() => Self::ConnectExpecting,
             Input::Connect(_, options) if options.phone.is_some() => Self::ConnectByCode,
             Input::Connect(..) => Self::Connect,
@@ -175,8 +177,8 @@ impl Row {
             LinkEvent::ReadyForPairCode => Self::Ready,
             LinkEvent::PairCode { .. } => Self::PairCode,
             LinkEvent::PairCodeStale => Self::PairCodeStale,
-            LinkEvent::PairCodeRefused(why) if why.rate_limited => Self::TooManyPairCodes,
-            LinkEvent::PairCodeRefused(_) => Self::PairCodeRefused,
+            LinkEvent::PairCodeRefused(_, why) if why.rate_limited => Self::TooManyPairCodes,
+            LinkEvent::PairCodeRefused(..) => Self::PairCodeRefused,
             LinkEvent::Passkey(PasskeyEvent::Announced) => Self::PasskeyAnnounced,
             LinkEvent::Passkey(PasskeyEvent::Challenge(_)) => Self::PasskeyWanted,
             LinkEvent::Passkey(PasskeyEvent::Confirm { skip: false, .. }) => Self::PasskeyCode,
@@ -253,6 +255,7 @@ pub(super) fn by_code(request: Request, n: u8) -> Input {
     let options = PairOptions {
         phone: Some(phone(n)),
         expect: None,
+        proxy: None,
     };
     Input::Connect(request, options)
 }
@@ -342,19 +345,30 @@ pub(super) fn qr(number: u32) -> LinkEvent {
     }
 }
 
+/// The answer to the first request for a pair code.
 pub(super) fn pair_code() -> LinkEvent {
+    pair_code_of(CodeRequest(1))
+}
+
+pub(super) fn pair_code_of(request: CodeRequest) -> LinkEvent {
     LinkEvent::PairCode {
+        request,
         code: Redacted::from(CODE),
         valid_for: Duration::from_mins(3),
     }
 }
 
 pub(super) fn refused(rate_limited: bool) -> LinkEvent {
-    LinkEvent::PairCodeRefused(PairCodeRefused {
+    refused_of(CodeRequest(1), rate_limited)
+}
+
+pub(super) fn refused_of(request: CodeRequest, rate_limited: bool) -> LinkEvent {
+    let refusal = PairCodeRefused {
         rate_limited,
         retry_after: rate_limited.then_some(Duration::from_mins(1)),
         error: "no".to_owned(),
-    })
+    };
+    LinkEvent::PairCodeRefused(request, refusal)
 }
 
 pub(super) fn ended(verdict: Verdict) -> Input {

@@ -10,6 +10,7 @@ pub(super) const LINKED: &[Column] = &[
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, close, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -53,6 +54,7 @@ due                     | backing_off (stuck): close, tell backing_off
 connect                 | answer status
 connect by code         | noted
 connect, expecting      | save
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -68,8 +70,6 @@ stop                    | close, save
 stage                   | tell connecting
 qr                      | awaiting_scan: tell qr
 qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
-pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
-too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
 passkey announced       | awaiting_scan (passkey_required): tell passkey
 passkey wanted          | awaiting_scan (passkey_required): tell passkey
 paired                  | save, tell paired
@@ -96,7 +96,8 @@ due                     | backing_off (stuck): close, tell backing_off
         "
 connect                 | answer status
 connect by code         | noted
-connect, expecting      | save
+connect, expecting      | refuse: invalid_argument
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -112,10 +113,7 @@ stop                    | close, save
 stage                   | tell connecting
 qr                      | ask a code for +15550100991
 ready for a pair code   | ask a code for +15550100991
-pair code               | awaiting_code: tell pair_code
 pair code stale         | ask a code for +15550100991
-pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
-too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
 passkey announced       | awaiting_code (passkey_required): tell passkey
 passkey wanted          | awaiting_code (passkey_required): tell passkey
 paired                  | save, tell paired
@@ -143,6 +141,7 @@ due                     | backing_off (stuck): close, tell backing_off
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -165,6 +164,7 @@ closed: not in time     | open
 connect                 | answer status
 connect by code         | ask a code for +15550100997
 connect, expecting      | save
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -180,8 +180,6 @@ stop                    | close, save
 stage                   | connecting: tell connecting
 qr                      | tell qr
 qr exhausted            | logging_out (pairing_expired): tell logging_out, unlink if just paired
-pair code refused       | logging_out (refused): tell logging_out, unlink if just paired
-too many pair codes     | logging_out (rate_limited): tell logging_out, unlink if just paired
 passkey announced       | tell passkey
 passkey wanted          | tell passkey
 paired                  | connecting: save, tell paired
@@ -208,7 +206,8 @@ due                     | backing_off (stuck): close, tell backing_off
         "
 connect                 | answer status
 connect by code         | connecting: tell connecting, ask a code for +15550100997
-connect, expecting      | save
+connect, expecting      | refuse: invalid_argument
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -254,7 +253,8 @@ due                     | logging_out (pairing_expired): tell logging_out, unlin
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | save
-disconnect              | logging_out (passkey_required): tell logging_out, unlink if just paired
+connect, own proxy      | refuse: invalid_argument
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
@@ -295,14 +295,15 @@ due                     | logging_out (passkey_required): tell logging_out, unli
         "
 connect                 | answer status
 connect by code         | answer status
-connect, expecting      | save
-disconnect              | logging_out (passkey_required): tell logging_out, unlink if just paired
+connect, expecting      | refuse: invalid_argument
+connect, own proxy      | refuse: invalid_argument
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
-passkey, fetched        | answer challenge
+passkey, fetched        | refuse: not_awaited
 passkey, answered       | refuse: not_awaited
 passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
@@ -340,23 +341,24 @@ passkey refused         | tell passkey, refuse: refused
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | save
-disconnect              | logging_out (passkey_required): tell logging_out, unlink if just paired
+connect, own proxy      | refuse: invalid_argument
+disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
 targets, shown          | answer targets
 targets, cleared        | answer targets
 targets, added          | refuse: not_online
-passkey, fetched        | answer challenge
+passkey, fetched        | refuse: not_awaited
 passkey, answered       | refuse: not_awaited
 passkey, confirmed      | tell passkey, confirm the passkey
 proxy, shown            | answer proxy
 proxy, changed          | connecting: save, close, tell connecting
 stop                    | close, save
-passkey announced       | tell passkey
-passkey wanted          | tell passkey
+passkey announced       | connecting: close, tell connecting
+passkey wanted          | connecting: close, tell connecting
 passkey code            | tell passkey
 passkey proof           | confirm the passkey, tell passkey
-passkey failed          | tell passkey
+passkey failed          | connecting: close, tell connecting
 paired                  | connecting: save, tell paired
 pair failed             | tell updated
 online                  | online: save, tell online
@@ -382,6 +384,7 @@ due                     | logging_out (passkey_required): tell logging_out, unli
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, close, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | ask for groups

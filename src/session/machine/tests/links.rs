@@ -56,7 +56,7 @@ impl Ledger {
                     self.closing += 1;
                 }
                 Effect::Unlink { .. } => self.open = false,
-                Effect::AskPairCode(_)
+                Effect::AskPairCode(..)
                 | Effect::AskGroups(_)
                 | Effect::AnswerPasskey(..)
                 | Effect::ConfirmPasskey(_) => {

@@ -66,7 +66,7 @@ impl Model {
             return false;
         }
         match step.input {
-            Input::Connect(_, options) if before.not_expected(options).is_some() => {}
+            Input::Connect(_, options) if before.contradicts(options).is_some() => {}
             Input::Connect(..) if before.phase != Phase::StoreCorrupt && !before.unread => {
                 self.desired = Desired::Up;
             }
@@ -91,7 +91,11 @@ impl Model {
                 };
                 // Whoever expects another account is refused, and nothing is changed.
                 let mut look = before.waiting.look.iter();
-                let asked = look.any(|(_, options)| !options.expect.as_ref().is_some_and(is_other));
+                let asked = look.any(|(_, options)| {
+                    // Nor does anything change for whoever asks for another proxy.
+                    let same_proxy = options.proxy.is_none() || options.proxy == record.proxy;
+                    same_proxy && !options.expect.as_ref().is_some_and(is_other)
+                });
                 self.desired = if asked { Desired::Up } else { record.desired };
             }
             Input::Link(event) if before.has_link() => {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::{Answer, Effect, Input, Request};
+use super::super::{Answer, Effect, Input, Origin, Request};
 use super::input::{ASKED, Row, account, ended};
 use super::looks::{answered, opens, saves};
 use super::scene::{Scene, Staged};
-use crate::protocol::{Cause, FailureCode, Phase};
-use crate::session::ProxyChange;
-use crate::store::ProxyChoice;
+use crate::protocol::{Cause, FailureCode, Phase, Unlink};
+use crate::session::{PairOptions, Past, ProxyChange, Standing};
+use crate::store::{ProxyChoice, Record};
 use crate::whatsapp::{LinkEvent, Pace, Verdict};
 
 fn proxy(request: u64, url: &str) -> Input {
@@ -148,4 +148,90 @@ fn the_machine_remembers_how_long_it_was_online() {
         answered(&staged.live(Row::ProxyShown.input()), ASKED),
         Some(Ok(()))
     );
+}
+
+fn through(url: &str) -> PairOptions {
+    PairOptions {
+        proxy: Some(ProxyChoice::Url(url.into())),
+        ..PairOptions::default()
+    }
+}
+
+#[test]
+fn a_new_session_has_its_proxy_from_the_first_link_on() {
+    let origin = Origin::New {
+        options: through("http://me:pw@one:80"),
+        past: Past::default(),
+    };
+    let (mut staged, effects) = Staged::new(Record::new(1000), origin);
+    assert!(opens(&effects));
+    let own = staged.machine.record().proxy.clone();
+    assert_eq!(own, Some(ProxyChoice::Url("http://me:pw@one:80".into())));
+    // The same again, however it is written, is no other one.
+    let again = Input::Connect(ASKED, through("HTTP://me:p%77@one"));
+    assert_eq!(answered(&staged.live(again), ASKED), Some(Ok(())));
+    for other in ["http://me:px@one:80", "http://me:pw@two:80"] {
+        let before = staged.machine.clone();
+        let effects = staged.live(Input::Connect(ASKED, through(other)));
+        let refused = Some(Err(FailureCode::InvalidArgument));
+        assert_eq!(answered(&effects, ASKED), refused, "{other}");
+        assert_eq!(staged.machine, before);
+    }
+    assert_eq!(staged.machine.record().proxy, own);
+}
+
+/// A session whose record cannot be read.
+fn unknown(origin: Origin) -> Staged {
+    Staged::new(Record::stand_in(), origin).0
+}
+
+fn unknown_origins() -> [(Origin, FailureCode); 2] {
+    [
+        (
+            Origin::Unusable("session.toml: no TOML".to_owned()),
+            FailureCode::StoreCorrupt,
+        ),
+        (
+            Origin::Unavailable("session.toml: I/O error".to_owned()),
+            FailureCode::StoreFailed,
+        ),
+    ]
+}
+
+#[test]
+fn where_nobody_knows_the_proxy_whatsapp_is_not_asked_on_another_way() {
+    for (origin, code) in unknown_origins() {
+        let mut staged = unknown(origin);
+        let effects = staged.step(Row::ProxyShown.input());
+        assert_eq!(answered(&effects, ASKED), Some(Err(code)));
+        let effects = staged.step(Row::ForceLogout.input());
+        let unlinks = |effect: &Effect| matches!(effect, Effect::Unlink { .. });
+        assert!(!effects.iter().any(unlinks), "{effects:?}");
+        let effects = staged.step(staged.closed());
+        let [Effect::Remove(intent)] = effects.as_slice() else {
+            panic!("{effects:?}");
+        };
+        assert_eq!(intent.unlink, Unlink::Unreachable);
+    }
+}
+
+#[test]
+fn a_record_that_can_be_read_again_knows_the_proxy() {
+    for (origin, _) in unknown_origins() {
+        let mut staged = unknown(origin);
+        let mut record = Record::new(1000);
+        record.proxy = Some(ProxyChoice::Direct);
+        assert_eq!(staged.step(Row::Connect.input()), [Effect::Look]);
+        // The record is readable, and the credentials are not.
+        staged.step(Input::Looked(Standing::Unusable {
+            record: Some(Box::new(record)),
+            why: "auth.db: no database".to_owned(),
+        }));
+        let effects = staged.step(Row::ProxyShown.input());
+        let shown = Effect::Answer(ASKED, Answer::Proxy(Some(ProxyChoice::Direct)));
+        assert!(effects.contains(&shown), "{effects:?}");
+        let effects = staged.step(Row::ForceLogout.input());
+        let unlinks = |effect: &Effect| matches!(effect, Effect::Unlink { .. });
+        assert!(effects.iter().any(unlinks), "{effects:?}");
+    }
 }

@@ -36,26 +36,20 @@ fn allowed(step: &Taken<'_>) -> Option<Cause> {
         end.is_some_and(|end| end <= step.at.monotonic)
     };
     let passkey = step.before.passkey().is_some();
-    let expired = if passkey {
-        Cause::PasskeyRequired
-    } else {
-        Cause::PairingExpired
-    };
     let had_all_codes = || {
         let pairing = step.before.pairing.as_ref();
         pairing.is_some_and(Pairing::has_had_all_codes)
     };
-    let last_trouble = || {
+    // Its last trouble, where it had one.
+    let expired = || {
         let pairing = step.before.pairing.as_ref();
-        let trouble = pairing.and_then(|pairing| pairing.trouble.as_ref());
-        trouble.map_or(Cause::PairingExpired, |(cause, _)| *cause)
+        pairing.map_or(Cause::PairingExpired, |pairing| pairing.expired().0)
     };
+    let is_last = |request| request == step.before.last_code;
     match step.input {
         Input::ForceLogout { .. } => Some(Cause::ForceLogout),
         // WhatsApp binds the passkey to the connection.
-        Input::Disconnect { .. } | Input::Link(LinkEvent::Ended(_)) | Input::Unavailable(_)
-            if passkey =>
-        {
+        Input::Link(LinkEvent::Ended(_)) | Input::Unavailable(_) if passkey => {
             Some(Cause::PasskeyRequired)
         }
         Input::Disconnect { .. } => pairing.then_some(Cause::PairingAbandoned),
@@ -66,8 +60,7 @@ fn allowed(step: &Taken<'_>) -> Option<Cause> {
             Verdict::Conflict if step.settings.on_conflict == OnConflict::Logout => {
                 Some(Cause::Replaced)
             }
-            Verdict::Retry(..) if is_over() => Some(expired),
-            Verdict::Retry(cause, _) if had_all_codes() => Some(cause),
+            Verdict::Retry(cause, _) if is_over() || had_all_codes() => Some(cause),
             _ => None,
         },
         Input::Link(LinkEvent::Paired(account) | LinkEvent::Online(account)) => {
@@ -75,19 +68,26 @@ fn allowed(step: &Taken<'_>) -> Option<Cause> {
             let other = expected.is_some_and(|phone| phone.to_string() != account.phone);
             (other && pairing).then_some(Cause::WrongAccount)
         }
-        Input::Link(LinkEvent::QrExhausted) => pairing.then_some(Cause::PairingExpired),
-        Input::Link(LinkEvent::PairCodeRefused(why)) if why.rate_limited => {
-            pairing.then_some(Cause::RateLimited)
+        Input::Link(LinkEvent::QrExhausted) => pairing.then(expired),
+        Input::Link(LinkEvent::PairCodeRefused(request, why)) if is_last(*request) => {
+            let cause = if why.rate_limited {
+                Cause::RateLimited
+            } else {
+                Cause::Refused(None)
+            };
+            pairing.then_some(cause)
         }
-        Input::Link(LinkEvent::PairCodeRefused(_)) => pairing.then_some(Cause::Refused(None)),
         Input::Link(
             LinkEvent::ReadyForPairCode | LinkEvent::PairCodeStale | LinkEvent::Qr { .. },
-        ) => had_all_codes().then(last_trouble),
-        Input::Due if step.before.phase == Phase::AwaitingCode => Some(expired),
-        Input::Due | Input::Unavailable(_) if is_over() => Some(expired),
+        ) => had_all_codes().then(expired),
+        Input::Due if step.before.phase == Phase::AwaitingCode || is_over() => Some(expired()),
         // What was stuck was the last try.
         Input::Due => had_all_codes().then_some(Cause::Stuck),
-        Input::Unavailable(_) => had_all_codes().then_some(Cause::StoreFailed),
+        Input::Unavailable(_) => (is_over() || had_all_codes()).then_some(Cause::StoreFailed),
+        // It has begun anew too often.
+        Input::Link(LinkEvent::Passkey(_)) | Input::PasskeyAnswered(..) => {
+            passkey.then_some(Cause::PasskeyRequired)
+        }
         // Half an identity is never logged in with: what was read is a pairing that nobody finished.
         Input::Looked(_) => Some(Cause::PairingAbandoned),
         _ => None,
@@ -115,7 +115,7 @@ fn decides(step: &Taken<'_>) -> TestCaseResult {
     let wrong = decided.cause == Cause::WrongAccount;
     prop_assert_eq!(unlinks, asked || wrong);
     let expected = match (decided.cause, step.input) {
-        (Cause::Replaced, _) => Unlink::NotAsked,
+        (Cause::Replaced, Input::Link(_)) => Unlink::NotAsked,
         (Cause::ForceLogout | Cause::WrongAccount, _) if unlinks => Unlink::Unreachable,
         (Cause::AccountLocked, _) if step.before.paired => Unlink::NotKnown,
         (Cause::PasskeyRequired, _) => Unlink::NotLinked,

@@ -188,6 +188,7 @@ impl Staged {
         let options = PairOptions {
             phone,
             expect: None,
+            proxy: None,
         };
         let past = Past::default();
         let (mut staged, effects) = Self::new(Record::new(1000), Origin::New { options, past });

@@ -91,7 +91,7 @@ fn word(effect: &Effect) -> String {
         Effect::OpenLink(_) => "open",
         Effect::CloseLink { goodbye: true, .. } => "close",
         Effect::CloseLink { goodbye: false, .. } => "cut",
-        Effect::AskPairCode(phone) => return format!("ask a code for {phone}"),
+        Effect::AskPairCode(_, phone) => return format!("ask a code for {phone}"),
         Effect::ShowUp => "show up",
         Effect::AnswerPasskey(..) => "answer the passkey",
         Effect::ConfirmPasskey(_) => "confirm the passkey",

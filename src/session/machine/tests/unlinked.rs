@@ -10,6 +10,7 @@ pub(super) const UNLINKED: &[Column] = &[
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -31,6 +32,7 @@ due                     | connecting: tell connecting, open
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
 connect, expecting      | connecting: save, tell connecting, open
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -52,6 +54,7 @@ due                     | connecting: tell connecting, open
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -74,6 +77,7 @@ due                     | connecting: tell connecting, open
 connect                 | look
 connect by code         | look
 connect, expecting      | look
+connect, own proxy      | look
 disconnect              | refuse: store_failed
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -95,6 +99,7 @@ due                     | look
 connect                 | answer status
 connect by code         | answer status
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -105,7 +110,7 @@ passkey, fetched        | refuse: not_awaited
 passkey, answered       | refuse: not_awaited
 passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
-proxy, changed          | save
+proxy, changed          | save, tell updated
 stop                    | save
 due                     | connecting: save, tell connecting, open
 ",
@@ -116,6 +121,7 @@ due                     | connecting: save, tell connecting, open
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -126,7 +132,7 @@ passkey, fetched        | refuse: not_awaited
 passkey, answered       | refuse: not_awaited
 passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
-proxy, changed          | save
+proxy, changed          | save, tell updated
 stop                    | save
 due                     | connecting: save, tell connecting, open
 ",
@@ -137,6 +143,7 @@ due                     | connecting: save, tell connecting, open
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | disconnected: desired down, save, tell disconnected
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -147,7 +154,7 @@ passkey, fetched        | refuse: not_awaited
 passkey, answered       | refuse: not_awaited
 passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
-proxy, changed          | save
+proxy, changed          | save, tell updated
 stop                    | save
 ",
     ),
@@ -157,6 +164,7 @@ stop                    | save
 connect                 | connecting: save, tell connecting, open
 connect by code         | connecting: save, tell connecting, open
 connect, expecting      | connecting: save, tell connecting, open
+connect, own proxy      | refuse: invalid_argument
 disconnect              | logging_out (pairing_abandoned): tell logging_out, unlink if just paired
 force-logout            | logging_out (force_logout): tell logging_out, unlink if just paired
 groups                  | refuse: not_online
@@ -167,9 +175,9 @@ passkey, fetched        | refuse: not_awaited
 passkey, answered       | refuse: not_awaited
 passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
-proxy, changed          | save
+proxy, changed          | save, tell updated
 stop                    | save
-due                     | logging_out (pairing_expired): tell logging_out, unlink if just paired
+due                     | logging_out (refused_409): tell logging_out, unlink if just paired
 ",
     ),
     (
@@ -178,6 +186,7 @@ due                     | logging_out (pairing_expired): tell logging_out, unlin
 connect                 | connecting: desired up, save, tell connecting, open
 connect by code         | connecting: desired up, save, tell connecting, open
 connect, expecting      | refuse: wrong_account
+connect, own proxy      | refuse: invalid_argument
 disconnect              | answer status
 force-logout            | logging_out (force_logout): tell logging_out, unlink
 groups                  | refuse: not_online
@@ -188,7 +197,7 @@ passkey, fetched        | refuse: not_awaited
 passkey, answered       | refuse: not_awaited
 passkey, confirmed      | refuse: not_awaited
 proxy, shown            | answer proxy
-proxy, changed          | save
+proxy, changed          | save, tell updated
 stop                    | save
 ",
     ),

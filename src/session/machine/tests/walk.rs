@@ -10,7 +10,8 @@ use proptest::test_runner::{RngSeed, TestCaseResult};
 
 use super::super::{Effect, Input, Machine, Moment, Origin, Request};
 use super::input::{
-    Row, account, assertion, by_code, challenge, ended, passkey_code, phone, stored, targets,
+    Row, account, assertion, by_code, challenge, ended, pair_code_of, passkey_code, phone,
+    refused_of, stored, targets,
 };
 use super::scene::{settings, start, user};
 use crate::protocol::fixtures::bare_entry;
@@ -20,7 +21,7 @@ use crate::session::{
     Settings, Standing,
 };
 use crate::store::{AccountLock, Desired, Hold, ProxyChoice, Record};
-use crate::whatsapp::{AskError, LinkEvent, Verdict};
+use crate::whatsapp::{AskError, CodeRequest, LinkEvent, Verdict};
 
 /// As many ways for every property, and the same ones every time. More with `PROPTEST_CASES`.
 pub(super) fn many() -> ProptestConfig {
@@ -307,6 +308,8 @@ fn input() -> impl Strategy<Value = Input> {
         2 => (0u8..4).prop_map(move |n| Input::Targets(nobody, Change::Set(targets(n)))),
         2 => select(proxies).prop_map(move |choice| Input::Proxy(nobody, ProxyChange::To(choice))),
         2 => (1u8..3).prop_map(move |n| by_code(nobody, n)),
+        3 => (1u64..6).prop_map(move |n| link(pair_code_of(CodeRequest(n)))),
+        1 => (1u64..6).prop_map(move |n| link(refused_of(CodeRequest(n), false))),
         4 => Just(link(challenge())),
         2 => any_passkey().prop_map(move |input| Input::Passkey(nobody, input)),
         2 => any::<bool>().prop_map(move |skip| link(passkey_code(skip))),
@@ -345,6 +348,7 @@ fn new(by_code: bool) -> Origin {
         options: PairOptions {
             phone: by_code.then(|| phone(1)),
             expect: None,
+            proxy: None,
         },
         past: Past::default(),
     }

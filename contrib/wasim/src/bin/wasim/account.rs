@@ -31,7 +31,8 @@ pub(crate) enum AccountVerb {
     AppState {
         /// The phone's number
         phone: String,
-        /// served, no-keys, unanswered or refused
+        /// served, or why it never comes: no-keys, unanswered, failed, refused (for now), denied (for good), omitted,
+        /// no-snapshot, garbled
         #[arg(value_parser = app_state)]
         app_state: AppState,
     },
@@ -43,10 +44,13 @@ pub(crate) enum AccountVerb {
         #[arg(long, value_name = "SECONDS")]
         ago: Option<u64>,
     },
-    /// Let the phone send its devices something
+    /// Somebody reads a message on the phone, and its devices are told: now, or when they are there
     PhoneSpeaks {
         /// The phone's number
         phone: String,
+        /// How long ago, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        ago: u64,
     },
     /// Refuse older clients with 405
     MinimumVersion {
@@ -125,7 +129,10 @@ impl AccountVerb {
                 phone,
                 at: ago.map(|ago| now().saturating_sub(ago)),
             },
-            Self::PhoneSpeaks { phone } => Command::PhoneSpeaks { phone },
+            Self::PhoneSpeaks { phone, ago } => Command::PhoneSpeaks {
+                phone,
+                at: Some(now().saturating_sub(ago)),
+            },
             Self::MinimumVersion {
                 version: Version(version),
             } => Command::SetMinimumVersion { version },
@@ -202,8 +209,16 @@ fn app_state(text: &str) -> Result<AppState, String> {
         "served" => Ok(AppState::Served),
         "no-keys" => Ok(AppState::NoKeys),
         "unanswered" => Ok(AppState::Unanswered),
+        "failed" => Ok(AppState::Failed),
         "refused" => Ok(AppState::Refused),
-        _ => Err("served, no-keys, unanswered or refused".to_owned()),
+        "denied" => Ok(AppState::Denied),
+        "omitted" => Ok(AppState::Omitted),
+        "no-snapshot" => Ok(AppState::NoSnapshot),
+        "garbled" => Ok(AppState::Garbled),
+        _ => Err(
+            "served, no-keys, unanswered, failed, refused, denied, omitted, no-snapshot or garbled"
+                .to_owned(),
+        ),
     }
 }
 
@@ -227,7 +242,7 @@ mod tests {
             assert!(version(text).is_err(), "{text}");
         }
         assert_eq!(hosting("device"), Ok(Hosting::Device));
-        assert_eq!(app_state("no-keys"), Ok(AppState::NoKeys));
+        assert_eq!(app_state("no-snapshot"), Ok(AppState::NoSnapshot));
         assert!(hosting("x").is_err() && app_state("x").is_err());
     }
 }
