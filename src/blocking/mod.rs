@@ -55,30 +55,6 @@ impl Rooms {
             probe: Room::new("probe", 1),
         }
     }
-
-    /// Keeps one thread in each room. Call it within the daemon's runtime.
-    pub(crate) fn keep_a_thread_each(&self) {
-        let Self {
-            resolver,
-            accounts,
-            web,
-            configuration,
-            probe,
-            library,
-            media,
-        } = self;
-        for room in [
-            resolver,
-            accounts,
-            web,
-            configuration,
-            probe,
-            library,
-            media,
-        ] {
-            room.keep_a_thread();
-        }
-    }
 }
 
 #[cfg(test)]

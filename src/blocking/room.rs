@@ -55,7 +55,8 @@ impl<T> Drop for Call<T> {
 }
 
 impl Room {
-    /// A room with so many threads.
+    /// A room with so many threads. Where a room is made within a runtime, one of its threads always stays; see
+    /// [`pool`].
     #[must_use]
     pub fn new(name: &'static str, threads: usize) -> Self {
         Self::with_turns(name, threads, None)
@@ -84,14 +85,19 @@ impl Room {
                 "the room for {name} cannot be made, so its calls share threads with others: {error}"
             );
         }
-        let runtime = runtime.ok();
-        Self {
-            inner: Arc::new(Inner {
-                name,
-                turns,
-                runtime,
-            }),
+        let inner = Arc::new(Inner {
+            name,
+            turns,
+            runtime: runtime.ok(),
+        });
+        if let Ok(daemon) = Handle::try_current() {
+            let room = Arc::downgrade(&inner);
+            daemon.spawn(pool::keep_a_thread(move || {
+                let room = room.upgrade()?;
+                room.runtime.as_ref().map(|own| own.handle().clone())
+            }));
         }
+        Self { inner }
     }
 
     /// For tests with a paused clock: a room whose calls run on the caller's runtime. A paused clock waits
@@ -106,16 +112,6 @@ impl Room {
         Self {
             inner: Arc::new(inner),
         }
-    }
-
-    /// Keeps at least one thread for as long as the room is there. Call it within the daemon's runtime, soon
-    /// after the room was made.
-    pub(crate) fn keep_a_thread(&self) {
-        let room = Arc::downgrade(&self.inner);
-        tokio::spawn(pool::keep_a_thread(move || {
-            let room = room.upgrade()?;
-            room.runtime.as_ref().map(|own| own.handle().clone())
-        }));
     }
 
     fn handle(&self) -> Handle {

@@ -88,7 +88,6 @@ impl Setup {
         environment: &Environment,
     ) -> Result<Self, DaemonError> {
         let rooms = Rooms::new();
-        rooms.keep_a_thread_each();
         let source = Source::new(options.config.as_deref(), environment);
         let (in_force, notes) = source.load(&rooms).await?;
         let config = &in_force.config;
@@ -231,7 +230,6 @@ async fn open(setup: &Setup) -> Result<(ControlSocket, Begun), DaemonError> {
         let opened = tokio::task::spawn_blocking(move || Store::open(&directory)).await;
         opened.map_err(|e| internal("opening the state directory", &e))??
     };
-    store.keep_a_thread_each();
     let rooms = &setup.rooms;
     let socket = ControlSocket::open(&setup.socket, &config.socket, &rooms.accounts).await?;
     let gateway = Gateway::new(&config.gateway(), rooms)?;

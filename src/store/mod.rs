@@ -161,12 +161,6 @@ impl Store {
         &self.inner.disk
     }
 
-    /// Keeps a thread in each of the store's rooms. Call it within the daemon's runtime.
-    pub(crate) fn keep_a_thread_each(&self) {
-        self.inner.disk.keep_a_thread();
-        self.inner.commits.keep_a_thread();
-    }
-
     /// Whether the daemon before this one died, instead of being stopped.
     #[must_use]
     pub(crate) fn was_left_by_a_crash(&self) -> bool {

@@ -159,6 +159,15 @@ async fn signed(stage: &Stage) -> Redacted {
     answer.expect("signed").into()
 }
 
+/// Answers the passkey's challenge, up to the code that is to be compared.
+async fn answer_passkey(stage: &mut Stage) {
+    at_step(stage, PasskeyStep::Challenge).await;
+    let answer = signed(stage).await;
+    let taken = stage.client.passkey_assert("alice", answer).await;
+    taken.expect("taken");
+    at_step(stage, PasskeyStep::Confirmation).await;
+}
+
 /// WhatsApp asks again after it has taken an answer. The link cannot carry another one: the pairing begins anew, says
 /// so, and can be finished with the next code.
 #[tokio::test(flavor = "multi_thread")]
@@ -169,11 +178,7 @@ async fn a_second_challenge_begins_the_pairing_anew() {
     let first = stage.qr("alice").await;
     let needed = stage.sim.scan(&first, PHONE).await;
     needed.expect_err("a passkey is needed");
-    at_step(&mut stage, PasskeyStep::Challenge).await;
-    let answer = signed(&stage).await;
-    let taken = stage.client.passkey_assert("alice", answer).await;
-    taken.expect("taken");
-    at_step(&mut stage, PasskeyStep::Confirmation).await;
+    answer_passkey(&mut stage).await;
     let late = stage.client.passkey_challenge("alice").await;
     assert_eq!(
         code_of(late.expect_err("answered")),
@@ -190,11 +195,7 @@ async fn a_second_challenge_begins_the_pairing_anew() {
     assert_ne!(first, second);
     let needed = stage.sim.scan(&second, PHONE).await;
     needed.expect_err("a passkey is needed");
-    at_step(&mut stage, PasskeyStep::Challenge).await;
-    let answer = signed(&stage).await;
-    let taken = stage.client.passkey_assert("alice", answer).await;
-    taken.expect("taken");
-    at_step(&mut stage, PasskeyStep::Confirmation).await;
+    answer_passkey(&mut stage).await;
     stage.client.passkey_confirm("alice").await.expect("taken");
     let status = stage.phase("alice", Phase::Online).await;
     assert_eq!(

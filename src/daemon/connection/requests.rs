@@ -106,7 +106,12 @@ impl Requests {
             Start::Now(command, place) => (command, place),
             Start::Later(kept) => {
                 let place = self.allowance.place(need).await;
-                (kept.decode(self.encoding)?, place)
+                let command = kept.decode(self.encoding)?;
+                // A reload may have come while it waited.
+                if chooses_a_proxy(&command) && !self.may_choose_a_proxy(caller) {
+                    return Err(self.no_proxy(&command));
+                }
+                (command, place)
             }
         };
         let daemon = self.requester.daemon.clone();

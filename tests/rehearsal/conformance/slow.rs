@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::interval;
-use wasessiond::protocol::{Cause, EventKind, Phase, Unlink, WarningKind};
+use wasessiond::protocol::{Cause, EventKind, Phase, Status, Unlink, WarningKind};
 use wasim::{AppState, Failure, Fault, FaultRule, Observation, Stanza, StreamError};
 
 use super::person::Person;
@@ -128,6 +128,23 @@ async fn nobody_scans() {
     report("X10", "removed, pairing_expired", "ok", took);
 }
 
+/// After this long the library has broken a link without the account's settings.
+const LIBRARY_WAITS: Duration = Duration::from_secs(200);
+
+/// Looks at somebody who is online, and stays so, until that is enough.
+async fn stays_online(person: &Person, enough: impl Fn(&Status) -> bool) -> Status {
+    let online = person.client.status(&person.user).await.expect("status");
+    let mut tick = interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        let status = person.client.status(&person.user).await.expect("status");
+        assert_eq!((status.phase, status.since), (Phase::Online, online.since));
+        if enough(&status) {
+            return status;
+        }
+    }
+}
+
 /// The account's settings never come after a pairing: the session is online and says what is missing, and
 /// does not flap. The library would break the link every three minutes, after a restart of the daemon too.
 async fn settings_never_come(over_a_restart: bool) {
@@ -142,17 +159,15 @@ async fn settings_never_come(over_a_restart: bool) {
     }
     let begin = Instant::now();
     let position = person.sim.position();
-    let online = person.client.status(&person.user).await.expect("status");
-    let mut tick = interval(Duration::from_secs(1));
-    let warned = loop {
-        tick.tick().await;
-        let status = person.client.status(&person.user).await.expect("status");
-        assert_eq!((status.phase, status.since), (Phase::Online, online.since));
-        if !status.warnings.is_empty() {
-            break status;
-        }
-        assert!(begin.elapsed() < Duration::from_secs(200), "no word of it");
-    };
+    let warned = stays_online(&person, |status| {
+        let is_warned = !status.warnings.is_empty();
+        assert!(
+            is_warned || begin.elapsed() < LIBRARY_WAITS,
+            "no word of it"
+        );
+        is_warned
+    })
+    .await;
     assert_eq!(warned.warnings[0].kind, WarningKind::AppStateMissing);
     assert_eq!(warned.next_action, warned.warnings[0].text);
     // The library breaks the link at the same moment at which the daemon warns.
@@ -167,9 +182,6 @@ async fn settings_never_come(over_a_restart: bool) {
     report("A5", "-     online, warned", "ok", took);
 }
 
-/// After this long the library has broken a link without the account's settings.
-const LIBRARY_WAITS: Duration = Duration::from_secs(200);
-
 /// However the account's settings fail to come, at once or after minutes: the session is online and warned, and does
 /// not lose its link. When they come at a later login, the warning goes.
 async fn settings_fail(mut person: Person, way: AppState) {
@@ -178,16 +190,7 @@ async fn settings_fail(mut person: Person, way: AppState) {
     person.pair().await;
     let begin = Instant::now();
     let position = person.sim.position();
-    let online = person.client.status(&person.user).await.expect("status");
-    let mut tick = interval(Duration::from_secs(1));
-    let warned = loop {
-        tick.tick().await;
-        let status = person.client.status(&person.user).await.expect("status");
-        assert_eq!((status.phase, status.since), (Phase::Online, online.since));
-        if begin.elapsed() > LIBRARY_WAITS {
-            break status;
-        }
-    };
+    let warned = stays_online(&person, |_| begin.elapsed() > LIBRARY_WAITS).await;
     let kinds: Vec<_> = warned.warnings.iter().map(|w| w.kind).collect();
     assert_eq!(kinds, [WarningKind::AppStateMissing]);
     let flaps = |o: &Observation| matches!(o, Observation::Disconnected { .. });
