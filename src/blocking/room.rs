@@ -55,8 +55,8 @@ impl<T> Drop for Call<T> {
 }
 
 impl Room {
-    /// A room with so many threads. Where a room is made within a runtime, one of its threads always stays; see
-    /// [`pool`].
+    /// A room with so many threads. Threads that have nothing to do end after a while; of a room that is made
+    /// within a runtime, one always stays.
     #[must_use]
     pub fn new(name: &'static str, threads: usize) -> Self {
         Self::with_turns(name, threads, None)
