@@ -6,10 +6,10 @@
 //! the next task waits until all of them have ended.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -21,7 +21,7 @@ pub struct UncancellableWork {
     tracker: TaskTracker,
     disk: Room,
     /// One call to the disk at a time: a file that hangs takes one thread of the room, not all.
-    turn: Arc<Mutex<()>>,
+    queue: Arc<Queue>,
 }
 
 impl UncancellableWork {
@@ -34,7 +34,7 @@ impl UncancellableWork {
         Self {
             tracker,
             disk,
-            turn: Arc::default(),
+            queue: Arc::default(),
         }
     }
 
@@ -59,11 +59,12 @@ impl UncancellableWork {
     }
 
     /// Makes a call to the disk after the user's earlier ones, and waits for it. The call is made even when
-    /// this future is dropped.
+    /// this future is dropped. It takes its place among the calls when this future is first polled: a call that
+    /// is given up is over before the next one of the same caller begins.
     pub async fn on_disk<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> T {
-        let (disk, turn) = (self.disk.clone(), Arc::clone(&self.turn));
+        let (disk, place) = (self.disk.clone(), self.queue.join());
         self.see_through(async move {
-            let _turn = turn.lock().await;
+            let _turn = place.turn().await;
             disk.run(call).await
         })
         .await
@@ -99,6 +100,41 @@ impl UncancellableWork {
     }
 }
 
+/// A queue in which a place is taken at once, before anybody waits.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Ends with the turn of the last one in the queue.
+    last: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+/// A place in a [`Queue`].
+struct InQueue {
+    before: Option<oneshot::Receiver<()>>,
+    turn: oneshot::Sender<()>,
+}
+
+impl Queue {
+    fn join(&self) -> InQueue {
+        let (turn, ends) = oneshot::channel();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        InQueue {
+            before: last.replace(ends),
+            turn,
+        }
+    }
+}
+
+impl InQueue {
+    /// Waits for the turn, which lasts until what this returns is dropped.
+    async fn turn(self) -> oneshot::Sender<()> {
+        if let Some(before) = self.before {
+            // The turn before ends when its sender is dropped.
+            let _ = before.await;
+        }
+        self.turn
+    }
+}
+
 #[cfg(test)]
 impl Default for UncancellableWork {
     /// Work with a room of its own.
@@ -111,6 +147,7 @@ impl Default for UncancellableWork {
 mod tests {
     use std::time::Duration;
 
+    use futures_util::FutureExt as _;
     use tokio::time::timeout;
 
     use super::*;
@@ -152,6 +189,23 @@ mod tests {
         drop(file);
         work.gone().await;
         assert!(work.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_keeps_its_place() {
+        let work = UncancellableWork::default();
+        let made = Arc::new(Mutex::new(Vec::new()));
+        let call = |number: u32| {
+            let made = Arc::clone(&made);
+            move || made.lock().expect("no panic").push(number)
+        };
+        for round in 0..50 {
+            // Polled once, and dropped before the task of the call has run.
+            assert!(work.on_disk(call(2 * round)).now_or_never().is_none());
+            work.on_disk(call(2 * round + 1)).await;
+        }
+        let made = made.lock().expect("no panic").clone();
+        assert_eq!(made, (0..100).collect::<Vec<_>>());
     }
 
     #[tokio::test]

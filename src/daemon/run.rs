@@ -67,6 +67,8 @@ pub(super) struct Setup {
     pub state_directory: PathBuf,
     /// Where the control socket is, unless systemd passes one.
     pub socket: PathBuf,
+    /// Where systemd passes credentials: the master key may be one.
+    pub credentials: Option<PathBuf>,
     /// Where blocking calls are made.
     pub rooms: Rooms,
 }
@@ -103,6 +105,7 @@ impl Setup {
             source,
             state_directory,
             socket,
+            credentials: environment.directory("CREDENTIALS_DIRECTORY"),
             rooms,
         })
     }
@@ -227,7 +230,9 @@ async fn open(setup: &Setup) -> Result<(ControlSocket, Begun), DaemonError> {
     let config = &setup.in_force.config;
     let store = {
         let directory = setup.state_directory.clone();
-        let opened = tokio::task::spawn_blocking(move || Store::open(&directory)).await;
+        let credentials = setup.credentials.clone();
+        let open = move || Store::open_with(&directory, credentials.as_deref());
+        let opened = tokio::task::spawn_blocking(open).await;
         opened.map_err(|e| internal("opening the state directory", &e))??
     };
     let rooms = &setup.rooms;

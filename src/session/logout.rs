@@ -18,9 +18,6 @@ use crate::whatsapp::{
     Ending, Expected, Gateway, Link, LinkEvent, Pace, Scope, Stored, Verdict, look_into,
 };
 
-/// How long a logout waits for another process's lock on the credentials. The session's own link is
-/// closed already, and a reply is due.
-const LOCKED: Duration = Duration::from_secs(1);
 /// The least time that a new link gets for the unlink: a login takes round trips over a slow network.
 const LEAST_TIME: Duration = Duration::from_millis(1500);
 /// How long until the next try, after one that failed at once.
@@ -116,7 +113,7 @@ impl Unlinking {
 
     /// What the credentials hold. Nothing else has them open.
     async fn stored(&self) -> Option<Stored> {
-        let looking = look_into(&self.credentials, &self.work, LOCKED);
+        let looking = look_into(&self.credentials, &self.work);
         self.deadline.limit(looking).await?.ok()
     }
 
@@ -187,6 +184,7 @@ fn after_end(ending: Ending, asked: bool) -> Tried {
         Verdict::Retry(Cause::Unreachable | Cause::ProxyRefused, _) => Tried::OutOfReach,
         // An end of a connection of before may have ended this one.
         Verdict::Retry(_, Pace::AtOnce | Pace::Usual) | Verdict::Conflict => Tried::NotAnswered,
+        Verdict::Unusable => Tried::Hopeless,
         // WhatsApp refuses, or asks for more patience than there is until the reply.
         Verdict::Wipe(..)
         | Verdict::Locked

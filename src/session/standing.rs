@@ -3,7 +3,7 @@
 use crate::blocking::UncancellableWork;
 use crate::protocol::UserId;
 use crate::store::{CredentialsError, Found, Record, Store, StoreError};
-use crate::whatsapp::{BUSY, Stored, look_into};
+use crate::whatsapp::{Stored, look_into};
 
 /// What is on the disk for a user.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,16 +61,20 @@ pub(crate) async fn look_further(
     };
     // A record with an account was written after the credentials. Where the record has no account, only the
     // credentials can tell whether the session is paired.
-    if record.account.is_some() {
+    // Credentials of a former layout are taken over by a look: at the first start, whether the session is to
+    // connect or not.
+    let credentials = store.credentials(user);
+    let is_paired = record.account.is_some();
+    if is_paired && !credentials.are_of_a_former_layout(work).await {
         return Standing::Session {
             record,
             paired: true,
         };
     }
-    match look_into(&store.credentials(user), work, BUSY).await {
+    match look_into(&credentials, work).await {
         Ok(stored) => Standing::Session {
             record,
-            paired: matches!(stored, Stored::Paired(_)),
+            paired: is_paired || matches!(stored, Stored::Paired(_)),
         },
         Err(e @ CredentialsError::Unusable { .. }) => Standing::Unusable {
             record: Some(record),
@@ -101,7 +105,7 @@ mod tests {
         let state = tempfile::tempdir().expect("a directory");
         let store = Store::open(state.path()).expect("a store");
         let alice = alice(&store);
-        std::fs::write(store.auth_db(&alice), b"no database at all").expect("written");
+        std::fs::write(store.vault_db(&alice), b"no database at all").expect("written");
         match look(&store, &alice, &store.work()).await {
             Standing::Unusable {
                 record: Some(record),
@@ -118,7 +122,7 @@ mod tests {
             let state = tempfile::tempdir().expect("a directory");
             let store = Store::open(state.path()).expect("a store");
             let alice = alice(&store);
-            let file = store.auth_db(&alice);
+            let file = store.vault_db(&alice);
             std::os::unix::fs::symlink(&file, &file).expect("a link");
             let standing = look(&store, &alice, &store.work()).await;
             let unavailable = matches!(

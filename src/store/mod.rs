@@ -5,7 +5,8 @@
 //! ```text
 //! <state directory>/     0700, locked: one daemon
 //!   lock                 the pid of the daemon, for the message to a second one; empty after a stop
-//!   sessions/<user>/     session.toml; auth.db (-wal), locked while the session is open
+//!   key                  the master key, where systemd gives none
+//!   sessions/<user>/     session.toml; key and vault.db (-wal), open only while they are used
 //!   trash/<user>.<cause>.<id>/  renamed here by a removal, then erased
 //!   intents.jsonl        why, of the removals under way; empty when there are none
 //!   history.jsonl        one line per ended session
@@ -22,17 +23,22 @@ mod commit;
 mod credentials;
 mod durable;
 mod error;
+mod former;
 mod history;
 mod intent;
 mod intents;
 mod lock;
+mod masters;
 mod moved;
 mod private;
 mod record;
 mod regular;
 mod removal;
+mod shred;
+mod space;
 mod step;
 mod trash;
+mod vault;
 
 use std::fs;
 use std::io;
@@ -41,14 +47,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use client_version::ClientVersion;
-pub(crate) use credentials::set_up;
-pub use credentials::{Contents, Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError};
 pub use error::StoreError;
+pub(crate) use former::set_up;
+pub use former::{Contents as FormerContents, Former};
 pub use history::{Entries, History};
 pub use intent::Intent;
 pub use record::{AccountLock, Desired, Hold, ProxyChoice, Record};
 pub use removal::{Removal, RemovalFailed};
+pub use space::{Batch, Change, Durability, Kind, Place, Space, SpaceError};
 pub use step::Step;
+pub(crate) use vault::Contents as VaultContents;
+pub use vault::{MasterKey, MasterKeys, Rotated, Vault, rotate};
 
 pub(crate) use removal::Leftover;
 
@@ -58,6 +68,7 @@ use crate::protocol::UserId;
 use durable::SharedSync;
 use intents::Intents;
 use lock::Lock;
+use masters::Masters;
 use moved::Moved;
 
 /// How many calls to the disk are made at a time. More would not make it faster.
@@ -84,6 +95,7 @@ struct Inner {
     commits: Room,
     intents: Intents,
     moved: Moved,
+    masters: Masters,
     sessions_sync: SharedSync,
     trash_sync: SharedSync,
     /// Whether the log says already that the directory was replaced.
@@ -110,6 +122,14 @@ impl Store {
     /// [`StoreError::Locked`] when a live daemon has it; [`StoreError::Foreign`] when it is another
     /// user's; [`StoreError::Unavailable`] when it cannot be made or written.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
+        Self::open_with(root, None)
+    }
+
+    /// The same, with systemd's directory of credentials, which may have the master key.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(root: &Path, credentials: Option<&Path>) -> Result<Self, StoreError> {
         private::make(root)?;
         let lock = Lock::take(root)?;
         let (sessions, trash) = (root.join(SESSIONS), root.join(TRASH));
@@ -137,6 +157,7 @@ impl Store {
                 commits,
                 intents,
                 moved: Moved::default(),
+                masters: Masters::new(root, credentials),
                 is_loss_logged: AtomicBool::new(false),
                 lock,
             }),
@@ -194,16 +215,17 @@ impl Store {
         self.sessions().join(user.as_str())
     }
 
-    /// The user's credentials, whether or not they exist.
+    /// The file with the user's credentials, whether or not it exists.
     #[must_use]
-    pub fn auth_db(&self, user: &UserId) -> PathBuf {
-        self.session_dir(user).join("auth.db")
+    pub fn vault_db(&self, user: &UserId) -> PathBuf {
+        self.session_dir(user).join(vault::FILE)
     }
 
     /// The user's credentials, to ask about them.
     #[must_use]
     pub fn credentials(&self, user: &UserId) -> Credentials {
-        Credentials::new(self.auth_db(user))
+        let masters = self.inner.masters.clone();
+        Credentials::new(self.session_dir(user), user.clone(), masters)
     }
 
     /// Makes the directory of a new session with its record, durably.

@@ -23,7 +23,7 @@ const STEPS: Replacing = Replacing {
     sync_dir: Step::RecordSyncDir,
 };
 
-/// The record of a session: what the daemon itself knows about it. The credentials are in `auth.db`.
+/// The record of a session: what the daemon itself knows about it. The credentials are in `vault.db`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -63,7 +63,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_open_until: Option<Timestamp>,
     /// The account, from the moment its credentials were durable. `None`: perhaps never paired; only
-    /// `auth.db` can tell.
+    /// `vault.db` can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
     /// When the device was linked.

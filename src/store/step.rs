@@ -67,6 +67,8 @@ pub enum Step {
     ShortenRename,
     /// The sync of that.
     ShortenSyncDir,
+    /// A key is overwritten where it is.
+    Shred,
     /// A file in the trash goes.
     EraseFile,
     /// A directory in the trash goes.
@@ -75,6 +77,36 @@ pub enum Step {
     EraseSync,
     /// The intents are dropped: no removal is under way.
     IntentsEmpty,
+    /// The bytes of a session's wrapped key, into a temporary file.
+    KeyWrite,
+    /// Their sync.
+    KeySync,
+    /// They take the place of the old ones.
+    KeyRename,
+    /// The sync of that.
+    KeySyncDir,
+    /// The bytes of a master key, into a temporary file.
+    MasterWrite,
+    /// Their sync.
+    MasterSync,
+    /// They get the key's name.
+    MasterRename,
+    /// The next master key takes the place of the old one.
+    MasterInstall,
+    /// The sync of that.
+    MasterSyncDir,
+    /// The bytes of a vault without values, into a temporary file.
+    VaultWrite,
+    /// Their sync.
+    VaultSync,
+    /// They become the session's vault.
+    VaultRename,
+    /// The sync of that.
+    VaultSyncDir,
+    /// One change of a batch, not committed yet.
+    VaultChange,
+    /// The commit of a batch.
+    VaultCommit,
 }
 
 impl Step {
@@ -94,6 +126,7 @@ impl Step {
         Self::ShortenSync,
         Self::ShortenRename,
         Self::ShortenSyncDir,
+        Self::Shred,
         Self::EraseFile,
         Self::EraseDir,
         Self::EraseSync,
@@ -153,10 +186,26 @@ impl Step {
             Self::ShortenSync => "shorten_sync",
             Self::ShortenRename => "shorten_rename",
             Self::ShortenSyncDir => "shorten_sync_dir",
+            Self::Shred => "shred",
             Self::EraseFile => "erase_file",
             Self::EraseDir => "erase_dir",
             Self::EraseSync => "erase_sync",
             Self::IntentsEmpty => "intents_empty",
+            Self::KeyWrite => "key_write",
+            Self::KeySync => "key_sync",
+            Self::KeyRename => "key_rename",
+            Self::KeySyncDir => "key_sync_dir",
+            Self::MasterWrite => "master_write",
+            Self::MasterSync => "master_sync",
+            Self::MasterRename => "master_rename",
+            Self::MasterInstall => "master_install",
+            Self::MasterSyncDir => "master_sync_dir",
+            Self::VaultWrite => "vault_write",
+            Self::VaultSync => "vault_sync",
+            Self::VaultRename => "vault_rename",
+            Self::VaultSyncDir => "vault_sync_dir",
+            Self::VaultChange => "vault_change",
+            Self::VaultCommit => "vault_commit",
         }
     }
 

@@ -95,9 +95,9 @@ fn what_cannot_be_read_is_corrupt_not_absent() {
     }
     fs::remove_file(&file).expect("remove");
     assert!(store.stand_in(&alice).is_way_unknown);
-    fs::write(store.auth_db(&alice), b"credentials").expect("write");
+    fs::write(store.vault_db(&alice), b"credentials").expect("write");
     assert!(matches!(store.find(&alice), Ok(Found::Unusable(_))));
-    assert!(store.auth_db(&alice).exists());
+    assert!(store.vault_db(&alice).exists());
 }
 
 #[test]

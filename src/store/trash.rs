@@ -7,14 +7,13 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::intent::Intent;
 use super::step::Step;
-use super::{Record, StoreError, record};
+use super::{Record, StoreError, former, record, shred, vault};
 use crate::protocol::{Cause, HistoryEntry, Removed, Unlink, UserId};
 
 /// The name in the trash.
@@ -91,8 +90,15 @@ pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
     })
 }
 
-/// Erases what takes room, and keeps the record, which says whose session it was.
+/// Erases what takes room, and keeps the record, which says whose session it was. The session's key goes first,
+/// destroyed: what the disk may keep of the vault is noise then. Credentials of a former layout are not sealed,
+/// so they are destroyed whole.
 pub(super) fn make_room(dir: &Path) -> Result<(), StoreError> {
+    let destroyed = shred::files_in(dir, |name| name == vault::KEY_FILE);
+    let destroyed = destroyed.and(shred::files_in(dir, former::is_part));
+    if let Err(e) = destroyed {
+        tracing::warn!("a key was not overwritten, and is removed like any other file: {e}");
+    }
     empty(dir, &|name| name != record::FILE)
 }
 
@@ -121,15 +127,8 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 /// Removes the entries of a directory that `meant` selects. Goes on after a failure, and returns the first
 /// one.
 fn empty(dir: &Path, meant: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
-    match fs::symlink_metadata(dir) {
-        Ok(meta) if meta.is_dir() => {
-            // Somebody may have taken the owner's right to it away.
-            if meta.permissions().mode() & 0o700 != 0o700 {
-                let _ = fs::set_permissions(dir, fs::Permissions::from_mode(0o700));
-            }
-        }
-        // A file in the place of a directory has nothing in it.
-        _ => return Ok(()),
+    if !shred::open_up(dir) {
+        return Ok(());
     }
     let entries = fs::read_dir(dir).map_err(|e| StoreError::unavailable("read", dir, e))?;
     let mut done = Ok(());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use whatsapp_rust::wacore_binary::Node;
 
+use super::backend::Fault;
 use crate::protocol::{Cause, Redacted, Unlink};
 
 /// How a link ended.
@@ -38,6 +39,8 @@ pub enum Verdict {
     Hold(Cause, Duration),
     /// Keep them, try again.
     Retry(Cause, Pace),
+    /// Their bytes are wrong: keep them as they are, wait for a person.
+    Unusable,
 }
 
 /// How soon to try again.
@@ -87,6 +90,17 @@ impl Ending {
     pub(super) fn retry(cause: Cause, error: impl Into<String>) -> Self {
         Self::new(Verdict::Retry(cause, Pace::Usual), error)
     }
+}
+
+/// What it means that the credentials cannot be read or written any more: what cannot be stored must not go on
+/// being received.
+pub(super) fn from_fault(fault: &Fault) -> Ending {
+    let verdict = match fault {
+        Fault::Unavailable(_) => Verdict::Retry(Cause::StoreFailed, Pace::Usual),
+        Fault::Unusable(_) => Verdict::Unusable,
+        Fault::ClaimLost => Verdict::Park(Cause::Replaced),
+    };
+    Ending::new(verdict, fault.to_string())
 }
 
 /// Reads a `<stream:error>`. `None`: it does not end the link (a stanza was not acknowledged).

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use whatsapp_rust::bot::Bot;
-use whatsapp_rust::store::SqliteStore;
+use whatsapp_rust::store::Backend;
 use whatsapp_rust::wacore::store::{DeviceCommand, DevicePropsOverride};
 use whatsapp_rust::{CacheConfig, RawNodeLease};
 
 use super::auth;
+use super::backend::SpaceBackend;
 use super::event::LinkEvent;
 use super::gateway::Gateway;
 use super::handle::LinkHandle;
@@ -23,7 +24,7 @@ use super::signal::{Handler, Signals};
 use super::transfer::LinkHttp;
 use crate::blocking::UncancellableWork;
 use crate::deadline::Deadline;
-use crate::store::{Credentials, CredentialsError};
+use crate::store::{Credentials, CredentialsError, Space, Vault};
 
 /// How many prekeys a device uploads: as many as the official client does. Far fewer is one of the deviations
 /// that were blamed for devices that WhatsApp removed seconds after they were linked.
@@ -95,8 +96,10 @@ impl Link {
         expected: Expected,
         scope: &Scope,
     ) -> Result<(Self, LinkEvents), CredentialsError> {
-        let store = open_store(credentials, expected, scope.work()).await?;
-        scope.keep(Arc::clone(&store));
+        let vault = open_vault(credentials, expected, scope.work()).await?;
+        scope.closes(Arc::clone(&vault));
+        let backend = SpaceBackend::new(Arc::clone(&vault) as Arc<dyn Space>);
+        let trouble = backend.trouble();
         let (signals, received) = Signals::channel();
         let restart = Restart::default();
         let last_heard = LastHeard::now();
@@ -130,7 +133,7 @@ impl Link {
             scope: scope.clone(),
         };
         let built = Bot::builder()
-            .with_backend_arc(Arc::clone(&store) as Arc<dyn whatsapp_rust::store::Backend>)
+            .with_backend_arc(Arc::new(backend) as Arc<dyn Backend>)
             .with_http_client(http)
             .with_runtime(runtime)
             .with_device_props(DevicePropsOverride::new().with_os(gateway.device_name.as_ref()))
@@ -142,15 +145,9 @@ impl Link {
             .with_event_handler(handler)
             .build()
             .await;
-        let bot = built.map_err(|e| credentials.unavailable(e.to_string()))?;
+        let bot = built.map_err(|e| auth::failure(credentials, &trouble, &e))?;
         let client = bot.client();
         phone.of(Arc::downgrade(&client));
-        if expected.paired && client.pn().is_none() {
-            return Err(
-                credentials.unusable("they hold no account although this session was paired")
-            );
-        }
-
         if expected.full_handshake {
             let forget = DeviceCommand::ClearServerCertChain;
             client.persistence_manager().process_command(forget).await;
@@ -174,7 +171,8 @@ impl Link {
                 let monitor = LinkMonitor {
                     claim,
                     client: Arc::clone(&client),
-                    store,
+                    vault,
+                    trouble,
                     scope: scope.clone(),
                     last_heard,
                     signals,
@@ -231,17 +229,17 @@ impl Link {
     }
 }
 
-async fn open_store(
+async fn open_vault(
     credentials: &Credentials,
     expected: Expected,
     work: &UncancellableWork,
-) -> Result<Arc<SqliteStore>, CredentialsError> {
+) -> Result<Arc<Vault>, CredentialsError> {
     let (credentials, own) = (credentials.clone(), work.clone());
     work.see_through(async move {
         if expected.paired {
             auth::open_existing(&credentials, &own).await
         } else {
-            auth::open(&credentials, &own, auth::BUSY).await
+            auth::open(&credentials, &own).await
         }
     })
     .await

@@ -11,10 +11,12 @@
 //! the same credentials.
 
 mod auth;
+mod backend;
 mod dial;
 mod ending;
 mod endpoint;
 mod event;
+mod former;
 mod gateway;
 mod handle;
 mod limits;
@@ -39,7 +41,8 @@ mod version;
 mod warnings;
 mod web;
 
-pub use auth::{BUSY, Stored, look_into};
+pub use auth::{Stored, look_into};
+pub use backend::SpaceBackend;
 pub use ending::{Ending, Pace, Verdict};
 pub use endpoint::check_endpoint;
 pub use event::{CodeRequest, LinkEvent, PairCodeRefused};

@@ -10,12 +10,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use whatsapp_rust::Client;
 use whatsapp_rust::bot::BotHandle;
 use whatsapp_rust::http::HttpClient;
-use whatsapp_rust::store::SqliteStore;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::wacore::store::DeviceCommand;
 
 use super::auth::{account, make_durable, write_device};
-use super::ending::{Ending, Pace, Verdict, from_failure, from_stream_error};
+use super::backend::Trouble;
+use super::ending::{Ending, Pace, Verdict, from_failure, from_fault, from_stream_error};
 use super::event::LinkEvent;
 use super::limits;
 use super::pump::LastHeard;
@@ -24,6 +24,7 @@ use super::signal::{Signal, Signals};
 use super::version::{Version, Versions};
 use crate::deadline::Deadline;
 use crate::protocol::{Account, Cause, RestrictionKind, Stage};
+use crate::store::Vault;
 
 /// After this long without a stanza the link is silent. The library itself asks an idle server for a sign
 /// of life every 15 to 30 s, and gives it up after 45 to 50 s. This limit is for when the library is stuck.
@@ -82,7 +83,8 @@ impl Claim {
 pub(super) struct LinkMonitor {
     pub(super) claim: Claim,
     pub(super) client: Arc<Client>,
-    pub(super) store: Arc<SqliteStore>,
+    pub(super) vault: Arc<Vault>,
+    pub(super) trouble: Trouble,
     pub(super) scope: Scope,
     pub(super) last_heard: LastHeard,
     pub(super) signals: Signals,
@@ -156,6 +158,7 @@ impl LinkMonitor {
                     Cause::StreamError,
                     "WhatsApp sent more than a session can take in",
                 )),
+                fault = self.trouble.arises() => Some(from_fault(&fault)),
                 () = &mut library => Some(self.on_loop_exit(&mut received, &mut progress).await),
                 _ = tick.tick() => self.check(&mut progress).await,
             };
@@ -314,7 +317,7 @@ impl LinkMonitor {
     /// Writes what the library has in memory, durably.
     async fn write(&self) -> Result<(), String> {
         write_device(&self.client.persistence_manager()).await?;
-        make_durable(&self.store).await
+        make_durable(&self.vault).await
     }
 
     /// Undoes a pairing whose answer names no device. The library takes such an answer for a pairing, and

@@ -9,7 +9,7 @@ use super::{Expected, Link, LinkEvent, Scope, Verdict};
 use crate::blocking::{Rooms, UncancellableWork};
 use crate::deadline::Deadline;
 use crate::protocol::Cause;
-use crate::store::Credentials;
+use crate::store::{Record, Store};
 
 /// The setting is refused in such a build, so the test goes around it, and the simulator's chain is a
 /// properly signed one, of a root that nobody trusts.
@@ -30,7 +30,10 @@ async fn the_simulators_certificate_is_refused() {
         paired: false,
         full_handshake: false,
     };
-    let credentials = Credentials::new(dir.path().join("auth.db"));
+    let store = Store::open(dir.path()).expect("a store");
+    let alice = "alice".parse().expect("an id");
+    store.create(&alice, &Record::new(0)).expect("a session");
+    let credentials = store.credentials(&alice);
     let opened = Link::open(&gateway, &credentials, expected, scope).await;
     let (link, mut told) = opened.expect("open");
     let ending = loop {

@@ -19,6 +19,7 @@ use whatsapp_rust::wacore::runtime::{AbortHandle, Runtime};
 use super::presence::{Announcements, Presence};
 use super::signal::{Signal, Signals};
 use crate::blocking::{Room, UncancellableWork};
+use crate::store::Vault;
 
 tokio::task_local! {
     /// Ends the library's task that runs now.
@@ -76,23 +77,14 @@ impl Scope {
         &self.work
     }
 
-    /// Keeps something until the scope has ended and nobody else has it, and drops it then as a call to the
-    /// disk. Closing a database writes and syncs: where the disk hangs, that must not hold a thread on which
-    /// the tasks of all sessions run, whoever has the database last.
-    pub(super) fn keep<T: Send + Sync + 'static>(&self, kept: Arc<T>) {
+    /// Closes a vault for good when the scope has ended. Whoever still has it cannot write into it any more.
+    pub(super) fn closes(&self, vault: Arc<Vault>) {
         let (token, tracker) = (self.token.clone(), self.tracker.clone());
-        let work = self.work.clone();
         self.work.leave(async move {
             token.cancelled().await;
             tracker.close();
             tracker.wait().await;
-            // A handle may outlive the tasks for a moment, and nothing says when it goes.
-            let mut pause = Duration::from_millis(1);
-            while Arc::strong_count(&kept) > 1 {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(1));
-            }
-            work.on_disk(move || drop(kept)).await;
+            vault.close().await;
         });
     }
 
@@ -234,6 +226,7 @@ impl Runtime for ScopedRuntime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Kind, Place, Record, Space as _, Store};
     use tokio::sync::mpsc;
 
     fn runtime(scope: &Scope) -> (ScopedRuntime, mpsc::Receiver<Signal>) {
@@ -277,35 +270,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_is_dropped_last_and_on_no_thread_of_the_tasks() {
-        struct Kept(Option<oneshot::Sender<Option<String>>>);
-        impl Drop for Kept {
-            fn drop(&mut self) {
-                let thread = std::thread::current().name().map(str::to_owned);
-                let _ = self.0.take().map(|tell| tell.send(thread));
-            }
-        }
-        let work = UncancellableWork::default();
+    async fn a_vault_is_closed_last_whoever_still_has_it() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let store = Store::open(dir.path()).expect("a store");
+        let (alice, work) = ("alice".parse().expect("an id"), store.work());
+        store.create(&alice, &Record::new(0)).expect("a session");
+        let vault = store.credentials(&alice).create(&work).await;
+        let vault = Arc::new(vault.expect("a vault"));
         let scope = Scope::new(Span::none(), work.clone());
-        let (tell, mut dropped) = oneshot::channel();
-        let kept = Arc::new(Kept(Some(tell)));
-        scope.keep(Arc::clone(&kept));
-        let theirs = Arc::clone(&kept);
-        scope.run(async move {
-            let _theirs = theirs;
-            std::future::pending::<()>().await;
-        });
+        scope.closes(Arc::clone(&vault));
+        let (go, wait) = oneshot::channel::<()>();
+        let call = scope.tracker.spawn(wait);
         scope.cancel();
-        scope.ended().await;
-        let moment = Duration::from_millis(20);
-        let early = tokio::time::timeout(moment, work.gone()).await;
-        assert!(
-            early.is_err() && dropped.try_recv().is_err(),
-            "somebody has it"
-        );
-        drop(kept);
+        let place = Place::new(Kind(1), "", "");
+        vault.get(&place).await.expect("the scope has not ended");
+        go.send(()).expect("it waits");
+        call.await.expect("no panic").expect("told");
         work.gone().await;
-        assert_eq!(dropped.await.expect("dropped").as_deref(), Some("disk"));
+        let closed = vault.get(&place).await.expect_err("closed for good");
+        assert!(closed.to_string().contains("closed"), "{closed}");
     }
 
     #[tokio::test]

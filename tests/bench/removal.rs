@@ -147,7 +147,7 @@ fn ratio(a: Duration, b: Duration) -> f64 {
 fn session(store: &Store, n: usize) -> UserId {
     let user: UserId = format!("u{n}").parse().expect("an id");
     store.create(&user, &Record::new(1000)).expect("a session");
-    write(&store.auth_db(&user), &vec![7; CREDENTIALS]);
+    write(&store.vault_db(&user), &vec![7; CREDENTIALS]);
     user
 }
 
@@ -203,7 +203,7 @@ impl Bare {
         let dir = self.session(n);
         fs::create_dir(&dir).expect("mkdir");
         write(&dir.join("session.toml"), &[b'x'; 100]);
-        write(&dir.join("auth.db"), &vec![7; CREDENTIALS]);
+        write(&dir.join("vault.db"), &vec![7; CREDENTIALS]);
         sync(&dir);
         sync(&self.root.join("sessions"));
     }

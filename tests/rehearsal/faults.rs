@@ -371,7 +371,7 @@ async fn something_mounted_in_a_directory_is_told_and_waited_for() {
 async fn a_file_that_another_process_holds_open_is_no_obstacle() {
     let mut stage = Stage::set().await;
     stage.pair("alice", PHONE).await;
-    let held = fs::File::open(stage.session_dir("alice").join("auth.db")).expect("open");
+    let held = fs::File::open(stage.session_dir("alice").join("vault.db")).expect("open");
     stage
         .client
         .force_logout("alice")
@@ -436,7 +436,7 @@ async fn a_full_disk_costs_no_credentials_and_stops_no_logout() {
     stage.start().await;
     // Whether one can log in without room is its database's business; that it is kept is ours.
     for user in ["alice", "bob"] {
-        assert!(stage.session_dir(user).join("auth.db").exists());
+        assert!(stage.session_dir(user).join("vault.db").exists());
         stage.client.status(user).await.expect("it is there");
     }
 

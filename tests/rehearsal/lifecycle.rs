@@ -16,7 +16,7 @@ async fn unlinked_on_the_phone_and_paired_again_without_a_restart() {
             (account.jid, account.phone),
             (device.clone(), format!("+{PHONE}"))
         );
-        assert!(stage.on_disk().contains_key("sessions/alice/auth.db"));
+        assert!(stage.on_disk().contains_key("sessions/alice/vault.db"));
 
         stage.sim.unlink(&device).await.expect("unlink");
         let entry = stage.ended("alice").await;

@@ -47,4 +47,5 @@ mod stage;
 mod storm;
 mod stuck;
 mod targets;
+mod vault;
 mod verbs;

@@ -131,7 +131,7 @@ async fn a_refused_login_is_parked_until_somebody_says_connect() {
 async fn corrupt_credentials_get_no_new_identity() {
     let mut stage = Stage::set().await;
     stage.pair("alice", PHONE).await;
-    let db = stage.session_dir("alice").join("auth.db");
+    let db = stage.session_dir("alice").join("vault.db");
     stage.stop();
     let whole = fs::read(&db).expect("read");
     let mut scrambled = whole.clone();
@@ -154,7 +154,7 @@ async fn corrupt_credentials_get_no_new_identity() {
         stage.start().await;
         let status = stage.until("alice", Phase::StoreCorrupt).await;
         assert!(
-            status.error.is_some_and(|e| e.contains("auth.db")),
+            status.error.is_some_and(|e| e.contains("vault.db")),
             "{name}"
         );
         let asked = stage

@@ -203,7 +203,7 @@ async fn opening_that_hangs(
     disconnected.expect("disconnect");
     let session = dir.canonicalize().expect("path").join("sessions");
     let session = session.join(user);
-    let url = session.join("auth.db");
+    let url = session.join("vault.db");
     let mut other = SqliteConnection::establish(url.to_str().expect("UTF-8")).expect("open");
     let locked = diesel::sql_query("BEGIN IMMEDIATE").execute(&mut other);
     locked.expect("lock it");

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use diesel::prelude::*;
 use tempfile::TempDir;
 use wasessiond::protocol::{Cause, Phase};
+use wasessiond::store::Step;
 
-use crate::daemon::PROGRAM;
+use crate::daemon::{Daemon, PROGRAM, failing};
 use crate::stage::Stage;
 
 const ALICE: &str = "15550001001:1@s.whatsapp.net";
@@ -40,18 +42,17 @@ fn copy(from: &Path, to: &Path) {
 }
 
 async fn stage(home: TempDir) -> Stage {
+    let sim = simulator(&home).await;
+    Stage::found(sim, home, "", Command::new(PROGRAM)).await
+}
+
+async fn simulator(home: &TempDir) -> wasim::Server {
     let options = wasim::Options {
         state: Some(home.path().join("simulator.json")),
         ..wasim::Options::default()
     };
     let sim = wasim::Server::start(options).await;
-    Stage::found(
-        sim.expect("start the simulator"),
-        home,
-        "",
-        Command::new(PROGRAM),
-    )
-    .await
+    sim.expect("start the simulator")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +83,61 @@ async fn the_sessions_of_version_1_come_online_without_a_qr_code() {
     stage.sim.unlink(ALICE).await.expect("unlink");
     assert_eq!(stage.ended("alice").await.cause, Cause::Unlinked);
 }
+
+/// Whether a file of the former layout is left in anybody's directory.
+fn is_former(stage: &Stage) -> bool {
+    let is_left = |user| {
+        let parts = ["auth.db", "auth.db-wal", "auth.db-shm"];
+        parts.map(|part| stage.session_dir(user).join(part).exists())
+    };
+    ["alice", "dora"].map(is_left).concat().contains(&true)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_step_of_a_takeover_costs_no_session() {
+    for step in TAKEOVER {
+        for moment in ["before", "after"] {
+            let home = restored();
+            let point = format!("{}:{moment}=return(kill)", step.as_str());
+            let sim = simulator(&home).await;
+            let endpoint = format!("[whatsapp]\nendpoint = {:?}\n", sim.url());
+            fs::write(home.path().join("config.toml"), endpoint).expect("write");
+            // It may die before it is ready, or after.
+            if let Ok(daemon) = Daemon::attempt(home.path(), failing(&point)) {
+                assert_eq!(daemon.wait().signal(), Some(9), "{point}");
+            }
+            let mut stage = Stage::found(sim, home, "", Command::new(PROGRAM)).await;
+            let alice = stage.until("alice", Phase::Online).await;
+            assert_eq!(alice.account.expect("an account").jid, ALICE, "{point}");
+            // Taken over at the start, though she is not to connect.
+            let dora = stage.until("dora", Phase::Disconnected).await;
+            assert_eq!(dora.account.expect("an account").jid, DORA, "{point}");
+            assert!(!is_former(&stage), "{point}");
+            let connected = stage.client.connect_session("dora", None).await;
+            connected.expect("connect");
+            stage.until("dora", Phase::Online).await;
+        }
+    }
+}
+
+/// The steps of a takeover, in the order in which the first session takes them.
+const TAKEOVER: [Step; 15] = [
+    Step::MasterWrite,
+    Step::MasterSync,
+    Step::MasterRename,
+    Step::MasterSyncDir,
+    Step::KeyWrite,
+    Step::KeySync,
+    Step::KeyRename,
+    Step::KeySyncDir,
+    Step::VaultWrite,
+    Step::VaultSync,
+    Step::VaultRename,
+    Step::VaultSyncDir,
+    Step::VaultChange,
+    Step::VaultCommit,
+    Step::Shred,
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_of_a_newer_version_are_refused_and_kept() {

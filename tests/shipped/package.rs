@@ -289,13 +289,13 @@ fn installs_upgrades_goes_and_is_purged(old: &Path, new: &Path) {
     );
 
     // What people and the daemon make of it.
-    root.write("var/lib/wasessiond/sessions/alice/auth.db", "keys");
+    root.write("var/lib/wasessiond/sessions/alice/vault.db", "keys");
     root.write("etc/wasessiond/config.toml", "# mine\n");
     root.write("etc/wasessiond/config.toml.d/50-local.toml", "# mine too\n");
     root.systemctl(&["disable", "wasessiond.service"]);
     let kept = || {
         assert_eq!(
-            root.read("var/lib/wasessiond/sessions/alice/auth.db"),
+            root.read("var/lib/wasessiond/sessions/alice/vault.db"),
             "keys"
         );
         assert_eq!(root.read("etc/wasessiond/config.toml"), "# mine\n");

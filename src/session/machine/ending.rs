@@ -80,6 +80,10 @@ impl Machine {
                 self.outdated(pace, words, at, settings);
             }
             Verdict::Retry(cause, pace) => self.retry(cause, pace, words, at, settings),
+            Verdict::Unusable => {
+                self.unusable(words, at);
+                self.close_link();
+            }
         }
         self.said(text, appeal_token);
     }
@@ -203,7 +207,7 @@ fn is_answer(verdict: Verdict) -> bool {
             cause,
             Cause::ClientOutdated | Cause::RateLimited | Cause::ServerUnavailable
         ),
-        Verdict::Conflict => false,
+        Verdict::Conflict | Verdict::Unusable => false,
     }
 }
 
@@ -216,6 +220,7 @@ fn cause_of(verdict: Verdict) -> Cause {
         | Verdict::Retry(cause, _) => cause,
         Verdict::Conflict => Cause::Replaced,
         Verdict::Locked => Cause::AccountLocked,
+        Verdict::Unusable => Cause::StoreFailed,
     }
 }
 

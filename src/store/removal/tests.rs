@@ -11,7 +11,7 @@ fn store_with_alice(root: &Path) -> (Store, UserId) {
     let store = Store::open(root).expect("open");
     let alice: UserId = "alice".parse().expect("id");
     store.create(&alice, &Record::new(1000)).expect("create");
-    fs::write(store.auth_db(&alice), b"0123456789").expect("write");
+    fs::write(store.vault_db(&alice), b"0123456789").expect("write");
     (store, alice)
 }
 
@@ -141,7 +141,7 @@ async fn a_rename_that_was_not_made_leaves_nothing_to_finish() {
     drop(removal);
     assert_eq!(store.unfinished(&alice).len(), 0);
     assert!(store.intents().get(&id).is_none(), "its intent is dropped");
-    assert!(store.auth_db(&alice).exists());
+    assert!(store.vault_db(&alice).exists());
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn a_failed_rename_leaves_the_session_whole() {
         "{failed}"
     );
     assert!(!removal.is_committed());
-    assert!(store.auth_db(&alice).exists());
+    assert!(store.vault_db(&alice).exists());
     fs::remove_dir_all(&obstacle).expect("rmdir");
     let removed = removal.carry_out(&intent("alice"), &history).await;
     removed.expect("once the way is free");

@@ -14,10 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wasessiond::client::{Client, Options, Watch, WatchItem};
 use wasessiond::protocol::{Event, EventKind, Phase};
+use wasessiond::store::{Batch, Change, Durability, Kind, Place, Space as _};
 use wasim::Observation;
 
 use super::pulse::Pulse;
 use crate::stage::{PATIENCE, Stage};
+use crate::vault;
 
 pub(crate) const USERS: u32 = 100;
 
@@ -234,7 +236,7 @@ pub(super) fn logins_of_others(
 
 /// The one's credentials file, opened from outside.
 pub(super) fn database(stage: &Stage) -> SqliteConnection {
-    let path = stage.session_dir(ONE).join("auth.db");
+    let path = stage.session_dir(ONE).join("vault.db");
     let url = path.to_str().expect("UTF-8");
     let mut database = SqliteConnection::establish(url).expect("open");
     database
@@ -243,17 +245,22 @@ pub(super) fn database(stage: &Stage) -> SqliteConnection {
     database
 }
 
-/// A hundred megabytes more in the one's credentials file, as a state that has grown for years.
-pub(super) fn blow_up(stage: &Stage) {
-    let mut database = database(stage);
-    let statements = "
-        CREATE TABLE IF NOT EXISTS ballast (bytes BLOB);
-        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
-        INSERT INTO ballast SELECT randomblob(1000000) FROM n;
-        PRAGMA wal_checkpoint(TRUNCATE);";
-    database.batch_execute(statements).expect("blow it up");
+/// A hundred megabytes more in the one's vault, as a state that has grown for years.
+pub(super) async fn blow_up(stage: &Stage) {
+    let vault = vault::open(&stage.state(), ONE).await;
+    // Of a kind that nothing asks for.
+    let of_nobody = Kind(250);
+    let changes = (0..100_u8)
+        .map(|n| Change::Put(Place::new(of_nobody, "", [n]), vec![n; 1_000_000]))
+        .collect();
+    let batch = Batch {
+        changes,
+        durability: Durability::Synced,
+    };
+    vault.commit(batch).await.expect("blow it up");
+    vault.close().await;
     let dir = stage.session_dir(ONE);
-    let file = std::fs::metadata(dir.join("auth.db")).expect("look");
+    let file = std::fs::metadata(dir.join("vault.db")).expect("look");
     assert!(file.len() > 100_000_000, "{} bytes", file.len());
 }
 

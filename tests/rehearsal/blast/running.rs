@@ -30,7 +30,7 @@ async fn trouble_of_one_is_nobody_elses() {
         .await;
 
     crowd.stage.stop();
-    blow_up(&crowd.stage);
+    blow_up(&crowd.stage).await;
     crowd.stage.start().await;
     crowd.until_online(USERS - 1).await;
     crowd

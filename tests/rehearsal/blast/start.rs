@@ -26,29 +26,39 @@ struct Damage {
     make: fn(&Path),
 }
 
-const DAMAGES: [Damage; 11] = [
+const DAMAGES: [Damage; 13] = [
     Damage {
-        name: "auth.db of random bytes",
-        error: "auth.db",
-        make: |dir| write(dir, "auth.db", &noise(300_000)),
+        name: "vault.db of random bytes",
+        error: "vault.db",
+        make: |dir| write(dir, "vault.db", &noise(300_000)),
     },
     Damage {
-        name: "auth.db of 0 bytes",
-        error: "auth.db",
-        make: |dir| write(dir, "auth.db", b""),
+        name: "vault.db of 0 bytes",
+        error: "vault.db",
+        make: |dir| write(dir, "vault.db", b""),
     },
     Damage {
-        name: "half an auth.db",
-        error: "auth.db",
+        name: "half a vault.db",
+        error: "vault.db",
         make: |dir| {
-            let whole = fs::read(dir.join("auth.db")).expect("read");
-            write(dir, "auth.db", &whole[..whole.len() / 2]);
+            let whole = fs::read(dir.join("vault.db")).expect("read");
+            write(dir, "vault.db", &whole[..whole.len() / 2]);
         },
     },
     Damage {
-        name: "a pipe for an auth.db, on which a reader waits for ever",
-        error: "auth.db",
-        make: |dir| pipe(dir, "auth.db"),
+        name: "a pipe for a vault.db, on which a reader waits for ever",
+        error: "vault.db",
+        make: |dir| pipe(dir, "vault.db"),
+    },
+    Damage {
+        name: "a key of random bytes",
+        error: "key",
+        make: |dir| write(dir, "key", &noise(105)),
+    },
+    Damage {
+        name: "a vault without its key",
+        error: "key",
+        make: |dir| fs::remove_file(dir.join("key")).expect("remove"),
     },
     Damage {
         name: "session.toml of random bytes",
@@ -122,13 +132,13 @@ async fn what_one_left_on_the_disk_keeps_nobody_else_from_coming_back() {
     }
 
     put_back(&kept, &dir);
-    blow_up(&crowd.stage);
+    blow_up(&crowd.stage).await;
     for n in 0..20 {
         write(&dir, &format!("extra{n}"), &noise(1_000_000));
     }
     start(
         &mut crowd,
-        "100 MB of auth.db and 20 files",
+        "100 MB of vault.db and 20 files",
         Command::new(PROGRAM),
     )
     .await;
@@ -201,7 +211,7 @@ async fn halted_disk(crowd: &mut Crowd) {
     other.batch_execute(lock).expect("lock");
     start(
         crowd,
-        "an auth.db that nobody gets at",
+        "a vault.db that nobody gets at",
         Command::new(PROGRAM),
     )
     .await;
@@ -249,7 +259,7 @@ impl Stage {
 fn write(dir: &Path, name: &str, bytes: &[u8]) {
     let file = dir.join(name);
     for log in ["db-wal", "db-shm"] {
-        if name == "auth.db" {
+        if name == "vault.db" {
             let _ = fs::remove_file(file.with_extension(log));
         }
     }

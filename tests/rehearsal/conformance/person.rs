@@ -173,7 +173,10 @@ impl Person {
     // ---- what is left ---------------------------------------------------------------------------
 
     pub(crate) fn credentials(&self) -> PathBuf {
-        self.state.join("sessions").join(&self.user).join("auth.db")
+        self.state
+            .join("sessions")
+            .join(&self.user)
+            .join("vault.db")
     }
 
     pub(crate) fn has_credentials(&self) {

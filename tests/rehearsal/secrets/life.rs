@@ -6,18 +6,19 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 
-use diesel::sql_types::Binary;
-use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use wasessiond::client::ConnectOptions;
 use wasessiond::protocol::codec::Encoding;
 use wasessiond::protocol::preface::Hello;
 use wasessiond::protocol::{Cause, EventKind, Phase, ProxyEdit, TargetEdit, Unlink};
+use wasessiond::whatsapp::SpaceBackend;
 use wasim::{Failure, Fault, FaultRule, Stanza};
+use whatsapp_rust::store::DeviceStore as _;
 
 use super::assert_private;
 use super::hunt::Hunt;
 use crate::proxy::{Kind, Proxy};
 use crate::stage::Stage;
+use crate::vault;
 
 /// What was lived through.
 pub(super) struct Life {
@@ -86,7 +87,7 @@ impl Life {
         stage.ended("alice").await;
 
         stage.pair("alice", "15550001001").await;
-        self.note_keys(stage, "alice");
+        self.note_keys(stage, "alice").await;
         let groups = stage.client.groups("alice").await.expect("groups");
         let edit = TargetEdit::Set(vec![groups[0].jid.to_string()]);
         let targets = stage.client.targets("alice", edit).await;
@@ -234,7 +235,7 @@ impl Life {
             linked.expect("link");
         }
         until_online(stage, "bob").await;
-        self.note_keys(stage, "bob");
+        self.note_keys(stage, "bob").await;
         let report = stage.client.force_logout("bob").await;
         let report = report.expect("force-logout");
         assert_eq!(report.entry.unlink, Unlink::Confirmed);
@@ -261,7 +262,7 @@ impl Life {
     async fn locked(&mut self, stage: &mut Stage) {
         let token = "AppealToken-d4v3-0123456789";
         let device = stage.pair("dave", "15550001004").await;
-        self.note_keys(stage, "dave");
+        self.note_keys(stage, "dave").await;
         let refused = stage.sim.fail_next_login(&device, lock(token)).await;
         refused.expect("fail");
         stage.sim.drop_connection(&device).await.expect("drop");
@@ -312,7 +313,7 @@ impl Life {
 
     async fn parked_and_held(&mut self, stage: &mut Stage) {
         let device = stage.pair("erin", "15550001005").await;
-        self.note_keys(stage, "erin");
+        self.note_keys(stage, "erin").await;
         let token = "AppealToken-3r1n-5551212";
         for (failure, phase) in [
             (words(Failure::reason(418), token), Phase::Parked),
@@ -401,33 +402,21 @@ impl Life {
     }
 
     /// The keys that only the daemon has.
-    fn note_keys(&mut self, stage: &Stage, user: &str) {
+    async fn note_keys(&mut self, stage: &Stage, user: &str) {
         // The daemon has its file for itself alone, so what is read is a copy.
-        let (session, copy) = (stage.session_dir(user), tempfile::tempdir());
-        let copy = copy.expect("a directory");
-        for name in ["auth.db", "auth.db-wal"] {
-            let copied = std::fs::copy(session.join(name), copy.path().join(name));
-            copied.expect("a copy");
-        }
-        let file = copy.path().join("auth.db");
-        let mut database =
-            SqliteConnection::establish(file.to_str().expect("UTF-8")).expect("open");
-        let keys: Vec<Keys> = diesel::sql_query(KEYS).load(&mut database).expect("keys");
-        assert_eq!(keys.len(), 1);
-        for key in &keys {
-            for (what, bytes) in [
-                ("a noise key", &key.noise),
-                ("an identity key", &key.identity),
-                ("a signed prekey", &key.prekey),
-                ("an adv secret", &key.adv),
-            ] {
-                assert!(bytes.len() >= 32, "{what}: {} bytes", bytes.len());
-                self.hunt.add_bytes(what, bytes);
-                // Pairs are stored as one.
-                for half in bytes.chunks_exact(32) {
-                    self.hunt.add_bytes(what, half);
-                }
-            }
+        let (vault, _copy) = vault::copy(&stage.state(), user).await;
+        let backend = SpaceBackend::new(vault);
+        let device = backend.load().await.expect("read").expect("a device");
+        self.hunt.add_bytes("an adv secret", &device.adv_secret_key);
+        for (what, pair) in [
+            ("a noise key", &device.noise_key),
+            ("an identity key", &device.identity_key),
+            ("a signed prekey", &device.signed_pre_key),
+        ] {
+            let (private, public) = (pair.private_key.serialize(), pair.public_key.serialize());
+            self.hunt.add_bytes(what, &private[..]);
+            // Without the byte that says what kind of key it is.
+            self.hunt.add_bytes(what, &public[1..]);
         }
     }
 
@@ -437,24 +426,6 @@ impl Life {
         assert!(self.said.len() > 30, "{} outputs", self.said.len());
     }
 }
-
-#[derive(QueryableByName)]
-struct Keys {
-    #[diesel(sql_type = Binary)]
-    noise: Vec<u8>,
-    #[diesel(sql_type = Binary)]
-    identity: Vec<u8>,
-    #[diesel(sql_type = Binary)]
-    prekey: Vec<u8>,
-    #[diesel(sql_type = Binary)]
-    adv: Vec<u8>,
-}
-
-/// Of the library's own table.
-const KEYS: &str = "
-    SELECT noise_key AS noise, identity_key AS identity, signed_pre_key AS prekey,
-           adv_secret_key AS adv
-    FROM device";
 
 fn lock(token: &str) -> Failure {
     let link = format!("https://appeal.example/{token}?lang=en");

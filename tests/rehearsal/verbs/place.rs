@@ -52,7 +52,7 @@ places! {
     Disconnected Some(Phase::Disconnected), "disconnected";
     LoggingOut Some(Phase::LoggingOut), "logging_out";
     PurgeFailed Some(Phase::PurgeFailed), "purge_failed";
-    CorruptCredentials Some(Phase::StoreCorrupt), "store_corrupt: auth.db";
+    CorruptCredentials Some(Phase::StoreCorrupt), "store_corrupt: vault.db";
     CorruptRecord Some(Phase::StoreCorrupt), "store_corrupt: session.toml";
 }
 
@@ -145,10 +145,10 @@ impl Place {
             if self == Self::CorruptRecord {
                 fs::write(dir.join("session.toml"), "version = 99\n").expect("spoil it");
             } else {
-                for log in ["auth.db-wal", "auth.db-shm"] {
+                for log in ["vault.db-wal", "vault.db-shm"] {
                     let _ = fs::remove_file(dir.join(log));
                 }
-                fs::write(dir.join("auth.db"), [7; 5000]).expect("spoil it");
+                fs::write(dir.join("vault.db"), [7; 5000]).expect("spoil it");
             }
         }
         stage.start().await;

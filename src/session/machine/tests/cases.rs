@@ -50,7 +50,7 @@ fn a_task_that_failed_does_not_end_a_hold() {
 #[test]
 fn what_could_not_be_read_is_not_written_over() {
     for origin in [
-        Origin::Unusable("auth.db".to_owned()),
+        Origin::Unusable("vault.db".to_owned()),
         Origin::Unavailable("the disk is full".to_owned()),
     ] {
         let mut record = Record::new(1000);

@@ -99,12 +99,13 @@ rows! {
     RetryLong "ended: retry late" ended(Verdict::Retry(Cause::RateLimited, Pace::Long));
     MaybeOutdated "ended: outdated?" ended(Verdict::Retry(Cause::ClientOutdated, Pace::Usual));
     Outdated "ended: outdated" ended(Verdict::Retry(Cause::ClientOutdated, Pace::Outdated));
+    Damaged "ended: damaged" ended(Verdict::Unusable);
     VersionChanged "version changed" Input::VersionChanged;
     DueEarly "due, too early" Input::Due;
     Due "due" Input::Due;
     Reachable "reachable" Input::Reachable;
     Opened "opened" Input::Opened;
-    Unusable "opened: unusable" Input::Unusable("auth.db: not a database".to_owned());
+    Unusable "opened: unusable" Input::Unusable("vault.db: not a database".to_owned());
     Unavailable "opened: not now" Input::Unavailable("the disk is full".to_owned());
     Copied "opened: a copy" Input::Copied("a copy".to_owned());
     Closed "closed" Input::Closed(FIRST, Ok(()));
@@ -112,7 +113,7 @@ rows! {
     Saved "saved" Input::Saved(Ok(()));
     NotSaved "saved: failed" Input::Saved(Err("the disk is full".to_owned()));
     Found "looked: a session" Input::Looked(Standing::Session { record: Box::new(stored()), paired: true });
-    FoundUnusable "looked: unusable" Input::Looked(Standing::Unusable { record: None, why: "auth.db: not a database".to_owned() });
+    FoundUnusable "looked: unusable" Input::Looked(Standing::Unusable { record: None, why: "vault.db: not a database".to_owned() });
     FoundUnavailable "looked: not now" Input::Looked(Standing::Unavailable { record: None, why: "the disk is full".to_owned() });
     FoundNothing "looked: nothing" Input::Looked(Standing::Nothing);
     GroupsAnswered "groups answered" Input::GroupsAnswered(ASKED, Ok(Vec::new()));
@@ -120,7 +121,7 @@ rows! {
     PasskeyRefused "passkey refused" Input::PasskeyAnswered(Some(ASKED), Err(AskError::Refused("no".to_owned())));
     Unlinked "unlinked" Input::Unlinked(Unlink::Confirmed.into());
     Removed "removed" Input::Removed(Ok(Box::new(bare_entry("alice", Cause::Unlinked))));
-    RemovalFailed "removed: failed" Input::Removed(Err("auth.db is left".to_owned()));
+    RemovalFailed "removed: failed" Input::Removed(Err("vault.db is left".to_owned()));
 }
 
 impl Row {
@@ -214,6 +215,7 @@ impl Row {
                 Verdict::Retry(_, Pace::AtOnce) => Self::RetryAtOnce,
                 Verdict::Retry(_, Pace::Usual) => Self::RetryUsual,
                 Verdict::Retry(_, Pace::Long) => Self::RetryLong,
+                Verdict::Unusable => Self::Damaged,
             },
         }
     }

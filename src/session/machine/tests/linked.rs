@@ -45,6 +45,7 @@ ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
 ended: outdated?        | backing_off (client_outdated): close, tell backing_off
 ended: outdated         | backing_off (client_outdated): close, tell backing_off
+ended: damaged          | store_corrupt: tell store_corrupt, close
 due                     | backing_off (stuck): close, tell backing_off
 ",
     ),
@@ -89,6 +90,7 @@ ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
 ended: outdated?        | backing_off (client_outdated): close, tell backing_off
 ended: outdated         | backing_off (client_outdated): close, tell backing_off
+ended: damaged          | store_corrupt: tell store_corrupt, close
 due                     | backing_off (stuck): close, tell backing_off
 ",
     ),
@@ -133,6 +135,7 @@ ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
 ended: outdated?        | backing_off (client_outdated): close, tell backing_off
 ended: outdated         | backing_off (client_outdated): close, tell backing_off
+ended: damaged          | store_corrupt: tell store_corrupt, close
 due                     | backing_off (stuck): close, tell backing_off
 ",
     ),
@@ -200,6 +203,7 @@ ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
 ended: outdated?        | backing_off (client_outdated): close, tell backing_off
 ended: outdated         | backing_off (client_outdated): close, tell backing_off
+ended: damaged          | store_corrupt: tell store_corrupt, close
 due                     | backing_off (stuck): close, tell backing_off
 ",
     ),
@@ -246,6 +250,7 @@ ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
 ended: outdated?        | backing_off (client_outdated): close, tell backing_off
 ended: outdated         | backing_off (client_outdated): close, tell backing_off
+ended: damaged          | store_corrupt: tell store_corrupt, close
 due                     | logging_out (pairing_expired): tell logging_out, unlink if just paired
 ",
     ),
@@ -290,6 +295,7 @@ ended: retry            | logging_out (passkey_required): tell logging_out, unli
 ended: retry late       | logging_out (passkey_required): tell logging_out, unlink if just paired
 ended: outdated?        | logging_out (passkey_required): tell logging_out, unlink if just paired
 ended: outdated         | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: damaged          | logging_out (passkey_required): tell logging_out, unlink if just paired
 due                     | logging_out (passkey_required): tell logging_out, unlink if just paired
 ",
     ),
@@ -333,6 +339,7 @@ ended: retry            | logging_out (passkey_required): tell logging_out, unli
 ended: retry late       | logging_out (passkey_required): tell logging_out, unlink if just paired
 ended: outdated?        | logging_out (passkey_required): tell logging_out, unlink if just paired
 ended: outdated         | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: damaged          | logging_out (passkey_required): tell logging_out, unlink if just paired
 due                     | logging_out (passkey_required): tell logging_out, unlink if just paired
 passkey taken           | answer status
 passkey refused         | tell passkey, refuse: refused
@@ -379,6 +386,7 @@ ended: retry            | logging_out (passkey_required): tell logging_out, unli
 ended: retry late       | logging_out (passkey_required): tell logging_out, unlink if just paired
 ended: outdated?        | logging_out (passkey_required): tell logging_out, unlink if just paired
 ended: outdated         | logging_out (passkey_required): tell logging_out, unlink if just paired
+ended: damaged          | logging_out (passkey_required): tell logging_out, unlink if just paired
 due                     | logging_out (passkey_required): tell logging_out, unlink if just paired
 ",
     ),
@@ -423,6 +431,7 @@ ended: retry            | backing_off (connection_lost): close, tell backing_off
 ended: retry late       | backing_off (rate_limited): close, tell backing_off
 ended: outdated?        | backing_off (client_outdated): close, tell backing_off
 ended: outdated         | backing_off (client_outdated): close, tell backing_off
+ended: damaged          | store_corrupt: tell store_corrupt, close
 due                     | save, show up
 ",
     ),

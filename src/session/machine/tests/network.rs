@@ -225,7 +225,7 @@ fn a_record_that_can_be_read_again_knows_the_proxy() {
         // The record is readable, and the credentials are not.
         staged.step(Input::Looked(Standing::Unusable {
             record: Some(Box::new(record)),
-            why: "auth.db: no database".to_owned(),
+            why: "vault.db: no database".to_owned(),
         }));
         let effects = staged.step(Row::ProxyShown.input());
         let shown = Effect::Answer(ASKED, Answer::Proxy(Some(ProxyChoice::Direct)));

@@ -121,7 +121,7 @@ impl UnderWay {
         match effect {
             Effect::OpenLink(_) if well => Input::Opened,
             Effect::OpenLink(_) if which.index(5) == 0 => {
-                Input::Unusable("auth.db: not a database".to_owned())
+                Input::Unusable("vault.db: not a database".to_owned())
             }
             Effect::OpenLink(_) if which.index(5) == 1 => Input::Copied("a copy".to_owned()),
             Effect::OpenLink(_) => Input::Unavailable("the disk is full".to_owned()),
@@ -149,7 +149,7 @@ impl UnderWay {
             Effect::Remove(intent) if well => {
                 Input::Removed(Ok(Box::new(bare_entry("alice", intent.cause))))
             }
-            _ => Input::Removed(Err("auth.db is left".to_owned())),
+            _ => Input::Removed(Err("vault.db is left".to_owned())),
         }
     }
 }

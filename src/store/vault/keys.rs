@@ -1,0 +1,195 @@
+//! `key`: the key of one session, wrapped by the master key.
+//!
+//! ```text
+//! "wasession key 1\n" | id of the master key (16 bytes) | nonce (24) | sealed key (32 + 16)
+//! ```
+//!
+//! All that comes before the nonce, and the user, are associated data of the wrapping. The id tells another
+//! master key from damage.
+
+use std::fs::OpenOptions;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use zeroize::Zeroizing;
+
+use super::master::{MasterKey, MasterKeys};
+use super::seal::{self, KEY, Key, NONCE, TAG};
+use crate::protocol::UserId;
+use crate::store::durable::Replacing;
+use crate::store::space::SpaceError;
+use crate::store::step::Step;
+use crate::store::{durable, regular};
+
+/// The name of the file.
+pub(in crate::store) const FILE: &str = "key";
+
+const MAGIC: &[u8; 16] = b"wasession key 1\n";
+
+/// How the magic of every version begins.
+const ANY_VERSION: &[u8] = b"wasession key ";
+
+/// The bytes of a master key's id.
+pub(super) const ID: usize = 16;
+
+const HEAD: usize = MAGIC.len() + ID;
+
+/// The length of the file.
+const LENGTH: usize = HEAD + NONCE + KEY + TAG;
+
+const STEPS: Replacing = Replacing {
+    write: Step::KeyWrite,
+    sync: Step::KeySync,
+    rename: Step::KeyRename,
+    sync_dir: Step::KeySyncDir,
+};
+
+/// The file with the key of a session.
+#[derive(Debug, Clone)]
+pub(super) struct KeyFile {
+    path: PathBuf,
+    user: UserId,
+}
+
+impl KeyFile {
+    /// In the directory of this user's session.
+    pub(super) fn new(dir: &Path, user: &UserId) -> Self {
+        Self {
+            path: dir.join(FILE),
+            user: user.clone(),
+        }
+    }
+
+    /// Reads the key; `None` where there is no file.
+    pub(super) fn read(&self, masters: &MasterKeys) -> Result<Option<Key>, SpaceError> {
+        match self.bytes()? {
+            Some(bytes) => self.unwrap(&bytes, masters).map(|(key, _)| Some(key)),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes a key and its file, durably, in the place of a file that is there.
+    pub(super) fn create(&self, masters: &MasterKeys) -> Result<Key, SpaceError> {
+        let key = random_key().map_err(|e| self.unavailable(&e))?;
+        loop {
+            let master = masters.current();
+            self.write(&key, &master)?;
+            // A rotation may have begun meanwhile, and may not have seen this file.
+            if masters.current().id() == master.id() {
+                return Ok(key);
+            }
+        }
+    }
+
+    /// Wraps the key with the current master key, unless it is already. Returns whether that had to be done;
+    /// `false` where there is no file.
+    pub(super) fn rewrap(&self, masters: &MasterKeys) -> Result<bool, SpaceError> {
+        let Some(bytes) = self.bytes()? else {
+            return Ok(false);
+        };
+        let (key, by) = self.unwrap(&bytes, masters)?;
+        let master = masters.current();
+        if by == *master.id() {
+            return Ok(false);
+        }
+        self.write(&key, &master).map(|()| true)
+    }
+
+    fn bytes(&self) -> Result<Option<Vec<u8>>, SpaceError> {
+        let opened = regular::open(OpenOptions::new().read(true), &self.path);
+        let file = match opened {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) if regular::is_something_else(&e) => return Err(self.unusable(&e.to_string())),
+            Err(e) => return Err(self.unavailable(&e)),
+        };
+        let mut bytes = Vec::with_capacity(LENGTH + 1);
+        // More than a key file holds says enough.
+        let read = file.take(LENGTH as u64 + 1).read_to_end(&mut bytes);
+        read.map_err(|e| self.unavailable(&e))?;
+        Ok(Some(bytes))
+    }
+
+    /// The key, and the id of the master key that wraps it.
+    fn unwrap(&self, bytes: &[u8], masters: &MasterKeys) -> Result<(Key, [u8; ID]), SpaceError> {
+        if !bytes.starts_with(MAGIC) {
+            let newer = bytes.starts_with(ANY_VERSION) && bytes.len() >= MAGIC.len();
+            return Err(self.unusable(if newer {
+                "it was written by a newer wasessiond; start the newer one again"
+            } else {
+                "it is not the key of a session: it is damaged, or somebody else's file"
+            }));
+        }
+        let damaged = || self.unusable("it is damaged");
+        if bytes.len() != LENGTH {
+            return Err(damaged());
+        }
+        let (head, sealed) = bytes.split_at(HEAD);
+        let id: [u8; ID] = head[MAGIC.len()..].try_into().map_err(|_| damaged())?;
+        let Some(master) = masters.find(&id) else {
+            return Err(self.unusable(&format!(
+                "it is wrapped by the master key {}, and this daemon was given {}. Give it that master key \
+                 again, in a credential or in the state directory; where it was never another one, this file \
+                 is damaged",
+                hex(&id),
+                masters.names()
+            )));
+        };
+        let opened = seal::open(&seal::cipher(master.key()), &self.bound_to(head), sealed);
+        let opened = opened.map_err(|_| damaged())?;
+        let key: [u8; KEY] = opened.as_slice().try_into().map_err(|_| damaged())?;
+        Ok((Zeroizing::new(key), id))
+    }
+
+    fn write(&self, key: &Key, master: &MasterKey) -> Result<(), SpaceError> {
+        let mut bytes = [&MAGIC[..], master.id()].concat();
+        let wrapped = seal::seal(
+            &seal::cipher(master.key()),
+            &self.bound_to(&bytes),
+            &key[..],
+        );
+        bytes.extend_from_slice(&wrapped);
+        durable::replace(&self.path, &bytes, &STEPS).map_err(Into::into)
+    }
+
+    /// What the wrapped key is bound to.
+    fn bound_to(&self, head: &[u8]) -> Vec<u8> {
+        [head, b"session ", self.user.as_str().as_bytes()].concat()
+    }
+
+    /// The error that says that the file's bytes, or the master key, are wrong.
+    pub(super) fn unusable(&self, why: &str) -> SpaceError {
+        let path = self.path.display();
+        SpaceError::Unusable {
+            why: format!("the session's key in {path}: {why}"),
+        }
+    }
+
+    fn unavailable(&self, why: &io::Error) -> SpaceError {
+        let path = self.path.display();
+        SpaceError::Unavailable {
+            why: format!("the session's key in {path}: {why}"),
+        }
+    }
+}
+
+/// A key from the operating system's random numbers.
+pub(super) fn random_key() -> io::Result<Key> {
+    let mut key = Zeroizing::new([0; KEY]);
+    SysRng
+        .try_fill_bytes(&mut key[..])
+        .map_err(io::Error::other)?;
+    Ok(key)
+}
+
+/// Bytes in hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,162 @@
+//! The rotation of the master key: all sessions' keys are wrapped by another one.
+//!
+//! ```text
+//! key.next is written | each session's key is wrapped by it | key becomes key.old | key.next becomes key
+//! | key.old is overwritten
+//! ```
+//!
+//! A crash at any instant leaves both master keys in the state directory, or the new one where nothing needs
+//! the old one any more. The next start accepts both, and goes on. As long as the key of any session cannot be
+//! wrapped anew, the old master key stays: the session may be given back from a backup. Where the master key is a credential, the
+//! administrator gives the new one as the credential; the old one is the file `key`, or the credential
+//! `wasessiond.key.old`.
+
+use std::path::{Path, PathBuf};
+
+use super::keys::KeyFile;
+use super::master::{FILE, MasterKey, MasterKeys, NEXT, OLD};
+use crate::blocking::{Room, UncancellableWork};
+use crate::protocol::UserId;
+use crate::store::space::SpaceError;
+use crate::store::step::Step;
+use crate::store::{SESSIONS, StoreError, durable, shred};
+
+/// What a rotation has done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rotated {
+    /// How many keys were wrapped anew.
+    pub wrapped: usize,
+    /// The sessions whose keys cannot be used, and why. As long as there are any, the old master key is kept.
+    pub unusable: Vec<(UserId, String)>,
+}
+
+/// Finishes a rotation that was broken off, then makes `next` the master key. Both keys are accepted
+/// meanwhile. Each session's key is wrapped anew in a call of its user's own work, `work_of`, so that nothing
+/// else is done with the user's directory at that time.
+///
+/// # Errors
+/// [`SpaceError`]. Then the rotation is not over, and this can be called again, without `next`.
+pub async fn rotate(
+    state: &Path,
+    masters: &MasterKeys,
+    next: Option<MasterKey>,
+    room: &Room,
+    work_of: impl Fn(&UserId) -> UncancellableWork,
+) -> Result<Rotated, SpaceError> {
+    let mut rotated = Rotated::default();
+    if masters.is_rotating() {
+        rotated = finish(state, masters, room, &work_of).await?;
+    }
+    if let Some(next) = next {
+        if masters.is_credential() {
+            return Err(SpaceError::Unusable {
+                why: format!(
+                    "the master key is the credential {}: give the new one as that, the old one as {}, and \
+                     start the daemon again",
+                    super::master::CREDENTIAL,
+                    super::master::OLD_CREDENTIAL
+                ),
+            });
+        }
+        let (path, ring) = (state.join(NEXT), masters.clone());
+        let begin = move || next.write(&path).map(|()| ring.begin(next));
+        room.run(begin).await?;
+        let more = finish(state, masters, room, &work_of).await?;
+        rotated.wrapped += more.wrapped;
+        rotated.unusable = more.unusable;
+    }
+    Ok(rotated)
+}
+
+async fn finish(
+    state: &Path,
+    masters: &MasterKeys,
+    room: &Room,
+    work_of: &impl Fn(&UserId) -> UncancellableWork,
+) -> Result<Rotated, SpaceError> {
+    let sessions = state.join(SESSIONS);
+    let listed = sessions.clone();
+    let users = room.run(move || users(&listed)).await?;
+    let mut rotated = Rotated::default();
+    for user in users {
+        let (file, ring) = (
+            KeyFile::new(&sessions.join(user.as_str()), &user),
+            masters.clone(),
+        );
+        match work_of(&user).on_disk(move || file.rewrap(&ring)).await {
+            Ok(true) => rotated.wrapped += 1,
+            Ok(false) => {}
+            Err(SpaceError::Unusable { why }) => rotated.unusable.push((user, why)),
+            Err(other) => return Err(other),
+        }
+    }
+    if !rotated.unusable.is_empty() {
+        return Ok(rotated);
+    }
+    let (state, ring) = (state.to_owned(), masters.clone());
+    let retire = move || {
+        if ring.is_credential() {
+            for name in [NEXT, FILE] {
+                shred::file(&state.join(name))?;
+            }
+            durable::sync_dir(&state, Step::MasterSyncDir)?;
+        } else {
+            install(&state)?;
+        }
+        ring.end();
+        Ok::<_, SpaceError>(())
+    };
+    room.run(retire).await?;
+    Ok(rotated)
+}
+
+/// Makes the next key the one in the state directory, and destroys the one before it, which nothing may need any
+/// more.
+fn install(state: &Path) -> Result<(), SpaceError> {
+    finish_install(state)?;
+    let [key, next, old] = names(state);
+    if is_there(&next)? && is_there(&key)? {
+        rename(&key, &old)?;
+        return finish_install(state);
+    }
+    Ok(())
+}
+
+/// Goes on with the end of a rotation where a crash came into it: there is an old key then.
+pub(super) fn finish_install(state: &Path) -> Result<(), SpaceError> {
+    let [key, next, old] = names(state);
+    if !is_there(&old)? {
+        return Ok(());
+    }
+    if !is_there(&key)? {
+        rename(&next, &key)?;
+        durable::sync_dir(state, Step::MasterSyncDir)?;
+    }
+    shred::file(&old)?;
+    durable::sync_dir(state, Step::MasterSyncDir).map_err(Into::into)
+}
+
+fn names(state: &Path) -> [PathBuf; 3] {
+    [FILE, NEXT, OLD].map(|name| state.join(name))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let renamed = Step::MasterInstall.take(|| std::fs::rename(from, to));
+    renamed.map_err(|e| StoreError::unavailable("rename", from, e))
+}
+
+fn is_there(path: &Path) -> Result<bool, StoreError> {
+    let looked = path.try_exists();
+    looked.map_err(|e| StoreError::unavailable("look at", path, e))
+}
+
+/// The users that have directories.
+fn users(sessions: &Path) -> Result<Vec<UserId>, SpaceError> {
+    let unreadable = |e| StoreError::unavailable("read", sessions, e);
+    let mut users = Vec::new();
+    for entry in std::fs::read_dir(sessions).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        users.extend(name.to_str().and_then(|name| name.parse().ok()));
+    }
+    Ok(users)
+}
