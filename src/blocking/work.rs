@@ -22,6 +22,7 @@ pub struct UncancellableWork {
     disk: Room,
     /// One call to the disk at a time: a file that hangs takes one thread of the room, not all.
     queue: Arc<Queue>,
+    pieces: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl UncancellableWork {
@@ -35,6 +36,7 @@ impl UncancellableWork {
             tracker,
             disk,
             queue: Arc::default(),
+            pieces: Arc::default(),
         }
     }
 
@@ -56,6 +58,20 @@ impl UncancellableWork {
             // Only the end of the runtime cancels the task, and that ends the waiting caller, too.
             (Err(_), _) => std::future::pending().await,
         }
+    }
+
+    /// Sees some work of several calls through, when other such work of the user is over: what it found out stays
+    /// true until it is done.
+    pub async fn in_one_piece<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        let pieces = Arc::clone(&self.pieces);
+        self.see_through(async move {
+            let _piece = pieces.lock().await;
+            work.await
+        })
+        .await
     }
 
     /// Makes a call to the disk after the user's earlier ones, and waits for it. The call is made even when
@@ -189,6 +205,22 @@ mod tests {
         drop(file);
         work.gone().await;
         assert!(work.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_piece_that_is_given_up_is_over_before_the_next() {
+        let work = UncancellableWork::default();
+        let (go, wait) = oneshot::channel::<()>();
+        let own = work.clone();
+        let first = work.in_one_piece(async move {
+            own.on_disk(|| ()).await;
+            let _ = wait.await;
+        });
+        assert!(timeout(A_MOMENT, first).await.is_err());
+        let mut second = Box::pin(work.in_one_piece(async { 7 }));
+        assert!(timeout(A_MOMENT, &mut second).await.is_err());
+        go.send(()).expect("it still waits");
+        assert_eq!(second.await, 7);
     }
 
     #[tokio::test]

@@ -40,7 +40,7 @@ pub(super) fn next_action(
         // Only a newer daemon has such a phase, and advice of its own for it.
         Phase::Unknown(_) => String::new(),
         Phase::StoreCorrupt => format!(
-            "Put the file back from a backup and `wactl connect {user}`, or remove the session with `wactl force-logout {user}`."
+            "Put what the error names back from a backup and `wactl connect {user}`. Where nothing helps, `wactl force-logout {user}` removes the session."
         ),
     }
 }

@@ -131,6 +131,7 @@ impl Unlinking {
         let expected = Expected {
             paired: true,
             full_handshake: self.full_handshake,
+            to_unlink: true,
         };
         let scope = Scope::new(self.span.clone(), self.work.clone());
         let opened = Link::open(&self.gateway, &self.credentials, expected, scope).await;

@@ -1,6 +1,5 @@
 //! The credentials of one session: where they lie, and what opens them.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::former::Former;
@@ -8,7 +7,6 @@ use super::masters::Masters;
 use super::space::SpaceError;
 use super::vault::{Contents, Vault};
 use crate::blocking::UncancellableWork;
-use crate::protocol::UserId;
 
 /// Why credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +34,13 @@ pub enum CredentialsError {
 #[derive(Debug, Clone)]
 pub struct Credentials {
     dir: PathBuf,
-    user: UserId,
     masters: Masters,
 }
 
 impl Credentials {
     /// Those in a session's directory.
-    pub(super) const fn new(dir: PathBuf, user: UserId, masters: Masters) -> Self {
-        Self { dir, user, masters }
+    pub(super) const fn new(dir: PathBuf, masters: Masters) -> Self {
+        Self { dir, masters }
     }
 
     /// The directory in which they lie.
@@ -89,11 +86,7 @@ impl Credentials {
     /// Whether a former version left a file with them, or something that may be one.
     pub(crate) async fn are_of_a_former_layout(&self, work: &UncancellableWork) -> bool {
         let former = self.former();
-        let look = move || former.path().symlink_metadata();
-        match work.on_disk(look).await {
-            Ok(_) => true,
-            Err(e) => e.kind() != ErrorKind::NotFound,
-        }
+        work.on_disk(move || former.is_there()).await
     }
 
     /// Looks whether there is a vault, and changes nothing.
@@ -105,7 +98,7 @@ impl Credentials {
         work: &UncancellableWork,
     ) -> Result<Contents, CredentialsError> {
         let masters = self.masters(work).await?;
-        let looked = Vault::look_into(&self.dir, &self.user, &masters, work).await;
+        let looked = Vault::look_into(&self.dir, &masters, work).await;
         looked.map_err(|e| self.failure(e))
     }
 
@@ -115,7 +108,7 @@ impl Credentials {
     /// [`CredentialsError`]; the files are left as they are.
     pub(crate) async fn open(&self, work: &UncancellableWork) -> Result<Vault, CredentialsError> {
         let masters = self.masters(work).await?;
-        let opened = Vault::open(&self.dir, &self.user, &masters, work).await;
+        let opened = Vault::open(&self.dir, &masters, work).await;
         opened.map_err(|e| self.failure(e))
     }
 
@@ -125,7 +118,7 @@ impl Credentials {
     /// [`CredentialsError`].
     pub(crate) async fn create(&self, work: &UncancellableWork) -> Result<Vault, CredentialsError> {
         let masters = self.masters(work).await?;
-        let made = Vault::create(&self.dir, &self.user, &masters, work).await;
+        let made = Vault::create(&self.dir, &masters, work).await;
         made.map_err(|e| self.failure(e))
     }
 

@@ -9,7 +9,7 @@
 //! The connection of an open session holds an exclusive lock on the file. Another program can read the
 //! file after a `disconnect`, or in a copy.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use diesel::prelude::*;
 
 use super::credentials::CredentialsError;
 use super::shred;
+use super::step::Step;
 use super::{StoreError, durable};
 
 /// The newest migration that this version knows. Without this check it would write into a file that a
@@ -28,8 +29,14 @@ const NEWEST_SCHEMA: &str = "20260703000001";
 /// The name of the file.
 pub(super) const FILE: &str = "auth.db";
 
-/// The file, and what SQLite keeps beside it. The file comes last.
-const PARTS: [&str; 3] = ["auth.db-wal", "auth.db-shm", FILE];
+/// The file of credentials that are in the vault now, until it is destroyed: it is no credentials any more.
+const TAKEN: &str = "auth.db.taken";
+
+/// Second names of its logs. SQLite removes a log when it closes the file, and keys in clear are in it.
+const LOGS: [&str; 2] = ["auth.db-wal.1", "auth.db-wal.2"];
+
+/// Everything that there can be.
+const PARTS: [&str; 6] = ["auth.db-wal", "auth.db-shm", LOGS[0], LOGS[1], FILE, TAKEN];
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
@@ -80,15 +87,60 @@ impl Former {
         }
     }
 
-    /// Overwrites the file and its log with noise, and removes them. Nobody may have it open. Blocks.
+    /// Gives the log, if there is one, a second name, so that its bytes can be destroyed when SQLite has removed
+    /// it. There are two logs in a takeover: that of the former version, and the takeover's own. Blocks.
+    pub fn keep_log(&self) {
+        let dir = durable::parent(&self.path);
+        let log = dir.join(PARTS[0]);
+        for name in LOGS {
+            match fs::hard_link(&log, dir.join(name)) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                // Where it fails, the log is only removed.
+                Ok(()) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Destroys the file and its logs, whose contents are in the vault now: they are overwritten with noise and
+    /// removed. Nobody may have them open. Blocks.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]; it can be called again.
+    /// [`StoreError::Unavailable`]; [`Former::finish`] goes on.
     pub fn destroy(&self) -> Result<(), StoreError> {
         let dir = durable::parent(&self.path);
-        PARTS
-            .iter()
-            .try_for_each(|part| shred::file(&dir.join(part)))
+        let taken = dir.join(TAKEN);
+        // From here on nobody takes half a file for credentials.
+        Step::FormerRename
+            .take(|| fs::rename(&self.path, &taken))
+            .map_err(|e| StoreError::unavailable("rename", &self.path, e))?;
+        durable::sync_dir(dir, Step::FormerSync)?;
+        self.finish()
+    }
+
+    /// Goes on with a [destruction](Former::destroy) that a crash broke off. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub fn finish(&self) -> Result<(), StoreError> {
+        let dir = durable::parent(&self.path);
+        if dir.join(TAKEN).symlink_metadata().is_err() {
+            return Ok(());
+        }
+        // The one that says that there is something to destroy comes last.
+        let others = PARTS.iter().filter(|part| **part != FILE);
+        others
+            .map(|part| shred::file(&dir.join(part)))
+            .collect::<Result<(), _>>()
+    }
+
+    /// Whether the file, or one that was not destroyed, is there, or something that may be one. Blocks.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        let dir = durable::parent(&self.path);
+        [FILE, TAKEN].iter().any(|name| {
+            let looked = dir.join(name).symlink_metadata();
+            !looked.is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+        })
     }
 
     /// Looks at the beginning of the file. Blocks.
@@ -112,7 +164,7 @@ impl Former {
         }
         // An empty file is fine where the first transaction of the database is still in the log.
         let log = self.path.with_extension("db-wal");
-        match std::fs::metadata(log) {
+        match fs::metadata(log) {
             Ok(meta) if meta.len() > 0 => Ok(Contents::Database),
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(self.unavailable(e.to_string())),
             _ => Ok(Contents::Empty),
@@ -310,15 +362,15 @@ mod tests {
             assert!(obstacle, "{why}: {error}");
         }
         credentials.check(PATIENCE).expect("it is whole");
-        let whole = std::fs::read(credentials.path()).expect("read");
+        let whole = fs::read(credentials.path()).expect("read");
         let mut scrambled = whole.clone();
         scrambled[100..].fill(0xa5);
         for bytes in [&scrambled[..], &whole[..whole.len() / 2], b"no database"] {
-            std::fs::write(credentials.path(), bytes).expect("write");
+            fs::write(credentials.path(), bytes).expect("write");
             let error = credentials.diagnose("locked".to_owned());
             let unusable = matches!(error, CredentialsError::Unusable { .. });
             assert!(unusable, "{error}");
-            assert_eq!(std::fs::read(credentials.path()).expect("read"), bytes);
+            assert_eq!(fs::read(credentials.path()).expect("read"), bytes);
         }
     }
 
@@ -352,7 +404,7 @@ mod tests {
         let credentials = Former::new(dir.path().join("auth.db"));
         assert_eq!(credentials.contents().expect("nothing"), Contents::Missing);
         // What a try on a full disk leaves.
-        std::fs::write(credentials.path(), b"").expect("write");
+        fs::write(credentials.path(), b"").expect("write");
         assert_eq!(credentials.contents().expect("empty"), Contents::Empty);
         let error = credentials.diagnose("disk is full".to_owned());
         assert!(
@@ -394,13 +446,13 @@ mod tests {
             run(&mut connection, statement).expect(statement);
         }
         drop(connection);
-        let before = std::fs::read(credentials.path()).expect("read");
+        let before = fs::read(credentials.path()).expect("read");
         let error = credentials.check(PATIENCE).expect_err("a newer one");
         assert!(
             matches!(&error, CredentialsError::Unusable { why, .. } if why.contains("a newer wasessiond")),
             "{error}"
         );
-        assert_eq!(std::fs::read(credentials.path()).expect("read"), before);
+        assert_eq!(fs::read(credentials.path()).expect("read"), before);
     }
 
     #[test]
@@ -414,7 +466,7 @@ mod tests {
             "INSERT INTO device (key) VALUES (zeroblob(9))",
         )
         .expect("a write");
-        let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+        let maps = fs::read_to_string("/proc/self/maps").expect("maps");
         let mapped = maps
             .lines()
             .find(|line| line.contains(&*path.to_string_lossy()));

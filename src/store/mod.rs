@@ -225,7 +225,7 @@ impl Store {
     #[must_use]
     pub fn credentials(&self, user: &UserId) -> Credentials {
         let masters = self.inner.masters.clone();
-        Credentials::new(self.session_dir(user), user.clone(), masters)
+        Credentials::new(self.session_dir(user), masters)
     }
 
     /// Makes the directory of a new session with its record, durably.

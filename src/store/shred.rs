@@ -51,24 +51,31 @@ pub(super) fn open_up(dir: &Path) -> bool {
 }
 
 /// Overwrites a file with noise, syncs it, and removes it. A file that cannot be overwritten is removed all the
-/// same, with a warning: what must go must not stay because of the manner of its going. What is not a regular
-/// file, and a file that has another name elsewhere (somebody's backup), is left to the caller as it is.
+/// same, with a warning: what must go must not stay because of the manner of its going. So is a file that has
+/// another name elsewhere: that is somebody's copy, or another session's. Of a link the name is removed. A
+/// directory is left as it is.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] when it is still there.
 pub(super) fn file(path: &Path) -> Result<(), StoreError> {
     let removed = match fs::symlink_metadata(path) {
-        Ok(about) if about.is_file() && about.nlink() == 1 => {
-            if let Err(e) = Step::Shred.take(|| overwrite(path)) {
+        Ok(about) if about.is_dir() => Ok(()),
+        Ok(about) => {
+            let overwritten = if !about.is_file() {
+                Ok(())
+            } else if about.nlink() > 1 {
+                Err(io::Error::other("the same file has another name, too"))
+            } else {
+                Step::Shred.take(|| overwrite(path))
+            };
+            if let Err(e) = overwritten {
                 tracing::warn!(
-                    "{} could not be overwritten and is only removed: {e}. Its old bytes may stay on the disk \
-                     until something else takes their place",
+                    "{} is removed and could not be overwritten: {e}. Its old bytes may stay on the disk",
                     path.display()
                 );
             }
             fs::remove_file(path)
         }
-        Ok(_) => Ok(()),
         Err(e) => Err(e),
     };
     match removed {
@@ -166,9 +173,10 @@ mod tests {
         fs::create_dir(&elsewhere).expect("mkdir");
         symlink(&key, elsewhere.join("key")).expect("a link to a key");
         dir.destroy(&elsewhere).expect("nothing in it");
-        fs::remove_file(elsewhere.join("key")).expect("remove");
+        assert!(elsewhere.join("key").symlink_metadata().is_err());
         fs::hard_link(&key, elsewhere.join("key")).expect("a second name");
         dir.destroy(&elsewhere).expect("somebody's backup");
+        assert!(!elsewhere.join("key").exists());
         assert_eq!(fs::read(&key).expect("read"), SECRET);
         fs::write(dir.root.path().join("file"), b"").expect("write");
         dir.destroy(&dir.root.path().join("file")).expect("a file");

@@ -131,7 +131,8 @@ pub trait Space: Send + Sync + fmt::Debug {
     /// where it is [`Durability::Synced`].
     ///
     /// # Errors
-    /// [`SpaceError`]. Then nothing of the batch can be seen, now or later.
+    /// [`SpaceError`]. Then the batch is not made; after a failure of the disk itself it may turn out later that it
+    /// was, as a whole.
     async fn commit(&self, batch: Batch) -> Result<(), SpaceError>;
 }
 

@@ -67,6 +67,10 @@ pub enum Step {
     ShortenRename,
     /// The sync of that.
     ShortenSyncDir,
+    /// The credentials of a former layout are in the vault, and get another name.
+    FormerRename,
+    /// The sync of that.
+    FormerSync,
     /// A key is overwritten where it is.
     Shred,
     /// A file in the trash goes.
@@ -186,6 +190,8 @@ impl Step {
             Self::ShortenSync => "shorten_sync",
             Self::ShortenRename => "shorten_rename",
             Self::ShortenSyncDir => "shorten_sync_dir",
+            Self::FormerRename => "former_rename",
+            Self::FormerSync => "former_sync",
             Self::Shred => "shred",
             Self::EraseFile => "erase_file",
             Self::EraseDir => "erase_dir",

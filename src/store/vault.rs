@@ -27,12 +27,11 @@ use self::keys::KeyFile;
 use self::seal::Seal;
 use super::space::{Batch, Kind, Place, Space, SpaceError};
 use crate::blocking::UncancellableWork;
-use crate::protocol::UserId;
 
 pub use file::Contents;
 pub(super) use file::FILE;
 pub(super) use keys::FILE as KEY_FILE;
-pub use master::{CREDENTIAL, MasterKey, MasterKeys, OLD_CREDENTIAL};
+pub use master::{MasterKey, MasterKeys};
 pub use rotation::{Rotated, rotate};
 
 /// The credentials of one session. When this is dropped the file is closed soon after; [`Vault::close`] waits
@@ -61,16 +60,10 @@ impl Vault {
     /// [`SpaceError`]; the files are left as they are.
     pub async fn open(
         dir: &Path,
-        user: &UserId,
         masters: &MasterKeys,
         work: &UncancellableWork,
     ) -> Result<Self, SpaceError> {
-        let (key, file, masters) = (
-            KeyFile::new(dir, user),
-            VaultFile::new(dir),
-            masters.clone(),
-        );
-        let user = user.clone();
+        let (key, file, masters) = (KeyFile::new(dir), VaultFile::new(dir), masters.clone());
         let opened = move || {
             if look(&key, &file, &masters)? != Contents::Values {
                 let why = "it is missing or empty although this session had credentials";
@@ -78,7 +71,7 @@ impl Vault {
             }
             let read = key.read(&masters)?;
             let session_key = read.ok_or_else(|| key.unusable("it is missing"))?;
-            Ok((file, Seal::new(&session_key, &user)))
+            Ok((file, Seal::new(&session_key)))
         };
         let (file, seal) = work.on_disk(opened).await?;
         let vault = Self {
@@ -94,12 +87,11 @@ impl Vault {
     /// [`SpaceError::Unusable`] when there is one; [`SpaceError::Unavailable`] when it cannot be made.
     pub async fn create(
         dir: &Path,
-        user: &UserId,
         masters: &MasterKeys,
         work: &UncancellableWork,
     ) -> Result<Self, SpaceError> {
-        let (key, file) = (KeyFile::new(dir, user), VaultFile::new(dir));
-        let (ring, owner) = (masters.clone(), user.clone());
+        let (key, file) = (KeyFile::new(dir), VaultFile::new(dir));
+        let ring = masters.clone();
         let made = move || {
             if look(&key, &file, &ring)? == Contents::Values {
                 return Err(file.unusable("there are credentials already"));
@@ -109,10 +101,10 @@ impl Vault {
                 Some(session_key) => session_key,
                 None => key.create(&ring)?,
             };
-            file.create(&Seal::new(&session_key, &owner))
+            file.create(&Seal::new(&session_key))
         };
         work.on_disk(made).await?;
-        Self::open(dir, user, masters, work).await
+        Self::open(dir, masters, work).await
     }
 
     /// Looks at the files in a session's directory, and changes nothing: whether there is a vault, whether its
@@ -122,15 +114,10 @@ impl Vault {
     /// [`SpaceError`].
     pub async fn look_into(
         dir: &Path,
-        user: &UserId,
         masters: &MasterKeys,
         work: &UncancellableWork,
     ) -> Result<Contents, SpaceError> {
-        let (key, file, masters) = (
-            KeyFile::new(dir, user),
-            VaultFile::new(dir),
-            masters.clone(),
-        );
+        let (key, file, masters) = (KeyFile::new(dir), VaultFile::new(dir), masters.clone());
         work.on_disk(move || look(&key, &file, &masters)).await
     }
 

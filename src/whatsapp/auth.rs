@@ -1,4 +1,4 @@
-//! A session's credentials for the library: opens them, looks into them, makes them durable.
+//! A session's credentials for the library: opens them, looks into them, writes them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::backend::{Fault, SpaceBackend, Trouble};
 use super::former;
 use crate::blocking::UncancellableWork;
 use crate::protocol::Account;
-use crate::store::{Batch, Credentials, CredentialsError, Durability, Space, Vault, VaultContents};
+use crate::store::{Credentials, CredentialsError, Space, Vault, VaultContents};
 
 /// What credentials hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub async fn look_into(
     work: &UncancellableWork,
 ) -> Result<Stored, CredentialsError> {
     let (credentials, own) = (credentials.clone(), work.clone());
-    work.see_through(async move { look_at(&credentials, &own).await })
+    work.in_one_piece(async move { look_at(&credentials, &own).await })
         .await
 }
 
@@ -123,10 +123,10 @@ pub(super) async fn open_existing(
             Err(credentials.unusable(why))
         }
         Found::Empty => {
-            Err(credentials.unusable("the vault is empty although this session was paired"))
+            Err(credentials.unusable("vault.db is empty although this session was paired"))
         }
         Found::Missing => {
-            Err(credentials.unusable("the vault is missing although this session was paired"))
+            Err(credentials.unusable("vault.db is missing although this session was paired"))
         }
     }
 }
@@ -142,7 +142,7 @@ pub(super) async fn open(
     }
 }
 
-/// Writes the device as it is in memory. The library's own flush does not: it marks the device as written
+/// Writes the device as it is in memory, durably. The library's own flush does not: it marks the device as written
 /// before it writes, so after a flush that was broken off, or beside one that is under way, it does nothing.
 ///
 /// # Errors
@@ -151,18 +151,6 @@ pub(super) async fn write_device(memory: &PersistenceManager) -> Result<(), Stri
     let device = memory.get_device_snapshot().to_serializable();
     let written = memory.backend().save(&device).await;
     written.map_err(|e| chain(&e))
-}
-
-/// Makes durable what was written before.
-///
-/// # Errors
-/// In words.
-pub(super) async fn make_durable(vault: &Vault) -> Result<(), String> {
-    let synced = vault.commit(Batch {
-        changes: Vec::new(),
-        durability: Durability::Synced,
-    });
-    synced.await.map_err(|e| e.to_string())
 }
 
 /// An error with its sources.

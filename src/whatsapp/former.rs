@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use whatsapp_rust::store::{SqliteStore, SqliteStoreConfig};
+use whatsapp_rust::wacore::store::error::StoreError;
 
 use super::auth::{self, chain};
 use super::backend::{IsPaired, Taken, TakeoverError, take_over as copy};
@@ -44,9 +45,17 @@ pub(super) async fn take_over(
         return Ok(vault);
     }
     let file = former.clone();
-    let looked = move || match file.contents()? {
-        FormerContents::Database => file.check(BUSY).map(|()| true),
-        FormerContents::Missing | FormerContents::Empty => Ok(false),
+    let looked = move || {
+        if let Err(e) = file.finish() {
+            tracing::warn!("{e}");
+        }
+        match file.contents()? {
+            FormerContents::Database => {
+                file.keep_log();
+                file.check(BUSY).map(|()| true)
+            }
+            FormerContents::Missing | FormerContents::Empty => Ok(false),
+        }
     };
     if !work.on_disk(looked).await? {
         return Ok(vault);
@@ -90,6 +99,8 @@ async fn take(
     });
     let copied = match SqliteStore::with_config(url, config).await {
         Ok(store) => {
+            let file = former.clone();
+            work.on_disk(move || file.keep_log()).await;
             let copied = copy(&store, vault, present).await;
             work.on_disk(move || drop(store)).await;
             copied
@@ -103,10 +114,23 @@ async fn take(
         Ok(taken) => Ok(taken),
         Err(TakeoverError::Space(e)) => Err(credentials.failure(e)),
         Err(TakeoverError::Damaged(why)) => Err(former.unusable(why)),
+        Err(TakeoverError::Source(e)) if is_of_wrong_bytes(&e) => Err(former.unusable(chain(&e))),
         Err(TakeoverError::Source(e)) => {
             let (file, why) = (former.clone(), chain(&e));
             Err(work.on_disk(move || file.diagnose(why)).await)
         }
+    }
+}
+
+/// Whether an error of the library's store says that a row cannot be what was written.
+fn is_of_wrong_bytes(error: &StoreError) -> bool {
+    match error {
+        StoreError::Database(e) => {
+            let error = e.downcast_ref::<diesel::result::Error>();
+            matches!(error, Some(diesel::result::Error::DeserializationError(_)))
+        }
+        StoreError::Serialization(_) | StoreError::Validation(_) => true,
+        _ => false,
     }
 }
 

@@ -47,6 +47,9 @@ pub struct Expected {
     /// Whether to do the full handshake. The short handshake of a known device has failed, and the library
     /// would repeat it for as long as the server does not say why.
     pub full_handshake: bool,
+    /// The link is for the unlink of a device whose credentials are removed then: it goes on where they cannot be
+    /// written, as on a full disk.
+    pub to_unlink: bool,
 }
 
 /// The events of a link, in order, until its end.
@@ -98,7 +101,7 @@ impl Link {
     ) -> Result<(Self, LinkEvents), CredentialsError> {
         let vault = open_vault(credentials, expected, scope.work()).await?;
         scope.closes(Arc::clone(&vault));
-        let backend = SpaceBackend::new(Arc::clone(&vault) as Arc<dyn Space>);
+        let backend = SpaceBackend::new(vault as Arc<dyn Space>);
         let trouble = backend.trouble();
         let (signals, received) = Signals::channel();
         let restart = Restart::default();
@@ -171,8 +174,7 @@ impl Link {
                 let monitor = LinkMonitor {
                     claim,
                     client: Arc::clone(&client),
-                    vault,
-                    trouble,
+                    trouble: (!expected.to_unlink).then_some(trouble),
                     scope: scope.clone(),
                     last_heard,
                     signals,
@@ -235,7 +237,7 @@ async fn open_vault(
     work: &UncancellableWork,
 ) -> Result<Arc<Vault>, CredentialsError> {
     let (credentials, own) = (credentials.clone(), work.clone());
-    work.see_through(async move {
+    work.in_one_piece(async move {
         if expected.paired {
             auth::open_existing(&credentials, &own).await
         } else {

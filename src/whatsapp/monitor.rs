@@ -13,8 +13,8 @@ use whatsapp_rust::http::HttpClient;
 use whatsapp_rust::wacore::iq::keepalive::KeepaliveSpec;
 use whatsapp_rust::wacore::store::DeviceCommand;
 
-use super::auth::{account, make_durable, write_device};
-use super::backend::Trouble;
+use super::auth::{account, write_device};
+use super::backend::{Fault, Trouble};
 use super::ending::{Ending, Pace, Verdict, from_failure, from_fault, from_stream_error};
 use super::event::LinkEvent;
 use super::limits;
@@ -24,7 +24,6 @@ use super::signal::{Signal, Signals};
 use super::version::{Version, Versions};
 use crate::deadline::Deadline;
 use crate::protocol::{Account, Cause, RestrictionKind, Stage};
-use crate::store::Vault;
 
 /// After this long without a stanza the link is silent. The library itself asks an idle server for a sign
 /// of life every 15 to 30 s, and gives it up after 45 to 50 s. This limit is for when the library is stuck.
@@ -83,8 +82,8 @@ impl Claim {
 pub(super) struct LinkMonitor {
     pub(super) claim: Claim,
     pub(super) client: Arc<Client>,
-    pub(super) vault: Arc<Vault>,
-    pub(super) trouble: Trouble,
+    /// `None` where it does not end the link.
+    pub(super) trouble: Option<Trouble>,
     pub(super) scope: Scope,
     pub(super) last_heard: LastHeard,
     pub(super) signals: Signals,
@@ -158,7 +157,7 @@ impl LinkMonitor {
                     Cause::StreamError,
                     "WhatsApp sent more than a session can take in",
                 )),
-                fault = self.trouble.arises() => Some(from_fault(&fault)),
+                fault = self.trouble_arises() => Some(from_fault(&fault)),
                 () = &mut library => Some(self.on_loop_exit(&mut received, &mut progress).await),
                 _ = tick.tick() => self.check(&mut progress).await,
             };
@@ -169,6 +168,14 @@ impl LinkMonitor {
         self.reporter.end(ending).await;
         // The library goes on until the session closes the link: an unlink may be under way.
         library.await;
+    }
+
+    /// Waits for trouble with the credentials, where that ends the link.
+    async fn trouble_arises(&self) -> Fault {
+        match &self.trouble {
+            Some(trouble) => trouble.arises().await,
+            None => std::future::pending().await,
+        }
     }
 
     async fn read(&self, signal: Signal, progress: &mut Progress) -> Option<Ending> {
@@ -316,8 +323,7 @@ impl LinkMonitor {
 
     /// Writes what the library has in memory, durably.
     async fn write(&self) -> Result<(), String> {
-        write_device(&self.client.persistence_manager()).await?;
-        make_durable(&self.vault).await
+        write_device(&self.client.persistence_manager()).await
     }
 
     /// Undoes a pairing whose answer names no device. The library takes such an answer for a pairing, and

@@ -29,6 +29,7 @@ async fn the_simulators_certificate_is_refused() {
     let expected = Expected {
         paired: false,
         full_handshake: false,
+        to_unlink: false,
     };
     let store = Store::open(dir.path()).expect("a store");
     let alice = "alice".parse().expect("an id");

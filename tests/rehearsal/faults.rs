@@ -54,6 +54,8 @@ const fn meaning(step: Step) -> Means {
         Step::IntentSyncDir | Step::IntentWrite | Step::IntentSync | Step::IntentsEmpty => {
             Means::GoesOn
         }
+        // What cannot be overwritten is removed all the same.
+        Step::Shred => Means::GoesOn,
         // Erasing makes room, and it is written again. What is too long is shortened the next time.
         Step::HistorySyncDir
         | Step::HistoryWrite
@@ -425,16 +427,20 @@ async fn a_full_disk_costs_no_credentials_and_stops_no_logout() {
     // Full while they are online, lost and back, over a stop, a start and a kill. A start needs no room, not
     // even for the daemon's pid.
     disk.fill();
+    // What cannot be stored is not received.
     stage.sim.drop_connection(&alice).await.expect("drop");
-    stage.phase("alice", Phase::BackingOff).await;
-    stage.phase("alice", Phase::Online).await;
+    loop {
+        let status = stage.phase("alice", Phase::BackingOff).await;
+        if status.reason == Some(Cause::StoreFailed) {
+            break;
+        }
+    }
     stage.stop();
     fs::remove_file(stage.state().join("lock")).expect("remove the pid");
     disk.fill();
     stage.start().await;
     stage.kill();
     stage.start().await;
-    // Whether one can log in without room is its database's business; that it is kept is ours.
     for user in ["alice", "bob"] {
         assert!(stage.session_dir(user).join("vault.db").exists());
         stage.client.status(user).await.expect("it is there");
@@ -445,12 +451,10 @@ async fn a_full_disk_costs_no_credentials_and_stops_no_logout() {
     assert_eq!(Stage::code(refused), FailureCode::StoreFailed);
     assert_eq!(stage.of_user_on_disk("carol"), Vec::<String>::new());
 
-    // A logout needs no room, and its line is there.
-    stage
-        .client
-        .force_logout("alice")
-        .await
-        .expect("force-logout");
+    // A logout needs no room, its unlink neither, and its line is there.
+    let report = stage.client.force_logout("alice").await;
+    let entry = report.expect("force-logout").entry;
+    assert_eq!(entry.unlink, Unlink::Confirmed);
     assert_eq!(stage.of_user_on_disk("alice"), Vec::<String>::new());
     let history = stage.client.history(Some("alice"), None).await;
     assert_eq!(history.expect("history")[0].cause, Cause::ForceLogout);

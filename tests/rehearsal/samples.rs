@@ -121,7 +121,7 @@ async fn a_crash_at_any_step_of_a_takeover_costs_no_session() {
 }
 
 /// The steps of a takeover, in the order in which the first session takes them.
-const TAKEOVER: [Step; 15] = [
+const TAKEOVER: [Step; 17] = [
     Step::MasterWrite,
     Step::MasterSync,
     Step::MasterRename,
@@ -136,6 +136,8 @@ const TAKEOVER: [Step; 15] = [
     Step::VaultSyncDir,
     Step::VaultChange,
     Step::VaultCommit,
+    Step::FormerRename,
+    Step::FormerSync,
     Step::Shred,
 ];
 

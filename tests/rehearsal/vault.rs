@@ -11,7 +11,7 @@ use wasessiond::store::{MasterKeys, Vault};
 /// The vault in a session's directory. The daemon must be down.
 pub(crate) async fn open(state: &Path, user: &str) -> Arc<Vault> {
     let dir = state.join("sessions").join(user);
-    open_in(&dir, state, user).await
+    open_in(&dir, state).await
 }
 
 /// A copy of the vault of a session that runs, and where it is.
@@ -25,14 +25,13 @@ pub(crate) async fn copy(state: &Path, user: &str) -> (Arc<Vault>, TempDir) {
             copied => drop(copied.expect("a copy")),
         }
     }
-    let vault = open_in(copy.path(), state, user).await;
+    let vault = open_in(copy.path(), state).await;
     (vault, copy)
 }
 
-async fn open_in(dir: &Path, state: &Path, user: &str) -> Arc<Vault> {
+async fn open_in(dir: &Path, state: &Path) -> Arc<Vault> {
     let masters = MasterKeys::load(state, None).expect("the master key");
     let work = UncancellableWork::new(Room::new("disk", 1));
-    let user = user.parse().expect("an id");
-    let vault = Vault::open(dir, &user, &masters, &work).await;
+    let vault = Vault::open(dir, &masters, &work).await;
     Arc::new(vault.expect("a vault"))
 }

@@ -131,6 +131,7 @@ impl Machine {
             self.effects.push(Effect::OpenLink(Expected {
                 paired: self.paired,
                 full_handshake: self.failed_handshakes > 0,
+                to_unlink: false,
             }));
         }
     }

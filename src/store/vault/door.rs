@@ -4,14 +4,14 @@
 //! task and no descriptor. Opening and closing are calls to the disk, in the user's own work, and the open
 //! file counts as work until it is closed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::file::{Failure, Fingerprint, VaultFile};
@@ -23,12 +23,23 @@ use crate::store::space::{Batch, Durability, SpaceError};
 /// A file that was not used for this long is closed within the same time again.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// After so many times `IDLE` a file that is used all the time is synced: well within the minute that
-/// [`Durability::Eventual`] promises.
-const SYNC_AFTER: u32 = 10;
+/// A file that is opened again so soon after it was closed stays open longer: an opening and a closing cost
+/// syncs.
+const SOON: Duration = Duration::from_secs(20);
+
+/// How long at the most it stays open. [`Durability::Eventual`] promises the disk within a minute, and the close
+/// syncs.
+const LONGEST_IDLE: Duration = Duration::from_secs(16);
+
+/// A file that is used all the time is synced that often.
+const SYNC_AFTER: Duration = Duration::from_secs(20);
 
 /// How long to wait for another process's lock on the file: longer than any transaction of a session.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long to wait right after that was in vain: the calls that have queued up meanwhile must not wait as long
+/// each.
+const IMPATIENCE: Duration = Duration::from_millis(50);
 
 /// The way to a vault's values.
 pub(super) struct Door {
@@ -41,14 +52,27 @@ pub(super) struct Door {
     uses: AtomicU64,
     /// Nobody has the vault any more.
     abandoned: Notify,
+    /// The file is about to be closed for good: calls that wait for their turn are not made.
+    is_closing: AtomicBool,
 }
 
 enum State {
-    /// Opened at the next use. What the file looked like when it was closed, if that is known.
-    Idle(Option<Fingerprint>),
+    /// Opened at the next use.
+    Idle(Idle),
     Open(Open),
     /// Closed for good.
     Closed,
+}
+
+/// What is known of a file that is closed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Idle {
+    /// What it looked like when it was closed, if that is known.
+    file: Option<Fingerprint>,
+    /// When it was closed, and after how long without use.
+    closed: Option<(Instant, Duration)>,
+    /// Since when somebody else has had it locked.
+    locked: Option<Instant>,
 }
 
 /// An open file. The fields are dropped in this order: it counts as work until it is closed.
@@ -56,6 +80,8 @@ struct Open {
     connection: Connection,
     is_full: bool,
     is_unsynced: bool,
+    /// How long it stays open without use.
+    idle: Duration,
     /// Dropped with the connection: that ends the task which looks after it.
     _ends: oneshot::Sender<()>,
     _counts: TaskTrackerToken,
@@ -69,9 +95,10 @@ impl Door {
             seal,
             work: work.clone(),
             runtime: Handle::current(),
-            state: Mutex::new(State::Idle(None)),
+            state: Mutex::new(State::Idle(Idle::default())),
             uses: AtomicU64::new(0),
             abandoned: Notify::new(),
+            is_closing: AtomicBool::new(false),
         })
     }
 
@@ -94,12 +121,14 @@ impl Door {
 
     /// Closes the file for good, as a call to the disk.
     pub(super) async fn close(self: &Arc<Self>) {
+        self.is_closing.store(true, Ordering::Relaxed);
         let door = Arc::clone(self);
         self.work.on_disk(move || door.shut(true)).await;
     }
 
     /// Tells the task of an open file that nobody has the vault any more.
     pub(super) fn abandon(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
         self.abandoned.notify_one();
     }
 
@@ -108,9 +137,12 @@ impl Door {
         call: impl FnOnce(&mut Open, &Seal) -> Result<T, Failure>,
     ) -> Result<T, SpaceError> {
         let mut state = self.lock();
+        if self.is_closing.load(Ordering::Relaxed) {
+            return Err(self.file.unavailable("the vault is closed"));
+        }
         self.uses.fetch_add(1, Ordering::Relaxed);
-        if let State::Idle(known) = &*state {
-            let open = self.open(*known)?;
+        if let State::Idle(idle) = &mut *state {
+            let open = self.open(idle)?;
             *state = State::Open(open);
         }
         let State::Open(open) = &mut *state else {
@@ -119,35 +151,58 @@ impl Door {
         let done = call(open, &self.seal);
         done.map_err(|failure| {
             // The next use opens the file anew and checks everything.
-            *state = State::Idle(None);
+            *state = State::Idle(Idle::default());
             self.file.tell(failure)
         })
     }
 
-    fn open(self: &Arc<Self>, known: Option<Fingerprint>) -> Result<Open, SpaceError> {
+    fn open(self: &Arc<Self>, known: &mut Idle) -> Result<Open, SpaceError> {
         let counts = self.work.hold();
-        let connection = self.file.open(&self.seal, PATIENCE, known)?;
+        let in_vain = |at: &Instant| at.elapsed() < PATIENCE;
+        let patience = match known.locked.filter(in_vain) {
+            Some(_) => IMPATIENCE,
+            None => PATIENCE,
+        };
+        let opened = self.file.open(&self.seal, patience, known.file);
+        let connection = opened.map_err(|failure| {
+            if failure.is_of_a_lock() && patience == PATIENCE {
+                known.locked = Some(Instant::now());
+            }
+            self.file.tell(failure)
+        })?;
+        let idle = match known.closed {
+            Some((at, idle)) if at.elapsed() < SOON => (idle * 2).min(LONGEST_IDLE),
+            _ => IDLE,
+        };
         let (ends, ended) = oneshot::channel();
-        self.runtime.spawn(Arc::clone(self).look_after(ended));
+        let uses = self.uses.load(Ordering::Relaxed);
+        self.runtime
+            .spawn(Arc::clone(self).look_after(idle, uses, ended));
         Ok(Open {
             connection,
             is_full: true,
-            is_unsynced: false,
+            // What a crash left in the log may not be synced.
+            is_unsynced: known.file.is_none(),
+            idle,
             _ends: ends,
             _counts: counts,
         })
     }
 
     /// Closes the file when it is idle, and syncs it now and then while it is not.
-    async fn look_after(self: Arc<Self>, mut ended: oneshot::Receiver<()>) {
-        let mut seen = self.uses.load(Ordering::Relaxed);
-        let mut looks = 0;
+    async fn look_after(
+        self: Arc<Self>,
+        idle: Duration,
+        mut seen: u64,
+        mut ended: oneshot::Receiver<()>,
+    ) {
+        let mut synced = Instant::now();
         loop {
             let is_abandoned = tokio::select! {
                 biased;
                 _ = &mut ended => return,
                 () = self.abandoned.notified() => true,
-                () = sleep(IDLE) => false,
+                () = sleep(idle) => false,
             };
             let door = Arc::clone(&self);
             if is_abandoned {
@@ -155,11 +210,11 @@ impl Door {
                 return;
             }
             let now = self.uses.load(Ordering::Relaxed);
-            looks += 1;
             if now == seen {
                 self.work.on_disk(move || door.shut_unless_used(now)).await;
-            } else if looks % SYNC_AFTER == 0 {
+            } else if synced.elapsed() >= SYNC_AFTER {
                 self.work.on_disk(move || door.sync()).await;
+                synced = Instant::now();
             }
             seen = now;
         }
@@ -180,8 +235,13 @@ impl Door {
             State::Open(open) => {
                 // What is not given back now is given back later.
                 let _ = table::shrink(&open.connection);
+                let idle = open.idle;
                 drop(open);
-                State::Idle(self.file.fingerprint())
+                State::Idle(Idle {
+                    file: self.file.fingerprint(),
+                    closed: Some((Instant::now(), idle)),
+                    locked: None,
+                })
             }
         };
         if !for_good {

@@ -4,8 +4,9 @@
 //! "wasession key 1\n" | id of the master key (16 bytes) | nonce (24) | sealed key (32 + 16)
 //! ```
 //!
-//! All that comes before the nonce, and the user, are associated data of the wrapping. The id tells another
-//! master key from damage.
+//! All that comes before the nonce is associated data of the wrapping. The id tells another master key from
+//! damage. The user is not part of it: a directory that somebody renames is a session under another name, and a
+//! copy of one is known by its device.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
@@ -17,7 +18,6 @@ use zeroize::Zeroizing;
 
 use super::master::{MasterKey, MasterKeys};
 use super::seal::{self, KEY, Key, NONCE, TAG};
-use crate::protocol::UserId;
 use crate::store::durable::Replacing;
 use crate::store::space::SpaceError;
 use crate::store::step::Step;
@@ -50,15 +50,13 @@ const STEPS: Replacing = Replacing {
 #[derive(Debug, Clone)]
 pub(super) struct KeyFile {
     path: PathBuf,
-    user: UserId,
 }
 
 impl KeyFile {
-    /// In the directory of this user's session.
-    pub(super) fn new(dir: &Path, user: &UserId) -> Self {
+    /// In this session's directory.
+    pub(super) fn new(dir: &Path) -> Self {
         Self {
             path: dir.join(FILE),
-            user: user.clone(),
         }
     }
 
@@ -137,7 +135,7 @@ impl KeyFile {
                 masters.names()
             )));
         };
-        let opened = seal::open(&seal::cipher(master.key()), &self.bound_to(head), sealed);
+        let opened = seal::open(&seal::cipher(master.key()), head, sealed);
         let opened = opened.map_err(|_| damaged())?;
         let key: [u8; KEY] = opened.as_slice().try_into().map_err(|_| damaged())?;
         Ok((Zeroizing::new(key), id))
@@ -145,18 +143,9 @@ impl KeyFile {
 
     fn write(&self, key: &Key, master: &MasterKey) -> Result<(), SpaceError> {
         let mut bytes = [&MAGIC[..], master.id()].concat();
-        let wrapped = seal::seal(
-            &seal::cipher(master.key()),
-            &self.bound_to(&bytes),
-            &key[..],
-        );
+        let wrapped = seal::seal(&seal::cipher(master.key()), &bytes, &key[..]);
         bytes.extend_from_slice(&wrapped);
         durable::replace(&self.path, &bytes, &STEPS).map_err(Into::into)
-    }
-
-    /// What the wrapped key is bound to.
-    fn bound_to(&self, head: &[u8]) -> Vec<u8> {
-        [head, b"session ", self.user.as_str().as_bytes()].concat()
     }
 
     /// The error that says that the file's bytes, or the master key, are wrong.

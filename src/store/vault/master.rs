@@ -6,9 +6,8 @@
 //! and `key`, or the credential `wasessiond.key.old`, is the old one.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
@@ -32,6 +31,10 @@ pub(super) const FILE: &str = "key";
 
 /// The file in the state directory with the next key, while a rotation runs.
 pub(super) const NEXT: &str = "key.next";
+
+/// The file in the state directory with the id of the key that is in use: it says that there is one, where the
+/// key itself is missing.
+const IN_USE: &str = "key.id";
 
 /// The file in the state directory with the key before it, at the very end of a rotation: nothing needs it.
 pub(super) const OLD: &str = "key.old";
@@ -81,7 +84,10 @@ impl MasterKey {
     /// Reads 32 bytes, or 64 hex digits and perhaps the key's id after them.
     fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         const NO_KEY: &str = "it must be 32 random bytes, or 64 hex digits";
-        if let Ok(key) = <[u8; KEY]>::try_from(bytes) {
+        let is_text = bytes.iter().all(u8::is_ascii_graphic);
+        if let Ok(key) = <[u8; KEY]>::try_from(bytes)
+            && !is_text
+        {
             return Ok(Self::new(Zeroizing::new(key)));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| NO_KEY)?;
@@ -99,6 +105,15 @@ impl MasterKey {
     fn text(&self) -> Zeroizing<String> {
         let key = Zeroizing::new(hex(&self.key[..]));
         Zeroizing::new(format!("{}\n{}\n", *key, hex(&self.id)))
+    }
+
+    /// Notes the key's id durably in a file, where it is not there already.
+    fn note(&self, path: &Path) -> Result<(), SpaceError> {
+        let text = hex(&self.id);
+        if noted(path)?.as_deref() == Some(&text) {
+            return Ok(());
+        }
+        durable::replace(path, (text + "\n").as_bytes(), &STEPS).map_err(Into::into)
     }
 
     /// Writes the key durably into a file.
@@ -146,7 +161,7 @@ impl MasterKeys {
     }
 
     /// Takes the master key from systemd's directory of credentials, else from the state directory, where the
-    /// first start makes it. It is never made where a session has a key already. Blocks.
+    /// first start makes it. It is never made where another one was in use. Blocks.
     ///
     /// # Errors
     /// [`SpaceError::Unusable`] when the key is missing or is no key, in words that say what to do;
@@ -162,23 +177,28 @@ impl MasterKeys {
         rotation::finish_install(state)?;
         let next = read(&state.join(NEXT))?;
         let file = read(&state.join(FILE))?;
+        let in_use = state.join(IN_USE);
         let mut found = given.into_iter().chain(next).chain(file);
         if let Some(current) = found.next() {
             older.extend(found);
+            if let Err(e) = current.note(&in_use) {
+                // It is a help for the day on which the key is missing, and nothing else.
+                tracing::warn!("the id of the master key could not be noted: {e}");
+            }
             return Ok(Self::from_ring(current, older, is_credential));
         }
-        if let Some(session) = a_session_with_a_key(state)? {
+        if let Some(id) = noted(&in_use)? {
             return Err(SpaceError::Unusable {
                 why: format!(
-                    "the master key is missing: neither the credential {CREDENTIAL} nor {} is there, and {} is \
-                     wrapped by it. Give it again; without it no session's credentials can be read",
+                    "the master key {id} is missing: neither the credential {CREDENTIAL} nor {} is there. Give it \
+                     again; without it no session's credentials can be read",
                     state.join(FILE).display(),
-                    session.display()
                 ),
             });
         }
         let current = MasterKey::random()?;
         current.write(&state.join(FILE))?;
+        current.note(&in_use)?;
         Ok(Self::from_ring(current, older, false))
     }
 
@@ -253,20 +273,15 @@ fn read(path: &Path) -> Result<Option<MasterKey>, SpaceError> {
         .map_err(|why| SpaceError::Unusable { why: told(&why) })
 }
 
-/// The key of a session, if one is seen to have any.
-fn a_session_with_a_key(state: &Path) -> Result<Option<PathBuf>, SpaceError> {
-    let sessions = state.join(crate::store::SESSIONS);
-    let unreadable = |e: io::Error| SpaceError::Unavailable {
-        why: format!("cannot read {}: {e}", sessions.display()),
-    };
-    let entries = match fs::read_dir(&sessions) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(unreadable(e)),
-    };
-    // A directory that cannot be looked at concerns its own session alone.
-    let keys = entries.flatten().map(|entry| entry.path().join(keys::FILE));
-    Ok(keys.into_iter().find(|key| key.symlink_metadata().is_ok()))
+/// The id that is noted in a file.
+fn noted(path: &Path) -> Result<Option<String>, SpaceError> {
+    match regular::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(SpaceError::Unavailable {
+            why: format!("{}: {e}", path.display()),
+        }),
+    }
 }
 
 fn unhex(text: &str) -> Option<Key> {

@@ -79,10 +79,7 @@ async fn finish(
     let users = room.run(move || users(&listed)).await?;
     let mut rotated = Rotated::default();
     for user in users {
-        let (file, ring) = (
-            KeyFile::new(&sessions.join(user.as_str()), &user),
-            masters.clone(),
-        );
+        let (file, ring) = (KeyFile::new(&sessions.join(user.as_str())), masters.clone());
         match work_of(&user).on_disk(move || file.rewrap(&ring)).await {
             Ok(true) => rotated.wrapped += 1,
             Ok(false) => {}

@@ -2,9 +2,9 @@
 //!
 //! The session's key gives two keys: one seals, one hides. A value is stored as
 //! `nonce (24 bytes) || XChaCha20-Poly1305(group and name in clear, value)`, and its place as
-//! `kind (1 byte) || HMAC(group) (16 bytes) || HMAC(name) (16 bytes)`. The stored place and the user are
-//! associated data of the seal, so a value that was moved to another place, or into another session's file,
-//! does not open. The same name has another HMAC in another group, and in another session.
+//! `kind (1 byte) || HMAC(group) (16 bytes) || HMAC(name) (16 bytes)`. The stored place is associated data of the
+//! seal, so a value that was moved to another place does not open; in another session's file it does not open
+//! because that has another key. The same name has another HMAC in another group, and in another session.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -12,7 +12,6 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use crate::protocol::UserId;
 use crate::store::space::{Kind, Place};
 
 /// A key: of a session, or the master key.
@@ -44,17 +43,15 @@ pub(super) struct DoesNotOpen;
 pub(super) struct Seal {
     cipher: XChaCha20Poly1305,
     hiding: Key,
-    user: UserId,
 }
 
 impl Seal {
-    /// The seal of this user's session, whose key this is.
-    pub(super) fn new(session_key: &Key, user: &UserId) -> Self {
+    /// The seal of the session whose key this is.
+    pub(super) fn new(session_key: &Key) -> Self {
         let sealing = derive(session_key, &[b"wasessiond vault 1: seal"]);
         Self {
             cipher: cipher(&sealing),
             hiding: derive(session_key, &[b"wasessiond vault 1: places"]),
-            user: user.clone(),
         }
     }
 
@@ -104,7 +101,7 @@ impl Seal {
 
     /// Seals some bytes that are stored there.
     pub(super) fn seal_at(&self, stored: &[u8], clear: &[u8]) -> Vec<u8> {
-        seal(&self.cipher, &self.bound_to(stored), clear)
+        seal(&self.cipher, stored, clear)
     }
 
     /// Opens some bytes that are stored there.
@@ -113,15 +110,7 @@ impl Seal {
         stored: &[u8],
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
-        open(&self.cipher, &self.bound_to(stored), sealed)
-    }
-
-    /// What a sealed value is bound to.
-    fn bound_to(&self, stored: &[u8]) -> Vec<u8> {
-        let mut bound = Vec::with_capacity(self.user.as_str().len() + stored.len() + 1);
-        put(&mut bound, self.user.as_str().as_bytes());
-        bound.extend_from_slice(stored);
-        bound
+        open(&self.cipher, stored, sealed)
     }
 }
 

@@ -1,6 +1,5 @@
 mod crashes;
 mod damage;
-mod figures;
 mod life;
 mod masters;
 
@@ -10,6 +9,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use super::master::CREDENTIAL;
 use super::*;
 use crate::store::space::{Change, Durability};
 
@@ -49,12 +49,12 @@ impl Stage {
 
     async fn create(&self, user: &str) -> Vault {
         fs::create_dir_all(self.dir(user)).expect("mkdir");
-        let made = Vault::create(&self.dir(user), &id(user), &self.masters, &self.work).await;
+        let made = Vault::create(&self.dir(user), &self.masters, &self.work).await;
         made.expect("a vault")
     }
 
     async fn open(&self, user: &str) -> Result<Vault, SpaceError> {
-        Vault::open(&self.dir(user), &id(user), &self.masters, &self.work).await
+        Vault::open(&self.dir(user), &self.masters, &self.work).await
     }
 
     /// A vault with some values, closed.
@@ -71,10 +71,6 @@ impl Stage {
         vault.close().await;
         read
     }
-}
-
-fn id(user: &str) -> UserId {
-    user.parse().expect("an id")
 }
 
 const KIND: Kind = Kind(7);

@@ -145,7 +145,6 @@ async fn what_a_flush_that_was_broken_off_did_not_write_is_written() {
     // A loss of power takes what is only in memory: the flush was given up before it had written anything.
     assert!(memory.flush().now_or_never().is_none());
     write_device(&memory).await.expect("written");
-    make_durable(&vault).await.expect("durable");
     let device = backend.load().await.expect("load").expect("a device");
     assert_eq!(device.push_name, "Alice");
 }

@@ -28,8 +28,7 @@
 //!
 //! *Power loss*: the change is on the disk when the call returns ([`Durability::Synced`]). That is what Signal
 //! needs. A message key must never be used twice: the library writes how far a chain of keys may be used
-//! *before* it sends what was encrypted with it. A received message must be here before its ratchet step is:
-//! otherwise a crash turns its second delivery into a duplicate, which is acknowledged and lost. And an
+//! *before* it sends what was encrypted with it. And an
 //! identity or a prekey that WhatsApp's server has must not be forgotten here.
 //!
 //! *The process*: the change survives the end of the daemon, and a minute later or with the next synced change

@@ -1,7 +1,6 @@
 //! Messages that were received and decrypted, and that no consumer has confirmed yet.
 //!
-//! A row is on the disk before the ratchet step of its message can be, and before WhatsApp hears that the
-//! message came. When the message comes a second time, the library asks for the row. "There is none" means to
+//! A row is on the disk before WhatsApp hears that the message came. When the message comes a second time, the library asks for the row. "There is none" means to
 //! it that the message was dealt with: it confirms it to the server, which then forgets it. So a row that cannot
 //! be read or decoded is an error, for which the library does not confirm; and the link ends, by
 //! [`Trouble`](super::Trouble), so that no later message of the chat overtakes this one.

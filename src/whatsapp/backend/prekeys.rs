@@ -1,20 +1,19 @@
 //! One-time prekeys, in boxes of 64 ids.
 //!
-//! A device has 812 of them. The record of one is its id, its private key, and the public key, which follows
-//! from the private one. Where the record is encoded in just that way, only the private key is kept; otherwise
-//! the record is, as it came.
+//! A device has 812 of them, and the library reads all of them at each login. The record of one is its id, its
+//! private key, and the public key. Where the record is encoded in the library's way, the two keys are kept;
+//! otherwise the record is, as it came. The public key follows from the private one, but 812 multiplications on
+//! the curve at each login cost more than 26 KB.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use whatsapp_rust::wacore::libsignal::protocol::{KeyPair, PrivateKey};
-use whatsapp_rust::wacore::libsignal::store::record_helpers::new_pre_key_record;
 use whatsapp_rust::wacore::store::error::Result;
 use whatsapp_rust::waproto::codec as proto;
+use whatsapp_rust::waproto::whatsapp::PreKeyRecordStructure;
 
 use super::boxes::Boxes;
-use super::codec::Damage;
 use super::{SpaceBackend, kinds};
 use crate::store::Durability;
 
@@ -33,8 +32,8 @@ pub(super) struct Prekey {
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Key {
-    /// The private key; the record is that of [`record_from`].
-    Private([u8; 32]),
+    /// The private and the public key; the record is that of [`record_from`].
+    Pair([u8; 32], [u8; 32]),
     /// A record of another form.
     Record(Vec<u8>),
 }
@@ -42,33 +41,37 @@ enum Key {
 impl Prekey {
     /// From what the library stores.
     pub(super) fn new(id: u32, record: &[u8], is_uploaded: bool) -> Self {
-        let private = proto::pre_key_record_decode(record).ok();
-        let private = private.and_then(|record| <[u8; 32]>::try_from(record.private_key?).ok());
-        let key = match private {
-            Some(private) if record_from(id, &private).as_deref() == Some(record) => {
-                Key::Private(private)
+        let key = match keys_of(record) {
+            Some((private, public)) if record_from(id, &private, &public) == record => {
+                Key::Pair(private, public)
             }
             _ => Key::Record(record.to_owned()),
         };
         Self { is_uploaded, key }
     }
 
-    fn record(&self, id: u32) -> std::result::Result<Bytes, Damage> {
+    fn record(&self, id: u32) -> Bytes {
         match &self.key {
-            Key::Private(private) => record_from(id, private)
-                .map(Bytes::from)
-                .ok_or(Damage::Senseless("its private key is none")),
-            Key::Record(record) => Ok(Bytes::copy_from_slice(record)),
+            Key::Pair(private, public) => record_from(id, private, public).into(),
+            Key::Record(record) => Bytes::copy_from_slice(record),
         }
     }
 }
 
-/// The record that the library makes for this private key.
-fn record_from(id: u32, private: &[u8; 32]) -> Option<Vec<u8>> {
-    let private = PrivateKey::deserialize(private).ok()?;
-    let pair = KeyPair::try_from(private).ok()?;
-    let record = new_pre_key_record(id, &pair);
-    Some(proto::pre_key_record_to_vec(&record))
+/// The private and the public key in a record.
+fn keys_of(record: &[u8]) -> Option<([u8; 32], [u8; 32])> {
+    let record = proto::pre_key_record_decode(record).ok()?;
+    let private = record.private_key?.try_into().ok()?;
+    Some((private, record.public_key?.try_into().ok()?))
+}
+
+/// The record that the library makes of these keys.
+fn record_from(id: u32, private: &[u8; 32], public: &[u8; 32]) -> Vec<u8> {
+    proto::pre_key_record_to_vec(&PreKeyRecordStructure {
+        id: Some(id),
+        public_key: Some(public.to_vec()),
+        private_key: Some(private.to_vec()),
+    })
 }
 
 /// The box of an id.
@@ -96,7 +99,6 @@ impl SpaceBackend {
         keys: impl IntoIterator<Item = (u32, &[u8])>,
         is_uploaded: bool,
     ) -> Result<()> {
-        // The curve is computed for each key, outside of the lock.
         let keys: Vec<(u32, Prekey)> = keys
             .into_iter()
             .map(|(id, record)| (id, Prekey::new(id, record, is_uploaded)))
@@ -116,7 +118,7 @@ impl SpaceBackend {
         let mut found = Vec::new();
         for &id in ids.iter().filter(|id| seen.insert(**id)) {
             if let Some(key) = boxes.get(&in_box(id), &id) {
-                found.push((id, self.decoded(WHAT, key.record(id))?));
+                found.push((id, key.record(id)));
             }
         }
         Ok(found)
@@ -155,32 +157,44 @@ impl SpaceBackend {
 
 #[cfg(test)]
 mod tests {
+    use whatsapp_rust::wacore::libsignal::protocol::{KeyPair, PrivateKey};
+    use whatsapp_rust::wacore::libsignal::store::record_helpers::new_pre_key_record;
+
     use super::*;
 
+    /// As the library makes it.
+    fn record(id: u32, private: u8) -> Vec<u8> {
+        let private = PrivateKey::deserialize(&[private | 8; 32]).expect("a key");
+        let pair = KeyPair::try_from(private).expect("a pair");
+        proto::pre_key_record_to_vec(&new_pre_key_record(id, &pair))
+    }
+
     #[test]
-    fn a_record_of_the_librarys_form_is_its_private_key() {
+    fn a_record_of_the_librarys_form_is_its_keys() {
         for id in [0_u32, 1, 127, 128, 0x00ff_ffff] {
-            let private = [id.to_be_bytes()[3] | 8; 32];
-            let record = record_from(id, &private).expect("a key");
+            let record = record(id, id.to_be_bytes()[3]);
             let key = Prekey::new(id, &record, false);
-            assert!(matches!(key.key, Key::Private(_)), "{id}");
-            assert_eq!(key.record(id).expect("a record"), record);
+            assert!(matches!(key.key, Key::Pair(..)), "{id}");
+            assert_eq!(key.record(id), record);
         }
     }
 
     #[test]
     fn a_record_of_another_form_is_kept_as_it_came() {
-        let whole = record_from(7, &[9; 32]).expect("a key");
+        let whole = record(7, 9);
         let mut longer = whole.clone();
         // An unknown field of a later library.
         longer.extend_from_slice(&[0xf8, 0x01, 0x01]);
-        let mut other_public = whole.clone();
-        other_public[6] ^= 1;
-        let other_id = record_from(8, &[9; 32]).expect("a key");
-        for record in [&longer[..], &other_public, &other_id, b"", b"no protobuf"] {
+        let other_id = record(8, 9);
+        for record in [&longer[..], &other_id, b"", b"no protobuf"] {
             let key = Prekey::new(7, record, true);
             assert!(matches!(key.key, Key::Record(_)), "{record:?}");
-            assert_eq!(key.record(7).expect("a record"), record);
+            assert_eq!(key.record(7), record);
         }
+        // A public key of somebody else's is what it was, whatever it is good for.
+        let mut other_public = whole;
+        other_public[6] ^= 1;
+        let key = Prekey::new(7, &other_public, true);
+        assert_eq!(key.record(7), other_public);
     }
 }

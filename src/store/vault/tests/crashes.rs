@@ -53,7 +53,7 @@ async fn rotates() {
     crate::failpoint::setup();
     let stage = stage_of_parent();
     let next = (!stage.masters.is_rotating()).then(|| MasterKey::random().expect("a key"));
-    let work = |_: &UserId| stage.work.clone();
+    let work = |_: &crate::protocol::UserId| stage.work.clone();
     let room = crate::blocking::Room::new("rotation", 1);
     let rotated = rotate(&stage.state, &stage.masters, next, &room, work).await;
     rotated.expect("rotated");
@@ -150,8 +150,8 @@ async fn a_crash_while_a_vault_is_made_leaves_a_pairing_that_can_begin() {
             fs::create_dir(stage.dir("alice")).expect("mkdir");
             let point = format!("{step}:{moment}=return(kill)");
             assert!(was_killed(run("makes", &stage, &point)), "{point}");
-            let (dir, alice) = (stage.dir("alice"), id("alice"));
-            let look = Vault::look_into(&dir, &alice, &stage.masters, &stage.work).await;
+            let dir = stage.dir("alice");
+            let look = Vault::look_into(&dir, &stage.masters, &stage.work).await;
             match look.expect("it is whole") {
                 Contents::Values => assert_eq!(stage.read("alice").await.expect("it opens"), []),
                 Contents::Missing | Contents::Empty => stage.fill("alice").await,

@@ -24,15 +24,7 @@ async fn it_is_a_space() {
 async fn a_pairing_begins_with_a_missing_or_an_empty_file() {
     let stage = Stage::set();
     fs::create_dir(stage.dir("alice")).expect("mkdir");
-    let look = async || {
-        Vault::look_into(
-            &stage.dir("alice"),
-            &id("alice"),
-            &stage.masters,
-            &stage.work,
-        )
-        .await
-    };
+    let look = async || Vault::look_into(&stage.dir("alice"), &stage.masters, &stage.work).await;
     assert_eq!(look().await.expect("nothing"), Contents::Missing);
     assert!(is_unusable(&stage.open("alice").await));
     assert!(!stage.file("alice").exists() && !stage.key("alice").exists());
@@ -41,13 +33,7 @@ async fn a_pairing_begins_with_a_missing_or_an_empty_file() {
     assert!(is_unusable(&stage.open("alice").await));
     stage.fill("alice").await;
     assert_eq!(look().await.expect("values"), Contents::Values);
-    let again = Vault::create(
-        &stage.dir("alice"),
-        &id("alice"),
-        &stage.masters,
-        &stage.work,
-    )
-    .await;
+    let again = Vault::create(&stage.dir("alice"), &stage.masters, &stage.work).await;
     assert!(
         is_unusable(&again),
         "credentials are never overwritten: {again:?}"
@@ -121,7 +107,7 @@ async fn no_name_no_value_and_no_key_stands_in_clear() {
     let stage = Stage::set();
     let vault = stage.create("alice").await;
     commit(&vault, values()).await.expect("a commit");
-    let session_key = KeyFile::new(&stage.dir("alice"), &id("alice")).read(&stage.masters);
+    let session_key = KeyFile::new(&stage.dir("alice")).read(&stage.masters);
     let session_key = session_key.expect("it opens").expect("a key");
     // With the log, while it is open.
     for file in fs::read_dir(stage.dir("alice")).expect("read").flatten() {
@@ -149,7 +135,7 @@ async fn nothing_opens_without_its_key() {
     assert!(!stage.key("alice").exists());
     let before = fs::read(stage.file("alice")).expect("read");
     assert!(is_unusable(&stage.open("alice").await));
-    let made = Vault::create(&dir, &id("alice"), &stage.masters, &stage.work).await;
+    let made = Vault::create(&dir, &stage.masters, &stage.work).await;
     assert!(is_unusable(&made), "no new identity in its place");
     assert_eq!(fs::read(stage.file("alice")).expect("read"), before);
 }

@@ -226,7 +226,7 @@ async fn the_prekeys_of_a_device_are_a_few_small_values() {
     let values = space.values();
     let bytes: usize = values.values().map(Vec::len).sum();
     assert_eq!(values.len(), 13);
-    assert!(bytes < 812 * 40, "{bytes}");
+    assert!(bytes < 812 * 72, "{bytes}");
     let ids: Vec<u32> = (1..=812).collect();
     assert_eq!(
         backend.load_prekeys_batch(&ids).await.expect("loaded"),
