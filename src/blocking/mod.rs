@@ -2,7 +2,8 @@
 //!
 //! A disk, a name server, a directory service, a web page: each may take any time to answer. Each kind
 //! of call has a bounded number of threads of its own, a [`Room`]. So a kind of call that hangs takes no
-//! thread from another kind. The threads of tokio's own pool are left to the WhatsApp library's database.
+//! thread from another kind. The threads of tokio's own pool are left to the WhatsApp library's own store,
+//! from which credentials of a former layout are taken over.
 //!
 //! A call that has begun cannot be cancelled. [`UncancellableWork`] counts the calls that belong to one
 //! user, so that nothing else is done with the user's files before they have ended.
@@ -25,7 +26,7 @@ pub struct Rooms {
     pub accounts: Room,
     /// WhatsApp's current version, from its web page.
     pub web: Room,
-    /// The WhatsApp library's blocking calls, but for those of its database: keys, and media while they are
+    /// The WhatsApp library's blocking calls: keys, and media while they are
     /// encrypted and sent.
     pub library: Room,
     /// What the WhatsApp library asks web servers.

@@ -31,7 +31,7 @@ const VERSION: &str = if cfg!(feature = "simulator") {
     env!("CARGO_PKG_VERSION")
 };
 
-/// The most threads for the library's database.
+/// The most threads for the WhatsApp library's own store, of which a takeover reads.
 const DATABASE_THREADS: usize = 64;
 
 /// Owns the WhatsApp sessions of many users on this machine. Its client is wactl
@@ -209,7 +209,7 @@ fn serve(options: &Options, environment: &Environment) -> Result<(), Failed> {
     umask(Mode::from_bits_truncate(0o077));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // For the WhatsApp library's database alone. The daemon's own blocking calls have rooms. More do not
+        // For the WhatsApp library's own store alone. The daemon's own blocking calls have rooms. More do not
         // make it faster: they are for the calls of sessions whose files hang.
         .max_blocking_threads(DATABASE_THREADS)
         .thread_keep_alive(blocking::KEEP)

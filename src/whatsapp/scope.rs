@@ -156,7 +156,7 @@ const SETTINGS_WATCHDOG: Duration = Duration::from_mins(3);
 pub(super) struct ScopedRuntime {
     pub(super) scope: Scope,
     pub(super) signals: Signals,
-    /// Where the library's blocking calls are made, but for those of its database.
+    /// Where the library's blocking calls are made.
     pub(super) room: Room,
     /// The runtime of the link's tasks.
     pub(super) runtime: Handle,

@@ -2,7 +2,7 @@
 //!
 //! Everything is taken, so that the device goes on as if nothing had happened. The device itself comes last and
 //! commits the takeover: a space without one holds nothing that counts, and a takeover that a crash ended is made
-//! again from its beginning. The old file is read and left as it is; whoever calls this removes it afterwards.
+//! again from its beginning. The old file is only read; whoever calls this destroys it afterwards.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,7 @@
 //! Bad files: damaged, cut short, swapped, of another program, of a newer version, in use.
 
+use std::time::{Duration, Instant};
+
 use super::*;
 
 /// How many bytes lie between two flips.
@@ -56,6 +58,76 @@ async fn a_bit_flipped_while_it_was_idle_is_seen_too() {
     fs::remove_file(&path).expect("remove");
     assert!(is_unusable(&vault.get(&name(1)).await));
     assert!(!path.exists(), "it is not made anew");
+}
+
+#[tokio::test]
+async fn a_bad_file_is_left_with_its_log() {
+    let stage = Stage::set();
+    stage.fill("alice").await;
+    let vault = stage.open("alice").await.expect("it opens");
+    let place = name(1);
+    let change = Change::Put(place.clone(), b"newer".to_vec());
+    commit(&vault, vec![change]).await.expect("a commit");
+    // What a crash leaves: the file, and a log with the newest values.
+    let crashed = stage.dir("crashed");
+    fs::create_dir(&crashed).expect("mkdir");
+    for part in ["key", "vault.db", "vault.db-wal"] {
+        fs::copy(stage.dir("alice").join(part), crashed.join(part)).expect("copy");
+    }
+    vault.close().await;
+    let (file, log) = (stage.file("crashed"), crashed.join("vault.db-wal"));
+    let whole = fs::read(&file).expect("read");
+    let mut damaged = whole.clone();
+    damaged[3000..3100].fill(0xa5);
+    let newest = fs::read(&log).expect("read");
+    assert!(!newest.is_empty());
+    // The page of the log takes the place of a damaged one, so all pages are damaged.
+    damaged[1024..].fill(0xa5);
+    fs::write(&file, &damaged).expect("write");
+    let found = stage.open("crashed").await.map(drop);
+    assert!(is_unusable(&found), "{found:?}");
+    stage.work.gone().await;
+    assert!(fs::read(&file).expect("read") == damaged, "it was changed");
+    assert!(fs::read(&log).expect("read") == newest, "its log is gone");
+    // Put back, nothing is lost.
+    fs::write(&file, &whole).expect("write");
+    let vault = stage.open("crashed").await.expect("it opens");
+    let value = vault.get(&place).await.expect("read");
+    assert_eq!(value.as_deref(), Some(&b"newer"[..]));
+}
+
+#[tokio::test]
+async fn calls_that_have_queued_up_behind_a_lock_wait_for_it_once() {
+    let stage = Stage::set();
+    stage.fill("alice").await;
+    let vault = Arc::new(stage.open("alice").await.expect("it opens"));
+    // It is idle, and somebody else takes it.
+    stage.work.gone().await;
+    let other = rusqlite::Connection::open(stage.file("alice")).expect("open");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    let began = Instant::now();
+    let calls = (0..40).map(|_| {
+        let vault = Arc::clone(&vault);
+        tokio::spawn(async move { vault.get(&name(1)).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        let found = call.await.expect("no panic");
+        assert!(is_unavailable(&found), "{found:?}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "each waited");
+    let calls = (0..40).map(|_| {
+        let vault = Arc::clone(&vault);
+        tokio::spawn(async move { vault.get(&name(1)).await })
+    });
+    let calls = calls.collect::<Vec<_>>();
+    tokio::task::yield_now().await;
+    // Those that have not begun are not made.
+    vault.close().await;
+    for call in calls {
+        assert!(is_unavailable(&call.await.expect("no panic")));
+    }
+    drop(other);
+    assert_eq!(stage.read("alice").await.expect("it is back"), all());
 }
 
 #[tokio::test]
