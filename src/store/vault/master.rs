@@ -153,8 +153,8 @@ impl MasterKeys {
     /// [`SpaceError::Unavailable`] when it cannot be read now.
     pub fn load(state: &Path, credentials: Option<&Path>) -> Result<Self, SpaceError> {
         let credential = |name| match credentials {
-            Some(dir) => read(&dir.join(name)),
-            None => Ok(None),
+            Some(dir) if !is_closed(&dir.join(name)) => read(&dir.join(name)),
+            _ => Ok(None),
         };
         let given = credential(CREDENTIAL)?;
         let mut older: Vec<MasterKey> = credential(OLD_CREDENTIAL)?.into_iter().collect();
@@ -180,6 +180,12 @@ impl MasterKeys {
         let current = MasterKey::random()?;
         current.write(&state.join(FILE))?;
         Ok(Self::from_ring(current, older, false))
+    }
+
+    /// The id of the current one, in hex. It says nothing about the key.
+    #[must_use]
+    pub fn id(&self) -> String {
+        hex(self.current().id())
     }
 
     /// Whether the current one was given as a credential.
@@ -234,6 +240,13 @@ impl MasterKeys {
     fn read<T>(&self, look: impl FnOnce(&Ring) -> T) -> T {
         look(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether the directory that this file would be in lets nobody look. systemd leaves the directory of
+/// credentials like that, and empty, in a container that lets it mount nothing.
+fn is_closed(path: &Path) -> bool {
+    let looked = path.symlink_metadata();
+    looked.is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Reads a master key; `None` where there is no such file.
