@@ -26,8 +26,9 @@ use crate::store::space::SpaceError;
 use crate::store::step::Step;
 use crate::store::{SESSIONS, StoreError, durable, shred};
 
-/// How many keys are wrapped at a time.
-const AT_A_TIME: usize = 8;
+/// How many keys are wrapped at a time: half of what the room for the disk takes, so that sessions wait behind
+/// none of them for long.
+const AT_A_TIME: usize = 4;
 
 /// How long one key may take. A user whose disk hangs holds up the rotation no longer.
 const KEY_WITHIN: Duration = Duration::from_secs(20);
