@@ -34,7 +34,7 @@ pub(crate) struct Problem {
     /// `interrupted`; from `connect` also the phase where the session stays.
     pub(crate) code: Box<str>,
     /// What happened, for a person.
-    pub(crate) message: String,
+    pub(crate) message: Box<str>,
     /// When it makes sense to ask again, in seconds from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after: Option<u64>,
@@ -56,7 +56,7 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(exit: Exit, code: impl Into<Box<str>>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, code: impl Into<Box<str>>, message: impl Into<Box<str>>) -> Self {
         Self {
             exit,
             code: code.into(),
@@ -70,7 +70,7 @@ impl Problem {
         }
     }
 
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<Box<str>>) -> Self {
         Self::new(Exit::Usage, "usage", message)
     }
 
