@@ -79,6 +79,15 @@ pub const WARNED: &str = "a173280135f84acd9d55767c6d769fb5";
 /// WhatsApp has said when it will refuse this version of the client.
 pub const CLIENT_EXPIRES: &str = "74cbd2bc184d4036998a7c7f88fae91d";
 
+/// The keys of all sessions are wrapped by another master key.
+pub const MASTER_KEY_ROTATED: &str = "a32ed4a162a94d85a867136bf1dd91d3";
+
+/// The rotation of the master key is not over: the old one is kept.
+pub const MASTER_KEY_KEPT: &str = "9b0a919fdf17485ba44d95e1e0a8febc";
+
+/// The master key cannot be read.
+pub const MASTER_KEY_UNUSABLE: &str = "c66cd1a9b20341cca5aa7058bcf77f0a";
+
 /// Repetitive lines of a session were left out of the log.
 pub const LEFT_OUT: &str = "d64996b68d594bb485399434cba7e240";
 

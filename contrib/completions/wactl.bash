@@ -73,6 +73,9 @@ _wactl() {
             wactl__subcmd__daemon,reload)
                 cmd="wactl__subcmd__daemon__subcmd__reload"
                 ;;
+            wactl__subcmd__daemon,rotate-key)
+                cmd="wactl__subcmd__daemon__subcmd__rotate__subcmd__key"
+                ;;
             wactl__subcmd__daemon__subcmd__help,help)
                 cmd="wactl__subcmd__daemon__subcmd__help__subcmd__help"
                 ;;
@@ -84,6 +87,9 @@ _wactl() {
                 ;;
             wactl__subcmd__daemon__subcmd__help,reload)
                 cmd="wactl__subcmd__daemon__subcmd__help__subcmd__reload"
+                ;;
+            wactl__subcmd__daemon__subcmd__help,rotate-key)
+                cmd="wactl__subcmd__daemon__subcmd__help__subcmd__rotate__subcmd__key"
                 ;;
             wactl__subcmd__help,completions)
                 cmd="wactl__subcmd__help__subcmd__completions"
@@ -138,6 +144,9 @@ _wactl() {
                 ;;
             wactl__subcmd__help__subcmd__daemon,reload)
                 cmd="wactl__subcmd__help__subcmd__daemon__subcmd__reload"
+                ;;
+            wactl__subcmd__help__subcmd__daemon,rotate-key)
+                cmd="wactl__subcmd__help__subcmd__daemon__subcmd__rotate__subcmd__key"
                 ;;
             *)
                 ;;
@@ -220,7 +229,7 @@ _wactl() {
             return 0
             ;;
         wactl__subcmd__daemon)
-            opts="-h --socket --json --help info ping reload help"
+            opts="-h --socket --json --help info ping reload rotate-key help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -238,7 +247,7 @@ _wactl() {
             return 0
             ;;
         wactl__subcmd__daemon__subcmd__help)
-            opts="info ping reload help"
+            opts="info ping reload rotate-key help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -307,6 +316,20 @@ _wactl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        wactl__subcmd__daemon__subcmd__help__subcmd__rotate__subcmd__key)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         wactl__subcmd__daemon__subcmd__info)
             opts="-h --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -344,6 +367,24 @@ _wactl() {
             return 0
             ;;
         wactl__subcmd__daemon__subcmd__reload)
+            opts="-h --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        wactl__subcmd__daemon__subcmd__rotate__subcmd__key)
             opts="-h --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -458,7 +499,7 @@ _wactl() {
             return 0
             ;;
         wactl__subcmd__help__subcmd__daemon)
-            opts="info ping reload"
+            opts="info ping reload rotate-key"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -500,6 +541,20 @@ _wactl() {
             return 0
             ;;
         wactl__subcmd__help__subcmd__daemon__subcmd__reload)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        wactl__subcmd__help__subcmd__daemon__subcmd__rotate__subcmd__key)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -104,13 +104,14 @@ complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l clear -d 'What the
 complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l show -d 'Change nothing'
 complete -c wactl -n "__fish_wactl_using_subcommand proxy" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
 complete -c wactl -n "__fish_wactl_using_subcommand proxy" -s h -l help -d 'Print help'
-complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
-complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
-complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -s h -l help -d 'Print help'
-complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -f -a "info" -d 'Show the daemon\'s version, state and counters'
-complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -f -a "ping" -d 'Ask whether the daemon answers'
-complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -f -a "reload" -d 'Let the daemon read its configuration again'
-complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload rotate-key help" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload rotate-key help" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload rotate-key help" -s h -l help -d 'Print help'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload rotate-key help" -f -a "info" -d 'Show the daemon\'s version, state and counters'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload rotate-key help" -f -a "ping" -d 'Ask whether the daemon answers'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload rotate-key help" -f -a "reload" -d 'Let the daemon read its configuration again'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload rotate-key help" -f -a "rotate-key" -d 'Make another master key, and wrap the keys of all sessions with it'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and not __fish_seen_subcommand_from info ping reload rotate-key help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from info" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from info" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from info" -s h -l help -d 'Print help'
@@ -120,9 +121,13 @@ complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subc
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from reload" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from reload" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from reload" -s h -l help -d 'Print help'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from rotate-key" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from rotate-key" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from rotate-key" -s h -l help -d 'Print help'
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "info" -d 'Show the daemon\'s version, state and counters'
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "ping" -d 'Ask whether the daemon answers'
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "reload" -d 'Let the daemon read its configuration again'
+complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "rotate-key" -d 'Make another master key, and wrap the keys of all sessions with it'
 complete -c wactl -n "__fish_wactl_using_subcommand daemon; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c wactl -n "__fish_wactl_using_subcommand completions" -l socket -d 'The daemon\'s socket [default: $WASESSIOND_SOCKET, then the user\'s own daemon, then the system\'s]' -r -F
 complete -c wactl -n "__fish_wactl_using_subcommand completions" -l json -d 'Print objects for programs: one, or one a line where the command goes on'
@@ -145,3 +150,4 @@ complete -c wactl -n "__fish_wactl_using_subcommand help; and not __fish_seen_su
 complete -c wactl -n "__fish_wactl_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "info" -d 'Show the daemon\'s version, state and counters'
 complete -c wactl -n "__fish_wactl_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "ping" -d 'Ask whether the daemon answers'
 complete -c wactl -n "__fish_wactl_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "reload" -d 'Let the daemon read its configuration again'
+complete -c wactl -n "__fish_wactl_using_subcommand help; and __fish_seen_subcommand_from daemon" -f -a "rotate-key" -d 'Make another master key, and wrap the keys of all sessions with it'

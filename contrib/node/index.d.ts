@@ -29,7 +29,7 @@ export type FailureCode = Open<
   | 'invalid_request' | 'invalid_user' | 'invalid_argument' | 'not_found' | 'not_allowed'
   | 'quota_exceeded' | 'rate_limited' | 'not_online' | 'not_awaited' | 'wrong_account' | 'deadline_exceeded' | 'purge_failed'
   | 'store_corrupt' | 'store_failed' | 'refused' | 'config_invalid' | 'stopping' | 'internal'
-  | 'unknown_command' | 'too_large'
+  | 'unknown_command' | 'too_large' | 'not_now'
 >;
 
 /** The WhatsApp account a session is linked to. */
@@ -177,6 +177,33 @@ export interface SessionProxy {
   error: string | null;
 }
 
+/** About the master key, which wraps the keys of all sessions. */
+export interface MasterKey {
+  /** `credential` (of systemd) or `file` (in the state directory); null: there is none that can be used. */
+  source: string | null;
+  /** In hex. It says nothing about the key. */
+  id: string | null;
+  /** Whether a rotation is not over: the key before it is needed, too. */
+  rotating: boolean;
+  /** Why there is none that can be used. */
+  error: string | null;
+}
+
+/** What a rotation of the master key did. */
+export interface RotatedKey {
+  /** The id of the master key now, in hex. */
+  id: string;
+  /** Whether it is a new one. It is not where the rotation before could only be finished, or not even that. */
+  begun: boolean;
+  /** How many keys of sessions were wrapped anew. */
+  wrapped: number;
+  /** The users whose keys could not be wrapped anew, and why: the first hundred. */
+  left: { user: string; why: string }[];
+  left_total: number;
+  /** Whether the rotation is over: the key before it is needed no more, and destroyed. */
+  finished: boolean;
+}
+
 export interface Info {
   version: string;
   pid: number;
@@ -198,6 +225,8 @@ export interface Info {
   warnings: Warning[];
   /** The proxy of all sessions that have none of their own, without user and password. */
   proxy: string | null;
+  /** For admins; null to others. */
+  master_key: MasterKey | null;
 }
 
 /** Something that happened to one session. */
@@ -265,6 +294,8 @@ export class Client {
   info(): Promise<Info>;
   /** Lets the daemon read its configuration again. Admins only. */
   reload(): Promise<{ changed: string[]; needs_restart: string[] }>;
+  /** Makes another key the master key, which wraps the keys of all sessions. Admins only. */
+  rotateKey(): Promise<RotatedKey>;
   /**
    * Brings a session up; with a phone number it pairs by code instead of by QR code. Where another account
    * is linked than the one to `expect`, by its phone number, it is unlinked again. `proxy` is the proxy of a

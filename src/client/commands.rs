@@ -2,8 +2,8 @@
 
 use crate::protocol::{
     Answer, Command, DEFAULT_HISTORY, Group, GroupJid, HistoryEntry, Info, LogoutReport,
-    PasskeyAction, PasskeyChallenge, ProxyEdit, Redacted, Reloaded, SessionProxy, Status,
-    TargetEdit,
+    PasskeyAction, PasskeyChallenge, ProxyEdit, Redacted, Reloaded, RotatedKey, SessionProxy,
+    Status, TargetEdit,
 };
 
 use super::{Client, ClientError};
@@ -73,6 +73,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn reload(&self) -> Result<Reloaded, ClientError> {
         ask!(self, "reload", Command::Reload, Answer::Reloaded(reloaded) => reloaded)
+    }
+
+    /// Makes another key the master key, which wraps the keys of all sessions. Admins only.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rotate_key(&self) -> Result<RotatedKey, ClientError> {
+        ask!(self, "rotate_key", Command::RotateKey, Answer::RotatedKey(rotated) => rotated)
     }
 
     /// Brings a session up; with a phone number it pairs by code instead of by QR code. The answer

@@ -240,6 +240,8 @@ pub(super) enum Daemon {
     Ping,
     /// Let the daemon read its configuration again
     Reload,
+    /// Make another master key, and wrap the keys of all sessions with it
+    RotateKey,
 }
 
 impl From<Edit> for TargetEdit {
@@ -349,6 +351,7 @@ mod tests {
             "daemon info",
             "daemon ping",
             "daemon reload",
+            "daemon rotate-key",
             "completions zsh",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line));

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use crate::client::Client;
+use crate::protocol::RotatedKey;
 
 use super::arguments::Daemon;
-use super::error::Error;
+use super::error::{Error, Problem};
 use super::terminal::Terminal;
 use super::{json, render};
 
@@ -19,6 +20,7 @@ pub(super) async fn run(
         Daemon::Info => info(client, terminal, socket).await,
         Daemon::Ping => ping(client, terminal, socket).await,
         Daemon::Reload => reload(client, terminal).await,
+        Daemon::RotateKey => rotate_key(client, terminal).await,
     }
 }
 
@@ -51,6 +53,20 @@ async fn reload(client: &Client, terminal: &mut Terminal) -> Result<(), Error> {
         terminal.object(&reloaded)?;
     } else {
         terminal.print(&render::info::reloaded(&reloaded))?;
+    }
+    Ok(())
+}
+
+async fn rotate_key(client: &Client, terminal: &mut Terminal) -> Result<(), Error> {
+    let rotated: RotatedKey = client.rotate_key().await?;
+    if !rotated.finished {
+        // A script that goes on to destroy the old key must notice.
+        return Err(Problem::not_finished(rotated).into());
+    }
+    if terminal.look().json {
+        terminal.object(&rotated)?;
+    } else {
+        terminal.print(&render::info::rotated(&rotated))?;
     }
     Ok(())
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::client::ClientError;
-use crate::protocol::{Cause, Failure, HistoryEntry, Status};
+use crate::protocol::{Cause, Failure, HistoryEntry, RotatedKey, Status};
 
 use super::exit::Exit;
-use super::render::{cause, plain};
+use super::render::{self, cause, plain};
 
 /// What ends a command early.
 #[derive(Debug)]
@@ -30,10 +30,11 @@ pub(crate) struct Problem {
     pub(crate) exit: Exit,
     /// The daemon's failure code, or a name of wactl's own: `usage`, `no_daemon`, `closed`, `timeout`,
     /// `protocol`, `version_mismatch`, `refused_connection`, `logged_out`, `pairing_expired`,
-    /// `passkey_required`, `wrong_account`, `no_qr_code`, `input`, `output`, `declined`, `quit`, `interrupted`; from `connect` also the phase where the session stays.
+    /// `passkey_required`, `wrong_account`, `no_qr_code`, `not_finished`, `input`, `output`, `declined`, `quit`,
+    /// `interrupted`; from `connect` also the phase where the session stays.
     pub(crate) code: Box<str>,
     /// What happened, for a person.
-    pub(crate) message: String,
+    pub(crate) message: Box<str>,
     /// When it makes sense to ask again, in seconds from now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after: Option<u64>,
@@ -49,10 +50,13 @@ pub(crate) struct Problem {
     /// The session as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<Box<Status>>,
+    /// With `not_finished`: what the rotation of the master key did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rotated: Option<Box<RotatedKey>>,
 }
 
 impl Problem {
-    pub(crate) fn new(exit: Exit, code: impl Into<Box<str>>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(exit: Exit, code: impl Into<Box<str>>, message: impl Into<Box<str>>) -> Self {
         Self {
             exit,
             code: code.into(),
@@ -62,11 +66,21 @@ impl Problem {
             entry: None,
             last_logout: None,
             status: None,
+            rotated: None,
         }
     }
 
-    pub(crate) fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<Box<str>>) -> Self {
         Self::new(Exit::Usage, "usage", message)
+    }
+
+    /// The rotation of the master key is not over.
+    pub(crate) fn not_finished(rotated: RotatedKey) -> Self {
+        let message = render::info::not_finished(&rotated);
+        Self {
+            rotated: Some(Box::new(rotated)),
+            ..Self::new(Exit::Refused, "not_finished", message)
+        }
     }
 
     /// The session ended while somebody waited for it.

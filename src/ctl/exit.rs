@@ -113,6 +113,7 @@ mod tests {
             (failure(FailureCode::Internal), 1),
             (failure(FailureCode::UnknownCommand), 76),
             (failure(FailureCode::TooLarge), 1),
+            (failure(FailureCode::NotNow), 1),
         ] {
             assert_eq!(Exit::from_client(&error) as u8, status, "{error:?}");
         }

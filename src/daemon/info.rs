@@ -32,6 +32,7 @@ impl Daemon {
             purge_longest_ms: census.purge_longest.map(milliseconds),
             warnings: self.supervisor().warnings().standing(),
             proxy: self.supervisor().gateway().proxy_of(None).url,
+            master_key: caller.sees_all.then(|| self.supervisor().master_key()),
         }
     }
 }

@@ -243,7 +243,8 @@ async fn open(setup: &Setup) -> Result<(ControlSocket, Begun), DaemonError> {
     Ok((socket, begun))
 }
 
-/// Starts the tasks that inform the service manager and the log until the stop.
+/// Starts the tasks that inform the service manager and the log until the stop, and the one that finishes a
+/// rotation of the master key.
 fn help(helpers: &TaskTracker, daemon: &Daemon, liveness: LivenessProbe, stop: &CancellationToken) {
     let parts = || (daemon.clone(), stop.clone());
     let (told, until) = parts();
@@ -257,6 +258,13 @@ fn help(helpers: &TaskTracker, daemon: &Daemon, liveness: LivenessProbe, stop: &
             watchdog::feed(notifier, within, liveness, supervisor, until).await;
         });
     }
+    let (rotated, until) = parts();
+    helpers.spawn(async move {
+        tokio::select! {
+            () = rotated.supervisor().finish_rotation() => {}
+            () = until.cancelled() => {}
+        }
+    });
     let (logged, until) = parts();
     helpers.spawn(async move { logged.filter().tell_what_was_left_out(until).await });
 }

@@ -118,6 +118,11 @@ pub enum Command {
         /// What to do.
         edit: ProxyEdit,
     },
+    /// Make another key the master key, which wraps the keys of all sessions; finish the rotation before it
+    /// first. Admins only. Answer: [`Answer::RotatedKey`](super::Answer::RotatedKey), when every key is wrapped
+    /// anew that can be. [`FailureCode::NotNow`](super::FailureCode::NotNow) while a rotation is under way, and
+    /// where the master key is a credential, which only the administrator of the service can change.
+    RotateKey,
 }
 
 impl Command {
@@ -137,6 +142,7 @@ impl Command {
         "targets",
         "passkey",
         "proxy",
+        "rotate_key",
     ];
 
     /// The name as it stands in JSON.
@@ -157,6 +163,7 @@ impl Command {
             Self::Targets { .. } => "targets",
             Self::Passkey { .. } => "passkey",
             Self::Proxy { .. } => "proxy",
+            Self::RotateKey => "rotate_key",
         }
     }
 }

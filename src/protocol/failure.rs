@@ -82,5 +82,8 @@ open_names! {
         UnknownCommand = "unknown_command",
         /// The answer would not fit into a frame.
         TooLarge = "too_large",
+        /// It cannot be done as things are: one of its kind is under way, or something else comes first. The
+        /// message says what.
+        NotNow = "not_now",
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Warning;
+use super::{MasterKey, Warning};
 
 /// What the daemon says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct Info {
     /// is none.
     #[serde(default)]
     pub proxy: Option<String>,
+    /// The master key, for admins; `None` to others.
+    #[serde(default)]
+    pub master_key: Option<MasterKey>,
 }
 
 /// How many of something.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::open::open_variants;
 use super::{
     Command, Event, Failure, Group, GroupJid, HistoryEntry, Info, LogoutReport, PasskeyChallenge,
-    Reloaded, SessionProxy, Status, UnknownName, UserId,
+    Reloaded, RotatedKey, SessionProxy, Status, UnknownName, UserId,
 };
 
 /// A command with a number of the client's choice, which its reply repeats.
@@ -102,6 +102,8 @@ pub enum Answer {
     Passkey(PasskeyChallenge),
     /// To `proxy`: the proxy now.
     Proxy(SessionProxy),
+    /// To `rotate_key`.
+    RotatedKey(RotatedKey),
     /// A newer daemon gave an answer that this version does not know.
     #[serde(skip)]
     Unknown(UnknownName),
@@ -109,7 +111,7 @@ pub enum Answer {
 
 open_variants!(Answer:
     "pong", "info", "reloaded", "status", "sessions", "logged_out", "history", "watching", "groups",
-    "targets", "passkey", "proxy",
+    "targets", "passkey", "proxy", "rotated_key",
 );
 
 /// Some of the sessions, by user.

@@ -71,6 +71,7 @@
 //! | the list of an account's groups | [`MAX_GROUPS`]; a longer one is [`FailureCode::TooLarge`] |
 //! | target groups of a user | [`MAX_TARGETS`], 1000 |
 //! | changes of a user's target groups that wait | 16; beyond it [`FailureCode::QuotaExceeded`] |
+//! | users that the answer to `rotate_key` names | 100 |
 //! | users that a watch names | [`MAX_WATCHED`], 1000 |
 //! | requests of a connection under way | 32; then the daemon reads no more until one is answered |
 //! | requests of a uid under way, on all its connections | 128; more wait for a slot, but not `force_logout`, nor those of admins |
@@ -109,7 +110,7 @@
 //! - **A field** may be added to any object. Readers pass over a field that they do not know. It is
 //!   optional or has a default, since an older daemon does not send it.
 //! - **A name** may be added: a phase, a stage, a step, a cause, a result of an unlink, a kind of restriction
-//!   or warning, a failure code, an event kind, an answer, a message. The types here keep it in a variant `Unknown`, and tell it further as it
+//!   or warning, a source of a key, a failure code, an event kind, an answer, a message. The types here keep it in a variant `Unknown`, and tell it further as it
 //!   was. Show an unknown phase by its [`Status::next_action`], an unknown event by its name and the
 //!   status it carries, an unknown failure by its message. Pass over an unknown message. An unknown answer
 //!   ends its own request, and not the connection.
@@ -158,6 +159,7 @@ pub(crate) mod golden;
 mod history;
 mod info;
 mod limits;
+mod master_key;
 mod message;
 mod name;
 mod open;
@@ -184,6 +186,7 @@ pub use limits::{
     DEFAULT_HISTORY, MAX_FRAME, MAX_GROUPS, MAX_HISTORY, MAX_ITEM, MAX_MESSAGE, MAX_NAME,
     MAX_NOTES, MAX_PAGE, MAX_PASSKEY, MAX_SECRET, MAX_TARGETS, MAX_TEXT, MAX_WATCHED,
 };
+pub use master_key::{KeySource, LeftKey, MasterKey, RotatedKey};
 pub use message::{Answer, HistoryPage, Message, Reply, Request, SessionsPage, Watching};
 pub use name::UnknownName;
 pub use passkey::{Passkey, PasskeyAction, PasskeyChallenge, PasskeyStep};

@@ -209,5 +209,6 @@ mod tests {
         read_back(RestrictionKind::ALL);
         read_back(WarningKind::ALL);
         read_back(FailureCode::ALL);
+        read_back(crate::protocol::KeySource::ALL);
     }
 }

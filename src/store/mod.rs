@@ -6,6 +6,7 @@
 //! <state directory>/     0700, locked: one daemon
 //!   lock                 the pid of the daemon, for the message to a second one; empty after a stop
 //!   key                  the master key, where systemd gives none
+//!   key.id               its id, which says nothing about it; key.next, key.old while it is rotated
 //!   sessions/<user>/     session.toml; key and vault.db (-wal), open only while they are used
 //!   trash/<user>.<cause>.<id>/  renamed here by a removal, then erased
 //!   intents.jsonl        why, of the removals under way; empty when there are none
@@ -132,6 +133,8 @@ impl Store {
     pub fn open_with(root: &Path, credentials: Option<&Path>) -> Result<Self, StoreError> {
         private::make(root)?;
         let lock = Lock::take(root)?;
+        // What a crash cut off in the middle of a write: among it may be a master key that was never used.
+        durable::remove_temporaries(root);
         let (sessions, trash) = (root.join(SESSIONS), root.join(TRASH));
         private::make(&sessions)?;
         private::make(&trash)?;

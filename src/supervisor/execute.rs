@@ -17,8 +17,8 @@ const SHORTEST: usize = 200;
 impl Supervisor {
     /// Carries out a client's command. What was begun goes on when the caller no longer waits.
     ///
-    /// `ping`, `info`, `reload` and `watch` concern the daemon and the connection, not sessions; they
-    /// are refused here.
+    /// `ping`, `info`, `reload`, `rotate_key` and `watch` concern the daemon and the connection, not sessions;
+    /// they are refused here.
     ///
     /// # Errors
     /// A [`Failure`] for the client.

@@ -21,8 +21,10 @@ mod narration;
 mod refusal;
 mod registry;
 mod restore;
+mod rotation;
 mod routes;
 mod views;
+mod works;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +49,7 @@ use crate::whatsapp::{DaemonWarnings, Gateway};
 use registry::Registry;
 use routes::{Order, Routes};
 use views::Board;
+use works::Works;
 
 /// How many orders may wait for the registry's loop, which never waits for anything itself.
 const ORDERS: usize = 1024;
@@ -115,6 +118,10 @@ impl LoopEnd {
 
 struct Shared {
     store: Store,
+    /// The work of each user with the disk.
+    works: Works,
+    /// Held by the rotation of the master key: there is one at a time.
+    rotating: Arc<Mutex<()>>,
     board: Arc<Board>,
     history: Arc<History>,
     settings: watch::Sender<Settings>,
@@ -177,6 +184,7 @@ impl Supervisor {
         rooms: &Rooms,
     ) -> Result<Begun, StoreError> {
         let start = restore::read(&store, settings.history_limit).await?;
+        rotation::read_key(&store).await;
         gateway.keep_versions_in(store.clone());
         let gate = Gate::new(settings.restore_concurrency);
         let (orders, to_do) = mpsc::channel(ORDERS);
@@ -184,6 +192,8 @@ impl Supervisor {
         let (settings, in_force) = watch::channel(settings);
         let history = Arc::clone(&start.history);
         let shared = Arc::new(Shared {
+            works: Works::new(store.clone()),
+            rotating: Arc::default(),
             store,
             board: Arc::new(Board::new()),
             history: start.history,

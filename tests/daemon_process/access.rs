@@ -266,6 +266,7 @@ fn wactl_says_it_in_its_exit_status() {
         (BOB, "status shop", 3),
         (BOB, "force-logout shop --yes", 3),
         (BOB, "daemon reload", 77),
+        (BOB, "daemon rotate-key", 77),
         (BOB, "daemon ping", 0),
         (ALICE, "force-logout shop --yes", 0),
     ] {

@@ -26,6 +26,7 @@ mod forced;
 mod history;
 mod lifecycle;
 mod linking;
+mod master_key;
 mod model;
 mod obstacles;
 mod pairing;

@@ -15,6 +15,7 @@ mod install;
 mod journal;
 mod lab;
 mod life;
+mod master_key;
 mod network;
 mod package;
 mod reload;

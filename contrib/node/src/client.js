@@ -48,6 +48,10 @@ export class Client {
     return take(await this.request('reload'), 'reloaded');
   }
 
+  async rotateKey() {
+    return take(await this.request('rotate_key'), 'rotated_key');
+  }
+
   async connect(user, { phone = null, expect = null, proxy = null } = {}) {
     return take(await this.request({ connect: { user, phone, expect, proxy } }), 'status');
   }

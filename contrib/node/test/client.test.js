@@ -28,6 +28,10 @@ test('a daemon says who it is', async (t) => {
   assert.equal(client.server, `wasessiond/${info.version}`);
   assert.deepEqual([info.pid, info.simulator], [stage.pid, true]);
   assert.deepEqual(await client.reload(), { changed: [], needs_restart: [] });
+  const rotated = await client.rotateKey();
+  assert.deepEqual([rotated.begun, rotated.left, rotated.finished], [true, [], true]);
+  assert.deepEqual([info.master_key.source, (await client.info()).master_key.id], ['file', rotated.id]);
+  assert.notEqual(rotated.id, info.master_key.id);
 });
 
 test('a session from its QR code to its logout', async (t) => {

@@ -52,6 +52,7 @@ class Asyncio(Case):
                 await client.ping()
                 self.assertEqual(f"wasessiond/{(await client.info()).version}", client.server)
                 self.assertEqual((await client.reload()).changed, [])
+                self.assertTrue((await client.rotate_key()).finished)
                 device = await self.link(client, "alice")
                 status = await client.status("alice")
                 self.assertEqual((status.phase, status.account.jid), ("online", device))

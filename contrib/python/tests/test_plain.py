@@ -23,6 +23,11 @@ class Life(Case):
             self.assertIsNotNone(info.started_at.tzinfo)
             reloaded = client.reload()
             self.assertEqual((reloaded.changed, reloaded.needs_restart), ([], []))
+            self.assertEqual((info.master_key.source, info.master_key.error), ("file", None))
+            rotated = client.rotate_key()
+            self.assertEqual((rotated.begun, rotated.left, rotated.finished), (True, [], True))
+            self.assertNotEqual(rotated.id, info.master_key.id)
+            self.assertEqual(client.info().master_key.id, rotated.id)
 
     def test_a_session_from_its_qr_code_to_its_logout(self):
         client, number = self.client(), new_phone()

@@ -3,8 +3,8 @@
 use super::{PIPED, alice, asked, jid};
 use crate::client::scripted::after;
 use crate::protocol::{
-    Answer, Command, Count, Group, Info, ProxyEdit, ProxySource, Reloaded, SessionProxy,
-    TargetEdit, Warning, WarningKind,
+    Answer, Command, Count, Group, Info, KeySource, LeftKey, MasterKey, ProxyEdit, ProxySource,
+    Reloaded, RotatedKey, SessionProxy, TargetEdit, Warning, WarningKind,
 };
 
 #[tokio::test(start_paused = true)]
@@ -97,6 +97,7 @@ wasessiond 0.1.0
   state          /var/lib/wasessiond
   configuration  the defaults
   proxy          http://proxy.example:3128
+  master key     0123456789abcdef0123456789abcdef (file)
   pid            42
   started        2026-11-24 08:12:03Z (1h ago)
   run            5
@@ -153,5 +154,84 @@ pub(super) fn info() -> Info {
             text: "WhatsApp no longer accepts this version.".to_owned(),
         }],
         proxy: Some("http://proxy.example:3128".to_owned()),
+        master_key: Some(MasterKey {
+            source: Some(KeySource::File),
+            id: Some(KEY.to_owned()),
+            rotating: false,
+            error: None,
+        }),
+    }
+}
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// What a rotation did, with the users whose keys are left.
+pub(super) fn rotated(begun: bool, left: &[&str]) -> RotatedKey {
+    let left: Vec<_> = left
+        .iter()
+        .map(|user| LeftKey::new(user.parse().expect("an id"), "it is damaged\u{7}"))
+        .collect();
+    RotatedKey {
+        id: KEY.to_owned(),
+        begun,
+        wrapped: 3,
+        left_total: left.len() as u64,
+        finished: left.is_empty(),
+        left,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_master_key() {
+    let ask = async |rotated| {
+        let answer = Ok(Answer::RotatedKey(rotated));
+        asked("daemon rotate-key", PIPED, Command::RotateKey, answer).await
+    };
+    let played = ask(rotated(true, &[])).await;
+    let expected = format!(
+        "the master key is a new one: {KEY}\n3 session keys were wrapped anew, and the key before it is needed no more\n"
+    );
+    assert_eq!((played.out, played.exit), (expected, 0));
+    let played = ask(rotated(false, &[])).await;
+    assert!(played.out.starts_with("the rotation of before is over: "));
+
+    // A script that destroys the old key then must notice that it is still needed.
+    let played = ask(rotated(true, &["alice", "bob"])).await;
+    assert_eq!((played.out.as_str(), played.exit), ("", 1));
+    let expected = "\
+wactl: the rotation of the master key is not over: 3 session keys were wrapped anew, and 2 could not be:
+  alice: it is damaged\u{fffd}
+  bob: it is damaged\u{fffd}
+The old master key is kept beside the new one. Give these sessions their keys back from a backup, or `wactl \
+force-logout` them; then say `wactl daemon rotate-key` again.
+";
+    assert_eq!(played.talk, expected);
+
+    for (key, shown) in [
+        (
+            MasterKey {
+                source: Some(KeySource::Credential),
+                id: Some("ab".to_owned()),
+                rotating: true,
+                error: None,
+            },
+            "ab (credential); a rotation is not over, and the key before it is kept",
+        ),
+        (
+            MasterKey {
+                source: None,
+                id: None,
+                rotating: false,
+                error: Some("it is missing".to_owned()),
+            },
+            "none that can be used: it is missing",
+        ),
+    ] {
+        let mut info = info();
+        info.master_key = Some(key);
+        let answer = Ok(Answer::Info(Box::new(info)));
+        let played = asked("daemon info", PIPED, Command::Info, answer).await;
+        let line = format!("\n  master key     {shown}\n");
+        assert!(played.out.contains(&line), "{}", played.out);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::daemon::info;
+use super::daemon::{info, rotated};
 use super::{JSON, PIPED, alice, asked, listed, play};
 use crate::client::scripted::{
     Daemon, after, ended, ended_so_far, entry, event, online, picture, status, with_qr,
@@ -178,6 +178,7 @@ async fn the_daemon() {
         "proxy": "http://proxy.example:3128",
         "warnings": [{"kind": "client_outdated", "since": "2026-11-24T09:11:03Z", "due": null,
             "text": "WhatsApp no longer accepts this version."}],
+        "master_key": {"source": "file", "id": KEY, "rotating": false, "error": null},
     });
     assert_eq!(played.objects(), [expected]);
     let played = asked("daemon ping", JSON, Command::Ping, Ok(Answer::Pong)).await;
@@ -196,6 +197,26 @@ async fn the_daemon() {
     .await;
     let expected = json!({"schema": 1, "changed": ["log.filter"], "needs_restart": []});
     assert_eq!(played.objects(), [expected]);
+}
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_of_the_master_key() {
+    let answer = Ok(Answer::RotatedKey(rotated(true, &[])));
+    let played = asked("daemon rotate-key", JSON, Command::RotateKey, answer).await;
+    let expected = json!({
+        "schema": 1, "id": KEY, "begun": true, "wrapped": 3, "left": [], "left_total": 0, "finished": true,
+    });
+    assert_eq!((played.objects(), played.exit), (vec![expected], 0));
+    // One object in any case: one that is not over is an error.
+    let answer = Ok(Answer::RotatedKey(rotated(true, &["alice"])));
+    let played = asked("daemon rotate-key", JSON, Command::RotateKey, answer).await;
+    let objects = played.objects();
+    assert_eq!((objects.len(), played.exit), (1, 1));
+    let error = &objects[0]["error"];
+    assert_eq!(error["code"], "not_finished");
+    assert_eq!(error["rotated"]["left"][0]["user"], "alice");
 }
 
 #[tokio::test(start_paused = true)]

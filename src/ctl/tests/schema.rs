@@ -11,7 +11,7 @@ use crate::ctl::json::{
     Sessions, Targets,
 };
 use crate::protocol::golden::{keep, plain, validate};
-use crate::protocol::{Info, LogoutReport, Reloaded, Status};
+use crate::protocol::{Info, LogoutReport, Reloaded, RotatedKey, Status};
 
 const PATH: &str = "contrib/schema/wactl-1.json";
 
@@ -32,6 +32,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("daemon info", &["Info"]),
     ("daemon ping", &["Pong"]),
     ("daemon reload", &["Reloaded"]),
+    ("daemon rotate-key", &["RotatedKey"]),
     ("any of them", &["Failed"]),
 ];
 
@@ -50,6 +51,7 @@ fn schema() -> Value {
         LogoutReport,
         Info,
         Reloaded,
+        RotatedKey,
         Sessions<'_>,
         History<'_>,
         Groups<'_>,

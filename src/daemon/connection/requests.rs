@@ -83,7 +83,12 @@ impl Requests {
                 }
                 Err(failure) => Err(failure),
             },
-            Command::Reload if !caller.sees_all => Err(self.no_reload()),
+            Command::Reload if !caller.sees_all => {
+                Err(self.admins_only("`reload`", "reload the configuration"))
+            }
+            Command::RotateKey if !caller.sees_all => {
+                Err(self.admins_only("`rotate_key`", "change the master key"))
+            }
             command if chooses_a_proxy(&command) && !self.may_choose_a_proxy(caller) => {
                 Err(self.no_proxy(&command))
             }
@@ -125,6 +130,11 @@ impl Requests {
                     let reloaded = daemon.reload(&format!("uid {uid}")).await;
                     reloaded.map(Answer::Reloaded)
                 }
+                Command::RotateKey => {
+                    let supervisor = daemon.supervisor();
+                    let rotated = supervisor.rotate_key(&format!("uid {uid}")).await;
+                    rotated.map(Answer::RotatedKey)
+                }
                 command => daemon.supervisor().execute(caller, command).await,
             }
         })
@@ -144,17 +154,16 @@ impl Requests {
         &self.requester.daemon
     }
 
-    fn no_reload(&self) -> Failure {
+    /// The refusal of a command that concerns the daemon; `deed` says what it would do.
+    fn admins_only(&self, command: &str, deed: &str) -> Failure {
         let Peer { uid, pid, .. } = *self.requester.peer;
-        let what = "`reload`";
-        self.daemon()
-            .refusals()
-            .log(uid, pid, what, "", "only admins may reload");
+        let why = format!("only admins may {deed}");
+        self.daemon().refusals().log(uid, pid, command, "", &why);
         Failure::new(
             FailureCode::NotAllowed,
             format!(
-                "Only admins may reload the configuration, and uid {uid} is none: ask as root, or \
-                 have an admin add you to `access.admins`"
+                "Only admins may {deed}, and uid {uid} is none: ask as root, or have an admin add you to \
+                 `access.admins`"
             ),
         )
     }
@@ -304,6 +313,7 @@ fn named(command: &Command) -> &[String] {
         Command::Ping
         | Command::Info
         | Command::Reload
+        | Command::RotateKey
         | Command::List { .. }
         | Command::History { user: None, .. } => &[],
     }

@@ -40,6 +40,7 @@ variants!(command, COMMANDS, Command, {
     Command::Targets { .. } => "targets",
     Command::Passkey { .. } => "passkey",
     Command::Proxy { .. } => "proxy",
+    Command::RotateKey => "rotate_key",
 });
 
 variants!(edit, EDITS, TargetEdit, {
@@ -87,6 +88,7 @@ variants!(answer, ANSWERS, Answer, {
     Answer::Targets(_) => "targets",
     Answer::Passkey(_) => "passkey",
     Answer::Proxy(_) => "proxy",
+    Answer::RotatedKey(_) => "rotated_key",
     ; Answer::Unknown(_)
 });
 
@@ -261,6 +263,20 @@ impl Met {
                 for warning in &info.warnings {
                     self.add("warning", warning.kind);
                 }
+                let key = info.master_key.as_ref();
+                if let Some(source) = key.and_then(|key| key.source) {
+                    self.add("key source", source);
+                }
+                for (field, some) in [
+                    ("master_key", key.is_some()),
+                    ("master_key.id", key.is_some_and(|key| key.id.is_some())),
+                    (
+                        "master_key.error",
+                        key.is_some_and(|key| key.error.is_some()),
+                    ),
+                ] {
+                    self.add(if some { "some" } else { "none" }, field);
+                }
             }
             Answer::Sessions(page) => page.sessions.iter().for_each(|s| self.status(s)),
             Answer::History(page) => page.entries.iter().for_each(|e| self.entry(e)),
@@ -321,6 +337,7 @@ fn nothing_that_travels_is_without_golden_bytes() {
     met.all("action", ACTIONS);
     met.all("proxy edit", PROXY_EDITS);
     met.all("source", ProxySource::ALL);
+    met.all("key source", KeySource::ALL);
     met.all("message", MESSAGES);
     assert_eq!(MESSAGES, Message::NAMES);
     met.all("answer", ANSWERS);

@@ -53,7 +53,23 @@ mirror! {
         purge_longest_ms: Option<u64>,
         warnings: Vec<Warning>,
         proxy: Option<String>,
+        master_key: Option<MasterKey>,
     }
+    struct MasterKey {
+        source: Option<Name>,
+        id: Option<String>,
+        rotating: bool,
+        error: Option<String>,
+    }
+    struct RotatedKey {
+        id: String,
+        begun: bool,
+        wrapped: u64,
+        left: Vec<LeftKey>,
+        left_total: u64,
+        finished: bool,
+    }
+    struct LeftKey { user: String, why: String }
     struct Warning { kind: Name, since: Time, due: Option<Time>, text: String }
     struct Restriction { kind: Name, since: Time, until: Option<Time>, detail: Option<String> }
     struct Count { name: String, count: u64 }
@@ -164,6 +180,7 @@ enum Command {
         user: String,
         edit: ProxyEdit,
     },
+    RotateKey,
 }
 
 #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]
@@ -238,6 +255,7 @@ enum Answer {
     Targets(Vec<String>),
     Passkey(Challenge),
     Proxy(SessionProxy),
+    RotatedKey(RotatedKey),
 }
 
 #[derive(Debug, Serialize, SchemaRead, SchemaWrite)]

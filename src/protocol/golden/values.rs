@@ -54,6 +54,7 @@ pub(super) fn requests() -> Vec<(String, Request)> {
         ),
         (17, proxy(ProxyEdit::None)),
         (18, proxy(ProxyEdit::Clear)),
+        (19, Command::RotateKey),
         // A text of another alphabet, with what JSON escapes, longer than a byte can tell.
         (
             14,
@@ -295,7 +296,45 @@ fn info(full: bool) -> Info {
         purge_longest_ms: full.then_some(251),
         warnings: if full { warnings() } else { vec![] },
         proxy: full.then(|| "http://proxy.example:3128".to_owned()),
+        master_key: full.then(|| MasterKey {
+            source: Some(KeySource::Credential),
+            id: Some(KEY.to_owned()),
+            rotating: true,
+            error: None,
+        }),
     }
+}
+
+/// The id of a master key.
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// The answer to `info` with another master key.
+fn info_with(source: Option<KeySource>) -> Answer {
+    let mut info = info(false);
+    info.master_key = Some(MasterKey {
+        source,
+        id: source.map(|_| KEY.to_owned()),
+        rotating: false,
+        error: source
+            .is_none()
+            .then(|| "the master key is missing".to_owned()),
+    });
+    Answer::Info(Box::new(info))
+}
+
+fn rotated_key(left: &[&str]) -> Answer {
+    let left: Vec<_> = left
+        .iter()
+        .map(|user| LeftKey::new(user.parse().expect("a user id"), "it is damaged"))
+        .collect();
+    Answer::RotatedKey(RotatedKey {
+        id: KEY.to_owned(),
+        begun: left.is_empty(),
+        wrapped: 300,
+        left_total: left.len() as u64,
+        finished: left.is_empty(),
+        left,
+    })
 }
 
 #[allow(clippy::too_many_lines, reason = "it is a list")]
@@ -418,6 +457,10 @@ fn answers() -> Vec<(&'static str, Answer)> {
                 error: Some("a proxy's URL ends after the port".to_owned()),
             }),
         ),
+        ("info, a key in a file", info_with(Some(KeySource::File))),
+        ("info, without a key", info_with(None)),
+        ("rotated key", rotated_key(&[])),
+        ("rotated key, some left", rotated_key(&["alice", "bob"])),
     ]
 }
 

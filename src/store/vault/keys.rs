@@ -60,6 +60,11 @@ impl KeyFile {
         }
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads the key; `None` where there is no file.
     pub(super) fn read(&self, masters: &MasterKeys) -> Result<Option<Key>, SpaceError> {
         match self.bytes()? {

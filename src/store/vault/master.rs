@@ -34,7 +34,7 @@ pub(super) const NEXT: &str = "key.next";
 
 /// The file in the state directory with the id of the key that is in use: it says that there is one, where the
 /// key itself is missing.
-const IN_USE: &str = "key.id";
+pub(super) const IN_USE: &str = "key.id";
 
 /// The file in the state directory with the key before it, at the very end of a rotation: nothing needs it.
 pub(super) const OLD: &str = "key.old";
@@ -108,7 +108,7 @@ impl MasterKey {
     }
 
     /// Notes the key's id durably in a file, where it is not there already.
-    fn note(&self, path: &Path) -> Result<(), SpaceError> {
+    pub(super) fn note(&self, path: &Path) -> Result<(), SpaceError> {
         let text = hex(&self.id);
         if noted(path)?.as_deref() == Some(&text) {
             return Ok(());
@@ -168,8 +168,8 @@ impl MasterKeys {
     /// [`SpaceError::Unavailable`] when it cannot be read now.
     pub fn load(state: &Path, credentials: Option<&Path>) -> Result<Self, SpaceError> {
         let credential = |name| match credentials {
-            Some(dir) => read(&dir.join(name)),
-            None => Ok(None),
+            Some(dir) if !is_closed(&dir.join(name)) => read(&dir.join(name)),
+            _ => Ok(None),
         };
         let given = credential(CREDENTIAL)?;
         let mut older: Vec<MasterKey> = credential(OLD_CREDENTIAL)?.into_iter().collect();
@@ -200,6 +200,12 @@ impl MasterKeys {
         current.write(&state.join(FILE))?;
         current.note(&in_use)?;
         Ok(Self::from_ring(current, older, false))
+    }
+
+    /// The id of the current one, in hex. It says nothing about the key.
+    #[must_use]
+    pub fn id(&self) -> String {
+        hex(self.current().id())
     }
 
     /// Whether the current one was given as a credential.
@@ -254,6 +260,13 @@ impl MasterKeys {
     fn read<T>(&self, look: impl FnOnce(&Ring) -> T) -> T {
         look(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether the directory that this file would be in lets nobody look. systemd leaves the directory of
+/// credentials like that, and empty, in a container that lets it mount nothing.
+fn is_closed(path: &Path) -> bool {
+    let looked = path.symlink_metadata();
+    looked.is_err_and(|e| e.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Reads a master key; `None` where there is no such file.

@@ -11,43 +11,71 @@
 //! administrator gives the new one as the credential; the old one is the file `key`, or the credential
 //! `wasessiond.key.old`.
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
 
 use super::keys::KeyFile;
-use super::master::{FILE, MasterKey, MasterKeys, NEXT, OLD};
+use super::master::{FILE, IN_USE, MasterKey, MasterKeys, NEXT, OLD};
 use crate::blocking::{Room, UncancellableWork};
 use crate::protocol::UserId;
 use crate::store::space::SpaceError;
 use crate::store::step::Step;
 use crate::store::{SESSIONS, StoreError, durable, shred};
 
+/// How many keys are wrapped at a time: half of what the room for the disk takes, so that sessions wait behind
+/// none of them for long.
+const AT_A_TIME: usize = 4;
+
+/// How long one key may take. A user whose disk hangs holds up the rotation no longer.
+const KEY_WITHIN: Duration = Duration::from_secs(20);
+
 /// What a rotation has done.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Rotated {
+    /// Whether `next` is the master key now.
+    pub begun: bool,
     /// How many keys were wrapped anew.
     pub wrapped: usize,
-    /// The sessions whose keys cannot be used, and why. As long as there are any, the old master key is kept.
+    /// The sessions whose keys cannot be used, or not now, and why, by user. As long as there are any, the old
+    /// master key is kept.
     pub unusable: Vec<(UserId, String)>,
+}
+
+impl Rotated {
+    /// Whether every key is wrapped by the master key, and the one before it is gone.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.unusable.is_empty()
+    }
 }
 
 /// Finishes a rotation that was broken off, then makes `next` the master key. Both keys are accepted
 /// meanwhile. Each session's key is wrapped anew in a call of its user's own work, `work_of`, so that nothing
-/// else is done with the user's directory at that time.
+/// else is done with the user's directory at that time. What `work_of` returns is kept until that call is over.
+///
+/// Where the rotation before cannot be finished, `next` is not taken: there are two master keys already that
+/// sessions need, and room for no third.
 ///
 /// # Errors
 /// [`SpaceError`]. Then the rotation is not over, and this can be called again, without `next`.
-pub async fn rotate(
+pub async fn rotate<W: Borrow<UncancellableWork> + Send + 'static>(
     state: &Path,
     masters: &MasterKeys,
     next: Option<MasterKey>,
     room: &Room,
-    work_of: impl Fn(&UserId) -> UncancellableWork,
+    work_of: impl Fn(&UserId) -> W,
 ) -> Result<Rotated, SpaceError> {
     let mut rotated = Rotated::default();
     if masters.is_rotating() {
         rotated = finish(state, masters, room, &work_of).await?;
     }
-    if let Some(next) = next {
+    if let Some(next) = next
+        && rotated.is_over()
+    {
         if masters.is_credential() {
             return Err(SpaceError::Unusable {
                 why: format!(
@@ -62,32 +90,42 @@ pub async fn rotate(
         let begin = move || next.write(&path).map(|()| ring.begin(next));
         room.run(begin).await?;
         let more = finish(state, masters, room, &work_of).await?;
+        rotated.begun = true;
         rotated.wrapped += more.wrapped;
         rotated.unusable = more.unusable;
     }
     Ok(rotated)
 }
 
-async fn finish(
+async fn finish<W: Borrow<UncancellableWork> + Send + 'static>(
     state: &Path,
     masters: &MasterKeys,
     room: &Room,
-    work_of: &impl Fn(&UserId) -> UncancellableWork,
+    work_of: &impl Fn(&UserId) -> W,
 ) -> Result<Rotated, SpaceError> {
     let sessions = state.join(SESSIONS);
     let listed = sessions.clone();
     let users = room.run(move || users(&listed)).await?;
     let mut rotated = Rotated::default();
-    for user in users {
-        let (file, ring) = (KeyFile::new(&sessions.join(user.as_str())), masters.clone());
-        match work_of(&user).on_disk(move || file.rewrap(&ring)).await {
+    let wrapping = users.into_iter().map(|user| {
+        let file = KeyFile::new(&sessions.join(user.as_str()));
+        let (work, ring) = (work_of(&user), masters.clone());
+        async move { (user, rewrap(file, ring, work).await) }
+    });
+    let mut wrapping = stream::iter(wrapping).buffer_unordered(AT_A_TIME);
+    while let Some((user, wrapped)) = wrapping.next().await {
+        match wrapped {
             Ok(true) => rotated.wrapped += 1,
             Ok(false) => {}
-            Err(SpaceError::Unusable { why }) => rotated.unusable.push((user, why)),
+            // One user's trouble holds up no other.
+            Err(SpaceError::Unusable { why } | SpaceError::Unavailable { why }) => {
+                rotated.unusable.push((user, why));
+            }
             Err(other) => return Err(other),
         }
     }
-    if !rotated.unusable.is_empty() {
+    rotated.unusable.sort();
+    if !rotated.is_over() {
         return Ok(rotated);
     }
     let (state, ring) = (state.to_owned(), masters.clone());
@@ -100,11 +138,38 @@ async fn finish(
         } else {
             install(&state)?;
         }
+        ring.current().note(&state.join(IN_USE))?;
         ring.end();
         Ok::<_, SpaceError>(())
     };
     room.run(retire).await?;
     Ok(rotated)
+}
+
+/// Wraps one session's key anew, as a call of its user's work. Returns whether that had to be done.
+async fn rewrap<W: Borrow<UncancellableWork> + Send + 'static>(
+    file: KeyFile,
+    masters: MasterKeys,
+    work: W,
+) -> Result<bool, SpaceError> {
+    let path = file.path().to_owned();
+    let own = Borrow::<UncancellableWork>::borrow(&work).clone();
+    let call = own.on_disk(move || {
+        let wrapped = file.rewrap(&masters);
+        drop(work);
+        wrapped
+    });
+    let done = timeout(KEY_WITHIN, call).await;
+    done.unwrap_or_else(|_| {
+        Err(SpaceError::Unavailable {
+            why: format!(
+                "the session's key in {} could not be looked at within {} s: the disk, or another call to the \
+                 session's files, hangs",
+                path.display(),
+                KEY_WITHIN.as_secs()
+            ),
+        })
+    })
 }
 
 /// Makes the next key the one in the state directory, and destroys the one before it, which nothing may need any
@@ -119,15 +184,21 @@ fn install(state: &Path) -> Result<(), SpaceError> {
     Ok(())
 }
 
-/// Goes on with the end of a rotation where a crash came into it: there is an old key then.
+/// Goes on with the end of a rotation where a crash came into it: there is an old key then, and perhaps no
+/// key. Where somebody has removed the key, the next one takes its place, or the old one: the file `key` is
+/// never missing while there is another one.
 pub(super) fn finish_install(state: &Path) -> Result<(), SpaceError> {
     let [key, next, old] = names(state);
+    if !is_there(&key)? {
+        let successor = if is_there(&next)? { &next } else { &old };
+        if !is_there(successor)? {
+            return Ok(());
+        }
+        rename(successor, &key)?;
+        durable::sync_dir(state, Step::MasterSyncDir)?;
+    }
     if !is_there(&old)? {
         return Ok(());
-    }
-    if !is_there(&key)? {
-        rename(&next, &key)?;
-        durable::sync_dir(state, Step::MasterSyncDir)?;
     }
     shred::file(&old)?;
     durable::sync_dir(state, Step::MasterSyncDir).map_err(Into::into)

@@ -98,6 +98,7 @@ impl Registry {
     fn gone(&mut self, user: &UserId, entry: &Entry, end: Option<HistoryEntry>) {
         self.quotas.gone(entry.about.owner);
         self.devices.release(user);
+        self.shared.works.end(user);
         self.shared.routes.remove(user);
         // The end is set only here, and each task ends once.
         let _ = entry.route.end.set(AfterTask::Gone(end.map(Arc::new)));

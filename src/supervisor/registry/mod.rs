@@ -102,6 +102,7 @@ impl Registry {
                 last_line,
             } = restored;
             let ready_guard = Some(ready_guard.clone());
+            self.shared.works.adopt(&user, work.clone());
             let about = About::new(owner, work, last_line);
             self.quotas.begun(owner);
             self.begin(user, about, Birth::Restored { found }, ready_guard);
@@ -189,7 +190,7 @@ impl Registry {
         narration::begun(user, owner);
         self.quotas.begun(owner);
         let last_line = last_of(&self.shared.history.read(), user, None).map(|(id, _)| id);
-        let about = About::new(owner, self.shared.store.work(), last_line);
+        let about = About::new(owner, self.shared.works.begin(user), last_line);
         let birth = Birth::Connect {
             owner,
             options: options_of(&command),

@@ -16,6 +16,7 @@ from .types import (
     LogoutReport,
     PasskeyChallenge,
     Reloaded,
+    RotatedKey,
     SessionProxy,
     Status,
 )
@@ -63,6 +64,10 @@ async def info(to: Asking) -> Info:
 
 async def reload(to: Asking) -> Reloaded:
     return types.read(Reloaded, take(await to.ask("reload"), "reloaded"))
+
+
+async def rotate_key(to: Asking) -> RotatedKey:
+    return types.read(RotatedKey, take(await to.ask("rotate_key"), "rotated_key"))
 
 
 async def connect(

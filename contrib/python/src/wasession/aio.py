@@ -17,6 +17,7 @@ from .types import (
     LogoutReport,
     PasskeyChallenge,
     Reloaded,
+    RotatedKey,
     SessionProxy,
     Since,
     Status,
@@ -167,6 +168,10 @@ class Client:
     async def reload(self) -> Reloaded:
         """Lets the daemon read its configuration again. Admins only."""
         return await _commands.reload(self)
+
+    async def rotate_key(self) -> RotatedKey:
+        """Makes another key the master key, which wraps the keys of all sessions. Admins only."""
+        return await _commands.rotate_key(self)
 
     async def connect(
         self,

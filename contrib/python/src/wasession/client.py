@@ -23,6 +23,7 @@ from .types import (
     LogoutReport,
     PasskeyChallenge,
     Reloaded,
+    RotatedKey,
     SessionProxy,
     Since,
     Status,
@@ -167,6 +168,10 @@ class Client:
     def reload(self) -> Reloaded:
         """Lets the daemon read its configuration again. Admins only."""
         return drive(_commands.reload(self))
+
+    def rotate_key(self) -> RotatedKey:
+        """Makes another key the master key, which wraps the keys of all sessions. Admins only."""
+        return drive(_commands.rotate_key(self))
 
     def connect(
         self,

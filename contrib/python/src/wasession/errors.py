@@ -83,7 +83,8 @@ class Failure(WasessionError):
     Codes (a newer daemon may say others): ``invalid_request``, ``invalid_user``, ``invalid_argument``, ``not_found``,
     ``not_allowed``, ``quota_exceeded``, ``rate_limited``, ``not_online``, ``deadline_exceeded``,
     ``purge_failed``, ``store_corrupt``, ``store_failed``, ``refused``, ``config_invalid``,
-    ``stopping``, ``internal``, ``unknown_command``, ``too_large``.
+    ``stopping``, ``internal``, ``unknown_command``, ``too_large``,
+    ``not_now``.
     """
 
     def __init__(

@@ -24,7 +24,9 @@ __all__ = [
     "Group",
     "HistoryEntry",
     "Info",
+    "LeftKey",
     "LogoutReport",
+    "MasterKey",
     "PairCode",
     "Passkey",
     "PasskeyChallenge",
@@ -32,6 +34,7 @@ __all__ = [
     "Reloaded",
     "Removed",
     "Restriction",
+    "RotatedKey",
     "SessionProxy",
     "Since",
     "Status",
@@ -224,6 +227,45 @@ class Count:
 
 
 @dataclass(frozen=True)
+class MasterKey:
+    """About the master key, which wraps the keys of all sessions."""
+
+    #: ``credential`` (of systemd) or ``file`` (in the state directory). ``None``: there is none that can be used.
+    source: Optional[str]
+    #: In hex. It says nothing about the key.
+    id: Optional[str]
+    #: Whether a rotation is not over: the key before it is needed, too.
+    rotating: bool
+    #: Why there is none that can be used.
+    error: Optional[str]
+
+
+@dataclass(frozen=True)
+class LeftKey:
+    """The key of a session that could not be wrapped anew."""
+
+    user: str
+    why: str
+
+
+@dataclass(frozen=True)
+class RotatedKey:
+    """What a rotation of the master key did."""
+
+    #: The id of the master key now, in hex.
+    id: str
+    #: Whether it is a new one. It is not where the rotation before could only be finished, or not even that.
+    begun: bool
+    #: How many keys of sessions were wrapped anew.
+    wrapped: int
+    #: The users whose keys could not be wrapped anew, and why: the first hundred.
+    left: List[LeftKey]
+    left_total: int
+    #: Whether the rotation is over: the key before it is needed no more, and destroyed.
+    finished: bool
+
+
+@dataclass(frozen=True)
 class Info:
     """What the daemon says of itself."""
 
@@ -247,6 +289,8 @@ class Info:
     warnings: List[Warning]
     #: The proxy of all sessions that have none of their own, without user and password.
     proxy: Optional[str]
+    #: For admins; ``None`` to others.
+    master_key: Optional[MasterKey]
 
 
 @dataclass(frozen=True)

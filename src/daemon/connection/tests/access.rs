@@ -3,7 +3,9 @@
 use crate::client::scripted::online;
 use crate::daemon::harness::{Client, Harness, SOMEBODY};
 use crate::protocol::codec::Encoding;
-use crate::protocol::{Answer, Command, FailureCode, Message, ProxyEdit, Status, TargetEdit};
+use crate::protocol::{
+    Answer, Command, FailureCode, KeySource, MasterKey, Message, ProxyEdit, Status, TargetEdit,
+};
 
 fn session(user: &str, owner: u32) -> Status {
     Status {
@@ -130,6 +132,36 @@ async fn nothing_tells_a_foreign_session_from_one_that_is_not_there() {
     };
     assert_eq!(info.summary, "no sessions");
     assert_eq!((info.phases.len(), info.logouts.len()), (0, 0));
+    assert_eq!(info.master_key, None);
+}
+
+#[tokio::test]
+async fn the_master_key_is_rotated_for_admins_only() {
+    let harness = Harness::new().await;
+    let mut client = harness.client(SOMEBODY, Encoding::Json).await;
+    client.ask(1, Command::RotateKey).await;
+    let failure = client.reply().await.result.expect_err("refused");
+    assert_eq!(failure.code, FailureCode::NotAllowed);
+    assert!(failure.message.contains("change the master key"));
+
+    let mut admin = harness.client(0, Encoding::Json).await;
+    let before = master_key(&mut admin).await;
+    assert_eq!(before.source, Some(KeySource::File));
+    admin.ask(2, Command::RotateKey).await;
+    let Ok(Answer::RotatedKey(rotated)) = admin.reply().await.result else {
+        panic!("not rotated");
+    };
+    assert!(rotated.begun && rotated.finished && rotated.left.is_empty());
+    assert_ne!(Some(&rotated.id), before.id.as_ref());
+    assert_eq!(master_key(&mut admin).await.id, Some(rotated.id));
+}
+
+async fn master_key(admin: &mut Client) -> MasterKey {
+    admin.ask(9, Command::Info).await;
+    match admin.reply().await.result {
+        Ok(Answer::Info(info)) => info.master_key.expect("it is an admin"),
+        other => panic!("no information: {other:?}"),
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -122,6 +122,95 @@ async fn a_rotation_wraps_every_key_anew_and_the_old_one_is_gone() {
 }
 
 #[tokio::test]
+async fn a_rotation_that_cannot_be_finished_takes_no_third_key() {
+    let mut stage = Stage::set();
+    for user in ["alice", "carol"] {
+        stage.fill(user).await;
+    }
+    let whole = fs::read(stage.key("carol")).expect("read");
+    fs::write(stage.key("carol"), "no key").expect("write");
+    let begin = || Some(MasterKey::random().expect("a key"));
+    let first = rotate_all(&stage, begin()).await.expect("rotated");
+    assert!(first.begun && first.wrapped == 1 && !first.is_over());
+    let files = || ["key", "key.next"].map(|name| fs::read(stage.state.join(name)).expect("read"));
+    let before = files();
+    // The next key lies where a third one would.
+    let second = rotate_all(&stage, begin()).await.expect("looked");
+    assert!(!second.begun && second.wrapped == 0 && second.unusable.len() == 1);
+    assert_eq!(files(), before);
+    fs::write(stage.key("carol"), whole).expect("write");
+    let third = rotate_all(&stage, begin()).await.expect("rotated");
+    // Carol's with the second key, then both with the third.
+    assert!(third.begun && third.wrapped == 3 && third.is_over());
+    stage.masters = MasterKeys::load(&stage.state, None).expect("one key");
+    assert!(!stage.masters.is_rotating());
+    for user in ["alice", "carol"] {
+        assert_eq!(stage.read(user).await.expect("it opens"), all());
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_under_one_user_holds_up_no_other() {
+    let stage = Stage::set();
+    for user in ["alice", "bob", "carol"] {
+        stage.fill(user).await;
+    }
+    // Bob's earlier call hangs, in threads of its own: the clock goes on while nothing else is done.
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let bobs = UncancellableWork::new(Room::new("hangs", 1));
+    let hanging = bobs.clone();
+    let hangs = tokio::spawn(async move { hanging.on_disk(move || wait.recv()).await });
+    while bobs.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+    let room = Room::of_the_caller("rotation");
+    let others = UncancellableWork::new(room.clone());
+    let work = |user: &UserId| match user.as_str() {
+        "bob" => bobs.clone(),
+        _ => others.clone(),
+    };
+    let next = Some(MasterKey::random().expect("a key"));
+    let rotated = rotate(&stage.state, &stage.masters, next, &room, work).await;
+    let rotated = rotated.expect("rotated");
+    assert_eq!(rotated.wrapped, 2);
+    let [(user, why)] = &rotated.unusable[..] else {
+        panic!("{rotated:?}");
+    };
+    assert!(user.as_str() == "bob" && why.contains("hangs"), "{why}");
+    assert!(stage.masters.is_rotating(), "the old key is kept");
+    tokio::time::resume();
+    drop(go);
+    let _ = hangs.await.expect("it ends");
+    bobs.gone().await;
+    // The call that nobody waited for wrapped his key when it could.
+    let rotated = rotate_all(&stage, None).await.expect("rotated");
+    assert!(rotated.wrapped == 0 && rotated.is_over());
+}
+
+#[tokio::test]
+async fn the_key_is_never_missing_beside_another_one() {
+    let mut stage = Stage::set();
+    stage.fill("alice").await;
+    let key = stage.state.join("key");
+    for other in ["key.next", "key.old"] {
+        fs::rename(&key, stage.state.join(other)).expect("somebody's doing");
+        stage.masters = MasterKeys::load(&stage.state, None).expect("it is found");
+        assert!(key.exists() && !stage.state.join(other).exists(), "{other}");
+        // A rotation now would write its next key over the only one.
+        let next = MasterKey::random().expect("a key");
+        assert_eq!(
+            rotate_all(&stage, Some(next))
+                .await
+                .expect("rotated")
+                .wrapped,
+            1
+        );
+        assert_eq!(stage.read("alice").await.expect("it opens"), all());
+    }
+}
+
+#[tokio::test]
 async fn the_key_moves_into_a_credential() {
     let mut stage = Stage::set();
     stage.fill("alice").await;
