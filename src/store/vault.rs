@@ -14,6 +14,7 @@ mod master;
 mod rotation;
 mod seal;
 mod table;
+mod text;
 
 use std::fmt;
 use std::path::Path;
@@ -34,6 +35,7 @@ pub(super) use file::FILE;
 pub(super) use keys::FILE as KEY_FILE;
 pub use master::{CREDENTIAL, MasterKey, MasterKeys, OLD_CREDENTIAL};
 pub use rotation::{Rotated, rotate};
+pub(super) use text::{Missing, TextSeal};
 
 /// The credentials of one session. When this is dropped the file is closed soon after; [`Vault::close`] waits
 /// for that.

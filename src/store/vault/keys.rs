@@ -1,11 +1,12 @@
-//! `key`: the key of one session, wrapped by the master key.
+//! `key`: the key of one session, wrapped by the master key; and `state.key`, the key of the history, in the
+//! same format.
 //!
 //! ```text
 //! "wasession key 1\n" | id of the master key (16 bytes) | nonce (24) | sealed key (32 + 16)
 //! ```
 //!
-//! All that comes before the nonce, and the user, are associated data of the wrapping. The id tells another
-//! master key from damage.
+//! All that comes before the nonce, and whose key it is, are associated data of the wrapping. The id tells
+//! another master key from damage.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
@@ -23,8 +24,11 @@ use crate::store::space::SpaceError;
 use crate::store::step::Step;
 use crate::store::{durable, regular};
 
-/// The name of the file.
+/// The name of the file in a session's directory.
 pub(in crate::store) const FILE: &str = "key";
+
+/// The name of the file in the state directory.
+pub(super) const STATE_FILE: &str = "state.key";
 
 const MAGIC: &[u8; 16] = b"wasession key 1\n";
 
@@ -46,11 +50,20 @@ const STEPS: Replacing = Replacing {
     sync_dir: Step::KeySyncDir,
 };
 
-/// The file with the key of a session.
+/// A file with a wrapped key.
 #[derive(Debug, Clone)]
 pub(super) struct KeyFile {
     path: PathBuf,
-    user: UserId,
+    owner: Owner,
+}
+
+/// Whose key it is.
+#[derive(Debug, Clone)]
+enum Owner {
+    /// A session's.
+    Session(UserId),
+    /// The state directory's: it seals the lines of the history.
+    State,
 }
 
 impl KeyFile {
@@ -58,7 +71,15 @@ impl KeyFile {
     pub(super) fn new(dir: &Path, user: &UserId) -> Self {
         Self {
             path: dir.join(FILE),
-            user: user.clone(),
+            owner: Owner::Session(user.clone()),
+        }
+    }
+
+    /// The one of the state directory itself.
+    pub(super) fn of_state(state: &Path) -> Self {
+        Self {
+            path: state.join(STATE_FILE),
+            owner: Owner::State,
         }
     }
 
@@ -119,7 +140,7 @@ impl KeyFile {
             return Err(self.unusable(if newer {
                 "it was written by a newer wasessiond; start the newer one again"
             } else {
-                "it is not the key of a session: it is damaged, or somebody else's file"
+                "it is not a key of wasessiond: it is damaged, or somebody else's file"
             }));
         }
         let damaged = || self.unusable("it is damaged");
@@ -156,22 +177,31 @@ impl KeyFile {
 
     /// What the wrapped key is bound to.
     fn bound_to(&self, head: &[u8]) -> Vec<u8> {
-        [head, b"session ", self.user.as_str().as_bytes()].concat()
+        match &self.owner {
+            Owner::Session(user) => [head, b"session ", user.as_str().as_bytes()].concat(),
+            Owner::State => [head, b"state"].concat(),
+        }
     }
 
     /// The error that says that the file's bytes, or the master key, are wrong.
     pub(super) fn unusable(&self, why: &str) -> SpaceError {
-        let path = self.path.display();
         SpaceError::Unusable {
-            why: format!("the session's key in {path}: {why}"),
+            why: self.told(why),
         }
     }
 
     fn unavailable(&self, why: &io::Error) -> SpaceError {
-        let path = self.path.display();
         SpaceError::Unavailable {
-            why: format!("the session's key in {path}: {why}"),
+            why: self.told(&why.to_string()),
         }
+    }
+
+    fn told(&self, why: &str) -> String {
+        let whose = match self.owner {
+            Owner::Session(_) => "the session's key",
+            Owner::State => "the key of the history",
+        };
+        format!("{whose} in {}: {why}", self.path.display())
     }
 }
 

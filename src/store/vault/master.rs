@@ -146,7 +146,7 @@ impl MasterKeys {
     }
 
     /// Takes the master key from systemd's directory of credentials, else from the state directory, where the
-    /// first start makes it. It is never made where a session has a key already. Blocks.
+    /// first start makes it. It is never made where there is a key already that it would have to wrap. Blocks.
     ///
     /// # Errors
     /// [`SpaceError::Unusable`] when the key is missing or is no key, in words that say what to do;
@@ -167,13 +167,13 @@ impl MasterKeys {
             older.extend(found);
             return Ok(Self::from_ring(current, older, is_credential));
         }
-        if let Some(session) = a_session_with_a_key(state)? {
+        if let Some(wrapped) = a_wrapped_key(state)? {
             return Err(SpaceError::Unusable {
                 why: format!(
                     "the master key is missing: neither the credential {CREDENTIAL} nor {} is there, and {} is \
-                     wrapped by it. Give it again; without it no session's credentials can be read",
+                     wrapped by it. Give it again; without it nothing that is sealed can be read",
                     state.join(FILE).display(),
-                    session.display()
+                    wrapped.display()
                 ),
             });
         }
@@ -253,8 +253,12 @@ fn read(path: &Path) -> Result<Option<MasterKey>, SpaceError> {
         .map_err(|why| SpaceError::Unusable { why: told(&why) })
 }
 
-/// The key of a session, if one is seen to have any.
-fn a_session_with_a_key(state: &Path) -> Result<Option<PathBuf>, SpaceError> {
+/// A key that a master key wraps, if there is one: of the history, or of a session.
+fn a_wrapped_key(state: &Path) -> Result<Option<PathBuf>, SpaceError> {
+    let of_state = state.join(keys::STATE_FILE);
+    if of_state.symlink_metadata().is_ok() {
+        return Ok(Some(of_state));
+    }
     let sessions = state.join(crate::store::SESSIONS);
     let unreadable = |e: io::Error| SpaceError::Unavailable {
         why: format!("cannot read {}: {e}", sessions.display()),
