@@ -42,9 +42,9 @@ pub struct Record {
     /// Whether nobody knows the session's proxy: of a stand-in for one that may name it. It is never written.
     #[serde(skip)]
     pub is_way_unknown: bool,
-    /// Whether the file has in clear what is to be sealed. It is never written.
+    /// How it lies in the file. It is never written.
     #[serde(skip)]
-    is_in_clear: bool,
+    form: Form,
     /// Whose session it is, from the last time that it was certain. In a directory that was copied or renamed
     /// it is another name than the directory's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +101,16 @@ pub struct Record {
     /// Of a record in the file: what is sealed of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealed: Option<String>,
+}
+
+/// How a record lies in its file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Form {
+    /// As this version writes it.
+    #[default]
+    Sealed,
+    /// With something in clear that is to be sealed.
+    InClear,
 }
 
 /// The proxy that somebody chose for a session. In the file it is a string: a URL, or `none`.
@@ -247,7 +257,7 @@ impl Record {
             version: VERSION,
             is_stand_in: false,
             is_way_unknown: false,
-            is_in_clear: false,
+            form: Form::Sealed,
             user: None,
             owner,
             created_at: Timestamp::now(),
@@ -313,7 +323,7 @@ impl Record {
         let read = Self::read_file(dir).and_then(|text| {
             Self::parse(&text).map_err(|why| StoreError::unusable(&dir.join(FILE), why))
         });
-        read.is_ok_and(|record| record.has_secrets())
+        read.is_ok_and(Self::has_secrets)
     }
 
     /// Writes it, durably. Where the file before it has in clear what this one seals, its bytes are destroyed.
@@ -322,7 +332,7 @@ impl Record {
         let written = self.sealed_with(key)?;
         let text = toml::to_string(&written)
             .map_err(|e| StoreError::unusable(&path, format!("it cannot be written: {e}")))?;
-        if self.is_in_clear {
+        if self.form == Form::InClear {
             durable::replace_in_clear(&path, &STEPS, |file| file.write_all(text.as_bytes()))
         } else {
             durable::replace(&path, text.as_bytes(), &STEPS)
@@ -331,9 +341,9 @@ impl Record {
 
     /// Seals what the file has in clear, if there is anything.
     pub(super) fn seal_file(&mut self, key: &RecordKey<'_>) -> Result<(), StoreError> {
-        if self.is_in_clear {
+        if self.form == Form::InClear {
             self.save(key)?;
-            self.is_in_clear = false;
+            self.form = Form::Sealed;
         }
         Ok(())
     }

@@ -140,6 +140,30 @@ fn half_a_write_is_tidied_away_and_nothing_else() {
 }
 
 #[test]
+fn a_session_that_cannot_be_sealed_is_not_made() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(dir.path()).expect("open");
+    let mut record = Record::new(1000);
+    record.expect = Some("+15550100999".parse().expect("a number"));
+    store.create(&user("alice"), &record).expect("create");
+    drop(store);
+    fs::remove_file(dir.path().join("key")).expect("lose the master key");
+    let store = Store::open(dir.path()).expect("it opens");
+    let why = store.create(&user("bob"), &record).expect_err("no key");
+    assert!(
+        why.to_string().contains("the master key is missing"),
+        "{why}"
+    );
+    assert!(!store.session_dir(&user("bob")).exists());
+    // A key that cannot be written leaves nothing, either.
+    let next = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(next.path()).expect("open");
+    fs::create_dir(next.path().join("key")).expect("something in its place");
+    store.create(&user("bob"), &record).expect_err("no key");
+    assert!(!store.session_dir(&user("bob")).exists());
+}
+
+#[test]
 fn a_new_session_never_takes_what_it_did_not_make() {
     let dir = tempfile::tempdir().expect("tempdir");
     let store = Store::open(dir.path()).expect("open");

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{FILE, ProxyChoice, Record};
+use super::{FILE, Form, ProxyChoice, Record};
 use crate::protocol::{Account, GroupJid, PhoneNumber, Redacted, Restriction, UserId};
 use crate::store::StoreError;
 use crate::store::masters::Masters;
@@ -85,7 +85,9 @@ impl Record {
     /// What stands in the file, with what is sealed in it.
     pub(super) fn opened_with(mut self, key: &RecordKey<'_>) -> Result<Self, StoreError> {
         let in_clear = self.take_secrets();
-        self.is_in_clear = in_clear != Secrets::default();
+        if in_clear != Secrets::default() {
+            self.form = Form::InClear;
+        }
         self.own_proxy = false;
         if let Some(sealed) = self.sealed.take() {
             let text = key.open(&sealed)?;
@@ -109,7 +111,7 @@ impl Record {
             version: _,
             is_stand_in: _,
             is_way_unknown: _,
-            is_in_clear: _,
+            form: _,
             user: _,
             owner: _,
             created_at: _,

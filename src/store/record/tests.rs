@@ -239,7 +239,7 @@ fn a_new_record_reads_back() {
         version: _,
         is_stand_in: _,
         is_way_unknown: _,
-        is_in_clear: _,
+        form: _,
         owner: _,
         created_at: now,
         desired: _,
@@ -430,10 +430,10 @@ fn a_record_in_clear_is_sealed_and_its_bytes_are_destroyed() {
     dir.put(SAMPLE);
     let mut old = std::fs::File::open(dir.file()).expect("open");
     let mut record = dir.read().expect("the sample");
-    assert!(record.is_in_clear && Record::lies_in_clear(&dir.path()));
+    assert!(record.form == Form::InClear && Record::lies_in_clear(&dir.path()));
     assert_eq!(dir.text(), SAMPLE, "reading changes nothing");
     dir.with(|key| record.seal_file(key)).expect("sealed");
-    assert!(!record.is_in_clear && !Record::lies_in_clear(&dir.path()));
+    assert!(record.form == Form::Sealed && !Record::lies_in_clear(&dir.path()));
     assert!(!dir.text().contains("15550100999"));
     assert_eq!(dir.read().expect("a record"), record);
     let mut bytes = Vec::new();

@@ -120,9 +120,70 @@ impl TextSeal {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::blocking::{Room, UncancellableWork};
+    use crate::store::vault::{MasterKey, rotate};
+
+    #[tokio::test]
+    async fn the_key_of_the_history_is_rotated_with_the_sessions() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let state = dir.path();
+        fs::create_dir(state.join("sessions")).expect("mkdir");
+        let masters = || MasterKeys::load(state, None);
+        let seal = |missing| TextSeal::of_lines(state, &masters()?, missing);
+        assert!(seal(Missing::IsNone).expect("no key").is_none());
+        let sealed = seal(Missing::IsMade)
+            .expect("a key")
+            .expect("a key")
+            .seal(&["a"], b"text");
+        let (file, master) = (state.join(keys::STATE_FILE), state.join("key"));
+        let [old_key, old_master] = [&file, &master].map(|file| fs::read(file).expect("read"));
+        let rotated = |next| {
+            let (ring, room) = (masters().expect("a master key"), Room::new("rotation", 1));
+            async move {
+                let work = |_: &UserId| UncancellableWork::default();
+                rotate(state, &ring, next, &room, work).await
+            }
+        };
+        // As long as it cannot be wrapped anew, the old master key is needed.
+        fs::write(&file, "damaged").expect("write");
+        let next = Some(MasterKey::random().expect("a key"));
+        let why = rotated(next).await.expect_err("damaged").to_string();
+        assert!(why.contains("the key of the history in"), "{why}");
+        assert_eq!(fs::read(&master).expect("read"), old_master);
+        fs::write(&file, &old_key).expect("write");
+        rotated(None).await.expect("it goes on");
+        assert_ne!(fs::read(&master).expect("read"), old_master);
+        assert_ne!(fs::read(&file).expect("read"), old_key);
+        let opened = seal(Missing::IsNone)
+            .expect("a key")
+            .expect("a key")
+            .open(&["a"], &sealed);
+        assert_eq!(opened.expect("it opens").as_slice(), b"text");
+        // No other master key is made for it, and a session's key in its place is none.
+        fs::remove_file(&master).expect("remove");
+        let why = masters().expect_err("missing").to_string();
+        assert!(why.contains("the master key is missing"), "{why}");
+        fs::write(&master, &old_master).expect("write");
+        assert!(seal(Missing::IsMade).is_err());
+    }
+
+    #[test]
+    fn the_keys_of_sessions_and_of_the_history_are_not_taken_for_each_other() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let masters = MasterKeys::load(dir.path(), None).expect("a key");
+        let users = ["alice", "bob"].map(|user| user.parse::<UserId>().expect("an id"));
+        let alice = KeyFile::new(dir.path(), &users[0]);
+        fs::remove_file(dir.path().join("key")).expect("make room for hers");
+        alice.create(&masters).expect("a key");
+        assert!(KeyFile::new(dir.path(), &users[1]).read(&masters).is_err());
+        fs::rename(dir.path().join("key"), dir.path().join(keys::STATE_FILE)).expect("rename");
+        assert!(KeyFile::of_state(dir.path()).read(&masters).is_err());
+    }
 
     proptest! {
         #[test]

@@ -33,7 +33,11 @@ pub(crate) fn assert_sealed(hunt: &Hunt, state: &Path) {
     let all = everything(state);
     let mut files = 0;
     for path in &all {
-        let name = path.strip_prefix(state).expect("below").display().to_string();
+        let name = path
+            .strip_prefix(state)
+            .expect("below")
+            .display()
+            .to_string();
         hunt.assert_none("the name of a file", name.as_bytes());
         if let Ok(bytes) = fs::read(path) {
             hunt.assert_none(&name, &bytes);
@@ -49,7 +53,10 @@ pub(crate) fn add_account(hunt: &mut Hunt, jid: &str) {
     hunt.add("a JID", jid);
     hunt.add("a phone number", phone);
     // As the simulator names its accounts.
-    hunt.add("a name", &format!("Rehearsal {}", &phone[phone.len() - 4..]));
+    hunt.add(
+        "a name",
+        &format!("Rehearsal {}", &phone[phone.len() - 4..]),
+    );
 }
 
 const TOKENS: [&str; 2] = ["AppealToken-d4v3-0123456789", "AppealToken-3r1n-5551212"];
@@ -75,12 +82,19 @@ async fn populate(stage: &mut Stage, hunt: &mut Hunt) -> Proxy {
     let edit = TargetEdit::Set(groups.iter().map(|g| g.jid.to_string()).collect());
     stage.client.targets("alice", edit).await.expect("targets");
     let url = format!("http://{user}:{password}@{}", proxy.address);
-    let set = stage.client.proxy("alice", ProxyEdit::Set(url.into())).await;
+    let set = stage
+        .client
+        .proxy("alice", ProxyEdit::Set(url.into()))
+        .await;
     set.expect("a proxy");
     stage.phase("alice", Phase::Online).await;
     // Ended.
     add_account(hunt, &stage.pair("bob", "15550001002").await);
-    stage.client.force_logout("bob").await.expect("force-logout");
+    stage
+        .client
+        .force_logout("bob")
+        .await
+        .expect("force-logout");
     stage.ended("bob").await;
     // A pairing of an account that is expected.
     let options = ConnectOptions {
@@ -101,11 +115,19 @@ async fn populate(stage: &mut Stage, hunt: &mut Hunt) -> Proxy {
         add_account(hunt, &device);
         hunt.add("an appeal token", token);
         let locked = Failure::account_locked(token);
-        stage.sim.fail_next_login(&device, locked).await.expect("fail");
+        stage
+            .sim
+            .fail_next_login(&device, locked)
+            .await
+            .expect("fail");
         stage.sim.drop_connection(&device).await.expect("drop");
         stage.phase(user, Phase::Held).await;
     }
-    stage.client.force_logout("erin").await.expect("force-logout");
+    stage
+        .client
+        .force_logout("erin")
+        .await
+        .expect("force-logout");
     stage.ended("erin").await;
     proxy
 }
@@ -125,12 +147,17 @@ async fn no_account_and_no_secret_lie_in_clear_in_the_state_directory() {
     let device = stage.pair("gus", "15550001007").await;
     add_account(&mut hunt, &device);
     stage.stop();
-    stage.start_by(failing("trash_sync_to:after=return(kill)")).await;
+    stage
+        .start_by(failing("trash_sync_to:after=return(kill)"))
+        .await;
     stage.until("gus", Phase::Online).await;
     stage.sim.unlink(&device).await.expect("unlink");
     stage.died();
     let intents = fs::read_to_string(stage.state().join("intents.jsonl")).expect("read");
-    assert!(intents.contains("gus") && intents.contains("\"sealed\""), "{intents}");
+    assert!(
+        intents.contains("gus") && intents.contains("\"sealed\""),
+        "{intents}"
+    );
     assert_sealed(&hunt, &stage.state());
     stage.start().await;
     assert_sealed(&hunt, &stage.state());
@@ -163,7 +190,9 @@ async fn a_missing_master_key_stops_nobody_and_heals() {
     let _proxy = populate(&mut stage, &mut Hunt::default()).await;
     let device = stage.pair("gus", "15550001007").await;
     stage.stop();
-    stage.start_by(failing("trash_sync_to:after=return(kill)")).await;
+    stage
+        .start_by(failing("trash_sync_to:after=return(kill)"))
+        .await;
     stage.until("gus", Phase::Online).await;
     stage.sim.unlink(&device).await.expect("unlink");
     stage.died();
