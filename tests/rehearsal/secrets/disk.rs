@@ -132,6 +132,25 @@ async fn populate(stage: &mut Stage, hunt: &mut Hunt) -> Proxy {
     proxy
 }
 
+/// A logout that a crash breaks off: its intent is on the disk, and the session is in the trash. Returns the device.
+async fn die_in_a_logout(stage: &mut Stage, user: &str) -> String {
+    let device = stage.pair(user, "15550001007").await;
+    // The next start would end it before.
+    stage
+        .client
+        .force_logout("frank")
+        .await
+        .expect("force-logout");
+    stage.ended("frank").await;
+    stage.stop();
+    let dies = failing("trash_sync_to:after=return(kill)");
+    stage.start_by(dies).await;
+    stage.until(user, Phase::Online).await;
+    stage.sim.unlink(&device).await.expect("unlink");
+    stage.died();
+    device
+}
+
 async fn last(stage: &Stage, user: &str) -> HistoryEntry {
     let history = stage.client.history(Some(user), None).await;
     history.expect("history").remove(0)
@@ -143,16 +162,7 @@ async fn no_account_and_no_secret_lie_in_clear_in_the_state_directory() {
     let mut hunt = Hunt::default();
     let _proxy = populate(&mut stage, &mut hunt).await;
     assert_sealed(&hunt, &stage.state());
-    // A logout that a crash breaks off: its intent is on the disk, and the session is in the trash.
-    let device = stage.pair("gus", "15550001007").await;
-    add_account(&mut hunt, &device);
-    stage.stop();
-    stage
-        .start_by(failing("trash_sync_to:after=return(kill)"))
-        .await;
-    stage.until("gus", Phase::Online).await;
-    stage.sim.unlink(&device).await.expect("unlink");
-    stage.died();
+    add_account(&mut hunt, &die_in_a_logout(&mut stage, "gus").await);
     let intents = fs::read_to_string(stage.state().join("intents.jsonl")).expect("read");
     assert!(
         intents.contains("gus") && intents.contains("\"sealed\""),
@@ -188,14 +198,7 @@ async fn no_account_and_no_secret_lie_in_clear_in_the_state_directory() {
 async fn a_missing_master_key_stops_nobody_and_heals() {
     let mut stage = Stage::set().await;
     let _proxy = populate(&mut stage, &mut Hunt::default()).await;
-    let device = stage.pair("gus", "15550001007").await;
-    stage.stop();
-    stage
-        .start_by(failing("trash_sync_to:after=return(kill)"))
-        .await;
-    stage.until("gus", Phase::Online).await;
-    stage.sim.unlink(&device).await.expect("unlink");
-    stage.died();
+    die_in_a_logout(&mut stage, "gus").await;
     let record = |user: &str| stage.session_dir(user).join("session.toml");
     let before = fs::read(record("dave")).expect("read");
     let dave = record("dave");
