@@ -51,7 +51,7 @@ pub(crate) async fn look_further(
     let record = match found {
         Ok(Found::Nothing) => return Standing::Nothing,
         Ok(Found::Session(record)) => record,
-        Ok(Found::Unusable(why)) => return Standing::Unusable { record: None, why },
+        Ok(Found::Unusable { why, .. }) => return Standing::Unusable { record: None, why },
         Err(e) => {
             return Standing::Unavailable {
                 record: None,

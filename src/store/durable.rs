@@ -2,12 +2,12 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::commit::GroupCommit;
 use super::step::Step;
-use super::{StoreError, regular};
+use super::{StoreError, regular, shred};
 use crate::blocking::Room;
 
 /// The steps of a [`replace`].
@@ -59,6 +59,35 @@ pub(super) fn replace_with(
         .take(|| temporary.persist(path).map_err(|e| e.error))
         .map_err(|e| StoreError::unavailable("replace", path, e))?;
     sync_dir(dir, steps.sync_dir)
+}
+
+/// [`replace_with`], for a file that has in clear what the new one has sealed. The old file keeps a second name,
+/// that of a temporary file, until its bytes are destroyed: after a crash the next start destroys them.
+pub(super) fn replace_in_clear(
+    path: &Path,
+    steps: &Replacing,
+    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> Result<(), StoreError> {
+    let second = parent(path).join(format!("{TEMPORARY}{:016x}", rand::random::<u64>()));
+    match fs::hard_link(path, &second) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(
+                "what {} has in clear cannot be overwritten, it is only replaced: {e}. Its old bytes may stay on \
+                 the disk until something else takes their place",
+                path.display()
+            );
+        }
+        _ => {}
+    }
+    let replaced = replace_with(path, steps, write);
+    // A replacement that is not durable may be undone by a crash: then the old file is still needed, and its
+    // second name stays for the next start.
+    let is_needed =
+        replaced.is_err() && fs::symlink_metadata(&second).is_ok_and(|about| about.nlink() == 1);
+    if !is_needed {
+        remove_temporary(&second);
+    }
+    replaced
 }
 
 /// Appends to a file, and makes it if it is not there. When the write fails, the file is cut back, so that
@@ -166,14 +195,20 @@ pub(super) fn is_temporary(entry: &fs::DirEntry) -> bool {
     name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes())
 }
 
-/// Removes what an interrupted [`replace`] left.
+/// Removes what an interrupted [`replace`] left. It may be something in clear, so it is destroyed.
 pub(super) fn remove_temporaries(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else {
         return;
     };
     for entry in entries.flatten().filter(is_temporary) {
-        let _ = fs::remove_file(entry.path());
+        remove_temporary(&entry.path());
     }
+}
+
+fn remove_temporary(path: &Path) {
+    let _ = shred::file(path);
+    // A file that has another name is left by that: only this name goes.
+    let _ = fs::remove_file(path);
 }
 
 #[cfg(test)]
@@ -185,6 +220,60 @@ mod tests {
         write: Step::HistoryWrite,
         sync: Step::HistorySync,
     };
+
+    const REPLACING: Replacing = Replacing {
+        write: Step::RecordWrite,
+        sync: Step::RecordSync,
+        rename: Step::RecordRename,
+        sync_dir: Step::RecordSyncDir,
+    };
+
+    fn names(dir: &Path) -> Vec<std::ffi::OsString> {
+        let entries = fs::read_dir(dir).expect("read");
+        entries.map(|e| e.expect("entry").file_name()).collect()
+    }
+
+    #[test]
+    fn what_was_in_clear_is_overwritten_when_it_is_replaced() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let path = dir.path().join("file");
+        for is_there in [false, true] {
+            if is_there {
+                fs::write(&path, "in clear").expect("write");
+            }
+            let before = is_there.then(|| File::open(&path).expect("open"));
+            replace_in_clear(&path, &REPLACING, |file| file.write_all(b"sealed")).expect("replace");
+            assert_eq!(fs::read(&path).expect("read"), b"sealed");
+            assert_eq!(names(dir.path()), ["file"]);
+            if let Some(mut before) = before {
+                let mut bytes = Vec::new();
+                io::Read::read_to_end(&mut before, &mut bytes).expect("read");
+                assert!(bytes.len() == 8 && bytes != b"in clear");
+            }
+        }
+        // Where it is not replaced, it stays as it is.
+        let fails = |_: &mut BufWriter<&File>| Err(io::ErrorKind::StorageFull.into());
+        replace_in_clear(&path, &REPLACING, fails).expect_err("no room");
+        assert_eq!(fs::read(&path).expect("read"), b"sealed");
+        assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_crash_before_and_after_the_replacement_leaves_nothing_in_clear() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (path, second) = (dir.path().join("file"), dir.path().join(".new-2"));
+        fs::write(&path, "in clear").expect("write");
+        let mut bytes = File::open(&path).expect("open");
+        fs::hard_link(&path, &second).expect("a second name");
+        remove_temporaries(dir.path());
+        assert_eq!(fs::read(&path).expect("read"), b"in clear", "it is whole");
+        fs::rename(&path, &second).expect("as after the replacement");
+        remove_temporaries(dir.path());
+        assert_eq!(names(dir.path()), [""; 0]);
+        let mut left = Vec::new();
+        io::Read::read_to_end(&mut bytes, &mut left).expect("read");
+        assert_ne!(left, b"in clear");
+    }
 
     #[test]
     fn half_a_line_is_cut_off_and_the_next_one_is_whole() {

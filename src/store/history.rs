@@ -3,21 +3,24 @@
 //! The history is bounded, and the owners of the sessions share it fairly: when it is full, the owner with
 //! the most lines loses one, and unfinished pairings go before real ends. So no owner loses an end, or the
 //! token in it that WhatsApp sends only once, because another owner begins and ends many sessions.
+//!
+//! What names an account is sealed on the disk: see [`super::line`].
 
 mod memory;
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 
-use serde::{Deserialize, Serialize};
-
-use self::memory::{Kept, Memory, weight};
+use self::memory::{Kept, Memory, Weighed, weight};
 use super::commit::GroupCommit;
 use super::durable::{Appending, Replacing};
+use super::line::{Line, LineSeal};
 use super::step::Step;
+use super::vault::TextSeal;
 use super::{StoreError, durable};
 use crate::blocking::Room;
 use crate::protocol::{HistoryEntry, UserId};
@@ -47,7 +50,8 @@ pub struct History {
     /// Locked for moments.
     memory: Arc<RwLock<Memory>>,
     /// Lines that are appended together share one write and one sync.
-    log: GroupCommit<(Arc<Line>, String), OnDisk>,
+    log: GroupCommit<Line, OnDisk>,
+    seal: LineSeal,
 }
 
 #[derive(Debug)]
@@ -60,46 +64,14 @@ struct OnDisk {
     is_named: bool,
 }
 
-/// A line of the file.
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    /// The removal that the line belongs to. It keeps the line of an interrupted removal from being written
-    /// twice.
-    id: String,
-    entry: HistoryEntry,
-    /// The line as it stands in the file, where this version would write it otherwise: a newer version may
-    /// have put more into it, and that is kept when the file is rewritten.
-    #[serde(skip)]
-    original: Option<Box<str>>,
-    /// What it counts for.
-    #[serde(skip)]
-    weight: u64,
-}
-
-impl Line {
-    fn parse(text: &[u8]) -> Kept {
-        let Ok(mut line) = serde_json::from_slice::<Self>(text) else {
-            return Kept::Strange(String::from_utf8_lossy(text).into());
-        };
-        let is_all = serde_json::to_vec(&line).is_ok_and(|own| own == text);
-        line.original = (!is_all).then(|| String::from_utf8_lossy(text).into());
-        line.entry = line.entry.bounded();
-        line.weight = weight(text.len());
-        Kept::Line(Arc::new(line))
-    }
-
-    fn text(&self) -> serde_json::Result<String> {
-        let mut text = match &self.original {
-            Some(original) => original.to_string(),
-            None => serde_json::to_string(self)?,
-        };
-        text.push('\n');
-        Ok(text)
-    }
-}
-
 impl History {
-    pub(super) fn open(path: &Path, limit: usize, room: Room) -> Result<Self, StoreError> {
+    /// Reads the file. Where it has in clear what is to be sealed, it is written anew.
+    pub(super) fn open(
+        path: &Path,
+        limit: usize,
+        room: Room,
+        seal: LineSeal,
+    ) -> Result<Self, StoreError> {
         let bytes = durable::read_lines(path)?;
         let mut on_disk = OnDisk {
             weight: 0,
@@ -112,14 +84,35 @@ impl History {
             .split(|b| *b == b'\n')
             .filter(|line| !line.is_empty())
             .collect();
-        for (line, kept) in lines.iter().zip(parse(&lines)) {
+        let key = seal.to_open().unwrap_or_else(|e| {
+            tracing::error!(
+                "what the history has sealed cannot be opened, and is kept as it is: {e}"
+            );
+            None
+        });
+        let mut is_in_clear = false;
+        for (line, kept) in lines.iter().zip(parse(&lines, key.as_deref())) {
             on_disk.weight += weight(line.len());
+            is_in_clear |= matches!(&kept, Kept::Line(line) if line.is_in_clear());
             memory.push(kept);
+        }
+        let memory = RwLock::new(memory);
+        if is_in_clear {
+            let sealed = seal.make().map_err(|e| e.to_string());
+            let sealed = sealed
+                .and_then(|()| shorten(path, &memory, &seal, true).map_err(|e| e.to_string()));
+            match sealed {
+                Ok(weight) => on_disk.weight = weight,
+                Err(why) => tracing::warn!(
+                    "the accounts in the history could not be sealed, that is tried again at the next start: {why}"
+                ),
+            }
         }
         Ok(Self {
             path: path.to_owned(),
-            memory: Arc::new(RwLock::new(memory)),
+            memory: Arc::new(memory),
             log: GroupCommit::new(room, on_disk),
+            seal,
         })
     }
 
@@ -128,26 +121,26 @@ impl History {
     /// # Errors
     /// [`StoreError::Unavailable`]; the entry is then not in it.
     pub async fn append(&self, id: &str, entry: &HistoryEntry) -> Result<(), StoreError> {
-        if self.read().contains(id) {
+        self.append_line(Line::new(id, entry.clone())).await
+    }
+
+    /// [`History::append`], of a line as the intent of the removal had it.
+    pub(super) async fn append_line(&self, line: Line) -> Result<(), StoreError> {
+        if self.read().contains(&line.id) {
             return Ok(());
         }
-        let mut line = Line {
-            id: id.to_owned(),
-            entry: entry.clone(),
-            original: None,
-            weight: 0,
+        let shared = || {
+            (
+                self.path.clone(),
+                Arc::clone(&self.memory),
+                self.seal.clone(),
+            )
         };
-        let text = line.text().map_err(|e| {
-            StoreError::unusable(&self.path, format!("a line cannot be written: {e}"))
-        })?;
-        line.weight = weight(text.len());
-        let (path, memory) = (self.path.clone(), Arc::clone(&self.memory));
-        let write = move |on_disk: &mut OnDisk, lines| write(&path, &memory, on_disk, lines);
-        let (path, memory) = (self.path.clone(), Arc::clone(&self.memory));
-        let shorten = move |on_disk: &mut OnDisk| keep_short(&path, &memory, on_disk);
-        self.log
-            .commit((Arc::new(line), text), write, shorten)
-            .await
+        let (path, memory, seal) = shared();
+        let write = move |on_disk: &mut OnDisk, lines| write(&path, &memory, &seal, on_disk, lines);
+        let (path, memory, seal) = shared();
+        let shorten = move |on_disk: &mut OnDisk| keep_short(&path, &memory, &seal, on_disk);
+        self.log.commit(line, write, shorten).await
     }
 
     /// The entries of this moment. Hold the result only for a moment: the next entry waits for it.
@@ -168,9 +161,14 @@ fn read(memory: &RwLock<Memory>) -> RwLockReadGuard<'_, Memory> {
 }
 
 /// Parses lines, on several processors where they are many.
-fn parse(lines: &[&[u8]]) -> Vec<Kept> {
-    let all =
-        |lines: &[&[u8]]| -> Vec<Kept> { lines.iter().map(|text| Line::parse(text)).collect() };
+fn parse(lines: &[&[u8]], key: Option<&TextSeal>) -> Vec<Kept> {
+    let all = |lines: &[&[u8]]| -> Vec<Kept> {
+        let parsed = lines.iter().map(|text| match Line::parse(text, key) {
+            Some(line) => Kept::Line(Arc::new(Weighed::new(line, text.len()))),
+            None => Kept::Strange(String::from_utf8_lossy(text).into()),
+        });
+        parsed.collect()
+    };
     let threads = thread::available_parallelism().map_or(1, usize::from);
     if lines.len() <= SLICE || threads == 1 {
         return all(lines);
@@ -191,17 +189,24 @@ fn parse(lines: &[&[u8]]) -> Vec<Kept> {
 fn write(
     path: &Path,
     memory: &RwLock<Memory>,
+    seal: &LineSeal,
     on_disk: &mut OnDisk,
-    lines: Vec<(Arc<Line>, String)>,
+    lines: Vec<Line>,
 ) -> Result<(), StoreError> {
     let mut fresh = Vec::new();
     let mut text = String::new();
     let mut ids = HashSet::new();
-    for (line, line_text) in lines {
-        if !read(memory).contains(&line.id) && ids.insert(line.id.clone()) {
-            text.push_str(&line_text);
-            fresh.push(line);
+    for line in lines {
+        if read(memory).contains(&line.id) || !ids.insert(line.id.clone()) {
+            continue;
         }
+        let key = seal.to_seal(&line)?;
+        let line_text = line
+            .text(key.as_deref())
+            .map_err(|e| StoreError::unusable(path, format!("a line cannot be written: {e}")))?;
+        text.push_str(&line_text);
+        text.push('\n');
+        fresh.push(Weighed::new(line, line_text.len()));
     }
     if fresh.is_empty() {
         return Ok(());
@@ -210,19 +215,19 @@ fn write(
     let mut memory = memory.write().unwrap_or_else(PoisonError::into_inner);
     for line in fresh {
         on_disk.weight += line.weight;
-        memory.push(Kept::Line(line));
+        memory.push(Kept::Line(Arc::new(line)));
     }
     Ok(())
 }
 
 /// Rewrites the file when it has twice the lines that are kept. The lines just written are acknowledged
 /// first, and no look-up waits for the rewriting.
-fn keep_short(path: &Path, memory: &RwLock<Memory>, on_disk: &mut OnDisk) {
+fn keep_short(path: &Path, memory: &RwLock<Memory>, seal: &LineSeal, on_disk: &mut OnDisk) {
     let limit = read(memory).limit();
     if on_disk.weight < (limit * 2).max(on_disk.not_before) {
         return;
     }
-    match shorten(path, memory) {
+    match shorten(path, memory, seal, false) {
         Ok(weight) => {
             on_disk.weight = weight;
             on_disk.not_before = 0;
@@ -235,9 +240,15 @@ fn keep_short(path: &Path, memory: &RwLock<Memory>, on_disk: &mut OnDisk) {
     }
 }
 
-fn shorten(path: &Path, memory: &RwLock<Memory>) -> Result<u64, StoreError> {
+/// Writes the file anew with the lines that are kept. What the old one has in clear is destroyed.
+fn shorten(
+    path: &Path,
+    memory: &RwLock<Memory>,
+    seal: &LineSeal,
+    is_in_clear: bool,
+) -> Result<u64, StoreError> {
     let mut total = 0;
-    durable::replace_with(path, &SHORTENING, |file| {
+    let write = |file: &mut BufWriter<&File>| {
         let mut next = 0;
         loop {
             // Nobody appends meanwhile, so what is not copied yet stays where it is, or is forgotten.
@@ -247,15 +258,23 @@ fn shorten(path: &Path, memory: &RwLock<Memory>) -> Result<u64, StoreError> {
             }
             next = end;
             for kept in lines {
-                let text = match kept {
-                    Kept::Line(line) => line.text()?,
-                    Kept::Strange(line) => format!("{line}\n"),
+                let text = match &kept {
+                    Kept::Line(line) => {
+                        let key = seal.to_seal(line).map_err(std::io::Error::other)?;
+                        line.text(key.as_deref())?
+                    }
+                    Kept::Strange(line) => line.to_string(),
                 };
                 total += weight(text.len());
-                file.write_all(text.as_bytes())?;
+                writeln!(file, "{text}")?;
             }
         }
-    })?;
+    };
+    if is_in_clear {
+        durable::replace_in_clear(path, &SHORTENING, write)?;
+    } else {
+        durable::replace_with(path, &SHORTENING, write)?;
+    }
     Ok(total)
 }
 

@@ -1,4 +1,5 @@
-//! The intent of a removal: why the session is removed, and what else its line in the history needs.
+//! The intent of a removal: why the session is removed, and what else its line in the history needs. On the disk
+//! it is a [line](super::line), which says for each field whether it is sealed.
 
 use jiff::Timestamp;
 

@@ -7,12 +7,17 @@
 //!   lock                 the pid of the daemon, for the message to a second one; empty after a stop
 //!   key                  the master key, where systemd gives none
 //!   key.id               its id, which says nothing about it; key.next, key.old while it is rotated
+//!   state.key            the key of the history's and the intents' sealed parts, wrapped by the master key
 //!   sessions/<user>/     session.toml; key and vault.db (-wal), open only while they are used
 //!   trash/<user>.<cause>.<id>/  renamed here by a removal, then erased
 //!   intents.jsonl        why, of the removals under way; empty when there are none
 //!   history.jsonl        one line per ended session
 //!   client-version.toml  the version of WhatsApp Web that was fetched last
 //! ```
+//!
+//! What names an account or a person, and every secret, is sealed: the vault as a whole, the rest in a field
+//! `sealed` (see `record` and `line`). Names of directories hold the ids of users, causes, and ids of removals;
+//! `lock` and `client-version.toml` name nobody.
 //!
 //! An `async` function here makes its calls to the disk in the store's own rooms. Every other function
 //! blocks; async callers run it in a room, too (`Store::work`, `Store::disk`).
@@ -28,6 +33,7 @@ mod former;
 mod history;
 mod intent;
 mod intents;
+mod line;
 mod lock;
 mod masters;
 mod moved;
@@ -68,9 +74,11 @@ use crate::failpoint;
 use crate::protocol::UserId;
 use durable::SharedSync;
 use intents::Intents;
+use line::LineSeal;
 use lock::Lock;
 use masters::Masters;
 use moved::Moved;
+use record::RecordKey;
 
 /// How many calls to the disk are made at a time. More would not make it faster.
 const DISK_THREADS: usize = 8;
@@ -97,6 +105,7 @@ struct Inner {
     intents: Intents,
     moved: Moved,
     masters: Masters,
+    seal: LineSeal,
     sessions_sync: SharedSync,
     trash_sync: SharedSync,
     /// Whether the log says already that the directory was replaced.
@@ -112,8 +121,13 @@ pub(crate) enum Found {
     Nothing,
     /// A session.
     Session(Box<Record>),
-    /// A session whose record cannot be used, and why. It must not be overwritten.
-    Unusable(String),
+    /// A session whose record cannot be used. It must not be overwritten.
+    Unusable {
+        /// Why.
+        why: String,
+        /// The uid that created it, as far as that can be read; otherwise uid 0.
+        owner: u32,
+    },
 }
 
 impl Store {
@@ -150,7 +164,9 @@ impl Store {
         }
         let commits = Room::new("commit", COMMIT_THREADS);
         let path = root.join("intents.jsonl");
-        let intents = Intents::open(path, &trash::ids(&trash)?, commits.clone())?;
+        let masters = Masters::new(root, credentials);
+        let seal = LineSeal::new(root, masters.clone());
+        let intents = Intents::open(path, &trash::ids(&trash)?, commits.clone(), seal.clone())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 root: root.to_owned(),
@@ -160,7 +176,8 @@ impl Store {
                 commits,
                 intents,
                 moved: Moved::default(),
-                masters: Masters::new(root, credentials),
+                masters,
+                seal,
                 is_loss_logged: AtomicBool::new(false),
                 lock,
             }),
@@ -253,12 +270,13 @@ impl Store {
                 }
                 _ => StoreError::unavailable("make the private directory (mode 0700)", &dir, e),
             })
-            .and_then(|()| record.save(&dir))
+            .and_then(|()| record.save(&self.record_key(&dir)))
             .and_then(|()| durable::sync_dir(&self.sessions(), Step::CreateSync));
         if made.is_err() && is_ours {
             // The next start would take a directory without a record for a broken session. Files that
             // somebody else has put into the directory stay.
             let _ = fs::remove_file(dir.join(record::FILE));
+            let _ = shred::file(&dir.join(vault::KEY_FILE));
             durable::remove_temporaries(&dir);
             let _ = fs::remove_dir(&dir);
         }
@@ -271,7 +289,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unavailable`]; the old record is then still there, whole.
     pub fn save(&self, user: &UserId, record: &Record) -> Result<(), StoreError> {
-        record.save(&self.session_dir(user))
+        record.save(&self.record_key(&self.session_dir(user)))
+    }
+
+    /// Where the record of a session and its key are.
+    fn record_key<'a>(&'a self, dir: &'a Path) -> RecordKey<'a> {
+        RecordKey {
+            dir,
+            masters: &self.inner.masters,
+        }
     }
 
     /// Looks a user's directory up, and changes nothing.
@@ -280,22 +306,21 @@ impl Store {
     /// [`StoreError::Unavailable`] when it cannot be read; that says nothing about whether it is there.
     pub(crate) fn find(&self, user: &UserId) -> Result<Found, StoreError> {
         let dir = self.session_dir(user);
+        let unusable = |why| Found::Unusable {
+            why,
+            owner: Record::stand_in_for(&dir).owner,
+        };
         match fs::symlink_metadata(&dir) {
             Ok(meta) if meta.is_dir() => {}
-            Ok(_) => {
-                return Ok(Found::Unusable(format!(
-                    "{} is not a directory",
-                    dir.display()
-                )));
-            }
+            Ok(_) => return Ok(unusable(format!("{} is not a directory", dir.display()))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(e) => return Err(StoreError::unavailable("look at", &dir, e)),
         }
-        match Record::read(&dir) {
+        match Record::read(&self.record_key(&dir)) {
             Ok(record) => Ok(Found::Session(Box::new(record))),
             Err(StoreError::Unusable { .. }) if was_never_made(&dir)? => Ok(Found::Nothing),
             Err(StoreError::Unusable { path, why }) => {
-                Ok(Found::Unusable(format!("{}: {why}", path.display())))
+                Ok(unusable(format!("{}: {why}", path.display())))
             }
             Err(other) => Err(other),
         }
@@ -306,14 +331,24 @@ impl Store {
         Record::stand_in_for(&self.session_dir(user))
     }
 
-    /// Clears away what an interrupted write left beside a session's record, and the directory itself where
-    /// nothing else was found in it. Do not call this where the record cannot be used: a newer version may
-    /// have made what is beside it.
-    pub(crate) fn tidy(&self, user: &UserId, is_session: bool) {
+    /// Clears away what an interrupted write left beside a session's record, and seals what a former version left
+    /// in clear in the record. Without a record, the directory itself goes where nothing else was found in it. Do
+    /// not call this where the record cannot be used: a newer version may have made what is beside it.
+    pub(crate) fn tidy(&self, user: &UserId, record: Option<&mut Record>) {
         let dir = self.session_dir(user);
         durable::remove_temporaries(&dir);
-        if !is_session {
+        let Some(record) = record else {
+            if was_never_made(&dir).is_ok_and(|never| never) {
+                let _ = shred::file(&dir.join(vault::KEY_FILE));
+            }
             let _ = fs::remove_dir(&dir);
+            return;
+        };
+        if let Err(e) = record.seal_file(&self.record_key(&dir)) {
+            tracing::warn!(
+                "what the session's record has in clear could not be sealed; that is tried again with the next \
+                 change of it, and at the next start: {e}"
+            );
         }
     }
 
@@ -345,7 +380,8 @@ impl Store {
     /// [`StoreError::Unavailable`] when it cannot be read or made.
     pub fn history(&self, limit: usize) -> Result<History, StoreError> {
         let path = self.inner.root.join("history.jsonl");
-        History::open(&path, limit, self.inner.commits.clone())
+        let (room, seal) = (self.inner.commits.clone(), self.inner.seal.clone());
+        History::open(&path, limit, room, seal)
     }
 
     /// The version of WhatsApp Web that was fetched last, if one is kept.
@@ -398,6 +434,10 @@ impl Store {
             .collect())
     }
 
+    fn masters(&self) -> &Masters {
+        &self.inner.masters
+    }
+
     fn intents(&self) -> &Intents {
         &self.inner.intents
     }
@@ -427,11 +467,13 @@ const SESSIONS: &str = "sessions";
 const TRASH: &str = "trash";
 
 /// Whether a crash came between this directory and its first record: nothing was ever in it but what an
-/// interrupted write left.
+/// interrupted write left, and the key that was made to seal the record.
 fn was_never_made(dir: &Path) -> Result<bool, StoreError> {
     let unreadable = |e| StoreError::unavailable("read", dir, e);
     for entry in fs::read_dir(dir).map_err(unreadable)? {
-        if !durable::is_temporary(&entry.map_err(unreadable)?) {
+        let entry = entry.map_err(unreadable)?;
+        let is_key = entry.file_name() == vault::KEY_FILE;
+        if !is_key && !durable::is_temporary(&entry) {
             return Ok(false);
         }
     }

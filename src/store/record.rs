@@ -1,18 +1,26 @@
 //! `session.toml`: the record of a session.
+//!
+//! An operator can read it with a text editor. What names an account or a person, what is a secret, and
+//! WhatsApp's words, which may name anybody, are one sealed text in the field `sealed`: see [`sealed`] for each
+//! field. A record of a former version has them in clear. It is sealed when its session begins at the next start.
 
+mod sealed;
+
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::sealed::RecordKey;
 use super::durable::Replacing;
 use super::step::Step;
 use super::{StoreError, durable, regular};
 use crate::protocol::{Account, Cause, GroupJid, PhoneNumber, Redacted, Restriction, UserId};
 
 /// The format written by this version. A file of a newer one is refused, never overwritten.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 pub(super) const FILE: &str = "session.toml";
 
@@ -34,6 +42,9 @@ pub struct Record {
     /// Whether nobody knows the session's proxy: of a stand-in for one that may name it. It is never written.
     #[serde(skip)]
     pub is_way_unknown: bool,
+    /// How it lies in the file. It is never written.
+    #[serde(skip)]
+    form: Form,
     /// Whose session it is, from the last time that it was certain. In a directory that was copied or renamed
     /// it is another name than the directory's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +68,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings_missing: Option<Timestamp>,
     /// The target groups.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<GroupJid>,
     /// Until when WhatsApp may conclude a login that a stop of the daemon has cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +95,22 @@ pub struct Record {
     /// The session's own proxy; `None`: the configuration's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxyChoice>,
+    /// Of a record in the file: whether what is sealed has a proxy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    own_proxy: bool,
+    /// Of a record in the file: what is sealed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed: Option<String>,
+}
+
+/// How a record lies in its file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Form {
+    /// As this version writes it.
+    #[default]
+    Sealed,
+    /// With something in clear that is to be sealed.
+    InClear,
 }
 
 /// The proxy that somebody chose for a session. In the file it is a string: a URL, or `none`.
@@ -230,6 +257,7 @@ impl Record {
             version: VERSION,
             is_stand_in: false,
             is_way_unknown: false,
+            form: Form::Sealed,
             user: None,
             owner,
             created_at: Timestamp::now(),
@@ -247,6 +275,8 @@ impl Record {
             lock: None,
             restrictions: Vec::new(),
             proxy: None,
+            own_proxy: false,
+            sealed: None,
         }
     }
 
@@ -261,32 +291,72 @@ impl Record {
         }
     }
 
-    /// The same, for what lies in this directory: what can be read as far as that may say that the session has
+    /// The same, for what lies in this directory, as far as it can be read: whose session it is, and that it has
     /// no proxy of its own.
     pub(super) fn stand_in_for(dir: &Path) -> Self {
         let bytes = regular::read(&dir.join(FILE)).ok();
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let says_nothing_of_one = |text: String| {
-            let is_record = text
-                .parse::<toml::Table>()
-                .is_ok_and(|table| !table.is_empty());
-            is_record && !text.to_ascii_lowercase().contains("proxy")
+        let Some(text) = text else {
+            return Self::stand_in();
         };
-        Self {
-            is_way_unknown: !text.is_some_and(says_nothing_of_one),
+        let names_no_proxy = !text.to_ascii_lowercase().contains("proxy");
+        let is_record = text
+            .parse::<toml::Table>()
+            .is_ok_and(|table| !table.is_empty());
+        let stand_in = Self {
+            is_way_unknown: !(is_record && names_no_proxy),
             ..Self::stand_in()
+        };
+        match Self::parse(&text) {
+            Ok(readable) => Self {
+                owner: readable.owner,
+                created_at: readable.created_at,
+                linked_at: readable.linked_at,
+                ..stand_in
+            },
+            Err(_) => stand_in,
         }
     }
 
-    pub(super) fn save(&self, dir: &Path) -> Result<(), StoreError> {
-        let path = dir.join(FILE);
-        let text = toml::to_string(self)
+    /// Whether the record in this directory has in clear what is to be sealed.
+    pub(super) fn lies_in_clear(dir: &Path) -> bool {
+        let read = Self::read_file(dir).and_then(|text| {
+            Self::parse(&text).map_err(|why| StoreError::unusable(&dir.join(FILE), why))
+        });
+        read.is_ok_and(Self::has_secrets)
+    }
+
+    /// Writes it, durably. Where the file before it has in clear what this one seals, its bytes are destroyed.
+    pub(super) fn save(&self, key: &RecordKey<'_>) -> Result<(), StoreError> {
+        let path = key.dir.join(FILE);
+        let written = self.sealed_with(key)?;
+        let text = toml::to_string(&written)
             .map_err(|e| StoreError::unusable(&path, format!("it cannot be written: {e}")))?;
-        durable::replace(&path, text.as_bytes(), &STEPS)
+        if self.form == Form::InClear {
+            durable::replace_in_clear(&path, &STEPS, |file| file.write_all(text.as_bytes()))
+        } else {
+            durable::replace(&path, text.as_bytes(), &STEPS)
+        }
+    }
+
+    /// Seals what the file has in clear, if there is anything.
+    pub(super) fn seal_file(&mut self, key: &RecordKey<'_>) -> Result<(), StoreError> {
+        if self.form == Form::InClear {
+            self.save(key)?;
+            self.form = Form::Sealed;
+        }
+        Ok(())
     }
 
     /// Reads it, and changes nothing.
-    pub(super) fn read(dir: &Path) -> Result<Self, StoreError> {
+    pub(super) fn read(key: &RecordKey<'_>) -> Result<Self, StoreError> {
+        let path = key.dir.join(FILE);
+        let text = Self::read_file(key.dir)?;
+        let read = Self::parse(&text).map_err(|why| StoreError::unusable(&path, why))?;
+        read.opened_with(key)
+    }
+
+    fn read_file(dir: &Path) -> Result<String, StoreError> {
         let path = dir.join(FILE);
         let bytes = match regular::read(&path) {
             Ok(bytes) => bytes,
@@ -298,11 +368,10 @@ impl Record {
             }
             Err(e) => return Err(StoreError::unavailable("read", &path, e)),
         };
-        let text =
-            String::from_utf8(bytes).map_err(|_| StoreError::unusable(&path, "it is not text"))?;
-        Self::parse(&text).map_err(|why| StoreError::unusable(&path, why))
+        String::from_utf8(bytes).map_err(|_| StoreError::unusable(&path, "it is not text"))
     }
 
+    /// The record as it stands in the file.
     fn parse(text: &str) -> Result<Self, String> {
         // The version is read first: a file of a newer version is not a wrong one.
         #[derive(Deserialize)]
@@ -345,6 +414,8 @@ const KEYS: &[&str] = &[
     "lock",
     "restrictions",
     "proxy",
+    "own_proxy",
+    "sealed",
 ];
 
 /// What is wrong with a file, without the line in which it is wrong: that may hold a proxy's password.
@@ -363,222 +434,4 @@ fn without_text(text: &str, error: &toml::de::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::SignedDuration;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::protocol::RestrictionKind;
-
-    fn start() -> Timestamp {
-        "2026-11-24T09:00:00Z".parse().expect("a time")
-    }
-
-    /// A lock that was seen at these hours.
-    fn seen_at(hours: &[i64]) -> AccountLock {
-        let mut lock = AccountLock::new(start());
-        for hours in hours {
-            lock.seen(start() + SignedDuration::from_hours(*hours), None, None);
-        }
-        lock
-    }
-
-    #[test]
-    fn a_lock_is_old_after_many_answers_whatever_the_clock_says() {
-        let days = |hours: &[i64]| seen_at(hours).seen_for().as_secs() / 86400;
-        assert_eq!(days(&[0]), 0);
-        // The hours at which a daemon that is always up tries.
-        let mut tries = vec![0, 1, 7];
-        tries.extend((1..=14).map(|day| 7 + 24 * day));
-        assert_eq!(days(&tries), 14);
-        // A clock that was years behind at the first answer, and is right at the next one.
-        let years = 24 * 365 * 10;
-        assert_eq!(days(&[0, years, years + 6]), 2);
-        assert_eq!(days(&[years, 0, 6]), 0);
-        // A daemon that was off for a month.
-        assert_eq!(days(&[0, 24 * 30]), 2);
-    }
-
-    #[test]
-    fn a_lock_waits_longer_and_longer() {
-        let mut lock = AccountLock::new(start());
-        let waits = [(); 4].map(|()| {
-            lock.seen(start(), None, None);
-            lock.wait().as_secs() / 3600
-        });
-        assert_eq!(waits, [1, 6, 24, 24]);
-    }
-
-    #[test]
-    fn a_token_is_kept_when_whatsapp_does_not_repeat_it() {
-        let mut lock = AccountLock::new(start());
-        lock.seen(start(), Some("locked".to_owned()), Some("once".into()));
-        lock.seen(start(), None, None);
-        lock.begin_anew();
-        lock.seen(start(), None, None);
-        assert_eq!(lock.text.as_deref(), Some("locked"));
-        let mut again = lock.clone();
-        again.seen(start(), Some("appeal with once".to_owned()), None);
-        assert_eq!(again.text.as_deref(), Some("appeal with [token]"));
-        let token = lock.appeal_token.as_ref().map(Redacted::reveal);
-        assert_eq!((token, lock.answers), (Some("once"), 1));
-        assert!(!format!("{lock:?}").contains("once"));
-        let mut record = Record::new(0);
-        record.lock = Some(lock);
-        let text = toml::to_string(&record).expect("write");
-        assert_eq!(Record::parse(&text), Ok(record));
-    }
-
-    proptest! {
-        /// Seven answers are never enough, however the clock is set between them.
-        #[test]
-        fn few_answers_never_make_a_lock_old(hours in prop::collection::vec(-200_000i64..200_000, 0..8)) {
-            let lock = seen_at(&hours);
-            prop_assert!(lock.seen_for() < Duration::from_hours(14 * 24));
-        }
-    }
-
-    /// A file as version 0.1.0 wrote it. It must load for ever.
-    const SAMPLE: &str = r#"
-version = 1
-owner = 1000
-created_at = "2026-11-24T09:00:00Z"
-desired = "down"
-last_activity = "2026-11-24T09:10:00Z"
-targets = ["120363012345678901@g.us"]
-
-[account]
-jid = "15550100999:7@s.whatsapp.net"
-phone = "+15550100999"
-name = "Alice"
-
-[hold]
-cause = "temporary_ban"
-until = "2026-11-25T09:00:00Z"
-error = "too many messages"
-"#;
-
-    #[test]
-    fn the_sample_loads_and_reads_back() {
-        let record = Record::parse(SAMPLE).expect("the sample");
-        assert_eq!(record.owner, 1000);
-        assert_eq!(record.desired, Desired::Down);
-        assert_eq!(
-            record.account.as_ref().and_then(|a| a.name.as_deref()),
-            Some("Alice")
-        );
-        assert_eq!(
-            record.hold.as_ref().map(|h| h.cause),
-            Some(Cause::TemporaryBan)
-        );
-        let text = toml::to_string(&record).expect("write");
-        assert_eq!(Record::parse(&text), Ok(record));
-    }
-
-    #[test]
-    fn what_is_not_known_is_refused() {
-        let known = toml::to_string(&Record::new(0)).expect("write");
-        let newer = known.replace("version = 2", "version = 3");
-        let why = Record::parse(&newer).expect_err("a newer version");
-        assert!(why.contains("start the newer one again"), "{why}");
-        let more = format!("colour = \"blue\"\n{known}");
-        let why = Record::parse(&more).expect_err("a field of another version");
-        assert!(why.contains("unknown field `colour`"), "{why}");
-    }
-
-    #[test]
-    fn a_proxy_reads_back() {
-        for (said, choice) in [
-            ("none", ProxyChoice::Direct),
-            (
-                "socks5://me:pw@proxy:1",
-                ProxyChoice::Url("socks5://me:pw@proxy:1".into()),
-            ),
-        ] {
-            let text = format!("proxy = \"{said}\"\n{SAMPLE}");
-            let record = Record::parse(&text).expect("a record");
-            assert_eq!(record.proxy, Some(choice));
-            let text = toml::to_string(&record).expect("write");
-            assert_eq!(Record::parse(&text), Ok(record));
-        }
-    }
-
-    /// Whatever is wrong with the file goes into the status and into the log.
-    #[test]
-    fn what_is_wrong_is_told_without_a_password() {
-        for proxy in [
-            "proxy = \"http://me:secret@proxy",
-            "proxy = http://me:secret@proxy",
-            "proxies = \"http://me:secret@proxy\"",
-            "proxy = [\"http://me:secret@proxy\"]",
-            "proxy = \"http://me:secret@proxy\"\nproxy = \"http://me:secret@proxy\"",
-        ] {
-            let why = Record::parse(&format!("{proxy}\n{SAMPLE}")).expect_err(proxy);
-            assert!(why.starts_with("line ") && !why.contains("secret"), "{why}");
-        }
-    }
-
-    #[test]
-    fn a_new_record_reads_back() {
-        let mut record = Record::new(0);
-        let text = toml::to_string(&record).expect("write");
-        assert_eq!(Record::parse(&text), Ok(record.clone()));
-        record.account = Some(Account {
-            jid: "15550100999:7@s.whatsapp.net".to_owned(),
-            phone: "+15550100999".to_owned(),
-            name: None,
-        });
-        record.phone_heard = Some(Timestamp::UNIX_EPOCH);
-        record.showed_up = Some(Timestamp::UNIX_EPOCH);
-        record.settings_missing = Some(Timestamp::UNIX_EPOCH);
-        let restriction = Restriction {
-            kind: RestrictionKind::ReachoutTimelock,
-            since: Timestamp::UNIX_EPOCH,
-            until: None,
-            detail: Some("RESTRICT_ALL_COMPANIONS".to_owned()),
-        };
-        record.restrictions = vec![restriction; 2];
-        let text = toml::to_string(&record).expect("write");
-        assert_eq!(Record::parse(&text), Ok(record.clone()));
-        // Each key can be named where it is wrong.
-        let Record {
-            version: _,
-            is_stand_in: _,
-            is_way_unknown: _,
-            owner: _,
-            created_at: now,
-            desired: _,
-            targets: _,
-            account: _,
-            restrictions: _,
-            phone_heard: _,
-            showed_up: _,
-            settings_missing: _,
-            user,
-            last_activity,
-            login_open_until,
-            linked_at,
-            expect,
-            hold,
-            lock,
-            proxy,
-        } = &mut record;
-        *user = Some("alice".parse().expect("an id"));
-        *expect = Some("+15550100999".parse().expect("a number"));
-        *hold = Some(Hold {
-            cause: Cause::AccountLocked,
-            until: None,
-            error: None,
-        });
-        *lock = Some(AccountLock::new(*now));
-        *proxy = Some(ProxyChoice::Direct);
-        for time in [last_activity, login_open_until, linked_at] {
-            *time = Some(*now);
-        }
-        let written = toml::Table::try_from(&record).expect("a table");
-        let mut known = KEYS.to_vec();
-        known.sort_unstable();
-        let written: Vec<_> = written.keys().map(String::as_str).collect();
-        assert_eq!(written, known);
-    }
-}
+mod tests;

@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::intent::Intent;
+use super::line::Line;
 use super::step::Step;
+use super::trash::Intended;
 use super::{History, Store, StoreError, trash};
 use crate::protocol::{HistoryEntry, Removed, UserId};
 
@@ -37,6 +39,7 @@ pub struct Removal {
     moved: Option<PathBuf>,
     /// Whether the rename is durable.
     is_committed: bool,
+    intended: Intended,
     end: End,
 }
 
@@ -77,6 +80,7 @@ impl Removal {
             is_begun: false,
             moved: None,
             is_committed: false,
+            intended: Intended::No,
             end: End::default(),
         }
     }
@@ -107,8 +111,8 @@ impl Removal {
         }
         let entry = intent.entry(self.removed);
         if let Some(dir) = &self.moved {
-            let line = Some(&entry);
-            let end = &mut self.end;
+            let line = Line::new(&self.id, entry.clone());
+            let (line, end) = (Some((&line, self.intended)), &mut self.end);
             conclude(&self.store, dir, &self.id, line, end, history).await?;
             self.store.moved().forget(&self.user, dir);
         }
@@ -145,15 +149,24 @@ impl Removal {
         };
         if let Some(removed) = self.store.disk().run(look).await? {
             self.removed = removed;
-            let entry = intent.entry(removed);
-            let noted = self.store.intents().note(&self.id, &entry).await;
-            if let Err(e) = noted {
-                tracing::warn!(
-                    "the intent of the logout could not be written; the logout goes on without it: {e}"
-                );
-            }
+            self.intended = match self.note(intent.entry(removed)).await {
+                Ok(()) => Intended::Yes,
+                Err(e) => {
+                    tracing::warn!(
+                        "the intent of the logout could not be written; the logout goes on without it: {e}"
+                    );
+                    Intended::No
+                }
+            };
         }
         Ok(())
+    }
+
+    /// Writes the intent down.
+    async fn note(&self, entry: HistoryEntry) -> Result<(), StoreError> {
+        let (store, line) = (self.store.clone(), Line::new(&self.id, entry));
+        let sealed = self.store.disk().run(move || store.intents().seal(&line));
+        self.store.intents().note(&self.id, sealed.await?).await
     }
 
     async fn rename(&mut self, intent: &Intent) -> Result<(), StoreError> {
@@ -193,8 +206,10 @@ pub(crate) struct Leftover {
     pub(crate) user: String,
     /// The removal's id.
     pub(crate) id: String,
-    /// The line for the history; `None` where nothing says whose session it was.
+    /// The entry for the history; `None` where nothing says whose session it was.
     pub(crate) entry: Option<HistoryEntry>,
+    /// Its line.
+    line: Option<(Line, Intended)>,
     end: End,
 }
 
@@ -202,13 +217,17 @@ impl Leftover {
     pub(super) fn new(store: &Store, dir: PathBuf) -> Self {
         let name = trash::Name::from_path(&dir);
         let written = store.intents().get(&name.id);
-        let entry = written.or_else(|| trash::reconstruct(&dir, &name));
+        let line = written.map(|line| (line, Intended::Yes)).or_else(|| {
+            let entry = trash::reconstruct(&dir, &name, store.masters())?;
+            Some((Line::new(&name.id, entry), Intended::No))
+        });
         Self {
             store: store.clone(),
             dir,
             user: name.user,
             id: name.id,
-            entry,
+            entry: line.as_ref().map(|(line, _)| line.entry.clone()),
+            line,
             end: End::default(),
         }
     }
@@ -218,7 +237,7 @@ impl Leftover {
     /// # Errors
     /// [`RemovalFailed`]: it is still there, at least in part. It can be called again.
     pub(crate) async fn conclude(&mut self, history: &Arc<History>) -> Result<(), RemovalFailed> {
-        let line = self.entry.as_ref();
+        let line = self.line.as_ref().map(|(line, intended)| (line, *intended));
         let end = &mut self.end;
         conclude(&self.store, &self.dir, &self.id, line, end, history).await
     }
@@ -229,23 +248,24 @@ async fn conclude(
     store: &Store,
     dir: &Path,
     id: &str,
-    line: Option<&HistoryEntry>,
+    line: Option<(&Line, Intended)>,
     end: &mut End,
     history: &History,
 ) -> Result<(), RemovalFailed> {
     let left = |source| RemovalFailed::left(dir, source);
-    if let Some(line) = line.filter(|_| !end.is_recorded) {
+    if let Some((line, intended)) = line.filter(|_| !end.is_recorded) {
         let roomy = dir.to_owned();
         let (recorded, emptied) = tokio::join!(
-            history.append(id, line),
-            store.disk().run(move || trash::make_room(&roomy)),
+            history.append_line(line.clone()),
+            store.disk().run(move || trash::make_room(&roomy, intended)),
         );
         end.is_recorded = recorded.is_ok();
         emptied.map_err(left)?;
         if !end.is_recorded {
             // On a full disk, erasing makes the room that the line needs. What the line says stays in
             // the trash until it is durable.
-            history.append(id, line).await.map_err(left)?;
+            let recorded = history.append_line(line.clone());
+            recorded.await.map_err(left)?;
             end.is_recorded = true;
         }
     }

@@ -74,7 +74,7 @@ fn what_cannot_be_read_is_corrupt_not_absent() {
     ] {
         fs::write(&file, text).expect("write");
         match store.find(&alice).expect("find") {
-            Found::Unusable(message) => assert!(message.contains(why), "{text:?}: {message}"),
+            Found::Unusable { why: told, .. } => assert!(told.contains(why), "{text:?}: {told}"),
             other => panic!("{text:?}: {other:?}"),
         }
     }
@@ -96,7 +96,7 @@ fn what_cannot_be_read_is_corrupt_not_absent() {
     fs::remove_file(&file).expect("remove");
     assert!(store.stand_in(&alice).is_way_unknown);
     fs::write(store.vault_db(&alice), b"credentials").expect("write");
-    assert!(matches!(store.find(&alice), Ok(Found::Unusable(_))));
+    assert!(matches!(store.find(&alice), Ok(Found::Unusable { .. })));
     assert!(store.vault_db(&alice).exists());
 }
 
@@ -105,15 +105,15 @@ fn a_directory_that_never_got_its_record_is_no_session() {
     let dir = tempfile::tempdir().expect("tempdir");
     let store = Store::open(dir.path()).expect("open");
     let alice = user("alice");
-    for temporary in [false, true] {
+    for left in [&[][..], &[".new-x"], &["key"], &["key", ".new-x"]] {
         let session = store.session_dir(&alice);
         fs::create_dir(&session).expect("mkdir");
-        if temporary {
-            fs::write(session.join(".new-x"), b"version").expect("write");
+        for name in left {
+            fs::write(session.join(name), b"version").expect("write");
         }
         assert!(matches!(store.find(&alice), Ok(Found::Nothing)));
         assert!(session.exists(), "a query changes nothing");
-        store.tidy(&alice, false);
+        store.tidy(&alice, None);
         assert!(!session.exists());
     }
 }
@@ -131,12 +131,36 @@ fn half_a_write_is_tidied_away_and_nothing_else() {
     }
     assert!(matches!(store.find(&alice), Ok(Found::Session(_))));
     assert!(half.exists(), "a query changes nothing");
-    store.tidy(&alice, true);
+    store.tidy(&alice, Some(&mut Record::new(1000)));
     assert!(!half.exists() && theirs.exists());
     assert!(matches!(store.find(&alice), Ok(Found::Session(_))));
     // A directory that is not empty stays, whatever was found.
-    store.tidy(&alice, false);
+    store.tidy(&alice, None);
     assert!(theirs.exists());
+}
+
+#[test]
+fn a_session_that_cannot_be_sealed_is_not_made() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(dir.path()).expect("open");
+    let mut record = Record::new(1000);
+    record.expect = Some("+15550100999".parse().expect("a number"));
+    store.create(&user("alice"), &record).expect("create");
+    drop(store);
+    fs::remove_file(dir.path().join("key")).expect("lose the master key");
+    let store = Store::open(dir.path()).expect("it opens");
+    let why = store.create(&user("bob"), &record).expect_err("no key");
+    assert!(
+        why.to_string().contains("the master key is missing"),
+        "{why}"
+    );
+    assert!(!store.session_dir(&user("bob")).exists());
+    // A key that cannot be written leaves nothing, either.
+    let next = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(next.path()).expect("open");
+    fs::create_dir(next.path().join("key")).expect("something in its place");
+    store.create(&user("bob"), &record).expect_err("no key");
+    assert!(!store.session_dir(&user("bob")).exists());
 }
 
 #[test]
@@ -255,7 +279,7 @@ fn pipes_in_the_place_of_files_stall_nobody() {
         nix::unistd::mkfifo(path, mode).expect("a pipe");
     };
     pipe(&store.session_dir(&alice).join("session.toml"));
-    assert!(matches!(store.find(&alice), Ok(Found::Unusable(_))));
+    assert!(matches!(store.find(&alice), Ok(Found::Unusable { .. })));
     drop(store);
     pipe(&dir.path().join("lock"));
     let refused = Store::open(dir.path()).expect_err("a pipe").to_string();

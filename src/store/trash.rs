@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::intent::Intent;
+use super::masters::Masters;
+use super::record::RecordKey;
 use super::step::Step;
 use super::{Record, StoreError, former, record, shred, vault};
 use crate::protocol::{Cause, HistoryEntry, Removed, Unlink, UserId};
@@ -56,55 +58,75 @@ pub(super) fn ids(trash: &Path) -> Result<HashSet<String>, StoreError> {
     Ok(dirs.iter().map(|dir| Name::from_path(dir).id).collect())
 }
 
-/// The line of a removal whose intent could not be written: from the name and the record.
-pub(super) fn reconstruct(dir: &Path, name: &Name) -> Option<HistoryEntry> {
+/// The line of a removal whose intent could not be written: from the name and the record. Where the record
+/// cannot be opened, from what of it is in clear.
+pub(super) fn reconstruct(dir: &Path, name: &Name, masters: &Masters) -> Option<HistoryEntry> {
     let user: UserId = name.user.parse().ok()?;
     let cause = name.cause?;
-    let record = Record::read(dir).ok();
+    let key = RecordKey { dir, masters };
+    let record = Record::read(&key).unwrap_or_else(|e| {
+        tracing::warn!("the record of {user}, whose session has ended, cannot be used: {e}");
+        Record::stand_in_for(dir)
+    });
     let at = fs::metadata(dir).and_then(|meta| meta.modified()).ok();
     let mut removed = measure(dir);
-    removed.targets = record.as_ref().map_or(0, |record| {
-        u32::try_from(record.targets.len()).unwrap_or(u32::MAX)
-    });
-    let lock = record.as_ref().and_then(|record| record.lock.clone());
-    let (text, appeal_token) = lock.map_or((None, None), |lock| (lock.text, lock.appeal_token));
+    removed.targets = u32::try_from(record.targets.len()).unwrap_or(u32::MAX);
+    let (text, appeal_token) = record
+        .lock
+        .map_or((None, None), |lock| (lock.text, lock.appeal_token));
     Some(HistoryEntry {
         at: at
             .and_then(|at| Timestamp::try_from(at).ok())
             .unwrap_or_else(Timestamp::now),
         user,
         cause,
-        owner: record.as_ref().map_or(0, |record| record.owner),
+        owner: record.owner,
         requested_by: None,
         // Nobody knows how the unlink went, so the person is asked to look at the phone.
         unlink: Unlink::Unreachable,
         removed,
-        linked_at: record.as_ref().and_then(|record| record.linked_at),
+        linked_at: record.linked_at,
         text,
         appeal_token,
-        restrictions: record
-            .as_ref()
-            .map(|record| record.restrictions.clone())
-            .unwrap_or_default(),
-        account: record.and_then(|record| record.account),
+        restrictions: record.restrictions,
+        account: record.account,
     })
 }
 
-/// Erases what takes room, and keeps the record, which says whose session it was. The session's key goes first,
-/// destroyed: what the disk may keep of the vault is noise then. Credentials of a former layout are not sealed,
-/// so they are destroyed whole.
-pub(super) fn make_room(dir: &Path) -> Result<(), StoreError> {
-    let destroyed = shred::files_in(dir, |name| name == vault::KEY_FILE);
+/// Whether the line of a removal is on the disk without its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intended {
+    /// Its intent is.
+    Yes,
+    /// It is not: only the record says whose session it was.
+    No,
+}
+
+/// Erases what takes room, and keeps the record. The session's key goes first, destroyed: what the disk may keep
+/// of the vault and of the record is noise then. Where only the record says whose session it was, the key is kept
+/// with it. Credentials of a former layout are not sealed, so they are destroyed whole.
+pub(super) fn make_room(dir: &Path, intended: Intended) -> Result<(), StoreError> {
+    let is_kept = |name: &str| {
+        let is_needed = intended == Intended::No && name == vault::KEY_FILE;
+        name == record::FILE || is_needed
+    };
+    let mut destroyed = Ok(());
+    if intended == Intended::Yes {
+        destroyed = shred::files_in(dir, |name| name == vault::KEY_FILE);
+    }
     let destroyed = destroyed.and(shred::files_in(dir, former::is_part));
     if let Err(e) = destroyed {
         tracing::warn!("a key was not overwritten, and is removed like any other file: {e}");
     }
-    empty(dir, &|name| name != record::FILE)
+    empty(dir, &|name| !is_kept(name))
 }
 
 /// Erases a directory in the trash. The record, which says whose session it was, goes last.
 pub(super) fn erase(dir: &Path) -> Result<(), StoreError> {
-    make_room(dir)?;
+    make_room(dir, Intended::Yes)?;
+    if Record::lies_in_clear(dir) {
+        shred::file(&dir.join(record::FILE))?;
+    }
     remove(dir)
 }
 

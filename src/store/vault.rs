@@ -14,6 +14,7 @@ mod master;
 mod rotation;
 mod seal;
 mod table;
+mod text;
 
 use std::fmt;
 use std::path::Path;
@@ -28,11 +29,12 @@ use self::seal::Seal;
 use super::space::{Batch, Kind, Place, Space, SpaceError};
 use crate::blocking::UncancellableWork;
 
-pub use file::Contents;
+pub(crate) use file::Contents;
 pub(super) use file::FILE;
 pub(super) use keys::FILE as KEY_FILE;
 pub use master::{MasterKey, MasterKeys};
 pub use rotation::{Rotated, rotate};
+pub(super) use text::{Missing, TextSeal};
 
 /// The credentials of one session. When this is dropped the file is closed soon after; [`Vault::close`] waits
 /// for that.

@@ -71,9 +71,15 @@ pub(super) async fn run_session(mut context: SessionContext, mut birth: Birth) -
         wait_for_earlier_work(&context).await;
         entry = finish_purge(&context).await;
     }
-    let standing = first_look(&context, &mut birth).await;
-    if matches!(standing, Standing::Nothing | Standing::Session { .. }) {
-        tidy(&context, standing != Standing::Nothing).await;
+    let mut standing = first_look(&context, &mut birth).await;
+    match &mut standing {
+        Standing::Nothing => drop(tidy(&context, None).await),
+        Standing::Session { record, .. } => {
+            if let Some(tidied) = tidy(&context, Some(record.clone())).await {
+                *record = tidied;
+            }
+        }
+        Standing::Unusable { .. } | Standing::Unavailable { .. } => {}
     }
     if let Standing::Session { record, .. } = &standing
         && let Some(account) = &record.account
@@ -162,11 +168,16 @@ async fn stand_in(context: &SessionContext) -> Record {
     context.work.on_disk(move || store.stand_in(&user)).await
 }
 
-/// Clears away files that a crash left beside the record, and a directory that never got one.
-async fn tidy(context: &SessionContext, is_session: bool) {
+/// Clears away files that a crash left beside the record, and a directory that never got one. Seals what the
+/// record has in clear, and returns the record.
+async fn tidy(context: &SessionContext, record: Option<Box<Record>>) -> Option<Box<Record>> {
     let (store, user) = (context.store.clone(), context.user.clone());
-    let tidy = move || store.tidy(&user, is_session);
-    context.work.on_disk(tidy).await;
+    let tidy = move || {
+        let mut record = record;
+        store.tidy(&user, record.as_deref_mut());
+        record
+    };
+    context.work.on_disk(tidy).await
 }
 
 /// Waits before a task begins again that failed before its first status. Without the wait it would fail as

@@ -175,7 +175,7 @@ pub(super) async fn keep_finishing(
 }
 
 /// The stored sessions. One whose record cannot be read in time belongs to the administrators until its
-/// task has read it.
+/// task has read it. One whose record cannot be opened is still its owner's.
 async fn sessions(store: &Store, history: &Arc<History>) -> Result<Vec<Restored>, StoreError> {
     let on_disk = store.clone();
     let (users, strangers) = store.disk().run(move || on_disk.users()).await?;
@@ -193,6 +193,7 @@ async fn sessions(store: &Store, history: &Arc<History>) -> Result<Vec<Restored>
         let found = found.and_then(Result::ok);
         let owner = match &found {
             Some(Found::Session(record)) => record.owner,
+            Some(Found::Unusable { owner, .. }) => *owner,
             _ => Record::new(0).owner,
         };
         Restored {

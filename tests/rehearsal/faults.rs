@@ -467,3 +467,28 @@ async fn a_full_disk_costs_no_credentials_and_stops_no_logout() {
     assert_eq!(status.account.expect("an account").jid, bob);
     stage.stop();
 }
+
+/// The first logout of a state directory needs a key for its line, and makes it in the room that it has made.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_hides_nothing_of_a_logout() {
+    let mut stage = Stage::set().await;
+    stage.stop();
+    let root = stage.state();
+    let disk = match Disk::mount(&root) {
+        Ok(disk) => disk,
+        Err(e) => return without("a full disk", &e),
+    };
+    stage.start().await;
+    let device = stage.pair("alice", PHONE).await;
+    disk.fill();
+    let report = stage.client.force_logout("alice").await;
+    let account = report.expect("force-logout").entry.account;
+    assert_eq!(account.map(|account| account.jid), Some(device.clone()));
+    assert_eq!(stage.of_user_on_disk("alice"), Vec::<String>::new());
+    stage.stop();
+    stage.start().await;
+    let history = stage.client.history(Some("alice"), None).await;
+    let account = history.expect("history").remove(0).account;
+    assert_eq!(account.map(|account| account.jid), Some(device));
+    stage.stop();
+}

@@ -303,7 +303,10 @@ async fn it_moves_into_a_credential_and_on_to_another_one_by_itself() {
     stage.start().await;
     let status = stage.until("alice", Phase::StoreCorrupt).await;
     let error = status.error.expect("why");
-    assert!(error.contains("is missing: neither the credential"), "{error}");
+    assert!(
+        error.contains("is missing: neither the credential"),
+        "{error}"
+    );
     stage.stop();
     assert!(!stage.state().join("key").exists());
     stage.start_by(given(&dir, &[("wasessiond.key", 2)])).await;

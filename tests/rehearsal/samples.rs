@@ -12,11 +12,24 @@ use wasessiond::protocol::{Cause, Phase};
 use wasessiond::store::Step;
 
 use crate::daemon::{Daemon, PROGRAM, failing};
+use crate::secrets::disk::{add_account, assert_sealed};
+use crate::secrets::hunt::Hunt;
 use crate::stage::Stage;
 
 const ALICE: &str = "15550001001:1@s.whatsapp.net";
 const DORA: &str = "15550001003:1@s.whatsapp.net";
+const BOB: &str = "15550001002:1@s.whatsapp.net";
 const GROUP: &str = "1203630155500010011@g.us";
+
+/// Whose accounts the sample names in clear.
+fn accounts() -> Hunt {
+    let mut hunt = Hunt::default();
+    for device in [ALICE, BOB, DORA] {
+        add_account(&mut hunt, device);
+    }
+    hunt.add("a group", GROUP);
+    hunt
+}
 
 /// A directory with a copy of the sample, as private as the daemon keeps it.
 fn restored() -> TempDir {
@@ -75,6 +88,7 @@ async fn the_sessions_of_version_1_come_online_without_a_qr_code() {
         .map(|entry| (entry.user.as_str(), entry.cause))
         .collect();
     assert_eq!(ended, [("bob", Cause::Unlinked)]);
+    assert_sealed(&accounts(), &stage.state());
 
     // What this version makes of it loads again, and ends as any session.
     stage.stop();
@@ -116,12 +130,13 @@ async fn a_crash_at_any_step_of_a_takeover_costs_no_session() {
             let connected = stage.client.connect_session("dora", None).await;
             connected.expect("connect");
             stage.until("dora", Phase::Online).await;
+            assert_sealed(&accounts(), &stage.state());
         }
     }
 }
 
-/// The steps of a takeover, in the order in which the first session takes them.
-const TAKEOVER: [Step; 17] = [
+/// The steps of a takeover: of the history, then of the first session.
+const TAKEOVER: [Step; 25] = [
     Step::MasterWrite,
     Step::MasterSync,
     Step::MasterRename,
@@ -138,7 +153,15 @@ const TAKEOVER: [Step; 17] = [
     Step::VaultCommit,
     Step::FormerRename,
     Step::FormerSync,
+    Step::ShortenWrite,
+    Step::ShortenSync,
+    Step::ShortenRename,
+    Step::ShortenSyncDir,
     Step::Shred,
+    Step::RecordWrite,
+    Step::RecordSync,
+    Step::RecordRename,
+    Step::RecordSyncDir,
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! No secret leaves: everything that a daemon writes while sessions live and end in every way, at the
-//! most talkative log level, searched for every secret that is known.
+//! most talkative log level, searched for every secret that is known. Its files are searched for accounts, too.
 
-mod hunt;
+pub(crate) mod disk;
+pub(crate) mod hunt;
 mod journal;
 mod life;
 

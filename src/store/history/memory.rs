@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::iter::Peekable;
+use std::ops::Deref;
 use std::sync::Arc;
 
-use super::Line;
-use crate::protocol::{Cause, HistoryEntry, Unlink, UserId};
+use crate::protocol::{Cause, Unlink, UserId};
+use crate::store::line::Line;
 
 /// A line of so many bytes counts as one, a longer one as several: the limit bounds bytes, too.
 const ONE_LINE: usize = 4096;
@@ -37,9 +38,32 @@ pub(super) struct Memory {
 
 #[derive(Debug, Clone)]
 pub(super) enum Kept {
-    Line(Arc<Line>),
+    Line(Arc<Weighed>),
     /// A line of a newer version, or a damaged one. It is kept, although this version cannot parse it.
     Strange(Arc<str>),
+}
+
+/// A line, and what it counts for.
+#[derive(Debug)]
+pub(super) struct Weighed {
+    line: Line,
+    pub(super) weight: u64,
+}
+
+impl Weighed {
+    /// A line of so many bytes.
+    pub(super) fn new(line: Line, bytes: usize) -> Self {
+        let weight = weight(bytes);
+        Self { line, weight }
+    }
+}
+
+impl Deref for Weighed {
+    type Target = Line;
+
+    fn deref(&self) -> &Line {
+        &self.line
+    }
 }
 
 /// The lines of one owner.
@@ -60,18 +84,19 @@ impl Kept {
     }
 
     fn is_unfinished_pairing(&self) -> bool {
-        matches!(self, Self::Line(line) if is_unfinished_pairing(&line.entry))
+        matches!(self, Self::Line(line) if is_unfinished_pairing(line))
     }
 }
 
-/// Whether nobody had ever linked the session that ended.
-fn is_unfinished_pairing(entry: &HistoryEntry) -> bool {
+/// Whether nobody had ever linked the session that ended. Where the account cannot be opened, there was one.
+fn is_unfinished_pairing(line: &Line) -> bool {
+    let entry = &line.entry;
     let is_given_up = match entry.cause {
         Cause::PasskeyRequired => true,
         Cause::ForceLogout => entry.unlink == Unlink::NotLinked,
         _ => entry.ends_a_pairing(),
     };
-    is_given_up && entry.account.is_none() && entry.appeal_token.is_none()
+    is_given_up && !line.is_locked() && entry.account.is_none() && entry.appeal_token.is_none()
 }
 
 /// What a line of so many bytes weighs.
@@ -289,7 +314,7 @@ impl Memory {
         places: impl Iterator<Item = Place> + 'a,
     ) -> impl Iterator<Item = &'a Line> + 'a {
         places.filter_map(|place| match self.lines.get(&place)? {
-            Kept::Line(line) => Some(&**line),
+            Kept::Line(line) => Some(&line.line),
             Kept::Strange(_) => None,
         })
     }

@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::protocol::fixtures::bare_entry;
-use crate::protocol::{Cause, Unlink};
+use crate::protocol::{Account, Cause, Unlink};
+use crate::store::masters::Masters;
 
 fn entry(user: &str) -> HistoryEntry {
     HistoryEntry {
@@ -26,8 +27,13 @@ fn abandoned(user: &str, owner: u32) -> HistoryEntry {
     }
 }
 
+fn seal(path: &Path) -> LineSeal {
+    let state = path.parent().expect("a directory");
+    LineSeal::new(state, Masters::new(state, None))
+}
+
 fn open(path: &Path, limit: usize) -> History {
-    History::open(path, limit, Room::new("history", 1)).expect("open")
+    History::open(path, limit, Room::new("history", 1), seal(path)).expect("open")
 }
 
 fn users(history: &History) -> Vec<String> {
@@ -41,15 +47,13 @@ fn users(history: &History) -> Vec<String> {
 /// Waits until nothing is written, shortening included.
 async fn settled(history: &History) {
     let nothing = |_: &mut OnDisk, _| Ok(());
-    let line = Line {
-        id: String::new(),
-        entry: entry("nobody"),
-        original: None,
-        weight: 1,
-    };
-    let item = (Arc::new(line), String::new());
-    let done = history.log.commit(item, nothing, |_| ()).await;
+    let line = Line::new("", entry("nobody"));
+    let done = history.log.commit(line, nothing, |_| ()).await;
     done.expect("nothing is written");
+}
+
+fn shorten_now(history: &History) -> Result<u64, StoreError> {
+    shorten(&history.path, &history.memory, &history.seal, false)
 }
 
 async fn put(history: &History, id: impl ToString, entry: &HistoryEntry) {
@@ -112,7 +116,7 @@ async fn a_line_of_a_newer_version_is_kept() {
         put(&history, n, &entry("a")).await;
     }
     assert_eq!(users(&history), ["a", "a", "a"]);
-    assert_eq!(shorten(&path, &history.memory).expect("shorten"), 4);
+    assert_eq!(shorten_now(&history).expect("shorten"), 4);
     let text = fs::read_to_string(&path).expect("read");
     assert_eq!(text.lines().next(), Some(newer));
     assert_eq!(text.lines().count(), 4);
@@ -129,17 +133,18 @@ async fn what_a_newer_version_put_into_a_line_stays_when_the_file_is_rewritten()
         "\"entry\":{\"colour\":\"blue\",",
         1,
     );
-    fs::write(&path, newer.clone() + &known.replacen("\"1\"", "\"2\"", 1)).expect("write");
+    fs::write(&path, &newer).expect("write");
+    put(&open(&path, 10), "2", &entry("a")).await;
     let history = open(&path, 10);
     assert_eq!(users(&history), ["a", "a"], "what is known of it is read");
-    shorten(&path, &history.memory).expect("shorten");
+    shorten_now(&history).expect("shorten");
     let again = fs::read_to_string(&path).expect("read");
     assert_eq!(again.lines().next(), newer.lines().next());
     // Only what differs is kept twice.
     let history = open(&path, 10);
     let memory = read(&history.memory);
-    let originals = memory.before(None).map(|line| line.original.is_some());
-    assert_eq!(originals.collect::<Vec<_>>(), [false, true]);
+    let are_own = memory.before(None).map(Line::is_own);
+    assert_eq!(are_own.collect::<Vec<_>>(), [true, false]);
 }
 
 #[tokio::test]
@@ -225,8 +230,8 @@ async fn it_is_bounded_in_bytes_too() {
         line.text = Some("\u{1}".repeat(4000));
         put(&history, n, &line).await;
     }
-    // Each is of more than 24 000 bytes, so it counts as six.
-    assert_eq!(users(&history), ["u39", "u38", "u37", "small"]);
+    // Each is of more than 32 000 bytes, so it counts as eight.
+    assert_eq!(users(&history), ["u39", "u38", "small"]);
     settled(&history).await;
     assert!(fs::metadata(&path).expect("a file").len() < 40 * 4096);
 }
@@ -294,13 +299,9 @@ fn look_ups_do_not_grow_with_it() {
     let fill = |lines: usize| {
         let mut memory = Memory::new(lines);
         for n in 0..lines {
-            let line = Line {
-                id: n.to_string(),
-                entry: owned(&format!("u{n}"), u32::try_from(n % 7).expect("small")),
-                original: None,
-                weight: 1,
-            };
-            memory.push(Kept::Line(Arc::new(line)));
+            let owner = u32::try_from(n % 7).expect("small");
+            let line = Line::new(&n.to_string(), owned(&format!("u{n}"), owner));
+            memory.push(Kept::Line(Arc::new(Weighed::new(line, 1))));
         }
         memory
     };
@@ -327,9 +328,132 @@ fn a_pipe_in_its_place_is_told_and_waits_for_nobody() {
     let dir = tempfile::tempdir().expect("tempdir");
     let path = dir.path().join("history.jsonl");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    let refused = History::open(&path, 9, Room::new("history", 1)).expect_err("a pipe");
+    let room = Room::new("history", 1);
+    let refused = History::open(&path, 9, room, seal(&path)).expect_err("a pipe");
     assert!(
         refused.to_string().contains("not a regular file"),
         "{refused}"
     );
+}
+
+/// What a reader finds in the file, key or no key.
+const SECRETS: [&str; 4] = ["15550100999", "Alice", "so they said", "token-4711"];
+
+/// An entry with all that is to be sealed.
+fn telling(user: &str) -> HistoryEntry {
+    HistoryEntry {
+        account: Some(Account {
+            jid: "15550100999:7@s.whatsapp.net".to_owned(),
+            phone: "+15550100999".to_owned(),
+            name: Some("Alice".to_owned()),
+        }),
+        text: Some("so they said".to_owned()),
+        appeal_token: Some("token-4711".into()),
+        ..bare_entry(user, Cause::ForceLogout)
+    }
+}
+
+fn assert_sealed(text: &str) {
+    for secret in SECRETS {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_key_hides_the_account_and_loses_nothing() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    let [master, aside] = ["key", "aside"].map(|name| dir.path().join(name));
+    put(&open(&path, 10), "1", &telling("alice")).await;
+    let before = fs::read_to_string(&path).expect("read");
+    assert_sealed(&before);
+    assert!(
+        before.contains("\"user\":\"alice\"") && before.contains("force_logout"),
+        "{before}"
+    );
+    fs::rename(&master, &aside).expect("take it away");
+
+    let history = open(&path, 10);
+    let shown = HistoryEntry {
+        account: None,
+        text: None,
+        appeal_token: None,
+        ..telling("alice")
+    };
+    assert_eq!(history.read().newest_first().collect::<Vec<_>>(), [&shown]);
+    // An end without its key is written all the same, and never in clear.
+    put(&history, "2", &telling("bob")).await;
+    put(&history, "3", &bare_entry("carol", Cause::PairingAbandoned)).await;
+    shorten_now(&history).expect("shorten");
+    let now = fs::read_to_string(&path).expect("read");
+    assert!(now.starts_with(&before), "byte by byte: {now}");
+    assert_sealed(&now);
+    assert!(!master.exists(), "no other master key is made");
+    fs::rename(&aside, &master).expect("give it back");
+
+    let history = open(&path, 10);
+    assert_eq!(users(&history), ["carol", "bob", "alice"]);
+    assert_eq!(
+        history.read().newest_first().last(),
+        Some(&telling("alice"))
+    );
+}
+
+#[tokio::test]
+async fn a_real_end_whose_account_is_hidden_is_no_unfinished_pairing() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    let end = HistoryEntry {
+        unlink: Unlink::NotLinked,
+        ..telling("alice")
+    };
+    put(&open(&path, 3), "end", &end).await;
+    fs::remove_file(dir.path().join("key")).expect("lose it");
+    let history = open(&path, 3);
+    for n in 0..4 {
+        put(&history, n, &abandoned(&format!("p{n}"), end.owner)).await;
+    }
+    assert_eq!(users(&history), ["p3", "p2", "alice"]);
+}
+
+#[tokio::test]
+async fn lines_in_clear_are_sealed_at_the_start() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    // As version 0.1.0 wrote it.
+    let former = concat!(
+        r#"{"id":"a","entry":{"at":"2026-11-24T13:08:46Z","user":"alice","cause":"force_logout","account":"#,
+        r#"{"jid":"15550100999:7@s.whatsapp.net","phone":"+15550100999","name":"Alice"},"owner":0,"#,
+        r#""requested_by":null,"unlink":"confirmed","removed":{"files":2,"bytes":3,"targets":0},"#,
+        r#""text":"so they said","appeal_token":"token-4711"}}"#,
+        "\nstrange\n"
+    );
+    fs::write(&path, former).expect("write");
+    let mut old = File::open(&path).expect("open");
+    let told = |history: &History| history.read().newest_first().next().cloned();
+    let entry = told(&open(&path, 10)).expect("a line");
+    assert_eq!(
+        (&entry.account, &entry.text),
+        (&telling("a").account, &telling("a").text)
+    );
+    let sealed = fs::read_to_string(&path).expect("read");
+    assert_sealed(&sealed);
+    assert_eq!(sealed.lines().nth(1), Some("strange"));
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut old, &mut bytes).expect("read");
+    assert!(
+        bytes.len() == former.len() && bytes != former.as_bytes(),
+        "it is noise"
+    );
+    assert_eq!(told(&open(&path, 10)).as_ref(), Some(&entry));
+    assert_eq!(fs::read_to_string(&path).expect("read"), sealed, "once");
+
+    // Without a key that can seal them, they stay as they are.
+    fs::write(&path, former).expect("write");
+    fs::remove_file(dir.path().join("key")).expect("lose it");
+    let history = open(&path, 10);
+    assert_eq!(told(&history).as_ref(), Some(&entry));
+    assert_eq!(fs::read_to_string(&path).expect("read"), former);
+    shorten_now(&history).expect("shorten");
+    assert_eq!(told(&open(&path, 10)), Some(entry));
 }

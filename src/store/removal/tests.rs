@@ -2,10 +2,10 @@ use std::os::unix::fs::symlink;
 
 use tokio::task::JoinSet;
 
-use super::super::{AccountLock, Record};
+use super::super::{AccountLock, Found, Record};
 use super::fixtures::intent;
 use super::*;
-use crate::protocol::{Cause, Redacted, Unlink};
+use crate::protocol::{Account, Cause, Redacted, Unlink};
 
 fn store_with_alice(root: &Path) -> (Store, UserId) {
     let store = Store::open(root).expect("open");
@@ -350,4 +350,108 @@ async fn many_at_once_leave_nothing_and_a_line_each() {
     users.sort();
     users.dedup();
     assert_eq!(users.len(), 200);
+}
+
+fn alices_account() -> Account {
+    Account {
+        jid: "15550100999:7@s.whatsapp.net".to_owned(),
+        phone: "+15550100999".to_owned(),
+        name: Some("Alice".to_owned()),
+    }
+}
+
+/// Where neither the intent nor the line can be written, only the record says whose session it was: its key is
+/// destroyed when the line is durable, and not before.
+#[tokio::test]
+async fn a_record_that_is_needed_keeps_its_key_until_its_line_is_written() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let (store, alice) = store_with_alice(dir.path());
+    let mut record = Record::new(1000);
+    record.account = Some(alices_account());
+    store.save(&alice, &record).expect("save");
+    let broken = history(&store);
+    for name in ["intents.jsonl", "history.jsonl"] {
+        fs::create_dir(dir.path().join(name)).expect("something in its place");
+    }
+    let mut key = fs::File::open(store.session_dir(&alice).join("key")).expect("a key");
+    let mut removal = store.removal(&alice);
+    let failed = removal.carry_out(&intent("alice"), &broken).await;
+    failed.expect_err("no history");
+    let moved = removal.moved.clone().expect("it was moved");
+    assert_eq!(names(&moved), ["key", "session.toml"]);
+    drop((removal, store));
+    for name in ["intents.jsonl", "history.jsonl"] {
+        fs::remove_dir(dir.path().join(name)).expect("rmdir");
+    }
+
+    let before = fs::read(moved.join("key")).expect("read");
+    let store = Store::open(dir.path()).expect("the next start");
+    let mut found = store.leftovers().expect("leftovers");
+    let entry = found[0].entry.clone().expect("entry");
+    assert_eq!(entry.account, Some(alices_account()));
+    let history = history(&store);
+    found[0].conclude(&history).await.expect("conclude");
+    assert_eq!(history.read().newest_first().collect::<Vec<_>>(), [&entry]);
+    assert_eq!(left(dir.path()), NOTHING);
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut key, &mut bytes).expect("read");
+    assert!(
+        bytes.len() == before.len() && bytes != before,
+        "it is destroyed"
+    );
+}
+
+/// The session's key is lost. Its end is recorded, without what nobody can read.
+#[tokio::test]
+async fn a_session_whose_key_is_lost_leaves_nothing() {
+    for has_intent in [true, false] {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (store, alice) = store_with_alice(dir.path());
+        let mut record = Record::new(1000);
+        record.account = Some(alices_account());
+        store.save(&alice, &record).expect("save");
+        fs::write(store.session_dir(&alice).join("key"), "damaged").expect("write");
+        let found = store.find(&alice).expect("found");
+        let is_hers = matches!(&found, Found::Unusable { owner: 1000, why } if why.contains("key"));
+        assert!(is_hers, "{found:?}");
+        if has_intent {
+            let mut removal = store.removal(&alice);
+            let removed = removal.carry_out(&intent("alice"), &history(&store)).await;
+            removed.expect("removed");
+        } else {
+            let mut removal = store.removal(&alice);
+            removal.commit(&intent("alice")).await.expect("commit");
+            drop((removal, store));
+            fs::remove_file(dir.path().join("intents.jsonl")).expect("remove");
+            let store = Store::open(dir.path()).expect("the next start");
+            let mut found = store.leftovers().expect("leftovers");
+            let entry = found[0].entry.clone().expect("entry");
+            assert_eq!((entry.owner, &entry.account), (1000, &None));
+            found[0].conclude(&history(&store)).await.expect("conclude");
+        }
+        assert_eq!(left(dir.path()), NOTHING);
+    }
+}
+
+#[tokio::test]
+async fn what_a_former_version_left_in_the_trash_in_clear_is_destroyed() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(dir.path()).expect("open");
+    let moved = dir.path().join("trash/alice.unlinked.01");
+    fs::create_dir(&moved).expect("mkdir");
+    let text = "version = 1\nowner = 7\ncreated_at = \"2026-11-24T09:00:00Z\"\ndesired = \"up\"\n\
+        [account]\njid = \"15550100999:7@s.whatsapp.net\"\nphone = \"+15550100999\"\nname = \"Alice\"\n";
+    fs::write(moved.join("session.toml"), text).expect("write");
+    let mut open = fs::File::open(moved.join("session.toml")).expect("open");
+    let mut found = store.leftovers().expect("leftovers");
+    let entry = found[0].entry.clone().expect("entry");
+    assert_eq!((entry.owner, entry.account), (7, Some(alices_account())));
+    found[0].conclude(&history(&store)).await.expect("conclude");
+    assert_eq!(left(dir.path()), NOTHING);
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut open, &mut bytes).expect("read");
+    assert!(
+        bytes.len() == text.len() && bytes != text.as_bytes(),
+        "it is noise"
+    );
 }

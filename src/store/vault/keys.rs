@@ -1,12 +1,13 @@
-//! `key`: the key of one session, wrapped by the master key.
+//! `key`: the key of one session, wrapped by the master key; and `state.key`, the key of the history, in the
+//! same format.
 //!
 //! ```text
 //! "wasession key 1\n" | id of the master key (16 bytes) | nonce (24) | sealed key (32 + 16)
 //! ```
 //!
-//! All that comes before the nonce is associated data of the wrapping. The id tells another master key from
-//! damage. The user is not part of it: a directory that somebody renames is a session under another name, and a
-//! copy of one is known by its device.
+//! All that comes before the nonce, and whether it is a session's key or the state directory's, are associated data
+//! of the wrapping. The id tells another master key from damage. The user is not part of it: a directory that
+//! somebody renames is a session under another name, and a copy of one is known by its device.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read};
@@ -23,8 +24,11 @@ use crate::store::space::SpaceError;
 use crate::store::step::Step;
 use crate::store::{durable, regular};
 
-/// The name of the file.
+/// The name of the file in a session's directory.
 pub(in crate::store) const FILE: &str = "key";
+
+/// The name of the file in the state directory.
+pub(super) const STATE_FILE: &str = "state.key";
 
 const MAGIC: &[u8; 16] = b"wasession key 1\n";
 
@@ -46,10 +50,20 @@ const STEPS: Replacing = Replacing {
     sync_dir: Step::KeySyncDir,
 };
 
-/// The file with the key of a session.
+/// A file with a wrapped key.
 #[derive(Debug, Clone)]
 pub(super) struct KeyFile {
     path: PathBuf,
+    owner: Owner,
+}
+
+/// Whose key it is.
+#[derive(Debug, Clone)]
+enum Owner {
+    /// A session's.
+    Session,
+    /// The state directory's: it seals the lines of the history.
+    State,
 }
 
 impl KeyFile {
@@ -57,6 +71,15 @@ impl KeyFile {
     pub(super) fn new(dir: &Path) -> Self {
         Self {
             path: dir.join(FILE),
+            owner: Owner::Session,
+        }
+    }
+
+    /// The one of the state directory itself.
+    pub(super) fn of_state(state: &Path) -> Self {
+        Self {
+            path: state.join(STATE_FILE),
+            owner: Owner::State,
         }
     }
 
@@ -122,7 +145,7 @@ impl KeyFile {
             return Err(self.unusable(if newer {
                 "it was written by a newer wasessiond; start the newer one again"
             } else {
-                "it is not the key of a session: it is damaged, or somebody else's file"
+                "it is not a key of wasessiond: it is damaged, or somebody else's file"
             }));
         }
         let damaged = || self.unusable("it is damaged");
@@ -140,7 +163,7 @@ impl KeyFile {
                 masters.names()
             )));
         };
-        let opened = seal::open(&seal::cipher(master.key()), head, sealed);
+        let opened = seal::open(&seal::cipher(master.key()), &self.bound_to(head), sealed);
         let opened = opened.map_err(|_| damaged())?;
         let key: [u8; KEY] = opened.as_slice().try_into().map_err(|_| damaged())?;
         Ok((Zeroizing::new(key), id))
@@ -148,24 +171,43 @@ impl KeyFile {
 
     fn write(&self, key: &Key, master: &MasterKey) -> Result<(), SpaceError> {
         let mut bytes = [&MAGIC[..], master.id()].concat();
-        let wrapped = seal::seal(&seal::cipher(master.key()), &bytes, &key[..]);
+        let wrapped = seal::seal(
+            &seal::cipher(master.key()),
+            &self.bound_to(&bytes),
+            &key[..],
+        );
         bytes.extend_from_slice(&wrapped);
         durable::replace(&self.path, &bytes, &STEPS).map_err(Into::into)
     }
 
+    /// What the wrapped key is bound to.
+    fn bound_to(&self, head: &[u8]) -> Vec<u8> {
+        let of: &[u8] = match self.owner {
+            Owner::Session => b"session",
+            Owner::State => b"state",
+        };
+        [head, of].concat()
+    }
+
     /// The error that says that the file's bytes, or the master key, are wrong.
     pub(super) fn unusable(&self, why: &str) -> SpaceError {
-        let path = self.path.display();
         SpaceError::Unusable {
-            why: format!("the session's key in {path}: {why}"),
+            why: self.told(why),
         }
     }
 
     fn unavailable(&self, why: &io::Error) -> SpaceError {
-        let path = self.path.display();
         SpaceError::Unavailable {
-            why: format!("the session's key in {path}: {why}"),
+            why: self.told(&why.to_string()),
         }
+    }
+
+    fn told(&self, why: &str) -> String {
+        let whose = match self.owner {
+            Owner::Session => "the session's key",
+            Owner::State => "the key of the history",
+        };
+        format!("{whose} in {}: {why}", self.path.display())
     }
 }
 

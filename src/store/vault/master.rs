@@ -21,10 +21,10 @@ use crate::store::step::Step;
 use crate::store::{durable, regular};
 
 /// The name of the credential.
-pub const CREDENTIAL: &str = "wasessiond.key";
+pub(super) const CREDENTIAL: &str = "wasessiond.key";
 
 /// The name of the credential with the key before it, while a rotation runs.
-pub const OLD_CREDENTIAL: &str = "wasessiond.key.old";
+pub(super) const OLD_CREDENTIAL: &str = "wasessiond.key.old";
 
 /// The file in the state directory.
 pub(super) const FILE: &str = "key";
@@ -191,7 +191,7 @@ impl MasterKeys {
             return Err(SpaceError::Unusable {
                 why: format!(
                     "the master key {id} is missing: neither the credential {CREDENTIAL} nor {} is there. Give it \
-                     again; without it no session's credentials can be read",
+                     again; without it nothing that is sealed can be read",
                     state.join(FILE).display(),
                 ),
             });

@@ -1,8 +1,8 @@
 //! The rotation of the master key: all sessions' keys are wrapped by another one.
 //!
 //! ```text
-//! key.next is written | each session's key is wrapped by it | key becomes key.old | key.next becomes key
-//! | key.old is overwritten
+//! key.next is written | each session's key and state.key are wrapped by it | key becomes key.old
+//! | key.next becomes key | key.old is overwritten
 //! ```
 //!
 //! A crash at any instant leaves both master keys in the state directory, or the new one where nothing needs
@@ -130,6 +130,7 @@ async fn finish<W: Borrow<UncancellableWork> + Send + 'static>(
     }
     let (state, ring) = (state.to_owned(), masters.clone());
     let retire = move || {
+        KeyFile::of_state(&state).rewrap(&ring)?;
         if ring.is_credential() {
             for name in [NEXT, FILE] {
                 shred::file(&state.join(name))?;

@@ -37,7 +37,7 @@ pub(super) type StoredGroup = [u8; 1 + HIDDEN];
 
 /// Something does not open: its bytes, its place or the key is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct DoesNotOpen;
+pub(in crate::store) struct DoesNotOpen;
 
 /// Seals the values of one session.
 pub(super) struct Seal {

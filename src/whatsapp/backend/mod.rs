@@ -45,8 +45,8 @@ use whatsapp_rust::wacore::store::error::{Result, StoreError};
 
 use self::codec::Damage;
 use self::sweep::Sweep;
-pub use self::takeover::{IsPaired, Taken, TakeoverError, take_over};
-pub use self::trouble::{Fault, Trouble};
+pub(super) use self::takeover::{IsPaired, Taken, TakeoverError, take_over};
+pub(super) use self::trouble::{Fault, Trouble};
 use crate::store::{Batch, Change, Durability, Kind, Place, Space};
 
 /// The library's store of one session.

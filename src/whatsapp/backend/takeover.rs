@@ -33,7 +33,7 @@ const CHANGES: usize = 512;
 
 /// What a takeover found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub(in crate::whatsapp) enum Taken {
     /// A device, which is in the space now, durably.
     Now,
     /// A device was in the space already that counts: it is paired, or the file's is not. It may have gone on
@@ -46,7 +46,7 @@ pub enum Taken {
 /// Why nothing was taken over. The old file is as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum TakeoverError {
+pub(in crate::whatsapp) enum TakeoverError {
     /// The old file holds something that cannot be right.
     #[error("{0}")]
     Damaged(&'static str),
@@ -60,7 +60,7 @@ pub enum TakeoverError {
 
 /// Whether a device is paired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IsPaired(pub bool);
+pub(in crate::whatsapp) struct IsPaired(pub(in crate::whatsapp) bool);
 
 type Result<T> = std::result::Result<T, TakeoverError>;
 
@@ -75,7 +75,7 @@ impl From<StoreError> for TakeoverError {
 ///
 /// # Errors
 /// [`TakeoverError`]. The space then has the device that it had, or none, and what is in it does not count.
-pub async fn take_over(
+pub(in crate::whatsapp) async fn take_over(
     from: &SqliteStore,
     into: &dyn Space,
     present: Option<IsPaired>,

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use whatsapp_rust::store::{Backend, DeviceStore};
+use whatsapp_rust::store::Backend;
 use whatsapp_rust::wacore::store::Device;
 
 use super::*;

@@ -8,7 +8,7 @@ const SHORTEST: usize = 6;
 
 /// What is looked for.
 #[derive(Default)]
-pub(super) struct Hunt {
+pub(crate) struct Hunt {
     secrets: BTreeSet<Vec<u8>>,
     /// What a form is of, by its first bytes and itself.
     forms: HashMap<[u8; SHORTEST], BTreeMap<Vec<u8>, String>>,
@@ -17,7 +17,7 @@ pub(super) struct Hunt {
 impl Hunt {
     /// A secret as a person or a program writes it. Where it is a key in base64 or hexadecimal, the key
     /// itself is looked for, too.
-    pub(super) fn add(&mut self, what: &str, secret: &str) {
+    pub(crate) fn add(&mut self, what: &str, secret: &str) {
         assert!(secret.len() >= SHORTEST, "{what} is too short");
         self.add_bytes(what, secret.as_bytes());
         // `2@` and `3@` stand before references; a QR code's parts stand between commas.
@@ -30,7 +30,7 @@ impl Hunt {
         }
     }
 
-    pub(super) fn add_bytes(&mut self, what: &str, secret: &[u8]) {
+    pub(crate) fn add_bytes(&mut self, what: &str, secret: &[u8]) {
         if !self.secrets.insert(secret.to_owned()) {
             return;
         }
@@ -43,16 +43,16 @@ impl Hunt {
         }
     }
 
-    pub(super) fn secrets(&self) -> usize {
+    pub(crate) fn secrets(&self) -> usize {
         self.secrets.len()
     }
 
-    pub(super) fn forms(&self) -> usize {
+    pub(crate) fn forms(&self) -> usize {
         self.forms.values().map(BTreeMap::len).sum()
     }
 
     /// What is found, and what stands around it.
-    pub(super) fn find(&self, text: &[u8]) -> Vec<String> {
+    pub(crate) fn find(&self, text: &[u8]) -> Vec<String> {
         let text = squeezed(text);
         let mut found = Vec::new();
         for at in 0..text.len() {
@@ -68,7 +68,7 @@ impl Hunt {
         found
     }
 
-    pub(super) fn assert_none(&self, place: &str, text: &[u8]) {
+    pub(crate) fn assert_none(&self, place: &str, text: &[u8]) {
         let found = self.find(text);
         assert!(
             found.is_empty(),
