@@ -45,9 +45,70 @@ pub fn check_endpoint(text: &str) -> Result<http::Uri, GatewayError> {
     text.parse().map_err(|_| not_a_url())
 }
 
+/// The URL as a simulator on this machine serves it: over plain HTTP. The library makes an `https` URL of each
+/// host of media that it is told. A build for WhatsApp leaves every URL as it is, and so does a simulator build
+/// with every host but a loopback address.
+pub(super) fn as_served(url: String) -> String {
+    let Some(rest) = url.strip_prefix("https://") else {
+        return url;
+    };
+    let is_here = |uri: http::Uri| {
+        let address = uri.host()?.trim_matches(['[', ']']).parse::<IpAddr>();
+        Some(address.is_ok_and(|address| address.is_loopback()))
+    };
+    if cfg!(feature = "simulator") && url.parse().ok().and_then(is_here) == Some(true) {
+        return format!("http://{rest}");
+    }
+    url
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(feature = "simulator")]
+    fn what_this_machine_serves_is_fetched_without_tls() {
+        for there in [
+            "127.0.0.1:8430/v/t62/x.enc?auth=a",
+            "[::1]:8430/mms/image/x?resume=1",
+            "127.8.9.10/",
+            // What stands before the sign is a user, here and for what dials.
+            "example.org@127.0.0.1:1/",
+        ] {
+            assert_eq!(
+                as_served(format!("https://{there}")),
+                format!("http://{there}")
+            );
+        }
+    }
+
+    #[test]
+    fn what_another_machine_serves_is_fetched_as_it_is() {
+        for url in [
+            "https://mmg.whatsapp.net/v/t62/x.enc",
+            "https://localhost:8430/",
+            "https://127.0.0.1.example.org/",
+            "https://127.0.0.1@example.org/",
+            "https://127.0.0.1:80@example.org/",
+            "https://10.0.0.1/https://127.0.0.1/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://",
+            "https://127.0.0.1 /",
+            "http://127.0.0.1:8430/",
+            "wss://127.0.0.1:8430/",
+        ] {
+            assert_eq!(as_served(url.to_owned()), url);
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "simulator"))]
+    fn a_build_for_whatsapp_never_goes_without_tls() {
+        for url in ["https://127.0.0.1:8430/", "https://[::1]/"] {
+            assert_eq!(as_served(url.to_owned()), url);
+        }
+    }
 
     #[test]
     fn this_machine_is_taken() {

@@ -35,6 +35,8 @@ mod resolver;
 mod restart;
 mod scope;
 mod signal;
+#[cfg(all(test, feature = "simulator"))]
+mod simulator_build;
 mod transfer;
 mod tunnel;
 mod version;

@@ -15,6 +15,7 @@ use whatsapp_rust::http::{HttpClient, HttpRequest, HttpResponse};
 use whatsapp_rust::wacore::net::{StreamingHttpResponse, UploadBody};
 use whatsapp_rust::wacore::stats::HttpResourceReport;
 
+use super::endpoint::as_served;
 use super::scope::Scope;
 use crate::blocking::Room;
 
@@ -65,10 +66,16 @@ impl LinkHttp {
     }
 }
 
+/// The request as its host serves it.
+fn served(mut request: HttpRequest) -> HttpRequest {
+    request.url = as_served(request.url);
+    request
+}
+
 #[async_trait::async_trait]
 impl HttpClient for LinkHttp {
     async fn execute(&self, request: HttpRequest) -> Result<HttpResponse, anyhow::Error> {
-        self.room.lend(self.http.execute(request)).await
+        self.room.lend(self.http.execute(served(request))).await
     }
 
     fn supports_streaming(&self) -> bool {
@@ -79,7 +86,7 @@ impl HttpClient for LinkHttp {
         &self,
         request: HttpRequest,
     ) -> Result<StreamingHttpResponse, anyhow::Error> {
-        let http = Arc::clone(&self.http);
+        let (http, request) = (Arc::clone(&self.http), served(request));
         let mut parts = self.until_the_end(move |tell| download(&*http, request, &tell));
         match parts.blocking_recv() {
             Some(Part::Head(Ok(status_code))) => Ok(StreamingHttpResponse {
@@ -105,7 +112,7 @@ impl HttpClient for LinkHttp {
         body: UploadBody,
         content_length: u64,
     ) -> Result<HttpResponse, anyhow::Error> {
-        let http = Arc::clone(&self.http);
+        let (http, request) = (Arc::clone(&self.http), served(request));
         let mut answers = self.until_the_end(move |tell| {
             let answer = http.execute_upload(request, body, content_length);
             // Nobody waits any more when the link has ended.

@@ -17,6 +17,7 @@ mod births;
 mod blast;
 mod conflict;
 mod conformance;
+mod conversation;
 mod crash;
 mod daemon;
 mod faults;

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use wacore_binary::Jid;
 
 use crate::Error;
-use crate::command::Group;
-use crate::crypto::{Bytes, Key, Pair, message_id, random};
+use crate::crypto::{Bytes, Key, Pair, random};
+use crate::group::Group;
 use crate::settings::Settings;
 
 /// The highest number of a linked device. The first one is 1, and the phone itself is 0. A number is used
@@ -52,40 +52,6 @@ pub(crate) struct Device {
     pub prekeys: Vec<PublicPreKey>,
     /// Whether the phone has shared its app-state keys with it.
     pub keys_shared: bool,
-    /// What the phone has told it and it has not acknowledged, oldest first.
-    #[serde(default)]
-    pub receipts: Vec<Receipt>,
-}
-
-/// A message was read on the phone: what its devices are told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Receipt {
-    /// The id of the message.
-    pub id: String,
-    /// In seconds since 1970.
-    pub at: u64,
-}
-
-impl Receipt {
-    /// That some message was read at this time.
-    pub(crate) fn new(at: u64) -> Self {
-        Self {
-            id: message_id(),
-            at,
-        }
-    }
-}
-
-/// How many receipts wait for a device at most.
-const RECEIPTS: usize = 64;
-
-impl Device {
-    /// Keeps a receipt until the device acknowledges it. The oldest make room.
-    pub(crate) fn keep_receipt(&mut self, receipt: Receipt) {
-        self.receipts.push(receipt);
-        let many = self.receipts.len().saturating_sub(RECEIPTS);
-        self.receipts.drain(..many);
-    }
 }
 
 /// A key pair of the phone's with the account's signature.
@@ -193,6 +159,15 @@ impl Account {
         Some((id, self.last_key_index))
     }
 
+    /// What everybody can see of the phone's owner.
+    pub(crate) fn person(&self) -> Person {
+        Person {
+            identity: self.identity.clone(),
+            registration_id: self.registration_id,
+            signed_prekey: self.signed_prekey.clone(),
+        }
+    }
+
     /// The private keys of the phone, the key it shares with its devices, and the keys that its
     /// devices show in QR codes.
     pub(crate) fn secrets(&self) -> Vec<Key> {
@@ -235,7 +210,6 @@ impl Device {
             signed_prekey: prekey,
             prekeys: Vec::new(),
             keys_shared: false,
-            receipts: Vec::new(),
         }
     }
 }
@@ -265,14 +239,6 @@ mod tests {
         assert_eq!(first[..3], [1, 2, 3]);
         assert_eq!(first[98..], [99, 1]);
         assert_eq!(account.next_device(), Some((2, 101)));
-    }
-
-    #[test]
-    fn the_oldest_receipts_make_room() {
-        let mut device = Device::for_test(1);
-        (0..100).for_each(|at| device.keep_receipt(Receipt::new(at)));
-        let times: Vec<u64> = device.receipts.iter().map(|receipt| receipt.at).collect();
-        assert_eq!(times, (36..100).collect::<Vec<_>>());
     }
 
     #[test]

@@ -2,10 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::conversation::ChatMessage;
+use crate::crypto::base64_bytes;
 use crate::ending::{Failure, StreamError, UnlinkAnswer};
 use crate::fault::FaultRule;
+use crate::group::Group;
 use crate::observation::Seen;
+use crate::person::Addressing;
 use crate::received::ReceivedStanza;
+use crate::saying::{Receipt, Saying, Typing};
 use crate::settings::{AppState, ChatLimit, Hosting, Timelock};
 use crate::stanza::Stanza;
 
@@ -269,6 +274,86 @@ pub enum Command {
         #[serde(default)]
         device: Option<String>,
     },
+    /// Somebody says something: a contact, or the account's owner on the phone. Answered with [`Answer::Said`].
+    Say {
+        /// What, where, and what goes wrong with it.
+        saying: Saying,
+    },
+    /// The messages that were said and heard, oldest first, as far as they are remembered.
+    Messages {
+        /// From this position on.
+        #[serde(default)]
+        after: u64,
+        /// Only those in the chat with this person (phone number) or in this group (JID).
+        #[serde(default)]
+        chat: Option<String>,
+        /// Only those with this id.
+        #[serde(default)]
+        id: Option<String>,
+    },
+    /// The file of a message, fetched and opened as its reader does.
+    Media {
+        /// The id of the message.
+        id: String,
+    },
+    /// The file of a message is gone from the servers: whoever fetches it gets this HTTP status.
+    LoseMedia {
+        /// The id of the message.
+        id: String,
+        /// Such as 403, 404 or 410.
+        status: u16,
+        /// The phone does not have it any more either.
+        #[serde(default)]
+        for_good: bool,
+    },
+    /// Uploads need another permission from now on; the one that clients have is refused with 401.
+    RenewMediaAuth,
+    /// Somebody tells the devices that wrote messages how far these have got.
+    SendReceipt {
+        /// Who: a phone number.
+        from: String,
+        /// The ids of the messages.
+        ids: Vec<String>,
+        /// How far.
+        receipt: Receipt,
+    },
+    /// Somebody could not read a message of a device's, and asks for it again. Whoever asks has lost the session.
+    AskAgain {
+        /// Who: a phone number.
+        from: String,
+        /// The id of the message.
+        id: String,
+    },
+    /// Somebody is seen to write something.
+    Typing {
+        /// Who: a phone number.
+        from: String,
+        /// To whom: a phone number or the JID of a group.
+        to: String,
+        /// What is seen.
+        typing: Typing,
+    },
+    /// Somebody is there, or has gone. The connected devices of an account are told.
+    PersonPresence {
+        /// Who: a phone number.
+        from: String,
+        /// Whose devices are told: a phone number.
+        to: String,
+        /// Whether the person is there.
+        available: bool,
+    },
+    /// What waits for a device.
+    Mailbox {
+        /// Which device.
+        device: String,
+    },
+    /// How the people in an account's direct chats are named on the wire.
+    SetAddressing {
+        /// The phone's number.
+        phone: String,
+        /// How.
+        addressing: Addressing,
+    },
     /// The connections there are.
     Logins,
     /// Where the server is and what signs its certificate.
@@ -276,7 +361,7 @@ pub enum Command {
 }
 
 /// The result of a [`Command`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Answer {
@@ -324,6 +409,33 @@ pub enum Answer {
         /// Oldest first.
         observations: Vec<Seen>,
     },
+    /// Something was said.
+    Said {
+        /// The id of the message.
+        id: String,
+    },
+    /// Messages.
+    Messages {
+        /// Where to go on from.
+        next: u64,
+        /// Oldest first.
+        messages: Vec<ChatMessage>,
+    },
+    /// A file.
+    Media {
+        /// Its bytes, in base64.
+        #[serde(with = "base64_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// What waits for a device.
+    Mailbox {
+        /// How many messages.
+        messages: usize,
+        /// How many receipts.
+        receipts: usize,
+        /// How many notifications.
+        notifications: usize,
+    },
     /// Connections.
     Logins {
         /// Oldest first.
@@ -355,29 +467,6 @@ pub struct Device {
     pub online: bool,
     /// The connection it is logged in on.
     pub connection: Option<u64>,
-}
-
-/// A group a phone is in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
-    /// Its JID, ending in `@g.us`.
-    pub jid: String,
-    /// Its name.
-    pub subject: String,
-    /// How many people are in it, the phone's owner included.
-    pub size: u32,
-}
-
-impl Group {
-    /// A group of three.
-    #[must_use]
-    pub fn new(jid: &str, subject: &str) -> Self {
-        Self {
-            jid: jid.to_owned(),
-            subject: subject.to_owned(),
-            size: 3,
-        }
-    }
 }
 
 /// A connection.

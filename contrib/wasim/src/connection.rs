@@ -3,17 +3,20 @@
 
 mod app_state;
 mod delay;
+mod delivery;
 mod groups;
 mod identity;
 mod key_share;
 mod keys;
 mod login;
+mod media_retry;
+mod message;
 mod mex;
 mod pair_code;
 mod pairing;
 mod passkey;
 mod query;
-mod receipts;
+mod receipt;
 mod registration;
 mod users;
 
@@ -21,7 +24,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until};
 use wacore_binary::Node;
 
@@ -35,6 +38,7 @@ use crate::upgrade;
 use crate::wire::{Goodbye, LINGER, SHORT_LINGER, Wire, WireError};
 
 use self::delay::{Deferred, DeferredWork};
+use self::delivery::Delivery;
 use self::login::Session;
 use self::pairing::Pairing;
 
@@ -44,9 +48,11 @@ const INBOX: usize = 64;
 /// What comes next: go on, or end in this way.
 type Step<T = ()> = ControlFlow<Goodbye, T>;
 
+pub(crate) use self::keys::{prekey, prekey_node};
 pub(crate) use self::login::client_expiration;
 pub(crate) use self::mex::Restriction;
 pub(crate) use self::pair_code::{normalize, unwrap, wrap};
+pub(crate) use self::registration::number;
 
 pub(crate) struct Connection {
     id: u64,
@@ -57,6 +63,9 @@ pub(crate) struct Connection {
     mode: Mode,
     phase: Phase,
     deferred: Vec<Deferred>,
+    /// Wakes it when something is in the device's mailbox.
+    mail: Arc<Notify>,
+    delivery: Delivery,
     next_request: u32,
 }
 
@@ -88,7 +97,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
         return;
     };
     let (inbox, orders) = mpsc::channel(INBOX);
-    let id = shared.world().enter(inbox);
+    let (id, mail) = shared.world().enter(inbox);
     shared.see(Observation::ClientConnected { connection: id });
     let mut connection = Connection {
         id,
@@ -99,6 +108,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream) {
         mode: Mode::Normal,
         phase: Phase::Unknown,
         deferred: Vec::new(),
+        mail,
+        delivery: Delivery::default(),
         next_request: 1,
     };
     let goodbye = stop.run_until_cancelled(connection.run()).await;
@@ -274,6 +285,7 @@ impl Connection {
                     }
                 }
                 due = until(due) => self.do_deferred(due).await?,
+                () = self.mail.notified() => self.deliver().await?,
             }
         }
     }
@@ -326,11 +338,13 @@ impl Connection {
         match work {
             Work::Freeze => self.mode = Mode::Frozen,
             Work::Hang => self.mode = Mode::Hanging,
-            Work::Resume => self.mode = Mode::Normal,
+            Work::Resume => {
+                self.mode = Mode::Normal;
+                self.deliver().await?;
+            }
             Work::RenewRefs => self.send_refs().await?,
             Work::RefreshCode(force) => self.refresh_code(force).await?,
             Work::RefreshRegistration => self.refresh_registration().await?,
-            Work::PhoneSpoke(receipt) => self.phone_spoke(&receipt).await?,
             Work::Scanned(scanned) => self.scanned(scanned).await?,
             Work::Typed(typed) => self.typed(*typed).await?,
             Work::Send { nodes, then } => {

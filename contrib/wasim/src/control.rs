@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 use crate::command::{Answer, Command};
 use crate::{Error, Server};
 
-/// The longest line that is read, in bytes.
-const MAX_LINE: u64 = 1024 * 1024;
+/// The longest line that is read, in bytes: a file may be in it.
+const MAX_LINE: u64 = 64 * 1024 * 1024;
 
 /// A control socket that is being served. [`close`](Self::close) removes it.
 #[derive(Debug)]

@@ -68,6 +68,23 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// Plain byte vectors as base64.
+pub(crate) mod base64_bytes {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use super::Bytes;
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        Bytes(bytes.to_vec()).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
+        Bytes::deserialize(deserializer).map(|bytes| bytes.0)
+    }
+}
+
 /// A Curve25519 key pair: the private half is kept, the public one follows from it.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(try_from = "Key", into = "Key")]
@@ -205,6 +222,31 @@ pub(crate) fn pbkdf2_sha256(password: &[u8], salt: &[u8], rounds: u32) -> [u8; 3
 /// AES-256-CTR, which undoes itself.
 pub(crate) fn aes_ctr(key: &[u8; 32], iv: &[u8; 16], data: &mut [u8]) {
     Ctr128BE::<Aes256>::new(key.into(), iv.into()).apply_keystream(data);
+}
+
+/// AES-256-GCM with its tag at the end.
+pub(crate) fn aes_gcm_seal(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    bound_to: &[u8],
+    plain: &[u8],
+) -> Vec<u8> {
+    let mut sealed = Vec::new();
+    wacore_libsignal::crypto::aes_256_gcm_encrypt(key, nonce, bound_to, plain, &mut sealed)
+        .expect("invariant: AES-256-GCM encrypts anything that fits in memory");
+    sealed
+}
+
+/// Undoes [`aes_gcm_seal`]. None when the tag is wrong.
+pub(crate) fn aes_gcm_open(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    bound_to: &[u8],
+    sealed: &[u8],
+) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    wacore_libsignal::crypto::aes_256_gcm_decrypt(key, nonce, bound_to, sealed, &mut plain).ok()?;
+    Some(plain)
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha256> {

@@ -2,7 +2,7 @@
 
 use crate::observation::Observation;
 
-/// One line for the log. References and codes stay out of it.
+/// One line for the log. References, codes and what people write stay out of it.
 pub(crate) fn describe(observation: &Observation) -> String {
     let connection = observation
         .connection()
@@ -78,6 +78,63 @@ pub(crate) fn describe(observation: &Observation) -> String {
         Observation::UnlinkRequested { .. } => "asks to be unlinked".to_owned(),
         Observation::Unlinked { .. } => "is not linked any more".to_owned(),
         Observation::Disconnected { .. } => "is gone".to_owned(),
+        in_chat => describe_chat(in_chat),
     };
     format!("{connection}{jid}{what}")
+}
+
+/// What was observed in conversations.
+fn describe_chat(observation: &Observation) -> String {
+    match observation {
+        Observation::OfflineAnnounced { count, .. } => format!("is told that {count} stanzas wait"),
+        Observation::MessageSent {
+            class, id, attempt, ..
+        } => format!("was sent {class} {id} (attempt {attempt})"),
+        Observation::MessageAcknowledged { ids, receipt, .. } => {
+            format!("has got {} ({receipt})", ids.join(", "))
+        }
+        Observation::MessageReceived {
+            to,
+            id,
+            kind,
+            readers,
+            copies,
+            ..
+        } => {
+            format!("has sent {to} a {kind} {id}: {readers} could read it, it came {copies} times")
+        }
+        Observation::MessageRefused { to, id, code, .. } => {
+            format!("may not send {to} {id}: {code}")
+        }
+        Observation::MessageIgnored { to, id, .. } => {
+            format!("is told nothing of {id}, which it sent {to}")
+        }
+        Observation::MessageUnreadable { person, id, .. } => {
+            format!("is asked for {id} again by {person}")
+        }
+        Observation::RetryRequested {
+            id,
+            count,
+            answered,
+            ..
+        } => {
+            let outcome = if *answered { "gets it" } else { "gets nothing" };
+            format!("could not read {id}, asks again (time {count}) and {outcome}")
+        }
+        Observation::ReceiptReceived {
+            to, ids, receipt, ..
+        } => format!("says {receipt} to {to} of {}", ids.join(", ")),
+        Observation::Typing { to, state, .. } => format!("is {state} to {to}"),
+        Observation::MediaStored { status, size } => {
+            format!("a file of {size} bytes was uploaded: {status}")
+        }
+        Observation::MediaFetched { status, size } => {
+            format!("a file of {size} bytes was fetched: {status}")
+        }
+        Observation::MediaRetried { id, answered, .. } => {
+            let outcome = if *answered { "does" } else { "does not" };
+            format!("asks its phone to upload the file of {id} again, which it {outcome}")
+        }
+        other => other.name(),
+    }
 }

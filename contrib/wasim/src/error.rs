@@ -75,6 +75,17 @@ pub enum Error {
     /// The client refused to be paired, or proved the wrong keys.
     #[error("pairing failed: {0}")]
     Pairing(String),
+    /// No message that fits has this id.
+    #[error("{0}: no such message (see `messages`)")]
+    NoSuchMessage(String),
+    /// The file of a message could not be fetched or opened.
+    #[error("the file of {id} cannot be read: {problem}")]
+    BadMedia {
+        /// The message.
+        id: String,
+        /// Why not.
+        problem: String,
+    },
     /// A stanza or fault could not be built from what was given.
     #[error("invalid: {0}")]
     Invalid(String),

@@ -1,17 +1,19 @@
 //! Carries out commands.
 
 mod account;
+mod chat;
 
 use tokio::sync::oneshot;
 
 use crate::Error;
 use crate::account::phone_number;
 use crate::app_state::CRITICAL_BLOCK;
-use crate::command::{Answer, Command, Connection as Listed, Device, Group};
+use crate::command::{Answer, Command, Connection as Listed, Device};
 use crate::connection::{Connection, normalize, unwrap, wrap};
 use crate::crypto::{Key, Pair, hex};
 use crate::ending::{Failure, StreamError};
 use crate::fault::{Fault, FaultRule, Target};
+use crate::group::Group;
 use crate::observation::Observation;
 use crate::order::{Scanned, Then, Typed, Work};
 use crate::qr::QrCode;
@@ -107,6 +109,16 @@ impl Shared {
                 url: format!("ws://{}/ws/chat", self.address),
                 root_key: hex(&self.world().state.certificate.root_key()),
             }),
+            other @ (Command::Say { .. }
+            | Command::Messages { .. }
+            | Command::Media { .. }
+            | Command::LoseMedia { .. }
+            | Command::RenewMediaAuth
+            | Command::SendReceipt { .. }
+            | Command::AskAgain { .. }
+            | Command::Typing { .. }
+            | Command::PersonPresence { .. }
+            | Command::Mailbox { .. }) => self.execute_in_chat(other),
             other => self.execute_for_account(other).await,
         }
     }

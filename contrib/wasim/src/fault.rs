@@ -28,6 +28,8 @@ pub enum Stage {
     Offline,
     /// Before any other request is answered.
     Query,
+    /// Before a message of a device's is acknowledged.
+    Ack,
 }
 
 /// One fault.
@@ -103,6 +105,26 @@ pub enum Fault {
     Pieces,
     /// Once the device is online, send nothing that it can decrypt.
     Garble,
+    /// Refuse a message with this error code: 463, 475, 479, 421, 404, 503.
+    RefuseMessage(u16),
+    /// Take a message of a device's and lose it: nobody gets it, and nothing is answered.
+    LoseMessage,
+    /// Deliver a message of a device's, and never acknowledge it.
+    LoseAck,
+    /// Whoever gets a message of a device's cannot read it, and asks for it again.
+    AskAgain,
+    /// Nobody says that a message of a device's was delivered.
+    NoDelivered,
+    /// Spoil a message to a device: its first copy cannot be read, and what is sent on demand can.
+    SpoilMessage,
+    /// Send a message to a device twice.
+    RepeatMessage,
+    /// Answer whoever fetches a file with this HTTP status.
+    MediaStatus(u16),
+    /// Answer whoever uploads a file with this HTTP status.
+    UploadStatus(u16),
+    /// Phones do not answer when they are asked to upload a file again.
+    NoMediaRetry,
     /// Wait this many milliseconds at a stage.
     Delay {
         /// Where.
@@ -279,6 +301,16 @@ mod tests {
             ("ghost-login=500", Fault::GhostLogin(500)),
             ("no-answer-to=abt", Fault::NoAnswerTo("abt".to_owned())),
             ("one-message", Fault::OneMessage),
+            ("refuse-message=463", Fault::RefuseMessage(463)),
+            ("lose-ack", Fault::LoseAck),
+            ("media-status=410", Fault::MediaStatus(410)),
+            (
+                "delay=ack:50",
+                Fault::Delay {
+                    stage: Stage::Ack,
+                    milliseconds: 50,
+                },
+            ),
             ("fail-login=403", Fault::FailLogin(Failure::reason(403))),
             (
                 "delay=pair-success:250",

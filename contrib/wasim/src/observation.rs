@@ -134,6 +134,98 @@ pub enum Observation {
         jid: String,
         namespace: String,
     },
+    /// A device was told that so many stanzas wait for it.
+    OfflineAnnounced {
+        connection: u64,
+        jid: String,
+        count: usize,
+    },
+    /// Something was sent to a device from its mailbox. `class`: `message`, `receipt` or `notification`; `attempt`: how
+    /// often it was sent so far; `offline`: it had waited.
+    MessageSent {
+        connection: u64,
+        jid: String,
+        class: String,
+        id: String,
+        from: String,
+        attempt: u32,
+        offline: bool,
+    },
+    /// A device has acknowledged messages, which wait no longer. `receipt`: how, `ack` or the type of the receipt.
+    MessageAcknowledged {
+        connection: u64,
+        jid: String,
+        ids: Vec<String>,
+        receipt: String,
+    },
+    /// A device has sent a message. `readers`: how many phones could read it; `copies`: how often it came.
+    MessageReceived {
+        connection: u64,
+        jid: String,
+        to: String,
+        id: String,
+        kind: String,
+        readers: usize,
+        copies: u32,
+        resent: bool,
+    },
+    /// A message of a device's was refused with this error code.
+    MessageRefused {
+        connection: u64,
+        jid: String,
+        to: String,
+        id: String,
+        code: u16,
+    },
+    /// A message of a device's was lost, or its acknowledgement was, as a fault says.
+    MessageIgnored {
+        connection: u64,
+        jid: String,
+        to: String,
+        id: String,
+    },
+    /// A person could not read a message of a device's, and has asked for it again.
+    MessageUnreadable {
+        connection: u64,
+        jid: String,
+        person: String,
+        id: String,
+    },
+    /// A device could not read a message, and asks for it again; `answered` when it got it.
+    RetryRequested {
+        connection: u64,
+        jid: String,
+        to: String,
+        id: String,
+        count: u32,
+        answered: bool,
+    },
+    /// A device has said how far messages have got: `delivery`, `inactive`, `sender`, `read`, `played`.
+    ReceiptReceived {
+        connection: u64,
+        jid: String,
+        to: String,
+        ids: Vec<String>,
+        receipt: String,
+    },
+    /// A device is seen to write something: `composing`, `recording` or `paused`.
+    Typing {
+        connection: u64,
+        jid: String,
+        to: String,
+        state: String,
+    },
+    /// Somebody uploaded a file, with this HTTP status.
+    MediaStored { status: u16, size: usize },
+    /// Somebody fetched a file, with this HTTP status.
+    MediaFetched { status: u16, size: usize },
+    /// A device has asked the phone to upload the file of a message again; `answered` when the phone did.
+    MediaRetried {
+        connection: u64,
+        jid: String,
+        id: String,
+        answered: bool,
+    },
     /// A device asked to be unlinked.
     UnlinkRequested { connection: u64, jid: String },
     /// A device is not linked any more.
@@ -150,7 +242,10 @@ impl Observation {
     #[must_use]
     pub fn connection(&self) -> Option<u64> {
         match self {
-            Self::UpgradeRefused { .. } | Self::Unlinked { .. } => None,
+            Self::UpgradeRefused { .. }
+            | Self::Unlinked { .. }
+            | Self::MediaStored { .. }
+            | Self::MediaFetched { .. } => None,
             Self::ClientConnected { connection }
             | Self::HandshakeXx { connection }
             | Self::HandshakeIk { connection }
@@ -166,6 +261,17 @@ impl Observation {
             | Self::LoginIgnored { connection, .. }
             | Self::PreKeysUploaded { connection, .. }
             | Self::KeysShared { connection, .. }
+            | Self::OfflineAnnounced { connection, .. }
+            | Self::MessageSent { connection, .. }
+            | Self::MessageAcknowledged { connection, .. }
+            | Self::MessageReceived { connection, .. }
+            | Self::MessageRefused { connection, .. }
+            | Self::MessageIgnored { connection, .. }
+            | Self::MessageUnreadable { connection, .. }
+            | Self::RetryRequested { connection, .. }
+            | Self::ReceiptReceived { connection, .. }
+            | Self::Typing { connection, .. }
+            | Self::MediaRetried { connection, .. }
             | Self::Online { connection, .. }
             | Self::Presence { connection, .. }
             | Self::GhostConcluded { connection, .. }
@@ -222,6 +328,17 @@ impl Observation {
             | Self::LoginIgnored { jid, .. }
             | Self::PreKeysUploaded { jid, .. }
             | Self::KeysShared { jid, .. }
+            | Self::OfflineAnnounced { jid, .. }
+            | Self::MessageSent { jid, .. }
+            | Self::MessageAcknowledged { jid, .. }
+            | Self::MessageReceived { jid, .. }
+            | Self::MessageRefused { jid, .. }
+            | Self::MessageIgnored { jid, .. }
+            | Self::MessageUnreadable { jid, .. }
+            | Self::RetryRequested { jid, .. }
+            | Self::ReceiptReceived { jid, .. }
+            | Self::Typing { jid, .. }
+            | Self::MediaRetried { jid, .. }
             | Self::Online { jid, .. }
             | Self::Presence { jid, .. }
             | Self::GhostConcluded { jid, .. }

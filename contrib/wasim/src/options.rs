@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Options {
     /// Where to listen. Must be a loopback address; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// File that keeps keys, accounts and devices over restarts. Made if missing, mode 0600.
+    /// File that keeps keys, accounts, devices and what waits for them over restarts. Made if missing, mode 0600.
     pub state: Option<PathBuf>,
     /// How many codes a client gets to show, unless a fault says otherwise.
     pub refs: usize,

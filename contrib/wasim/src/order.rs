@@ -4,7 +4,6 @@ use tokio::sync::oneshot;
 use wacore_binary::Node;
 
 use crate::Error;
-use crate::account::Receipt;
 use crate::crypto::{Key, Pair};
 use crate::wire::Goodbye;
 
@@ -29,8 +28,6 @@ pub(crate) enum Work {
     RefreshCode(bool),
     /// Retire the secret that the client shows.
     RefreshRegistration,
-    /// The phone has sent its devices this.
-    PhoneSpoke(Receipt),
     /// The phone has scanned the code.
     Scanned(Scanned),
     /// The person has typed a code on the phone.

@@ -93,6 +93,10 @@ impl Server {
         self.handle.shared.execute(command).await
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+
     /// Closes every connection, writes the state file, and returns when nothing is left running.
     pub async fn shutdown(self) {
         let shared = &self.handle.shared;

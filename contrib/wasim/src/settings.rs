@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::passkey::Passkey;
+use crate::person::Addressing;
 
 /// What is set for an account. It is kept over restarts.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -17,6 +18,8 @@ pub(crate) struct Settings {
     pub app_state: AppState,
     pub timelock: Option<Timelock>,
     pub chat_limit: Option<ChatLimit>,
+    /// How people are named in direct chats.
+    pub addressing: Addressing,
     /// When the phone signed the list of its devices, in seconds since 1970. None: just now.
     pub phone_seen: Option<u64>,
 }

@@ -106,6 +106,16 @@ impl Shared {
         self.stop.run_until_cancelled(self.store.persist()).await;
     }
 
+    /// Has the change written some time soon, if there is a state file.
+    pub(crate) fn persist_soon(&self) {
+        self.store.wish();
+    }
+
+    /// The URL of a file under this path.
+    pub(crate) fn media_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// The text of the state file.
     pub(crate) fn encode(&self) -> Vec<u8> {
         self.world().state.encode()

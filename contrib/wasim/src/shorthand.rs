@@ -1,12 +1,14 @@
 //! A method for each command, for tests.
 
 mod account;
+mod chat;
 
 use std::time::Duration;
 
-use crate::command::{Answer, Command, Connection, Device, Group};
+use crate::command::{Answer, Command, Connection, Device};
 use crate::ending::{Failure, StreamError, UnlinkAnswer};
 use crate::fault::FaultRule;
+use crate::group::Group;
 use crate::observation::{Observation, Seen};
 use crate::received::ReceivedStanza;
 use crate::stanza::Stanza;

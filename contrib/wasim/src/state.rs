@@ -1,6 +1,6 @@
 //! The state that is kept over restarts, and its file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::account::Account;
 use crate::certificate::Certificate;
+use crate::mailbox::Mailboxes;
+use crate::party::Party;
 
 /// The version of the file's format. This program reads no other.
 const VERSION: u32 = 1;
@@ -21,6 +23,15 @@ pub(crate) struct State {
     version: u32,
     pub certificate: Certificate,
     pub accounts: BTreeMap<String, Account>,
+    /// What phones know of the devices that they write to, by the phones' numbers.
+    #[serde(default)]
+    pub parties: BTreeMap<String, Party>,
+    /// What waits for devices.
+    #[serde(default)]
+    pub mailboxes: Mailboxes,
+    /// Who has written to whom already: pairs of phone numbers, the smaller one first.
+    #[serde(default)]
+    pub acquainted: BTreeSet<(String, String)>,
     /// The oldest version of a client that may log in or register.
     #[serde(default)]
     pub minimum_version: Option<[u32; 3]>,
@@ -41,6 +52,9 @@ impl State {
             version: VERSION,
             certificate: Certificate::generate(now),
             accounts: BTreeMap::new(),
+            parties: BTreeMap::new(),
+            mailboxes: Mailboxes::new(),
+            acquainted: BTreeSet::new(),
             minimum_version: None,
             client_expiration: None,
         }

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+
+/// How long a change waits for others to share a write with when nobody waits for it.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Counts changes and writes. Without a file it does neither.
 #[derive(Debug)]
@@ -12,6 +16,8 @@ pub(crate) struct Store {
     wanted: AtomicU64,
     written: watch::Sender<u64>,
     wake: Notify,
+    /// Wakes the writer after a while.
+    wished: Notify,
 }
 
 impl Store {
@@ -21,6 +27,7 @@ impl Store {
             wanted: AtomicU64::new(0),
             written: watch::Sender::new(0),
             wake: Notify::new(),
+            wished: Notify::new(),
         }
     }
 
@@ -36,10 +43,25 @@ impl Store {
         let _ = written.wait_for(|written| *written >= wanted).await;
     }
 
+    /// Has a change written made before the call, and does not wait for it.
+    pub(crate) fn wish(&self) {
+        if self.path.is_some() {
+            self.wanted.fetch_add(1, Ordering::SeqCst);
+            self.wished.notify_one();
+        }
+    }
+
     /// Writes whenever something has changed. `encode` gives the file's text.
     pub(crate) async fn run(&self, encode: impl Fn() -> Vec<u8>) {
         loop {
-            self.wake.notified().await;
+            let some_time = async {
+                self.wished.notified().await;
+                tokio::time::sleep(PATIENCE).await;
+            };
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = some_time => {}
+            }
             self.write(&encode).await;
         }
     }

@@ -11,6 +11,7 @@ use tokio_websockets::{Limits, ServerBuilder, WebSocketStream};
 
 use crate::fault::{Fault, Stage, Who};
 use crate::frame::MAX_FRAME;
+use crate::media_server::{self, MediaRequest};
 use crate::observation::Observation;
 use crate::shared::Shared;
 use crate::wire::{LINGER, closed, drain};
@@ -20,6 +21,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The longest request that is read.
 const MAX_HEAD: usize = 16 * 1024;
+
+/// The empty line after a request.
+const END: &[u8] = b"\r\n\r\n";
 
 /// The path clients ask for; the real server takes anything below it too.
 const PATH: &str = "/ws/chat";
@@ -40,9 +44,13 @@ pub(crate) async fn accept(
         drain(stream, LINGER).await;
         return None;
     }
-    let head = tokio::time::timeout(DEADLINE, read_head(&mut stream))
+    let (head, rest) = tokio::time::timeout(DEADLINE, read_head(&mut stream))
         .await
         .ok()??;
+    if let Some(request) = MediaRequest::read(&head) {
+        media_server::serve(shared, stream, request, rest).await;
+        return None;
+    }
     if shared
         .fault(&anyone, |fault| {
             matches!(fault, Fault::NoUpgrade).then_some(())
@@ -90,15 +98,25 @@ pub(crate) async fn accept(
     }
 }
 
-/// Reads up to the empty line. None when the request is too long, or the client goes away.
-async fn read_head(stream: &mut TcpStream) -> Option<Vec<u8>> {
+/// Reads up to the empty line. Returns that, and what came after it. None when the request is too long, or the client
+/// goes away.
+async fn read_head(stream: &mut TcpStream) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
+    let mut searched = 0usize;
+    loop {
+        let from = searched.saturating_sub(END.len());
+        if let Some(found) = head[from..]
+            .windows(END.len())
+            .position(|window| window == END)
+        {
+            let rest = head.split_off(from + found + END.len());
+            return Some((head, rest));
+        }
+        searched = head.len();
         if head.len() > MAX_HEAD || stream.read_buf(&mut head).await.ok()? == 0 {
             return None;
         }
     }
-    Some(head)
 }
 
 /// The value of `Sec-WebSocket-Accept`, or the status that refuses the request.

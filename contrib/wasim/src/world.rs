@@ -2,15 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use tokio::sync::mpsc;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc};
 use wacore_binary::{Jid, Server};
 
 use crate::Error;
-use crate::account::{Account, Device, phone_number};
+use crate::account::{Account, Device, Person, phone_number};
+use crate::conversation::Conversations;
 use crate::crypto::{Key, hex};
 use crate::ending::{Failure, UnlinkAnswer};
 use crate::fault::Faults;
+use crate::mailbox::Letter;
+use crate::media::MediaStore;
 use crate::order::Order;
+use crate::party::{Address, Party};
 use crate::passkey::Passkey;
 use crate::received::{Received, ReceivedStanza};
 use crate::state::State;
@@ -32,6 +38,8 @@ pub(crate) struct World {
     /// Exceptions to both for the next requests: for whom, how, and how many are left.
     unlink_next: Vec<(Option<String>, UnlinkAnswer, u32)>,
     pub secrets: BTreeSet<String>,
+    pub conversations: Conversations,
+    pub media: MediaStore,
     next_connection: u64,
 }
 
@@ -45,6 +53,8 @@ pub(crate) struct Link {
     pub jid: Option<String>,
     pub showing: Option<Showing>,
     pub received: Received,
+    /// Wakes it when something is in its device's mailbox.
+    pub mail: Arc<Notify>,
 }
 
 /// The ways in which an unpaired client can be paired.
@@ -79,6 +89,8 @@ impl World {
             unlink_for: HashMap::new(),
             unlink_next: Vec::new(),
             secrets: BTreeSet::new(),
+            conversations: Conversations::default(),
+            media: MediaStore::default(),
             next_connection: 1,
         };
         let accounts = world.state.accounts.values();
@@ -100,11 +112,13 @@ impl World {
         self.secrets.extend(failure.appeal_token.clone());
     }
 
-    /// Enters a connection, and gives it its number.
-    pub(crate) fn enter(&mut self, orders: mpsc::Sender<Order>) -> u64 {
+    /// Enters a connection, and gives it its number and what wakes it for its mail.
+    pub(crate) fn enter(&mut self, orders: mpsc::Sender<Order>) -> (u64, Arc<Notify>) {
         let id = self.next_connection;
         self.next_connection += 1;
+        let mail = Arc::new(Notify::new());
         let link = Link {
+            mail: Arc::clone(&mail),
             orders,
             stage: "handshake",
             jid: None,
@@ -112,7 +126,7 @@ impl World {
             received: Received::default(),
         };
         self.links.insert(id, link);
-        id
+        (id, mail)
     }
 
     /// Forgets a connection. Returns the device that was logged in on it.
@@ -183,7 +197,50 @@ impl World {
         let jid = account.jid(id).to_string();
         self.failures.remove(&jid);
         self.unlink_for.remove(&jid);
+        // A device that is linked later under the same number has other keys, and no mail yet.
+        self.state.mailboxes.remove(&jid);
+        let address = Address::new(phone, id);
+        for party in self.state.parties.values_mut() {
+            party.forget(&address);
+        }
         Some(jid)
+    }
+
+    /// The phone of a person as a Signal party.
+    pub(crate) fn party(&mut self, phone: &str) -> &mut Party {
+        let secret = self.state.certificate.secret();
+        let account = self.state.accounts.get(phone);
+        let party = self.state.parties.entry(phone.to_owned()).or_default();
+        party.own_keys(&secret, phone, || {
+            account.map_or_else(|| Person::new(&secret, phone), Account::person)
+        });
+        party
+    }
+
+    /// The JID of a linked device.
+    pub(crate) fn device_jid(&self, device: &Address) -> Option<String> {
+        let account = self.state.accounts.get(&device.phone)?;
+        account
+            .devices
+            .contains_key(&device.device)
+            .then(|| account.jid(device.device).to_string())
+    }
+
+    /// Puts something in a device's mailbox, and wakes the device. False: it is not linked.
+    pub(crate) fn post(&mut self, device: &Address, letter: Letter) -> bool {
+        let Some(jid) = self.device_jid(device) else {
+            return false;
+        };
+        self.state
+            .mailboxes
+            .entry(jid.clone())
+            .or_default()
+            .put(letter);
+        let login = self.logins.get(&jid);
+        if let Some(link) = login.and_then(|connection| self.links.get(connection)) {
+            link.mail.notify_one();
+        }
+        true
     }
 
     /// Sets how requests to be unlinked are answered: everyone's, or those of `who`; the next `times`, or all.
@@ -363,7 +420,7 @@ mod tests {
         let mut world = world(&[("15550001001", 1)]);
         let (orders, _inbox) = mpsc::channel(1);
         let jid = "15550001001:1@s.whatsapp.net".to_owned();
-        let (old, new) = (world.enter(orders.clone()), world.enter(orders));
+        let (old, new) = (world.enter(orders.clone()).0, world.enter(orders).0);
         for id in [old, new] {
             world.links.get_mut(&id).unwrap().jid = Some(jid.clone());
             world.logins.insert(jid.clone(), id);

@@ -15,6 +15,9 @@ use std::process::{Child, Command, Output, Stdio};
 use support::raw::{Keys, RawClient, text};
 use wasim::Server;
 
+/// Somebody who writes.
+const STRANGER: &str = "15559990001";
+
 const PHONE: &str = "15550001006";
 
 struct Program {
@@ -173,6 +176,22 @@ async fn a_device_is_linked_inspected_and_removed_from_the_command_line() {
     let signed = stdout(&program.run_with(&["sign-passkey", PHONE, "-"], options));
     assert!(signed.contains("clientDataJSON"), "{signed}");
 
+    let file = directory.path().join("notes.txt");
+    std::fs::write(&file, b"\x00some notes\xff").unwrap();
+    let file = file.to_str().unwrap();
+    let said = stdout(&program.run(&["say", STRANGER, PHONE, "look", "--document", file]));
+    let said = said.trim();
+    let messages = stdout(&program.run(&["messages", "--id", said]));
+    let message: serde_json::Value = serde_json::from_str(messages.trim()).unwrap();
+    assert_eq!(message["content"]["caption"], "look");
+    assert_eq!(message["content"]["file_name"], "notes.txt");
+    let fetched = program.run(&["media", said]);
+    assert_eq!(fetched.stdout, b"\x00some notes\xff");
+    let waits = stdout(&program.run(&["mailbox", PHONE]));
+    assert!(waits.starts_with("1 messages"), "{waits}");
+    stdout(&program.run(&["lose-media", said, "--status", "404"]));
+    assert_eq!(program.run(&["media", said]).status.code(), Some(1));
+
     stdout(&program.run(&["unlink", PHONE]));
     let error = client.next().await.unwrap();
     assert_eq!(text(&error, "code"), "401");
@@ -218,6 +237,22 @@ fn what_is_not_understood_is_2_and_what_cannot_be_done_is_1() {
         (vec!["minimum-version", "any"], 0),
         (vec!["client-expiration", "--in", "60"], 0),
         (vec!["refresh-code", "#1"], 1),
+        (vec!["say", STRANGER, PHONE, "hello"], 0),
+        (vec!["say", STRANGER, PHONE], 1),
+        (vec!["say", STRANGER, "x@g.us", "hello"], 1),
+        (vec!["say", STRANGER, PHONE, "x", "--react", "NONE"], 1),
+        (vec!["say", STRANGER, PHONE, "x", "--trouble", "x"], 2),
+        (vec!["messages", "--chat", STRANGER], 0),
+        (vec!["media", "NONE"], 1),
+        (vec!["lose-media", "NONE"], 1),
+        (vec!["receipt", STRANGER, "read", "NONE"], 1),
+        (vec!["ask-again", STRANGER, "NONE"], 1),
+        (vec!["typing", STRANGER, PHONE], 0),
+        (vec!["presence", STRANGER, PHONE, "available"], 0),
+        (vec!["mailbox", PHONE], 1),
+        (vec!["addressing", PHONE, "lid"], 0),
+        (vec!["addressing", PHONE, "x"], 2),
+        (vec!["fault", "refuse-message=463", "--times", "1"], 0),
         (vec!["received", "#1"], 1),
         (vec!["--help"], 0),
     ];

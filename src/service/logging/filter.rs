@@ -9,6 +9,9 @@ use crate::service::config::reader::nearest;
 /// WhatsApp but ciphertext.
 const OPEN: [&str; 4] = ["wasessiond", "rustls", "mio", "tokio"];
 
+/// Targets that are about single messages. Even their errors name correspondents, and hold parts of keys.
+const CLOSED: [&str; 2] = ["wacore_libsignal", "whatsapp_rust::message"];
+
 /// The levels. A filter that is one of them alone shows lines of that level and above.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
@@ -56,17 +59,25 @@ fn is_level(word: &str) -> bool {
 }
 
 fn is_open(target: &str) -> bool {
-    OPEN.iter().any(|name| {
-        target
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-    })
+    OPEN.iter().any(|name| is_part(target, name))
+}
+
+fn is_closed(target: &str) -> bool {
+    CLOSED.iter().any(|name| is_part(target, name))
+}
+
+/// Whether a target is this part of a program, or stands below it.
+fn is_part(target: &str, name: &str) -> bool {
+    target
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 /// Whether something may be shown at its level: see the head of [`logging`](super).
 pub(super) fn may_be_shown(about: &Metadata<'_>) -> bool {
     // A record of `log` is asked about under its own target too.
-    is_open(about.target()) || *about.level() <= Level::ERROR
+    let target = about.target();
+    is_open(target) || *about.level() <= Level::ERROR && !is_closed(target)
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@
 //! Our own types do not show secrets. The WhatsApp library does: it logs pair codes at `info`, and
 //! whole stanzas at `debug`, or at `warn` where it does not expect them: that of a locked account holds
 //! the appeal token. So everything that is neither ours nor one of a few libraries that see only
-//! ciphertext is held at `error`, whatever the filter says.
+//! ciphertext is held at `error`, whatever the filter says. Of a message that cannot be decrypted even an error
+//! names the sender and shows parts of keys: what concerns single messages is not shown at all.
 
 mod fields;
 mod filter;

@@ -83,9 +83,14 @@ fn no_filter_raises_what_knows_secrets() {
         info!(target: "wacore", "hidden 4");
         info!(target: "wasessiondx", "hidden 5");
         info!(target: "tokio_websockets", "hidden 6");
+        // It names who wrote, and shows both identity keys.
+        error!(target: "wacore_libsignal::protocol::session_cipher", "hidden 7");
+        error!(target: "whatsapp_rust::message::receive", "hidden 8");
+        error!(target: "whatsapp_rust::message", "hidden 9");
+        error!(target: "whatsapp_rust::messages", "shown 4");
     });
     assert!(!shown.contains("hidden"), "{shown}");
-    assert_eq!(shown.lines().count(), 3, "{shown}");
+    assert_eq!(shown.lines().count(), 4, "{shown}");
 }
 
 #[test]

@@ -34,6 +34,10 @@ pub(super) enum DeferredWork {
     Query(Node, Session),
     /// Answer a stanza that came before the login was concluded.
     Early(Node),
+    /// Deliver more of what waits, unless the device has asked for it since: so much was sent at that time.
+    MoreMail(u64),
+    /// Acknowledge a message.
+    Ack(Node),
 }
 
 impl Connection {
@@ -61,11 +65,12 @@ impl Connection {
         match self.deferred.remove(first).work {
             DeferredWork::Login(login) => self.log_in(login).await,
             DeferredWork::Refs => self.send_refs().await,
-            DeferredWork::FromPhone(stanza) => self.send(&stanza).await,
+            DeferredWork::FromPhone(stanza) | DeferredWork::Ack(stanza) => self.send(&stanza).await,
             DeferredWork::Restart(restart) => self.restart(restart).await,
             DeferredWork::Offline(session) => self.announce_offline(session).await,
             DeferredWork::Query(stanza, session) => self.answer_request(&stanza, &session).await,
             DeferredWork::Early(stanza) => self.answer(&stanza).await,
+            DeferredWork::MoreMail(sent) => self.deliver_unasked(sent).await,
         }
     }
 

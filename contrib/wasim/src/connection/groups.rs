@@ -1,13 +1,14 @@
 //! The groups of an account.
 
+use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node};
 
 use super::login::Session;
 use super::{Connection, Step};
-use crate::account::{Account, lid_of};
-use crate::command::Group;
+use crate::account::Account;
+use crate::group::Group;
 use crate::observation::Observation;
+use crate::person::Addressing;
 use crate::stanza::{attr, error_of, result_of};
 
 impl Connection {
@@ -43,21 +44,22 @@ impl Connection {
     }
 }
 
-/// A group, with its owner and as many made-up members as its size says, up to a limit for one answer.
+/// A group, with its owner and the other people in it.
 fn describe(group: &Group, account: &Account) -> Node {
-    let owner = account.jid(0);
-    let made_up = (1..group.size.min(1024)).map(|number| {
-        let phone = format!("1555{:07}", 9_000_000 + number);
-        NodeBuilder::new("participant")
-            .attr("lid", Jid::lid(lid_of(&phone)))
-            .attr("jid", Jid::pn(phone))
-            .build()
+    let owner = group.addressing.jid(&account.phone, 0);
+    let people = group.people(&account.phone);
+    let participants = people.iter().map(|phone| {
+        let person = NodeBuilder::new("participant").attr("jid", group.addressing.jid(phone, 0));
+        let other = group.addressing.other().jid(phone, 0);
+        let person = match group.addressing {
+            Addressing::Pn => person.attr("lid", other),
+            Addressing::Lid => person.attr("phone_number", other),
+        };
+        if *phone == account.phone {
+            return person.attr("type", "superadmin").build();
+        }
+        person.build()
     });
-    let first = NodeBuilder::new("participant")
-        .attr("jid", owner.clone())
-        .attr("lid", account.lid(0))
-        .attr("type", "superadmin")
-        .build();
     NodeBuilder::new("group")
         .attr("id", group.jid.split('@').next().unwrap_or_default())
         .attr("subject", group.subject.as_str())
@@ -66,7 +68,7 @@ fn describe(group: &Group, account: &Account) -> Node {
         .attr("creation", account.sync_key.created)
         .attr("creator", owner)
         .attr("size", group.size)
-        .attr("addressing_mode", "pn")
-        .children(std::iter::once(first).chain(made_up))
+        .attr("addressing_mode", group.addressing.word())
+        .children(participants.collect::<Vec<Node>>())
         .build()
 }

@@ -16,9 +16,9 @@ use crate::account::Account;
 use crate::crypto::message_id;
 use crate::fault::Fault;
 use crate::observation::Observation;
+use crate::party::{Address, bundle};
 use crate::settings::AppState;
 use crate::shared::now;
-use crate::signal::first_message;
 use crate::stanza::attr;
 
 /// How often the phone sends its keys on one connection, to a device that cannot read them or asks
@@ -110,7 +110,16 @@ impl Connection {
             return Step::Continue(());
         };
         let text = key_share(&account).encode_to_vec();
-        let sealed = match first_message(&account, device, prekey.as_ref(), &text).await {
+        let sealed = {
+            let address = Address::new(&session.phone, session.device);
+            let mut world = self.shared.world();
+            let phone = world.party(&session.phone);
+            // Always in a new session: the device may have lost the one there was.
+            bundle(device, prekey.as_ref())
+                .and_then(|bundle| phone.meet(&address, &bundle))
+                .and_then(|()| phone.encrypt(&address, &text))
+        };
+        let sealed = match sealed {
             Ok(sealed) => sealed,
             Err(error) => {
                 tracing::warn!("{} cannot be sent the app-state keys: {error}", session.jid);
@@ -119,8 +128,8 @@ impl Connection {
         };
         let sealed = NodeBuilder::new("enc")
             .attr("v", "2")
-            .attr("type", "pkmsg")
-            .bytes(sealed)
+            .attr("type", sealed.kind)
+            .bytes(sealed.bytes)
             .build();
         let message = NodeBuilder::new("message")
             .attr("from", account.jid(0))

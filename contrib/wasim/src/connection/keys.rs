@@ -1,16 +1,19 @@
 //! Prekeys: a device's own, and those of others.
 
 use sha1::{Digest as _, Sha1};
+use wacore_binary::Node;
 use wacore_binary::builder::NodeBuilder;
-use wacore_binary::{Jid, Node, Server};
 
 use super::login::Session;
 use super::registration::number;
 use super::{Connection, Step};
-use crate::account::{Account, Device, Person, PublicPreKey, SignedPair, phone_number, phone_of};
-use crate::crypto::{Bytes, Key, Pair};
+use crate::account::{Account, Device, PublicPreKey};
+use crate::crypto::{Bytes, Key};
+use crate::hearing::jid_attr;
 use crate::observation::Observation;
+use crate::person::phone_behind;
 use crate::stanza::{attr, child_content, error_of, result_of};
+use crate::world::World;
 
 /// The kind of keys there are: Curve25519.
 const KEY_TYPE: u8 = 5;
@@ -85,26 +88,23 @@ impl Connection {
     /// The keys to start a session with each of the devices asked for.
     fn bundles(&self, wanted: &Node) -> Node {
         let mut world = self.shared.world();
-        let secret = world.state.certificate.secret();
         let users = wanted.get_children_by_tag("user").map(|user| {
-            let jid = user
-                .attrs
-                .get("jid")
-                .and_then(wacore_binary::NodeValue::to_jid)
-                .unwrap_or_default();
-            let answer = NodeBuilder::new("user").attr("jid", jid.clone());
-            let account = world.state.accounts.values_mut().find(|account| {
-                account.phone == jid.user.as_str() || account.lid == jid.user.as_str()
+            let jid = jid_attr(user, "jid").unwrap_or_default();
+            let keys = phone_behind(&jid).and_then(|phone| match jid.device {
+                0 => of_phone(&mut world, &phone),
+                id => bundle(world.state.accounts.get_mut(&phone)?, id),
             });
-            let keys = match account {
-                Some(account) => bundle(account, &jid),
-                None => stranger(&secret, &jid),
-            };
-            answer.children(keys.unwrap_or_else(no_keys)).build()
+            NodeBuilder::new("user")
+                .attr("jid", jid)
+                .children(keys.unwrap_or_else(no_keys))
+                .build()
         });
-        NodeBuilder::new("list")
+        let list = NodeBuilder::new("list")
             .children(users.collect::<Vec<Node>>())
-            .build()
+            .build();
+        drop(world);
+        self.shared.persist_soon();
+        list
     }
 }
 
@@ -116,43 +116,22 @@ fn no_keys() -> Vec<Node> {
     vec![error.build()]
 }
 
-/// The keys of the only device of somebody whose phone is not simulated.
-fn stranger(secret: &Key, jid: &Jid) -> Option<Vec<Node>> {
-    let phone = match jid.server {
-        Server::Lid => phone_of(jid.user.as_str()),
-        _ => phone_number(jid.user.as_str()).ok(),
-    };
-    let person = Person::new(secret, &phone.filter(|_| jid.device == 0)?);
-    Some(of_phone(
-        &person.identity,
-        person.registration_id,
-        &person.signed_prekey,
+/// The keys of a phone, whether it is simulated or not.
+fn of_phone(world: &mut World, phone: &str) -> Option<Vec<Node>> {
+    let keys = world.party(phone).offer().ok()?;
+    Some(key_nodes(
+        keys.registration_id,
+        &keys.identity,
+        &keys.signed_prekey,
+        Some(&keys.prekey),
+        None,
     ))
 }
 
-/// The keys of a phone. It has no one-time prekeys at the server.
-fn of_phone(identity: &Pair, registration_id: u32, signed: &SignedPair) -> Vec<Node> {
-    let signed = PublicPreKey {
-        id: signed.id,
-        key: Key(signed.pair.public()),
-        signature: signed.signature.clone(),
-    };
-    let identity = Key(identity.public());
-    key_nodes(registration_id, &identity, &signed, None, None)
-}
-
-/// The keys of a phone, or of a device. One prekey of the device is used up.
-fn bundle(account: &mut Account, jid: &Jid) -> Option<Vec<Node>> {
-    if jid.device == 0 {
-        let identity = &account.identity;
-        return Some(of_phone(
-            identity,
-            account.registration_id,
-            &account.signed_prekey,
-        ));
-    }
-    let identity = Connection::signed_identity(account, jid.device);
-    let device = account.devices.get_mut(&jid.device)?;
+/// The keys of a linked device, one of whose prekeys is used up.
+fn bundle(account: &mut Account, id: u16) -> Option<Vec<Node>> {
+    let identity = Connection::signed_identity(account, id);
+    let device = account.devices.get_mut(&id)?;
     let one_time = (!device.prekeys.is_empty()).then(|| device.prekeys.remove(0));
     Some(key_nodes(
         device.registration_id,
@@ -187,7 +166,7 @@ fn key_nodes(
     nodes
 }
 
-fn prekey_node(tag: &'static str, prekey: &PublicPreKey) -> Node {
+pub(crate) fn prekey_node(tag: &'static str, prekey: &PublicPreKey) -> Node {
     let mut children = vec![
         NodeBuilder::new("id").bytes(short(prekey.id)).build(),
         NodeBuilder::new("value").bytes(prekey.key.0).build(),
@@ -208,7 +187,7 @@ fn short(id: u32) -> Vec<u8> {
 }
 
 /// Reads `<key>` or `<skey>`.
-fn prekey(node: &Node) -> Option<PublicPreKey> {
+pub(crate) fn prekey(node: &Node) -> Option<PublicPreKey> {
     Some(PublicPreKey {
         id: u32::try_from(number(child_content(node, "id")?)).ok()?,
         key: Key::from_slice(child_content(node, "value")?)?,

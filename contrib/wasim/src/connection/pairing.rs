@@ -332,7 +332,6 @@ impl Connection {
             signed_prekey: registration.signed_prekey,
             prekeys: Vec::new(),
             keys_shared: false,
-            receipts: Vec::new(),
         };
         let jid = {
             let mut world = self.shared.world();

@@ -11,8 +11,11 @@ use crate::ending::{StreamError, UnlinkAnswer};
 use crate::fault::{Fault, Stage};
 use crate::observation::Observation;
 use crate::shared::now;
-use crate::stanza::{attr, error_of, result_of, server_jid};
+use crate::stanza::{attr, error_of, result_of};
 use crate::wire::Goodbye;
+
+/// The setting that makes clients name people in direct chats by their hidden numbers.
+const ADDRESSED_BY_LID: u32 = 9435;
 
 impl Connection {
     pub(super) async fn answer_device(&mut self, stanza: &Node) -> Step {
@@ -22,37 +25,17 @@ impl Connection {
         let session = session.clone();
         match stanza.tag.as_ref() {
             "iq" => self.answer_query(stanza, &session).await,
-            "message" => {
-                self.send(&ack(stanza, "message")).await?;
-                self.take_message(stanza, &session).await
-            }
-            "receipt" => {
-                self.send(&ack(stanza, "receipt")).await?;
-                if attr(stanza, "type").as_deref() == Some("retry") {
-                    return self.share_keys_again(&session).await;
-                }
-                self.delivered(stanza, &session).await;
+            "message" => self.take_message(stanza, &session).await,
+            "receipt" => self.take_receipt(stanza, &session).await,
+            "ack" => self.take_ack(stanza, &session).await,
+            "ib" => self.take_notice(stanza).await,
+            "chatstate" => {
+                self.note_typing(stanza, &session);
                 Step::Continue(())
             }
-            "ack" => {
-                self.delivered(stanza, &session).await;
-                self.receipt_delivered(stanza, &session).await;
-                Step::Continue(())
-            }
-            // Presence has been noted. Typing and the like go nowhere.
+            // Presence has been noted.
             _ => Step::Continue(()),
         }
-    }
-
-    /// Takes a message, and delivers it to nobody. A private message of a device to its own phone is mostly a
-    /// request for the app-state keys. The server cannot read it, and sends the keys.
-    async fn take_message(&mut self, stanza: &Node, session: &Session) -> Step {
-        let to = attr(stanza, "to").unwrap_or_default();
-        let to_phone = to.split(['@', ':']).next() == Some(session.phone.as_str());
-        if to_phone && attr(stanza, "category").as_deref() == Some("peer") {
-            return self.share_keys_again(session).await;
-        }
-        Step::Continue(())
     }
 
     async fn answer_query(&mut self, stanza: &Node, session: &Session) -> Step {
@@ -98,13 +81,7 @@ impl Connection {
             "md" => self.answer_unlink(stanza, session).await,
             "w:mex" => self.answer_mex(stanza, session).await,
             "abt" => {
-                let props = NodeBuilder::new("props")
-                    .attr("protocol", "1")
-                    .attr("ab_key", "wasim")
-                    .attr("hash", "wasim")
-                    .attr("refresh", "86400")
-                    .attr("refresh_id", "1")
-                    .build();
+                let props = self.props(session);
                 self.send(&result_of(stanza).children([props]).build())
                     .await
             }
@@ -117,50 +94,12 @@ impl Connection {
                     .await
             }
             "w:m" => {
-                self.send(&result_of(stanza).children([media()]).build())
+                let media = self.media_hosts();
+                self.send(&result_of(stanza).children([media]).build())
                     .await
             }
             _ => self.send(&result_of(stanza).build()).await,
         }
-    }
-
-    /// Takes `<active/>`: the device wants delivery from now on.
-    async fn set_delivery(&mut self, stanza: &Node, session: &Session) -> Step {
-        self.send(&result_of(stanza).build()).await?;
-        if stanza.get_optional_child("active").is_none() {
-            return Step::Continue(());
-        }
-        if let Phase::LoggedIn(session) = &mut self.phase {
-            session.active = true;
-        }
-        self.share_keys(session).await?;
-        if let Some(due) = self.due(Stage::Offline) {
-            self.defer(due, DeferredWork::Offline(session.clone()));
-            return Step::Continue(());
-        }
-        self.announce_offline(session.clone()).await
-    }
-
-    /// Delivers what came while the device was away, and says that this was all: the device is online.
-    pub(super) async fn announce_offline(&mut self, session: Session) -> Step {
-        let count = self.deliver_receipts(&session).await?;
-        if self.has_fault(&Fault::NoOffline) {
-            return Step::Continue(());
-        }
-        let offline = NodeBuilder::new("offline").attr("count", count).build();
-        let notice = NodeBuilder::new("ib")
-            .attr("from", server_jid())
-            .children([offline])
-            .build();
-        self.send(&notice).await?;
-        self.shared.see(Observation::Online {
-            connection: self.id,
-            jid: session.jid,
-        });
-        if self.has_fault(&Fault::Garble) {
-            self.wire.garble();
-        }
-        Step::Continue(())
     }
 
     /// The device asks to be unlinked.
@@ -213,6 +152,44 @@ impl Connection {
         }
     }
 
+    /// Settings of the server's that clients follow.
+    fn props(&self, session: &Session) -> Node {
+        let world = self.shared.world();
+        let account = world.state.accounts.get(&session.phone);
+        let by_lid = account
+            .is_some_and(|account| account.settings.addressing == crate::person::Addressing::Lid);
+        let by_lid = by_lid.then(|| {
+            NodeBuilder::new("prop")
+                .attr("config_code", ADDRESSED_BY_LID)
+                .attr("config_value", "true")
+                .build()
+        });
+        NodeBuilder::new("props")
+            .attr("protocol", "1")
+            .attr("ab_key", "wasim")
+            .attr("hash", if by_lid.is_some() { "lid" } else { "wasim" })
+            .attr("refresh", "86400")
+            .attr("refresh_id", "1")
+            .children(by_lid)
+            .build()
+    }
+
+    /// Where files are uploaded and fetched: at this server's own address.
+    fn media_hosts(&self) -> Node {
+        let auth = self.shared.world().media.auth().to_owned();
+        let host = NodeBuilder::new("host")
+            .attr("hostname", self.shared.address.to_string())
+            .attr("type", "primary")
+            .build();
+        NodeBuilder::new("media_conn")
+            .attr("auth", auth)
+            .attr("auth_ttl", "21600")
+            .attr("ttl", "300")
+            .attr("max_buckets", "12")
+            .children([host])
+            .build()
+    }
+
     async fn unlink(&self, session: &Session) {
         let removed = self.shared.world().remove(&session.phone, session.device);
         if let Some(jid) = removed {
@@ -223,7 +200,7 @@ impl Connection {
 }
 
 /// The acknowledgement of a message or receipt.
-fn ack(stanza: &Node, class: &'static str) -> Node {
+pub(super) fn ack(stanza: &Node, class: &'static str) -> Node {
     let mut ack = NodeBuilder::new("ack")
         .attr("class", class)
         .attr("t", now());
@@ -259,17 +236,4 @@ fn privacy() -> Node {
             .build()
     });
     NodeBuilder::new("privacy").children(children).build()
-}
-
-/// Where media would go: nowhere.
-fn media() -> Node {
-    NodeBuilder::new("media_conn")
-        .attr("auth", "none")
-        .attr("auth_ttl", "3600")
-        .attr("ttl", "3600")
-        .attr("max_buckets", "12")
-        .children([NodeBuilder::new("host")
-            .attr("hostname", "localhost")
-            .build()])
-        .build()
 }

@@ -49,7 +49,7 @@ impl Registration {
 }
 
 /// A big-endian number of up to eight bytes.
-pub(super) fn number(bytes: &[u8]) -> u64 {
+pub(crate) fn number(bytes: &[u8]) -> u64 {
     bytes
         .iter()
         .take(8)

@@ -7,6 +7,7 @@ use waproto::whatsapp::{ADVKeyIndexList, ADVSignedKeyIndexList};
 
 use super::{Connection, Step};
 use crate::account::{Account, lid_of};
+use crate::person::phone_behind;
 use crate::shared::now;
 use crate::stanza::{content, result_of};
 
@@ -78,21 +79,24 @@ impl Connection {
             .filter_map(|protocol| match protocol.as_str() {
                 "contact" => Some(NodeBuilder::new("contact").attr("type", "in").build()),
                 "devices" => Some(devices(account)),
+                // Whoever asks by the hidden number has it already.
                 "lid" => match (account, jid.server) {
+                    (_, Server::Lid) => None,
                     (Some(account), _) => Some(account.lid(0)),
-                    (None, Server::Lid) => Some(jid.clone()),
                     (None, _) => Some(Jid::lid(lid_of(jid.user.as_str()))),
                 }
                 .map(|lid| NodeBuilder::new("lid").attr("val", lid).build()),
                 "status" => Some(NodeBuilder::new("status").build()),
                 _ => None,
             });
-        Some(
-            NodeBuilder::new("user")
-                .attr("jid", jid.clone())
-                .children(answers.collect::<Vec<Node>>())
-                .build(),
-        )
+        let by_lid = jid.server == Server::Lid;
+        let phone = by_lid.then(|| phone_behind(&jid)).flatten();
+        let described = NodeBuilder::new("user").attr("jid", jid.clone());
+        let described = match phone {
+            Some(phone) => described.attr("pn_jid", Jid::pn(phone)),
+            None => described,
+        };
+        Some(described.children(answers.collect::<Vec<Node>>()).build())
     }
 }
 

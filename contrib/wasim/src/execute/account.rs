@@ -1,14 +1,16 @@
 //! Commands about an account: what it needs, what it is restricted to, and what its phone does.
 
-use wacore_binary::Jid;
-
 use crate::Error;
-use crate::account::{Receipt, phone_number};
+use crate::account::phone_number;
 use crate::command::{Answer, Command};
 use crate::connection::{Restriction, client_expiration};
+use crate::crypto::message_id;
 use crate::order::{Then, Work};
 use crate::settings::{AppState, ChatLimit, Hosting, Settings, Timelock};
 use crate::shared::{Shared, now};
+
+/// Who wrote the message that was read on the phone.
+const WRITER: &str = "15559990000";
 
 impl Shared {
     pub(super) async fn execute_for_account(&self, command: Command) -> Result<Answer, Error> {
@@ -31,6 +33,11 @@ impl Shared {
             }
             Command::SetPhoneSeen { phone, at } => self.set_phone_seen(&phone, at).await,
             Command::PhoneSpeaks { phone, at } => self.phone_speaks(&phone, at).await,
+            Command::SetAddressing { phone, addressing } => {
+                self.configure(&phone, |settings| settings.addressing = addressing)
+                    .await?;
+                Ok(Answer::Done)
+            }
             Command::SetMinimumVersion { version } => self.set_minimum_version(version).await,
             Command::SetClientExpiration { at } => self.set_client_expiration(at).await,
             other => Err(Error::Invalid(format!(
@@ -116,24 +123,12 @@ impl Shared {
 
     async fn phone_speaks(&self, phone: &str, at: Option<u64>) -> Result<Answer, Error> {
         let phone = phone_number(phone)?;
-        let receipt = Receipt::new(at.unwrap_or_else(now));
-        let connections: Vec<u64> = {
+        {
             let mut world = self.world();
-            let account = world.account(&phone, now());
-            for device in account.devices.values_mut() {
-                device.keep_receipt(receipt.clone());
-            }
-            let jids: Vec<_> = account.devices.keys().map(|id| account.jid(*id)).collect();
-            let login = |jid: &Jid| world.logins.get(&jid.to_string()).copied();
-            jids.iter().filter_map(login).collect()
-        };
-        self.persist().await;
-        for connection in connections {
-            // One that has gone by now is told when it is back.
-            let _ = self
-                .order(connection, Work::PhoneSpoke(receipt.clone()))
-                .await;
+            world.account(&phone, now());
+            world.read_on_phone(&phone, WRITER, &message_id(), at.unwrap_or_else(now));
         }
+        self.persist().await;
         Ok(Answer::Done)
     }
 

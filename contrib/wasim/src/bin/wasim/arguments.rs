@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use wasim::{Failure, UnlinkAnswer};
 
 use crate::account::AccountVerb;
+use crate::chat::ChatVerb;
 
 /// A WhatsApp Web server on this machine, to rehearse against
 ///
@@ -35,7 +36,7 @@ pub(crate) enum Verb {
         /// Where to listen: a loopback address
         #[arg(long, default_value = "127.0.0.1:8430")]
         listen: SocketAddr,
-        /// File that keeps keys, accounts and devices over restarts
+        /// File that keeps keys, accounts, devices and what waits for them over restarts
         #[arg(long, value_name = "FILE")]
         state: Option<PathBuf>,
     },
@@ -152,8 +153,10 @@ pub(crate) enum Verb {
     /// corrupt-account-signature no-device no-restart refuse-pair-code=N close-after-pair-code
     /// no-pair-success no-passkey-options refuse-assertion=N no-continuation corrupt-continuation
     /// fail-login=N no-success ghost-login=MILLISECONDS no-offline no-key-share no-answers no-answer-to=NAMESPACE one-message pieces garble
+    /// refuse-message=N lose-message lose-ack ask-again no-delivered spoil-message repeat-message media-status=N
+    /// upload-status=N no-media-retry
     /// delay=STAGE:MILLISECONDS (stages: upgrade handshake login refs pair-success restart offline
-    /// query)
+    /// query ack)
     Fault {
         /// What
         fault: String,
@@ -178,6 +181,12 @@ pub(crate) enum Verb {
         /// Join a new group of this name
         #[arg(long, value_name = "SUBJECT", num_args = 1..)]
         add: Vec<String>,
+        /// With these people in it, besides the owner
+        #[arg(long, value_name = "PHONE", requires = "add")]
+        member: Vec<String>,
+        /// With people named by their hidden numbers
+        #[arg(long, requires = "add")]
+        lid: bool,
     },
     /// Change the name a phone shows to others
     PushName {
@@ -188,6 +197,8 @@ pub(crate) enum Verb {
     },
     #[command(flatten)]
     Account(AccountVerb),
+    #[command(flatten)]
+    Chat(ChatVerb),
     /// How requests to be unlinked are answered
     ///
     /// result, conflict-only, result-then-conflict (as WhatsApp does), refuse=CODE, ignore, close-socket,

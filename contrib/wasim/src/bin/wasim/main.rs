@@ -2,6 +2,7 @@
 
 mod account;
 mod arguments;
+mod chat;
 mod places;
 mod render;
 mod serve;

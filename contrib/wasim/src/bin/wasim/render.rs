@@ -11,10 +11,15 @@ pub(crate) fn print(answer: &Answer, json: bool) -> Result<(), String> {
     } else {
         text(answer)
     };
-    if text.is_empty() {
+    if text.is_empty() && !matches!(answer, Answer::Media { .. }) {
         return Ok(());
     }
-    match writeln!(std::io::stdout(), "{text}") {
+    let written = match answer {
+        // A file is written as it is.
+        Answer::Media { bytes } if !json => std::io::stdout().write_all(bytes),
+        _ => writeln!(std::io::stdout(), "{text}"),
+    };
+    match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
         _ => Ok(()),
     }
@@ -59,6 +64,17 @@ fn text(answer: &Answer) -> String {
                 .map(|group| format!("{}  {:>4}  {}", group.jid, group.size, group.subject)),
         ),
         Answer::Faults { rules } => lines(rules.iter().map(|rule| format!("{rule:?}"))),
+        Answer::Said { id } => id.clone(),
+        Answer::Messages { messages, .. } => lines(
+            messages
+                .iter()
+                .filter_map(|message| serde_json::to_string(message).ok()),
+        ),
+        Answer::Mailbox {
+            messages,
+            receipts,
+            notifications,
+        } => format!("{messages} messages, {receipts} receipts, {notifications} notifications"),
         Answer::Logins { connections } => lines(connections.iter().map(|connection| {
             let jid = connection.jid.as_deref().unwrap_or("-");
             format!("#{}  {}  {jid}", connection.connection, connection.stage)

@@ -10,8 +10,16 @@ use crate::render::print;
 
 /// Does what was asked, and prints what came of it.
 pub(crate) async fn run(verb: Verb, control: &Path, json: bool) -> Result<(), String> {
-    let answer = if let Verb::Groups { phone, clear, add } = verb {
-        groups(control, phone, clear, add).await?
+    let answer = if let Verb::Groups {
+        phone,
+        clear,
+        add,
+        member,
+        lid,
+    } = verb
+    {
+        let kind = NewGroups { add, member, lid };
+        groups(control, phone, clear, kind).await?
     } else {
         call(control, command(verb)?).await?
     };
@@ -46,6 +54,7 @@ fn command(verb: Verb) -> Result<Command, String> {
             device,
         },
         Verb::Account(verb) => verb.command()?,
+        Verb::Chat(verb) => verb.command()?,
         Verb::Unlink(which) => Command::Unlink {
             device: which.device,
         },
@@ -150,11 +159,18 @@ fn on_connection(verb: Verb) -> Result<Command, String> {
     })
 }
 
+/// Groups to join.
+struct NewGroups {
+    add: Vec<String>,
+    member: Vec<String>,
+    lid: bool,
+}
+
 async fn groups(
     control: &Path,
     phone: String,
     clear: bool,
-    add: Vec<String>,
+    NewGroups { add, member, lid }: NewGroups,
 ) -> Result<Answer, String> {
     let now = call(
         control,
@@ -177,7 +193,14 @@ async fn groups(
         let jid = free
             .into_iter()
             .find(|jid| all.iter().all(|group| group.jid != *jid));
-        all.extend(jid.map(|jid| Group::new(&jid, &subject)));
+        let members: Vec<&str> = member.iter().map(String::as_str).collect();
+        all.extend(jid.map(|jid| {
+            let mut group = Group::new(&jid, &subject);
+            if !members.is_empty() {
+                group = group.with_members(&members);
+            }
+            if lid { group.by_lid() } else { group }
+        }));
     }
     call(
         control,
