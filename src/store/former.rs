@@ -127,10 +127,8 @@ impl Former {
             return Ok(());
         }
         // The one that says that there is something to destroy comes last.
-        let others = PARTS.iter().filter(|part| **part != FILE);
-        others
-            .map(|part| shred::file(&dir.join(part)))
-            .collect::<Result<(), _>>()
+        let mut others = PARTS.iter().filter(|part| **part != FILE);
+        others.try_for_each(|part| shred::file(&dir.join(part)))
     }
 
     /// Whether the file, or one that was not destroyed, is there, or something that may be one. Blocks.

@@ -64,7 +64,8 @@ pub(super) async fn take_over(
         Some(vault) => vault,
         None => Arc::new(credentials.create(work).await?),
     };
-    match take(credentials, &former, &vault, present, work).await? {
+    // Boxed: it is large, and rarely needed.
+    match Box::pin(take(credentials, &former, &vault, present, work)).await? {
         Taken::Now => {
             tracing::info!("the credentials of an earlier version were taken over into the vault");
             destroy(former, work).await;
