@@ -132,7 +132,7 @@ impl Line {
 
     /// Parses a line; `None` where it is none of a version that is known. Without a seal nothing is opened.
     pub(super) fn parse(text: &[u8], seal: Option<&TextSeal>) -> Option<Self> {
-        let text = text.trim_ascii_end();
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
         let Read {
             id,
             mut entry,
@@ -143,13 +143,17 @@ impl Line {
         let is_own = |sealed| readable(&id, &entry, sealed).is_ok_and(|own| own.as_bytes() == text);
         let (secrets, form) = match &sealed {
             None if in_clear == Secrets::default() && is_own(None) => (in_clear, Form::Own),
-            None if in_clear == Secrets::default() => (in_clear, Form::Other(as_it_is())),
             None => {
                 let rest = without_secrets(text)?;
                 let own = readable(&id, &entry, None).ok()?;
                 let is_known = serde_json::from_str::<Value>(&own).is_ok_and(|own| own == rest);
-                let rest = (!is_known).then(|| rest.to_string().into());
-                (in_clear, Form::InClear(rest))
+                let form = match in_clear == Secrets::default() {
+                    // A former version wrote that there are none.
+                    true if is_known => Form::Own,
+                    true => Form::Other(as_it_is()),
+                    false => Form::InClear((!is_known).then(|| rest.to_string().into())),
+                };
+                (in_clear, form)
             }
             Some(sealed) => match open(&id, &entry.user, sealed, seal) {
                 None => (in_clear, Form::Locked(as_it_is())),
