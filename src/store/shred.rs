@@ -137,10 +137,10 @@ mod tests {
         fn session(&self) -> std::path::PathBuf {
             self.root.path().join("session")
         }
+    }
 
-        fn destroy(&self, dir: &Path) -> Result<(), StoreError> {
-            files_in(dir, |name| name == "key")
-        }
+    fn destroy(dir: &Path) -> Result<(), StoreError> {
+        files_in(dir, |name| name == "key")
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
         let mut open = File::open(&key).expect("open");
         fs::write(dir.session().join(".new-x1"), SECRET).expect("write");
         fs::write(dir.session().join("other"), SECRET).expect("write");
-        dir.destroy(&dir.session()).expect("destroyed");
+        destroy(&dir.session()).expect("destroyed");
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut open, &mut bytes).expect("read");
         assert_eq!(bytes.len(), SECRET.len());
@@ -159,7 +159,7 @@ mod tests {
         let left = fs::read_dir(dir.session()).expect("read");
         let left: Vec<_> = left.map(|entry| entry.expect("read").file_name()).collect();
         assert_eq!(left, ["other"]);
-        dir.destroy(&dir.session()).expect("again");
+        destroy(&dir.session()).expect("again");
     }
 
     #[test]
@@ -168,20 +168,19 @@ mod tests {
         let key = dir.session().join("key");
         let elsewhere = dir.root.path().join("trash");
         symlink(dir.session(), &elsewhere).expect("a link to a directory");
-        dir.destroy(&elsewhere).expect("nothing in it");
+        destroy(&elsewhere).expect("nothing in it");
         fs::remove_file(&elsewhere).expect("remove");
         fs::create_dir(&elsewhere).expect("mkdir");
         symlink(&key, elsewhere.join("key")).expect("a link to a key");
-        dir.destroy(&elsewhere).expect("nothing in it");
+        destroy(&elsewhere).expect("nothing in it");
         assert!(elsewhere.join("key").symlink_metadata().is_err());
         fs::hard_link(&key, elsewhere.join("key")).expect("a second name");
-        dir.destroy(&elsewhere).expect("somebody's backup");
+        destroy(&elsewhere).expect("somebody's backup");
         assert!(!elsewhere.join("key").exists());
         assert_eq!(fs::read(&key).expect("read"), SECRET);
         fs::write(dir.root.path().join("file"), b"").expect("write");
-        dir.destroy(&dir.root.path().join("file")).expect("a file");
-        dir.destroy(&dir.root.path().join("nothing"))
-            .expect("nothing");
+        destroy(&dir.root.path().join("file")).expect("a file");
+        destroy(&dir.root.path().join("nothing")).expect("nothing");
     }
 
     #[test]
@@ -190,10 +189,9 @@ mod tests {
         let key = dir.session().join("key");
         fs::set_permissions(&key, fs::Permissions::from_mode(0o000)).expect("chmod");
         fs::set_permissions(dir.session(), fs::Permissions::from_mode(0o000)).expect("chmod");
-        dir.destroy(&dir.session()).expect("destroyed");
+        destroy(&dir.session()).expect("destroyed");
         assert!(!key.exists());
         nix::unistd::mkfifo(&key, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-        dir.destroy(&dir.session())
-            .expect("a pipe has no bytes, and does not wait");
+        destroy(&dir.session()).expect("a pipe has no bytes, and does not wait");
     }
 }

@@ -32,8 +32,8 @@ pub async fn look_into(
     work: &UncancellableWork,
 ) -> Result<Stored, CredentialsError> {
     let (credentials, own) = (credentials.clone(), work.clone());
-    work.in_one_piece(async move { look_at(&credentials, &own).await })
-        .await
+    let looking = Box::pin(async move { look_at(&credentials, &own).await });
+    work.in_one_piece(looking).await
 }
 
 async fn look_at(

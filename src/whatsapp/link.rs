@@ -237,14 +237,14 @@ async fn open_vault(
     work: &UncancellableWork,
 ) -> Result<Arc<Vault>, CredentialsError> {
     let (credentials, own) = (credentials.clone(), work.clone());
-    work.in_one_piece(async move {
+    let opening = Box::pin(async move {
         if expected.paired {
             auth::open_existing(&credentials, &own).await
         } else {
             auth::open(&credentials, &own).await
         }
-    })
-    .await
+    });
+    work.in_one_piece(opening).await
 }
 
 /// The tasks and calls of a closed link that have not ended. Before they have, no other link may be opened

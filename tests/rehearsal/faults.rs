@@ -54,10 +54,10 @@ const fn meaning(step: Step) -> Means {
         Step::IntentSyncDir | Step::IntentWrite | Step::IntentSync | Step::IntentsEmpty => {
             Means::GoesOn
         }
-        // What cannot be overwritten is removed all the same.
-        Step::Shred => Means::GoesOn,
-        // Erasing makes room, and it is written again. What is too long is shortened the next time.
-        Step::HistorySyncDir
+        // Erasing makes room, and it is written again. What is too long is shortened the next time. What cannot be
+        // overwritten is removed all the same.
+        Step::Shred
+        | Step::HistorySyncDir
         | Step::HistoryWrite
         | Step::HistorySync
         | Step::ShortenWrite
