@@ -110,9 +110,11 @@ impl Former {
         let dir = durable::parent(&self.path);
         let taken = dir.join(TAKEN);
         // From here on nobody takes half a file for credentials.
-        Step::FormerRename
-            .take(|| fs::rename(&self.path, &taken))
-            .map_err(|e| StoreError::unavailable("rename", &self.path, e))?;
+        match Step::FormerRename.take(|| fs::rename(&self.path, &taken)) {
+            // A crash came after it.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(|e| StoreError::unavailable("rename", &self.path, e))?,
+        }
         durable::sync_dir(dir, Step::FormerSync)?;
         self.finish()
     }

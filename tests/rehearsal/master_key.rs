@@ -257,7 +257,10 @@ async fn one_that_is_missing_or_wrong_is_said_and_heals_when_it_is_back() {
         fs::write(&file, &good).expect("write");
         stage.start().await;
         comes_back(&mut stage, "alice", &alice).await;
+        // What he wanted could not be written down.
+        stage.connect("bob").await;
         comes_back(&mut stage, "bob", &bob).await;
+        stage.client.disconnect("bob").await.expect("disconnect");
         stage.stop();
     }
 }

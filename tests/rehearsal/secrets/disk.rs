@@ -209,7 +209,7 @@ async fn a_missing_master_key_stops_nobody_and_heals() {
     for user in ["alice", "dave"] {
         let status = stage.until(user, Phase::StoreCorrupt).await;
         let error = status.error.expect("an error");
-        for word in ["session.toml", "the master key is missing"] {
+        for word in ["session.toml", "is missing: neither the credential"] {
             assert!(error.contains(word), "{word}: {error}");
         }
     }
