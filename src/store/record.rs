@@ -318,12 +318,13 @@ impl Record {
         }
     }
 
-    /// Whether the record in this directory has in clear what is to be sealed.
-    pub(super) fn lies_in_clear(dir: &Path) -> bool {
+    /// Whether the record in this directory has in clear what is to be sealed, or may have: one that cannot be read
+    /// says nothing about that.
+    pub(super) fn may_lie_in_clear(dir: &Path) -> bool {
         let read = Self::read_file(dir).and_then(|text| {
             Self::parse(&text).map_err(|why| StoreError::unusable(&dir.join(FILE), why))
         });
-        read.is_ok_and(Self::has_secrets)
+        !read.is_ok_and(|record| !record.has_secrets())
     }
 
     /// Writes it, durably. Where the file before it has in clear what this one seals, its bytes are destroyed.

@@ -151,7 +151,8 @@ fn a_session_that_cannot_be_sealed_is_not_made() {
     let store = Store::open(dir.path()).expect("it opens");
     let why = store.create(&user("bob"), &record).expect_err("no key");
     assert!(
-        why.to_string().contains("is missing: neither the credential"),
+        why.to_string()
+            .contains("is missing: neither the credential"),
         "{why}"
     );
     assert!(!store.session_dir(&user("bob")).exists());

@@ -124,8 +124,8 @@ pub(super) fn make_room(dir: &Path, intended: Intended) -> Result<(), StoreError
 /// Erases a directory in the trash. The record, which says whose session it was, goes last.
 pub(super) fn erase(dir: &Path) -> Result<(), StoreError> {
     make_room(dir, Intended::Yes)?;
-    if Record::lies_in_clear(dir) {
-        shred::file(&dir.join(record::FILE))?;
+    if Record::may_lie_in_clear(dir) {
+        shred::files_in(dir, |name| name == record::FILE)?;
     }
     remove(dir)
 }

@@ -87,7 +87,7 @@ impl Supervisor {
         let (this, who) = (self.clone(), who.to_owned());
         let rotation = tokio::spawn(async move { this.carry_out(true, &who, turn).await });
         match timeout(ANSWER_WITHIN, rotation).await {
-            Ok(Ok(done)) => done,
+            Ok(Ok(done)) => done.map(|(answer, _)| answer),
             Ok(Err(error)) => Err(Failure::new(
                 FailureCode::Internal,
                 format!(
@@ -115,6 +115,7 @@ impl Supervisor {
                         .carry_out(false, "by itself, after the start", turn)
                         .await
                     {
+                        Ok((_, true)) => {}
                         Err(failure) if failure.code == FailureCode::StoreFailed => {}
                         _ => return,
                     }
@@ -130,7 +131,13 @@ impl Supervisor {
         }
     }
 
-    async fn carry_out(&self, anew: bool, who: &str, _turn: Turn) -> Result<RotatedKey, Failure> {
+    /// Returns the answer, and whether another try may do more.
+    async fn carry_out(
+        &self,
+        anew: bool,
+        who: &str,
+        _turn: Turn,
+    ) -> Result<(RotatedKey, bool), Failure> {
         let shared = &self.shared;
         let work_of = |user: &UserId| shared.works.lend(user);
         let done = tokio::select! {
@@ -142,7 +149,8 @@ impl Supervisor {
         match (done, keys) {
             (Ok(rotated), Ok(keys)) => {
                 narration::rotated(&rotated, &keys, who);
-                Ok(answer(rotated, &keys))
+                let again = rotated.is_worth_another_try;
+                Ok((answer(rotated, &keys), again))
             }
             (Err(error), _) => {
                 narration::not_rotated(&error, who);

@@ -16,10 +16,13 @@ mod clock;
 #[allow(dead_code, reason = "shared with the rehearsals")]
 mod daemon;
 mod disk;
+#[path = "../rehearsal/secrets/hunt.rs"]
+mod hunt;
 mod kernel;
 mod load;
 mod mounts;
 mod preloaded;
+mod raw;
 mod resolver;
 mod room;
 #[path = "../skipped/mod.rs"]
@@ -29,5 +32,8 @@ mod skipped;
 mod stage;
 mod supervisor;
 mod usage;
+#[path = "../rehearsal/vault.rs"]
+#[allow(dead_code, reason = "shared with the rehearsals")]
+mod vault;
 mod watchdog;
 mod whatsapp;

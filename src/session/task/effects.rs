@@ -299,6 +299,7 @@ impl Task {
 
     pub(super) fn unlink(&mut self, paired: bool, full_handshake: bool, within: Duration) {
         let link = self.forget_link();
+        let record = self.machine.record();
         let unlinking = Unlinking {
             gateway: self.gateway(),
             user: self.context.user.clone(),
@@ -306,7 +307,8 @@ impl Task {
             credentials: self.context.store.credentials(&self.context.user),
             span: self.context.span.clone(),
             work: self.context.work.clone(),
-            was_paired: self.machine.record().account.is_some(),
+            // Of a record that does not open the account is not known, and the time is.
+            was_paired: record.account.is_some() || record.linked_at.is_some(),
             full_handshake,
             deadline: Deadline::within(within),
         };

@@ -400,6 +400,31 @@ async fn a_missing_key_hides_the_account_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_damaged_key_locks_what_it_has_sealed_and_nothing_that_comes() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let path = dir.path().join("history.jsonl");
+    let [key, aside] = ["state.key", "state.key.1"].map(|name| dir.path().join(name));
+    put(&open(&path, 10), "1", &telling("alice")).await;
+    let whole = fs::read(&key).expect("read");
+    let mut damaged = whole.clone();
+    damaged[60] ^= 1;
+    fs::write(&key, &damaged).expect("write");
+    put(&open(&path, 10), "2", &telling("bob")).await;
+    let history = open(&path, 10);
+    let shown: Vec<_> = history.read().newest_first().cloned().collect();
+    assert_eq!(shown[0], telling("bob"));
+    assert_eq!(
+        (&shown[1].user, &shown[1].account),
+        (&telling("alice").user, &None)
+    );
+    assert_eq!(fs::read(&aside).expect("it is kept"), damaged);
+    // One of a newer version stays.
+    fs::write(&key, b"wasession key 2\nof a newer version").expect("write");
+    put(&open(&path, 10), "3", &telling("carol")).await;
+    assert!(key.exists() && !dir.path().join("state.key.2").exists());
+}
+
+#[tokio::test]
 async fn a_real_end_whose_account_is_hidden_is_no_unfinished_pairing() {
     let dir = tempfile::tempdir().expect("tempdir");
     let path = dir.path().join("history.jsonl");

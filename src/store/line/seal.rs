@@ -96,7 +96,19 @@ impl LineSeal {
             return Ok(None);
         }
         let masters = inner.masters.get()?;
-        let seal = TextSeal::of_lines(&inner.state, &masters, missing)?;
+        let seal = match TextSeal::of_lines(&inner.state, &masters, missing) {
+            // The lines to come need a key. Those that this one has sealed stay as they are.
+            Err(SpaceError::Unusable { why }) if missing == Missing::IsMade => {
+                let aside = TextSeal::set_aside_for_lines(&inner.state, &why)?;
+                tracing::error!(
+                    "{why}. What it has sealed in the history stays locked. It is kept as {}, and there is another \
+                     one from now on",
+                    aside.display()
+                );
+                TextSeal::of_lines(&inner.state, &masters, missing)?
+            }
+            seal => seal?,
+        };
         *loaded = seal.map(Arc::new);
         Ok(loaded.clone())
     }

@@ -368,6 +368,8 @@ async fn a_record_that_is_needed_keeps_its_key_until_its_line_is_written() {
     let (store, alice) = store_with_alice(dir.path());
     let mut record = Record::new(1000);
     record.account = Some(alices_account());
+    // Her key is made with the record.
+    fs::remove_file(store.vault_db(&alice)).expect("remove");
     store.save(&alice, &record).expect("save");
     let broken = history(&store);
     for name in ["intents.jsonl", "history.jsonl"] {
@@ -409,6 +411,8 @@ async fn a_session_whose_key_is_lost_leaves_nothing() {
         let (store, alice) = store_with_alice(dir.path());
         let mut record = Record::new(1000);
         record.account = Some(alices_account());
+        // Her key is made with the record.
+        fs::remove_file(store.vault_db(&alice)).expect("remove");
         store.save(&alice, &record).expect("save");
         fs::write(store.session_dir(&alice).join("key"), "damaged").expect("write");
         let found = store.find(&alice).expect("found");

@@ -52,7 +52,7 @@ pub(super) struct Door {
     uses: AtomicU64,
     /// Nobody has the vault any more.
     abandoned: Notify,
-    /// The file is about to be closed for good: calls that wait for their turn are not made.
+    /// The file is about to be closed for good: of the calls that wait for their turn only writes are made.
     is_closing: AtomicBool,
 }
 
@@ -108,14 +108,14 @@ impl Door {
         call: impl FnOnce(&Connection, &Seal) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, SpaceError> {
         let door = Arc::clone(self);
-        let call = move || door.with_open(|open, seal| call(&open.connection, seal));
+        let call = move || door.with_open(false, |open, seal| call(&open.connection, seal));
         self.work.on_disk(call).await
     }
 
     /// Makes a batch, as a call to the disk.
     pub(super) async fn commit(self: &Arc<Self>, batch: Batch) -> Result<(), SpaceError> {
         let door = Arc::clone(self);
-        let call = move || door.with_open(|open, seal| open.commit(seal, &batch));
+        let call = move || door.with_open(true, |open, seal| open.commit(seal, &batch));
         self.work.on_disk(call).await
     }
 
@@ -134,10 +134,13 @@ impl Door {
 
     fn with_open<T>(
         self: &Arc<Self>,
+        writes: bool,
         call: impl FnOnce(&mut Open, &Seal) -> Result<T, Failure>,
     ) -> Result<T, SpaceError> {
         let mut state = self.lock();
-        if self.is_closing.load(Ordering::Relaxed) {
+        // What waited to be written is, where the file is open. Nothing is opened any more: it may be locked.
+        let may_go_on = writes && matches!(*state, State::Open(_));
+        if self.is_closing.load(Ordering::Relaxed) && !may_go_on {
             return Err(self.file.unavailable("the vault is closed"));
         }
         self.uses.fetch_add(1, Ordering::Relaxed);

@@ -88,6 +88,29 @@ impl KeyFile {
         &self.path
     }
 
+    /// Whether there is a vault that only this key opens: then no other one may be made.
+    pub(super) fn is_needed(&self) -> bool {
+        let vault = self.path.with_file_name(super::FILE);
+        matches!(self.owner, Owner::Session) && vault.metadata().is_ok_and(|about| about.len() > 0)
+    }
+
+    /// Gives the file, which cannot be used for this reason, another name, which is returned. One of a newer
+    /// version stays where it is: that version opens it.
+    pub(super) fn set_aside(&self, why: &str) -> Result<PathBuf, SpaceError> {
+        let is_newer = |bytes: &[u8]| bytes.starts_with(ANY_VERSION) && !bytes.starts_with(MAGIC);
+        if matches!(self.bytes(), Ok(Some(bytes)) if is_newer(&bytes)) {
+            return Err(SpaceError::Unusable {
+                why: why.to_owned(),
+            });
+        }
+        let name = |number: u32| self.path.with_file_name(format!("{STATE_FILE}.{number}"));
+        let mut free = (1..=u32::MAX).map(name);
+        let aside = free.find(|path| path.symlink_metadata().is_err());
+        let aside = aside.ok_or_else(|| self.unusable("there are too many of them"))?;
+        std::fs::rename(&self.path, &aside).map_err(|e| self.unavailable(&e))?;
+        Ok(aside)
+    }
+
     /// Reads the key; `None` where there is no file.
     pub(super) fn read(&self, masters: &MasterKeys) -> Result<Option<Key>, SpaceError> {
         match self.bytes()? {

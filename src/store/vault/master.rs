@@ -110,7 +110,7 @@ impl MasterKey {
     /// Notes the key's id durably in a file, where it is not there already.
     pub(super) fn note(&self, path: &Path) -> Result<(), SpaceError> {
         let text = hex(&self.id);
-        if noted(path)?.as_deref() == Some(&text) {
+        if noted(path)?.is_some_and(|id| id == text) {
             return Ok(());
         }
         durable::replace(path, (text + "\n").as_bytes(), &STEPS).map_err(Into::into)
@@ -178,21 +178,49 @@ impl MasterKeys {
         let next = read(&state.join(NEXT))?;
         let file = read(&state.join(FILE))?;
         let in_use = state.join(IN_USE);
+        let noted = noted(&in_use)?;
         let mut found = given.into_iter().chain(next).chain(file);
         if let Some(current) = found.next() {
             older.extend(found);
+            if let Some(id) = noted {
+                let mut all = older.iter().chain([&current]).map(|key| hex(&key.id));
+                if !all.any(|known| known == id) {
+                    return Err(SpaceError::Unusable {
+                        why: format!(
+                            "the master key {} is not the one that was in use, {id}. Give that one again, the new one \
+                             beside it where it is to be changed. Where it is lost for good, remove {}, and force-logout \
+                             the sessions that say what they lack",
+                            hex(&current.id),
+                            in_use.display()
+                        ),
+                    });
+                }
+            }
             if let Err(e) = current.note(&in_use) {
                 // It is a help for the day on which the key is missing, and nothing else.
                 tracing::warn!("the id of the master key could not be noted: {e}");
             }
             return Ok(Self::from_ring(current, older, is_credential));
         }
-        if let Some(id) = noted(&in_use)? {
+        if let Some(id) = noted {
             return Err(SpaceError::Unusable {
                 why: format!(
                     "the master key {id} is missing: neither the credential {CREDENTIAL} nor {} is there. Give it \
-                     again; without it nothing that is sealed can be read",
+                     again; without it nothing that is sealed can be read. Where it is lost for good, remove {}, and \
+                     force-logout the sessions",
                     state.join(FILE).display(),
+                    in_use.display()
+                ),
+            });
+        }
+        let wrapped = state.join(keys::STATE_FILE);
+        if wrapped.symlink_metadata().is_ok() {
+            return Err(SpaceError::Unusable {
+                why: format!(
+                    "the master key is missing: neither the credential {CREDENTIAL} nor {} is there, and {} is wrapped \
+                     by it. Give it again. Where it is lost for good, move that file away",
+                    state.join(FILE).display(),
+                    wrapped.display()
                 ),
             });
         }

@@ -43,6 +43,8 @@ pub struct Rotated {
     /// The sessions whose keys cannot be used, or not now, and why, by user. As long as there are any, the old
     /// master key is kept.
     pub unusable: Vec<(UserId, String)>,
+    /// Whether one of them may be usable later.
+    pub is_worth_another_try: bool,
 }
 
 impl Rotated {
@@ -93,6 +95,7 @@ pub async fn rotate<W: Borrow<UncancellableWork> + Send + 'static>(
         rotated.begun = true;
         rotated.wrapped += more.wrapped;
         rotated.unusable = more.unusable;
+        rotated.is_worth_another_try = more.is_worth_another_try;
     }
     Ok(rotated)
 }
@@ -118,8 +121,10 @@ async fn finish<W: Borrow<UncancellableWork> + Send + 'static>(
             Ok(true) => rotated.wrapped += 1,
             Ok(false) => {}
             // One user's trouble holds up no other.
-            Err(SpaceError::Unusable { why } | SpaceError::Unavailable { why }) => {
+            Err(SpaceError::Unusable { why }) => rotated.unusable.push((user, why)),
+            Err(SpaceError::Unavailable { why }) => {
                 rotated.unusable.push((user, why));
+                rotated.is_worth_another_try = true;
             }
             Err(other) => return Err(other),
         }
@@ -131,6 +136,8 @@ async fn finish<W: Borrow<UncancellableWork> + Send + 'static>(
     let (state, ring) = (state.to_owned(), masters.clone());
     let retire = move || {
         KeyFile::of_state(&state).rewrap(&ring)?;
+        // Before the old one goes: a start must find the one that is noted.
+        ring.current().note(&state.join(IN_USE))?;
         if ring.is_credential() {
             for name in [NEXT, FILE] {
                 shred::file(&state.join(name))?;
@@ -139,7 +146,6 @@ async fn finish<W: Borrow<UncancellableWork> + Send + 'static>(
         } else {
             install(&state)?;
         }
-        ring.current().note(&state.join(IN_USE))?;
         ring.end();
         Ok::<_, SpaceError>(())
     };
@@ -158,7 +164,11 @@ async fn rewrap<W: Borrow<UncancellableWork> + Send + 'static>(
     let call = own.on_disk(move || {
         let wrapped = file.rewrap(&masters);
         drop(work);
-        wrapped
+        match wrapped {
+            // The session has ended meanwhile.
+            Err(_) if !file.path().parent().is_some_and(Path::exists) => Ok(false),
+            wrapped => wrapped,
+        }
     });
     let done = timeout(KEY_WITHIN, call).await;
     done.unwrap_or_else(|_| {

@@ -6,7 +6,7 @@
 //! open.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -57,6 +57,14 @@ impl TextSeal {
         Self::of(&KeyFile::of_state(state), "line", masters, missing)
     }
 
+    /// Gives the file with the key of [`TextSeal::of_lines`], which cannot be used for this reason, another name.
+    pub(in crate::store) fn set_aside_for_lines(
+        state: &Path,
+        why: &str,
+    ) -> Result<PathBuf, SpaceError> {
+        KeyFile::of_state(state).set_aside(why)
+    }
+
     /// Whether something has the name of the key of [`TextSeal::of_lines`].
     pub(in crate::store) fn is_for_lines(state: &Path) -> bool {
         state.join(keys::STATE_FILE).symlink_metadata().is_ok()
@@ -69,6 +77,9 @@ impl TextSeal {
         missing: Missing,
     ) -> Result<Option<Self>, SpaceError> {
         let key = match (file.read(masters)?, missing) {
+            (None, Missing::IsMade) if file.is_needed() => {
+                return Err(file.unusable("it is missing, and what it has sealed is there"));
+            }
             (None, Missing::IsMade) => Some(file.create(masters)?),
             (key, _) => key,
         };

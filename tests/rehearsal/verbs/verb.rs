@@ -90,7 +90,7 @@ pub(super) fn of(command: &Command) -> &'static [Verb] {
             _ => &[Verb::ProxyClear],
         },
         // About the daemon, not about a session.
-        Command::Ping | Command::Info | Command::Reload => &[],
+        Command::Ping | Command::Info | Command::Reload | Command::RotateKey => &[],
         other => panic!("{other:?} has no rows in the table"),
     }
 }

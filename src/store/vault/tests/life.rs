@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
@@ -124,6 +125,19 @@ async fn no_name_no_value_and_no_key_stands_in_clear() {
     }
     assert!(!format!("{vault:?} {:?} {:?}", name(3), values()).contains("4915550001234"));
     vault.close().await;
+}
+
+#[tokio::test]
+async fn what_waited_to_be_written_is_before_the_close() {
+    let stage = Stage::set();
+    let vault = stage.create("alice").await;
+    for change in values() {
+        // Nobody waits for it any more.
+        let written = commit(&vault, vec![change]).now_or_never();
+        assert!(written.is_none());
+    }
+    vault.close().await;
+    assert_eq!(stage.read("alice").await.expect("it opens"), all());
 }
 
 #[tokio::test]

@@ -117,8 +117,20 @@ async fn a_rotation_wraps_every_key_anew_and_the_old_one_is_gone() {
         assert_eq!(stage.read(user).await.expect("it opens"), all());
     }
     fs::write(stage.state.join("key"), &old).expect("write");
+    let why = MasterKeys::load(&stage.state, None).expect_err("the old one");
+    assert!(why.to_string().contains("was in use"), "{why}");
+    // Where somebody wants it so.
+    fs::remove_file(stage.state.join("key.id")).expect("remove");
     stage.masters = MasterKeys::load(&stage.state, None).expect("the old one");
     assert!(is_unusable(&stage.read("alice").await));
+    // No key is made beside what one has wrapped, whoever forgot to copy it.
+    for name in ["key", "key.id"] {
+        fs::remove_file(stage.state.join(name)).expect("remove");
+    }
+    fs::write(stage.state.join("state.key"), "wrapped").expect("write");
+    let why = MasterKeys::load(&stage.state, None).expect_err("missing");
+    assert!(why.to_string().contains("state.key"), "{why}");
+    assert!(!stage.state.join("key").exists());
 }
 
 #[tokio::test]
