@@ -21,15 +21,20 @@ pub(super) struct Sweep(Mutex<Option<Known>>);
 struct Known {
     /// No row expires before this moment.
     earliest: i64,
-    /// For how long to leave a large number of rows alone.
-    rest_until: i64,
+    /// When the rows were looked through.
+    looked_at: i64,
+    /// For how long to leave a large number of rows alone after that.
+    rest: i64,
 }
 
 impl Sweep {
     /// Whether a row may have expired at `moment`.
     pub(super) fn is_due(&self, moment: i64) -> bool {
-        self.known()
-            .is_none_or(|known| known.earliest <= moment && known.rest_until <= moment)
+        self.known().is_none_or(|known| {
+            // A clock that was set back makes no rest longer.
+            let rested = known.looked_at.saturating_add(known.rest) <= moment;
+            known.earliest <= moment && (rested || moment < known.looked_at)
+        })
     }
 
     /// A row is about to be put that expires then.
@@ -44,7 +49,8 @@ impl Sweep {
         let rest = if rows >= MANY { HOUR } else { 0 };
         *self.known() = Some(Known {
             earliest,
-            rest_until: moment.saturating_add(rest),
+            looked_at: moment,
+            rest,
         });
     }
 
@@ -68,6 +74,10 @@ mod tests {
         sweep.expect(400);
         assert!(!sweep.is_due(299));
         assert!(sweep.is_due(300));
+        // The clock was set back.
+        sweep.done(500, 0, i64::MAX);
+        sweep.expect(100);
+        assert!(sweep.is_due(100));
     }
 
     #[test]
@@ -76,6 +86,8 @@ mod tests {
         sweep.done(100, MANY, 101);
         assert!(!sweep.is_due(100 + HOUR - 1));
         assert!(sweep.is_due(100 + HOUR));
+        sweep.done(1_000_000, MANY, 101);
+        assert!(sweep.is_due(200), "the clock was set back");
         sweep.done(100, MANY - 1, 101);
         assert!(sweep.is_due(101));
     }
