@@ -48,6 +48,10 @@ fn a_credential_is_the_master_key_from_the_first_start_on_and_none_is_no_failure
     // Of a service that finds none.
     lab.sh("systemctl stop wasessiond.service; rm -r /etc/credstore.encrypted");
     lab.sh("systemctl start wasessiond.service");
+    let error = master_key(&lab).error.expect("another one was in use");
+    assert!(error.contains("is missing"), "{error}");
+    lab.sh("systemctl stop wasessiond.service; rm /var/lib/wasessiond/key.id");
+    lab.sh("systemctl start wasessiond.service");
     let key = master_key(&lab);
     assert_eq!((key.source, key.error), (Some(KeySource::File), None));
     assert!(has_key_file(&lab));
