@@ -3,9 +3,10 @@
 use std::fs;
 
 use wasessiond::protocol::{Cause, FailureCode, Phase, TargetEdit, Unlink};
-use wasim::Fault;
+use wasim::{Fault, Saying};
 
-use crate::stage::{PHONE, Stage};
+use crate::conversation::nothing_waits;
+use crate::stage::{PATIENCE, PHONE, Stage};
 
 /// Loses the connection with this fault in the way, and comes back once it is gone.
 async fn lost_and_back(stage: &mut Stage, device: &str, fault: Fault, cause: Cause) {
@@ -171,6 +172,43 @@ async fn corrupt_credentials_get_no_new_identity() {
     // Put back, it works.
     stage.start().await;
     stage.until("alice", Phase::Online).await;
+}
+
+/// They turn bad while the session is online, and the next message needs them. It is not acknowledged, so it is not
+/// lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_turn_bad_under_a_session_end_its_link_and_cost_nothing() {
+    let mut stage = Stage::set().await;
+    let device = stage.pair("alice", PHONE).await;
+    idle(&stage, "alice").await;
+    let db = stage.session_dir("alice").join("vault.db");
+    let whole = fs::read(&db).expect("read");
+    fs::write(&db, [7; 5000]).expect("spoil it");
+    let words = Saying::text("15559990001", PHONE, "a word to a friend");
+    stage.sim.say(words).await.expect("said");
+    let status = stage.phase("alice", Phase::StoreCorrupt).await;
+    assert!(status.error.is_some_and(|e| e.contains("vault.db")));
+    assert_eq!(fs::read(&db).expect("read"), [7; 5000]);
+    assert!(stage.sim.waiting(&device).await.expect("a mailbox") > 0);
+    // Put back, everything goes on, and the message comes.
+    fs::write(&db, &whole).expect("put it back");
+    stage.connect("alice").await;
+    let status = stage.phase("alice", Phase::Online).await;
+    assert_eq!(status.account.expect("an account").jid, device);
+    nothing_waits(&stage.sim, &device).await;
+    let history = stage.client.history(None, None).await;
+    assert_eq!(history.expect("history"), []);
+}
+
+/// Waits until a session that is online has no file open: an idle one has its connection, and nothing else.
+async fn idle(stage: &Stage, user: &str) {
+    let closed = async {
+        while !stage.descriptors(user).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let closed = tokio::time::timeout(PATIENCE, closed).await;
+    closed.expect("it closes its files");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,8 @@
 //! directory, which the first start makes. A credential can be any 32 bytes, or 64 hex digits. While a
 //! rotation runs there are two: the file `key.next` in the state directory, or the credential, is the new one,
 //! and `key`, or the credential `wasessiond.key.old`, is the old one.
+//!
+//! `key.id` names the one in use, so that a missing or a wrong one is told from the first start of all.
 
 use std::fmt;
 use std::io::ErrorKind;

@@ -2,7 +2,8 @@
 //!
 //! Everything is taken, so that the device goes on as if nothing had happened. The device itself comes last and
 //! commits the takeover: a space without one holds nothing that counts, and a takeover that a crash ended is made
-//! again from its beginning. The old file is only read; whoever calls this destroys it afterwards.
+//! again from its beginning. The library's own store reads the old file, and may bring its tables up
+//! to date; whoever calls this destroys it afterwards.
 
 use std::collections::BTreeMap;
 
