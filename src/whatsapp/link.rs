@@ -114,6 +114,7 @@ impl Link {
             signals: signals.clone(),
             last_heard: last_heard.clone(),
             restart: restart.clone(),
+            trouble: (!expected.to_unlink).then(|| trouble.clone()),
         };
         let phone = Arc::new(Phone::default());
         let version = gateway.versions.get(&gateway.http).await;

@@ -12,6 +12,7 @@ use tokio_websockets::{CloseCode, Connector, Message};
 use whatsapp_rust::wacore::net::{DisconnectReason, Transport, TransportEvent, TransportFactory};
 use whatsapp_rust::{anyhow, async_channel};
 
+use super::backend::Trouble;
 use super::dial::{Socket, Target, dial};
 use super::restart::{Dial, Restart};
 use super::scope::Scope;
@@ -29,6 +30,8 @@ pub(super) struct Dialer {
     pub(super) last_heard: LastHeard,
     /// Allows one connection; only a pairing gets a second one.
     pub(super) restart: Restart,
+    /// The trouble with the credentials that ends the link; `None`: none does.
+    pub(super) trouble: Option<Trouble>,
 }
 
 /// When the server last gave a sign of life: it connected, or a stanza of it was read. Bytes that cannot be
@@ -93,6 +96,7 @@ impl TransportFactory for Dialer {
         let pump = Pump {
             sink: Mutex::new(Some(sink)),
             close,
+            trouble: self.trouble.clone(),
         };
         Ok((Arc::new(pump), receiver))
     }
@@ -170,6 +174,7 @@ fn closed_already() -> (Arc<dyn Transport>, async_channel::Receiver<TransportEve
     let pump = Pump {
         sink: Mutex::new(None),
         close: watch::channel(true).0,
+        trouble: None,
     };
     (Arc::new(pump), receiver)
 }
@@ -177,12 +182,25 @@ fn closed_already() -> (Arc<dyn Transport>, async_channel::Receiver<TransportEve
 struct Pump {
     sink: Mutex<Option<SplitSink<Socket, Message>>>,
     close: watch::Sender<bool>,
+    trouble: Option<Trouble>,
+}
+
+impl Pump {
+    /// Whether the credentials could not be read or written. The library would refuse a message that it cannot
+    /// read for that reason, and WhatsApp would forget the message.
+    fn must_be_silent(&self) -> bool {
+        let trouble = self.trouble.as_ref();
+        trouble.is_some_and(|trouble| trouble.so_far().is_some())
+    }
 }
 
 #[async_trait]
 impl Transport for Pump {
     async fn send(&self, data: Bytes) -> Result<(), anyhow::Error> {
         let mut sink = self.sink.lock().await;
+        if self.must_be_silent() {
+            return Err(anyhow::anyhow!("the credentials cannot be used"));
+        }
         let sink = sink
             .as_mut()
             .ok_or_else(|| anyhow::anyhow!("the connection is closed"))?;
